@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The one table of intercepted calls. */
+#include "include/syscalls.h"
+
+#include <linux/audit.h>
+
+#include "include/util.h"
+
+#if defined(__x86_64__) && !defined(__ILP32__)
+const uint32_t native_arch = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__) && defined(__AARCH64EL__)
+const uint32_t native_arch = AUDIT_ARCH_AARCH64;
+#else
+#error "mqgate knows x86-64 and aarch64; add the calls of this architecture to the table below"
+#endif
+
+/* Numbers and not __NR_*: a table must hold the calls of architectures other than the builder's. */
+static const struct intercepted_call table[] = {
+	{AUDIT_ARCH_X86_64, 240, MQ_CALL_OPEN},
+	{AUDIT_ARCH_X86_64, 241, MQ_CALL_UNLINK},
+	{AUDIT_ARCH_X86_64, 242, MQ_CALL_SEND},
+	{AUDIT_ARCH_X86_64, 243, MQ_CALL_RECEIVE},
+	{AUDIT_ARCH_X86_64, 244, MQ_CALL_NOTIFY},
+	{AUDIT_ARCH_X86_64, 245, MQ_CALL_GETSETATTR},
+
+	{AUDIT_ARCH_AARCH64, 180, MQ_CALL_OPEN},
+	{AUDIT_ARCH_AARCH64, 181, MQ_CALL_UNLINK},
+	{AUDIT_ARCH_AARCH64, 182, MQ_CALL_SEND},
+	{AUDIT_ARCH_AARCH64, 183, MQ_CALL_RECEIVE},
+	{AUDIT_ARCH_AARCH64, 184, MQ_CALL_NOTIFY},
+	{AUDIT_ARCH_AARCH64, 185, MQ_CALL_GETSETATTR},
+};
+
+const struct intercepted_call *intercepted_call_at(size_t i)
+{
+	return i < ELEMENTSOF(table) ? &table[i] : NULL;
+}
+
+const struct intercepted_call *intercepted_call_find(uint32_t arch, int nr)
+{
+	for (size_t i = 0; i < ELEMENTSOF(table); i++)
+		if (table[i].arch == arch && table[i].nr == nr)
+			return &table[i];
+	return NULL;
+}
+
+const char *mq_call_to_string(enum mq_call call)
+{
+	switch (call) {
+	case MQ_CALL_OPEN:
+		return "mq_open";
+	case MQ_CALL_UNLINK:
+		return "mq_unlink";
+	case MQ_CALL_SEND:
+		return "mq_timedsend";
+	case MQ_CALL_RECEIVE:
+		return "mq_timedreceive";
+	case MQ_CALL_NOTIFY:
+		return "mq_notify";
+	case MQ_CALL_GETSETATTR:
+		return "mq_getsetattr";
+	case MQ_CALL_COUNT:
+		break;
+	}
+	return "unknown call";
+}

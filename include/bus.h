@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* The control bus: sd-bus over the Unix socket "control" in the runtime directory, without a bus
+ * daemon.
+ *
+ *   Connect(ssa{sv})              plug "pkg:plug"; slot "pkg:slot", "pkg" or ""; options: none yet
+ *   Disconnect(ssa{sv}) → a{sv}   "pkg:plug" "pkg:slot", or "pkg:plug-or-slot" ""; options: none
+ * yet disconnected t (connections cut; 0 only in the one-argument form), sessions t (concerned)
+ *   List(s) → aa{sv}              rows, see below
+ *   Explain(sss) → a{sv}          plug, permission word, "/queue" → allowed b, text s, slot s,
+ * command s ("" if none) Reload() → as                 warnings, each as diagnostic_format() writes
+ * it Status() → a{sv}              every value a string; keys in the order shown signal
+ * Record(a{sv})          to root and the session's own user
+ *
+ * Connect, Disconnect return when the change is in force in every running session. Unknown options
+ * are InvalidArgument.
+ *
+ * Rows of List. Keys are the column names in lower case; absent values are "".
+ *   packages      name s, publisher s, file s
+ *   plugs         plug s, id s, mediation s, connected as (slots)
+ *   slots         slot s, id s, permissions as, queues as (patterns too)
+ *   connections   interface s ("posix-mq"), plug s, slot s, notes s ("manual", "" for auto)
+ *                 also one row for each plug and each slot that is not connected, the other side ""
+ *   sessions      pid u, uid u, plugs as, slots as, mediation s, command s; root sees all, others
+ * their own
+ */
+#pragma once
+
+#define BUS_PATH      "/org/mqgate"
+#define BUS_INTERFACE "org.mqgate.Manager1"
+#define BUS_SOCKET    "control"
+#define LAUNCH_SOCKET "launch"
+
+#define BUS_ERROR_ACCESS_DENIED    "org.mqgate.Error.AccessDenied"
+#define BUS_ERROR_NOT_FOUND        "org.mqgate.Error.NotFound"
+#define BUS_ERROR_AMBIGUOUS        "org.mqgate.Error.Ambiguous"
+#define BUS_ERROR_NOT_CONNECTED    "org.mqgate.Error.NotConnected"
+#define BUS_ERROR_INVALID_ARGUMENT "org.mqgate.Error.InvalidArgument"
+#define BUS_ERROR_STATE            "org.mqgate.Error.State" /* could not be written; nothing has changed */
+#define BUS_ERROR_POLICY \
+	"org.mqgate.Error.Policy" /* reload: a document is malformed, old policy stays */
+#define BUS_ERROR_DEADLINE "org.mqgate.Error.Deadline" /* a session did not acknowledge in time */
+#define BUS_ERROR_FAILED   "org.mqgate.Error.Failed"

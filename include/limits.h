@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Every bound of mqgate, by name. What happens at a bound is said beside it and tested at it. */
+#pragma once
+
+#include <limits.h>
+
+/* Names. A queue name is counted without its leading slash; the kernel refuses longer ones. */
+#define QUEUE_NAME_MAX   255
+#define PACKAGE_NAME_MAX 51  /* 40, and "_" and an instance key of 10 */
+#define PLUG_NAME_MAX    128 /* plugs, slots and their ids; the document's line is refused */
+#define REF_MAX          (PACKAGE_NAME_MAX + 1 + PLUG_NAME_MAX) /* "package:name" */
+#define PUBLISHER_MAX    255
+
+/* Policy. Past one of these the document or the change is refused, and the old one stays. */
+#define PACKAGE_FILE_MAX (1024 * 1024) /* bytes of one document */
+#define PACKAGES_MAX     20000
+#define STATE_FILE_MAX   (64 * 1024 * 1024)
+#define CONFIG_FILE_MAX  (64 * 1024)
+#define CONNECTIONS_MAX  200000
+#define SLOT_QUEUES_MAX  1024 /* names and patterns of one slot */
+#define DIAGNOSTICS_MAX  200  /* further ones are counted, not kept */
+
+/* Sessions. Past one of these the launch is refused (mq-run exits with 125). */
+#define SESSIONS_MAX          8192
+#define SESSIONS_PER_USER_MAX 2048  /* root: SESSIONS_MAX */
+#define LAUNCHES_PENDING_MAX  64    /* launchers between connect and exec; more wait in listen() */
+#define LAUNCHES_PER_USER_MAX 16    /* root: LAUNCHES_PENDING_MAX */
+#define LAUNCH_REFS_MAX       32    /* plugs and slots of one hello */
+#define LAUNCH_TEXT_MAX       2048  /* message of an answer, longer ones are cut */
+#define GRANTS_MAX            16384 /* queue names and patterns of one session */
+#define GRANTS_PATTERNS_MAX   512
+#define GRANTS_BYTES_MAX      (8 * 1024 * 1024)
+#define SESSION_QUEUES_MAX                                               \
+	4096 /* queues a session remembers having opened; then the least \
+		recently used one is forgotten and named by its link */
+
+/* Facts of a calling thread. Past one of these the call is denied. */
+#define STATUS_FILE_MAX   (1024 * 1024) /* /proc/TID/status: 65536 groups fit */
+#define LIMITS_FILE_MAX   8192
+#define TARGET_GROUPS_MAX 65536
+
+/* Control bus. Past one of these the connection is closed at accept. */
+#define CONTROL_CONNECTIONS_MAX          256
+#define CONTROL_CONNECTIONS_PER_USER_MAX 64
+
+/* Deadlines, in microseconds. */
+#define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
+#define GRANTS_DEADLINE_USEC  (2 * 1000000ULL)  /* to acknowledge; then killed and replaced */
+#define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
+#define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
+#define STATUS_DEADLINE_USEC  (5 * 1000000ULL)
+
+/* Session processes that die: this many at once cost nothing, then one each RESTART_DELAY. */
+#define RESTART_BURST      8
+#define RESTART_DELAY_USEC (100 * 1000ULL)
+
+/* Records of one session: what comes faster is counted and reported with the next one. */
+#define RECORD_BURST        20
+#define RECORD_RATE_DEFAULT 10 /* a second */
+#define RECORD_RATE_MAX     10000

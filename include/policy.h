@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* Policy: all packages and connections together.
+ *
+ * Packages and connections are immutable once loaded; a change makes a new set, and the holder
+ * swaps it in after it is on disk. Nothing in here logs; what is wrong with a file comes back as
+ * diagnostics, what is wrong with a command as a fault with a message for the person who typed it.
+ * One thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "include/grants.h"
+#include "include/util.h"
+
+/* --- what is wrong with a file ------------------------------------------------------------- */
+
+enum severity {
+	SEVERITY_WARNING, /* something was dropped, the rest of the document works */
+	SEVERITY_ERROR,   /* the document as a whole is refused */
+};
+
+struct diagnostic {
+	enum severity severity;
+	char *file;
+	unsigned line, column; /* from 1; 0: the file as a whole */
+	char *text;            /* fault; remedy. One line, no control characters */
+};
+
+struct diagnostics {
+	struct diagnostic *items;
+	size_t count;      /* at most DIAGNOSTICS_MAX are kept */
+	size_t suppressed; /* further ones */
+	size_t errors;     /* all of SEVERITY_ERROR, kept or not */
+};
+
+/* Appends one; on lack of memory only counts it. */
+void diagnostics_add(struct diagnostics *diagnostics, enum severity severity, const char *file,
+	unsigned line, unsigned column, const char *format, ...) _printf_(6, 7);
+void diagnostics_clear(struct diagnostics *diagnostics);
+
+/* "FILE:LINE:COL: error: TEXT" or "…: warning: …", malloc'd; NULL on lack of memory. */
+char *diagnostic_format(const struct diagnostic *diagnostic);
+
+/* --- packages ------------------------------------------------------------------------------ */
+
+enum mediation {
+	MEDIATION_CALL,
+	MEDIATION_OPEN,
+};
+
+struct package;
+
+struct plug {
+	const struct package *package;
+	char *name;
+	char *id; /* attribute posix-mq; the name if absent */
+	enum mediation mediation;
+	unsigned line, column;
+};
+
+struct slot {
+	const struct package *package;
+	char *name;
+	char *id;
+	uint32_t permissions; /* what a connected plug gets; PERMISSION_OPEN is always in */
+	char **paths;         /* with leading slash, path_count of them */
+	size_t path_count;
+	char **patterns; /* with leading slash */
+	size_t pattern_count;
+	unsigned line, column;
+};
+
+struct package {
+	char *name;
+	char *publisher; /* "" if absent */
+	char *file;
+	struct plug *plugs; /* sorted by name */
+	size_t plug_count;
+	struct slot *slots; /* sorted by name */
+	size_t slot_count;
+};
+
+struct package *package_free(struct package *package);
+DEFINE_CLEANUP(struct package *, package_free);
+
+/* Parses one document of size bytes. file is for the diagnostics. Returns 0 and the package
+ * (without whatever was dropped with a warning), -EBADMSG with at least one error in diagnostics,
+ * or -ENOMEM. */
+int package_parse(const char *file, const char *text, size_t size, struct diagnostics *diagnostics,
+	struct package **ret);
+
+/* The same, reading the file. Other failures of reading are diagnostics too (-EBADMSG). */
+int package_load(const char *file, struct diagnostics *diagnostics, struct package **ret);
+
+struct packages {
+	unsigned references;
+	struct package **items; /* sorted by name */
+	size_t count;
+};
+
+/* Reads DIR/*.yaml of every directory in order; of the same file name the later directory's wins,
+ * and a missing directory is an empty one. Two packages of one name are an error that names both
+ * files; neither is loaded. Documents with errors are left out. Returns 0 (look at
+ * diagnostics->errors) or -ENOMEM, or -EIO if a directory cannot be read. */
+int packages_load(const char *const *directories, size_t directory_count,
+	struct diagnostics *diagnostics, struct packages **ret);
+struct packages *packages_ref(struct packages *packages);
+struct packages *packages_unref(struct packages *packages);
+DEFINE_CLEANUP(struct packages *, packages_unref);
+
+const struct package *packages_find(const struct packages *packages, const char *name);
+const struct plug *package_plug(const struct package *package, const char *name);
+const struct slot *package_slot(const struct package *package, const char *name);
+
+/* --- connections --------------------------------------------------------------------------- */
+
+enum connection_state {
+	CONNECTION_MANUAL,
+	CONNECTION_AUTO,
+	CONNECTION_UNDESIRED,
+};
+
+const char *connection_state_to_string(enum connection_state state);
+int connection_state_from_string(const char *text, enum connection_state *ret);
+
+struct connection {
+	char *plug; /* "package:plug" */
+	char *slot; /* "package:slot" */
+	enum connection_state state;
+};
+
+struct connections {
+	unsigned references;
+	struct connection *items; /* sorted by plug, then slot; each pair once */
+	size_t count;
+};
+
+int connections_new(struct connections **ret);
+struct connections *connections_ref(struct connections *connections);
+struct connections *connections_unref(struct connections *connections);
+DEFINE_CLEANUP(struct connections *, connections_unref);
+
+/* A new set that also has (or changes) this one; without this one. -ENOENT if there was none;
+ * -E2BIG. */
+int connections_with(const struct connections *connections, const char *plug, const char *slot,
+	enum connection_state state, struct connections **ret);
+int connections_without(const struct connections *connections, const char *plug, const char *slot,
+	struct connections **ret);
+const struct connection *connections_find(
+	const struct connections *connections, const char *plug, const char *slot);
+
+/* state.c: DIR/connections.yaml. Loading: a missing file is an empty set; a file that cannot be
+ * parsed, or of a newer version, is -EBADMSG with diagnostics that say how to repair it. */
+int connections_load(
+	const char *directory, struct diagnostics *diagnostics, struct connections **ret);
+
+/* Durable when it returns 0: temporary file, fsync, rename, fsync of the directory. On error the
+ * old file stands, and no temporary file is left. */
+int connections_save(const char *directory, const struct connections *connections);
+
+/* --- the two together ---------------------------------------------------------------------- */
+
+struct policy {
+	struct packages *packages;
+	struct connections *connections;
+};
+
+enum fault_kind {
+	FAULT_NONE,
+	FAULT_NOT_FOUND,     /* package, plug, slot, queue or name */
+	FAULT_AMBIGUOUS,     /* several candidates */
+	FAULT_NOT_CONNECTED, /* disconnecting what is not connected */
+	FAULT_INVALID,       /* malformed argument */
+};
+
+struct fault {
+	enum fault_kind kind;
+	char *message; /* malloc'd; one or more lines without a final newline */
+};
+void fault_clear(struct fault *fault);
+
+/* "pkg:name" → plug or slot. Both texts as typed by a person. Returns 0, -ENOENT or -EINVAL with
+ * fault, -ENOMEM. */
+int policy_find_plug(
+	const struct policy *policy, const char *ref, const struct plug **ret, struct fault *fault);
+int policy_find_slot(
+	const struct policy *policy, const char *ref, const struct slot **ret, struct fault *fault);
+
+/* As mq-run needs it: "[PKG:]NAME"; a bare name is looked up in all packages and exactly one must
+ * match; else fault with the candidates, or the nearest name. */
+int policy_resolve_plug(const struct policy *policy, const char *text, const struct plug **ret,
+	struct fault *fault);
+int policy_resolve_slot(const struct policy *policy, const char *text, const struct slot **ret,
+	struct fault *fault);
+
+/* mqctl connect: slot is "pkg:slot", "pkg" (its only slot) or "". ret_connections is the changed
+ * set; equal to the old one (a new reference) if it was already connected manually. 0, or a
+ * negative errno with fault (-ENOMEM without). */
+int policy_connect(const struct policy *policy, const char *plug, const char *slot,
+	struct connections **ret_connections, struct fault *fault);
+
+/* mqctl disconnect: second is "" in the one-argument form. ret_count: how many were cut; 0 is
+ * possible only in the one-argument form. */
+int policy_disconnect(const struct policy *policy, const char *first, const char *second,
+	struct connections **ret_connections, size_t *ret_count, struct fault *fault);
+
+/* Adds to grants what a plug has through its connections (manual and auto, of slots that exist), or
+ * all permissions on a slot's own queues. Both refs are canonical ("pkg:name"); what no longer
+ * exists adds nothing. The caller seals. */
+int policy_add_plug_grants(const struct policy *policy, const char *plug, struct grants *grants);
+int policy_add_slot_grants(const struct policy *policy, const char *slot, struct grants *grants);
+
+/* Why a plug may or may not do something; runs decide(). For open with nothing connected see text.
+ */
+struct explanation {
+	bool allowed;
+	uint32_t missing;
+	char *slot;    /* "pkg:slot" that gives it, or that would if connected; NULL if none */
+	char *command; /* "mqctl connect …" that would grant it; NULL if allowed or if nothing would
+			*/
+	char *text;    /* one or more lines for a person, no final newline */
+};
+void explanation_clear(struct explanation *explanation);
+
+/* operation is a permission word; queue with leading slash. plug is "pkg:plug". 0, or negative with
+ * fault. */
+int policy_explain(const struct policy *policy, const char *plug, const char *operation,
+	const char *queue, struct explanation *ret, struct fault *fault);
+
+/* For a record: the "mqctl connect PLUG SLOT" that would give missing permissions on a queue
+ * (kernel's name, without slash) to one of these plugs, preferring a slot of the plug's own id,
+ * then the first by name. ret_command is NULL if nothing would. 0 or -ENOMEM. */
+int policy_suggest(const struct policy *policy, const char *const *plugs, size_t plug_count,
+	const char *queue, uint32_t missing, char **ret_plug, char **ret_command);
+
+/* The member of names that is nearest to text (edit distance at most a third of its length), or
+ * NULL. */
+const char *nearest_name(const char *text, const char *const *names, size_t count);
+
+/* --- mqgated.yaml -------------------------------------------------------------------------- */
+
+struct config {
+	char *admin_group;  /* NULL: root only */
+	char *launch_group; /* NULL: everybody may launch */
+	bool audit_allowed;
+	uint32_t audit_rate; /* records a second and session */
+};
+void config_clear(struct config *config);
+
+/* A missing file means the defaults. Unknown keys are errors. 0, -EBADMSG with diagnostics,
+ * -ENOMEM. */
+int config_load(const char *file, struct diagnostics *diagnostics, struct config *ret);

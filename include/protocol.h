@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* What goes over our two private sockets. Both are SOCK_SEQPACKET; every message is one fixed-size
+ * struct, and any other size is a fault of the peer, which is then dropped.
+ *
+ * launcher → manager   hello                    which plugs and slots
+ * manager → launcher   answer                   error and text, or the session's constant
+ * launcher → manager   handover + 1 descriptor  the seccomp listener
+ * manager → launcher   answer                   the word: exec now
+ *
+ * manager → session    attach + 2 descriptors   listener, in-flight memfd
+ * manager → session    grants + 1 descriptor    sealed memfd (grants_serialise)
+ * session → manager    ack                      this generation is in force
+ * session → manager    record                   one decision worth recording
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "include/limits.h"
+#include "include/util.h"
+
+#define LAUNCH_MAGIC   UINT32_C(0x6d716731)
+#define LAUNCH_VERSION 1
+
+enum launch_ref_kind {
+	LAUNCH_REF_NONE = 0,
+	LAUNCH_REF_PLUG = 1,
+	LAUNCH_REF_SLOT = 2,
+};
+
+struct launch_ref {
+	uint32_t kind;
+	char text[188]; /* [PKG:]NAME, NUL-terminated */
+};
+static_assert(sizeof(((struct launch_ref *)0)->text) > REF_MAX, "a reference must fit");
+
+struct launch_hello {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t ref_count; /* 1…LAUNCH_REFS_MAX; the others are all zero */
+	uint32_t reserved;  /* 0 */
+	struct launch_ref refs[LAUNCH_REFS_MAX];
+};
+static_assert(sizeof(struct launch_hello) == 16 + 192 * LAUNCH_REFS_MAX, "wire format");
+
+struct launch_answer {
+	uint32_t magic;
+	uint32_t version;
+	int32_t error;     /* 0, or a negative errno and text */
+	uint32_t reserved; /* 0 */
+	uint64_t constant; /* to be built into the session's filter (launcher/filter.c) */
+	char text[LAUNCH_TEXT_MAX];
+};
+static_assert(sizeof(struct launch_answer) == 24 + LAUNCH_TEXT_MAX, "wire format");
+
+struct launch_handover {
+	uint32_t magic;
+	uint32_t version;
+};
+
+/* 0 or -EBADMSG (size, text not terminated, counts, trailing bytes) or -EPROTONOSUPPORT (version).
+ */
+int launch_hello_check(const void *data, size_t size);
+int launch_answer_check(const void *data, size_t size);
+int launch_handover_check(const void *data, size_t size);
+
+enum worker_message_type {
+	WORKER_ATTACH = 1,
+	WORKER_GRANTS = 2,
+	WORKER_ACK = 3,
+	WORKER_RECORD = 4,
+};
+
+/* The descriptor on which mqgate-session finds its manager. */
+#define WORKER_FD 3
+
+struct worker_message {
+	uint32_t type;
+	uint32_t reserved; /* 0 */
+	union {
+		struct {
+			uint32_t record_rate;    /* records a second */
+			uint32_t record_allowed; /* 1: also allowed opens and deletes */
+		} attach;
+		struct {
+			uint64_t generation;
+			uint64_t size; /* bytes in the memfd */
+		} grants;
+		struct {
+			uint64_t generation;
+		} ack;
+		struct {
+			uint32_t call;   /* enum mq_call */
+			uint32_t reason; /* enum reason */
+			int32_t error;   /* as answered: 0, or errno, positive */
+			uint32_t missing;
+			int32_t oflag;
+			int32_t tid;
+			int32_t tgid;
+			uint32_t uid;        /* real user of the thread */
+			uint64_t suppressed; /* records that the rate limit held back before this
+						one */
+			char command[16];
+			char name[QUEUE_NAME_MAX + 1]; /* without slash; longer ones are cut */
+		} record;
+	};
+};
+
+/* Sends one message with descriptors (at most 2). Never blocks, never raises SIGPIPE.
+ * Returns 0, -EAGAIN, -EPIPE or another negative errno. */
+int message_send(int socket, const void *data, size_t size, const int *fds, size_t fd_count);
+
+/* Receives one message of exactly size bytes and exactly fd_count descriptors (close-on-exec).
+ * Never blocks. Anything else that came (longer, shorter, more or fewer descriptors) is -EBADMSG,
+ * and every descriptor that came is closed. Returns 1, 0 at end of file, -EAGAIN or another
+ * negative errno. */
+int message_receive(int socket, void *data, size_t size, int *ret_fds, size_t fd_count);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The one table of intercepted calls. The launcher builds the filter from it, the session finds the
+ * decoder in it; so the two cannot disagree. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "include/request.h"
+
+struct intercepted_call {
+	uint32_t arch; /* AUDIT_ARCH_* */
+	int nr;
+	enum mq_call call;
+};
+
+/* The architecture that this program was built for. */
+extern const uint32_t native_arch;
+
+/* Row by row; NULL past the end. */
+const struct intercepted_call *intercepted_call_at(size_t i);
+
+/* The row of a notification; NULL if it is not one of ours. */
+const struct intercepted_call *intercepted_call_find(uint32_t arch, int nr);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* A verdict: allow or deny, with the reason; what decide() returns. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "include/grants.h"
+#include "include/request.h"
+
+enum reason {
+	REASON_UNDECIDED = 0, /* the initial state: deny */
+	REASON_GRANTED,
+	REASON_MALFORMED,     /* copying the arguments already failed, as it would unconfined */
+	REASON_NOT_GRANTED,   /* verdict.missing says what */
+	REASON_UNKNOWN_QUEUE, /* a descriptor from elsewhere whose queue cannot be proved */
+	REASON_NO_QUEUE,      /* the kernel will refuse this descriptor itself */
+	REASON_HARMLESS,      /* removing a registration takes nothing */
+	REASON_FAILED,        /* something of ours failed, therefore denied */
+};
+
+struct verdict {
+	bool allow;
+	int error; /* errno for the app, positive, if denied */
+	enum reason reason;
+	uint32_t missing; /* permissions, if REASON_NOT_GRANTED */
+};
+
+/* The state before anything is known, and after anything went wrong. */
+#define VERDICT_DENY ((struct verdict){.allow = false, .error = EACCES, .reason = REASON_UNDECIDED})
+
+/* The pure decision: no descriptor, no log, no clock, no allocation. The session, mqctl explain and
+ * the tests call this very function. */
+struct verdict decide(const struct grants *grants, const struct request *request);
+
+/* The permissions that a request needs. 0: needs none. */
+uint32_t request_needs(const struct request *request);
+
+/* "permission not granted", …; never NULL. */
+const char *reason_to_string(enum reason reason);
