@@ -100,9 +100,9 @@ struct packages {
 	size_t count;
 };
 
-/* Reads DIR/*.yaml of every directory in order; of the same file name the later directory's wins,
- * and a missing directory is an empty one. Two packages of one name are an error that names both
- * files; neither is loaded. Documents with errors are left out. Returns 0 (look at
+/* Reads the .yaml files of every directory in order; of the same file name the later directory's
+ * wins, and a missing directory is an empty one. Two packages of one name are an error that names
+ * both files; neither is loaded. Documents with errors are left out. Returns 0 (look at
  * diagnostics->errors) or -ENOMEM, or -EIO if a directory cannot be read. */
 int packages_load(const char *const *directories, size_t directory_count,
 	struct diagnostics *diagnostics, struct packages **ret);
