@@ -4,8 +4,7 @@
  * After request_decode() has filled it, nothing looks at the app's memory again. */
 #pragma once
 
-#include <linux/types.h>
-#include <linux/mqueue.h>
+#include <mqueue.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>

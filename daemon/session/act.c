@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* Doing what was allowed, as the app's thread.
+ *
+ * Which queue a name means, whether it may be opened, who owns a new one, what it may hold and
+ * whose limit it counts against all depend on who asks. So for the length of one system call this
+ * process takes on the calling thread's identity, and the kernel does the rest: file permissions
+ * stay in force, and nothing is changed on a queue afterwards.
+ *
+ * To open and to delete: file-system ids, groups, capabilities, IPC namespace. To create also the
+ * real and effective ids, to whose user the bytes are charged, umask and RLIMIT_MSGQUEUE. Never the
+ * saved ids: with them the user could do everything to this process. While real or effective ids
+ * are the user's, the user may signal this process; that is why it serves one session only.
+ *
+ * Capabilities are lent only from our own user namespace (target.c), and only those we have.
+ * SECBIT_NO_SETUID_FIXUP keeps them apart from the ids: the permitted set never changes, the
+ * effective set is exactly what was lent. With one call both come back.
+ *
+ * Getting back must not fail silently. A process that went on with half of somebody else's identity
+ * would answer the next call with it; so it aborts, and the manager starts another. */
+#include "act.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+/* Between O_EXCL and plain opening the queue may come and go; somebody who keeps that up gets the
+ * plain call. */
+#define CREATE_TRIES 8
+
+static int get_capabilities(uint64_t *ret_permitted)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -errno;
+	*ret_permitted = (uint64_t)data[1].permitted << 32 | data[0].permitted;
+	return 0;
+}
+
+static int set_capabilities(uint64_t permitted, uint64_t effective)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {
+		{.effective = (uint32_t)effective, .permitted = (uint32_t)permitted},
+		{.effective = (uint32_t)(effective >> 32),
+			.permitted = (uint32_t)(permitted >> 32)}};
+
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+static int get_groups(struct own_identity *own)
+{
+	int count = getgroups(0, NULL);
+
+	if (count < 0)
+		return -errno;
+	own->groups = calloc((size_t)count + 1, sizeof(gid_t));
+	if (!own->groups)
+		return -ENOMEM;
+	count = getgroups(count, own->groups);
+	if (count < 0)
+		return -errno;
+	own->group_count = (size_t)count;
+	return 0;
+}
+
+int own_identity_get(struct own_identity *ret)
+{
+	_cleanup_close_ int proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct own_identity own = {.ipc_namespace = -EBADF};
+	int r;
+
+	if (proc < 0)
+		return -errno;
+	if (getresuid(&own.uids[0], &own.uids[1], &own.uids[2]) < 0 ||
+		getresgid(&own.gids[0], &own.gids[1], &own.gids[2]) < 0 ||
+		getrlimit(RLIMIT_MSGQUEUE, &own.queue_bytes) < 0)
+		return -errno;
+	own.umask = umask(077);
+	(void)umask(own.umask);
+	if ((r = get_capabilities(&own.permitted)) < 0 || (r = get_groups(&own)) < 0 ||
+		(r = namespaces_get(proc, &own.namespaces)) < 0)
+		return r;
+	own.ipc_namespace = openat(proc, "ns/ipc", O_RDONLY | O_CLOEXEC);
+	if (own.ipc_namespace < 0)
+		return -errno;
+	/* Without CAP_SETPCAP there is no other identity that could be taken on anyhow. */
+	if (own.permitted & (UINT64_C(1) << CAP_SETPCAP) &&
+		prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0)
+		return -errno;
+	*ret = own;
+	return 0;
+}
+
+static int set_fs_ids(uid_t uid, gid_t gid)
+{
+	(void)setfsgid(gid);
+	(void)setfsuid(uid);
+	/* Neither tells whether it worked; asked for an impossible id they tell who we are. */
+	return (gid_t)setfsgid((gid_t)-1) == gid && (uid_t)setfsuid((uid_t)-1) == uid ? 0 : -EPERM;
+}
+
+static int set_groups(const gid_t *from, size_t from_count, const gid_t *to, size_t to_count)
+{
+	if (from_count == to_count && memcmp(from, to, to_count * sizeof(gid_t)) == 0)
+		return 0;
+	return setgroups(to_count, to) < 0 ? -errno : 0;
+}
+
+static int enter_ipc_namespace(int fd)
+{
+	return setns(fd, CLONE_NEWIPC) < 0 ? -errno : 0;
+}
+
+/* What creating looks at besides: whose user pays, how much it may, and the mode mask. */
+static int take_creator(const struct own_identity *own, const struct identity *identity)
+{
+	struct rlimit limit = {.rlim_cur = MIN(identity->queue_bytes, own->queue_bytes.rlim_max),
+		.rlim_max = own->queue_bytes.rlim_max};
+
+	if (setrlimit(RLIMIT_MSGQUEUE, &limit) < 0 ||
+		setresgid(identity->real_gid, identity->effective_gid, (gid_t)-1) < 0 ||
+		setresuid(identity->real_uid, identity->effective_uid, (uid_t)-1) < 0)
+		return -errno;
+	(void)umask(identity->umask);
+	return 0;
+}
+
+static int take_identity(
+	const struct own_identity *own, const struct identity *identity, bool to_create)
+{
+	int r;
+
+	if (identity->ipc_namespace >= 0 && (r = enter_ipc_namespace(identity->ipc_namespace)) < 0)
+		return r;
+	r = set_groups(own->groups, own->group_count, identity->groups, identity->group_count);
+	if (r < 0)
+		return r;
+	if (to_create && (r = take_creator(own, identity)) < 0)
+		return r;
+	r = set_fs_ids(identity->fs_uid, identity->fs_gid);
+	if (r < 0)
+		return r;
+	return set_capabilities(own->permitted, own->permitted & identity->capabilities);
+}
+
+static void return_identity(
+	const struct own_identity *own, const struct identity *identity, bool created)
+{
+	int r = set_capabilities(own->permitted, own->permitted);
+
+	if (r == 0 && created &&
+		(setresuid(own->uids[0], own->uids[1], own->uids[2]) < 0 ||
+			setresgid(own->gids[0], own->gids[1], own->gids[2]) < 0 ||
+			setrlimit(RLIMIT_MSGQUEUE, &own->queue_bytes) < 0))
+		r = -errno;
+	if (created)
+		(void)umask(own->umask);
+	if (r == 0)
+		r = set_fs_ids(own->uids[1], own->gids[1]);
+	if (r == 0)
+		r = set_groups(
+			identity->groups, identity->group_count, own->groups, own->group_count);
+	if (r == 0 && identity->ipc_namespace >= 0)
+		r = enter_ipc_namespace(own->ipc_namespace);
+	if (r < 0)
+		abort();
+}
+
+static int open_queue(const struct request *request, int oflag)
+{
+	int fd = (int)syscall(SYS_mq_open, request->name, oflag, request->mode,
+		request->has_attributes ? &request->attributes : NULL);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* O_CREAT without O_EXCL, but knowing who created. The kernel does the same for a queue that
+ * exists, with O_CREAT or without. */
+static int create_queue(const struct request *request, bool *ret_created)
+{
+	for (int i = 0; i < CREATE_TRIES; i++) {
+		int fd = open_queue(request, request->oflag | O_EXCL);
+
+		*ret_created = fd >= 0;
+		if (fd != -EEXIST)
+			return fd;
+		fd = open_queue(request, request->oflag & ~O_CREAT);
+		if (fd != -ENOENT)
+			return fd;
+	}
+	return open_queue(request, request->oflag);
+}
+
+static int open_or_create(const struct request *request, bool *ret_created)
+{
+	int fd;
+
+	if (!(request->oflag & O_CREAT))
+		return open_queue(request, request->oflag);
+	if (!(request->oflag & O_EXCL))
+		return create_queue(request, ret_created);
+	fd = open_queue(request, request->oflag);
+	*ret_created = fd >= 0;
+	return fd;
+}
+
+int act_open(const struct own_identity *own, const struct identity *identity,
+	const struct request *request, bool *ret_created)
+{
+	bool to_create = request->oflag & O_CREAT;
+	int r;
+
+	*ret_created = false;
+	r = take_identity(own, identity, to_create);
+	/* What cannot be done as the app is not done at all. */
+	r = r < 0 ? -EACCES : open_or_create(request, ret_created);
+	return_identity(own, identity, to_create);
+	return r;
+}
+
+int act_unlink(const struct own_identity *own, const struct identity *identity, const char *name)
+{
+	int r = take_identity(own, identity, false);
+
+	if (r < 0)
+		r = -EACCES;
+	else if (syscall(SYS_mq_unlink, name) < 0)
+		r = -errno;
+	return_identity(own, identity, false);
+	return r;
+}
+
+/* As ourselves, but where the thread's names are. */
+static int open_as_ourselves(const struct own_identity *own, const struct identity *identity,
+	const char *name, int oflag)
+{
+	int r = 0;
+
+	if (identity->ipc_namespace >= 0)
+		r = enter_ipc_namespace(identity->ipc_namespace);
+	if (r == 0) {
+		r = (int)syscall(SYS_mq_open, name, oflag, 0, NULL);
+		if (r < 0)
+			r = -errno;
+	}
+	if (identity->ipc_namespace >= 0 && enter_ipc_namespace(own->ipc_namespace) < 0)
+		abort();
+	return r;
+}
+
+int act_exists(const struct own_identity *own, const struct identity *identity, const char *name)
+{
+	/* An access mode that the kernel refuses with EINVAL, but only after it has found the
+	 * queue. */
+	int r = open_as_ourselves(own, identity, name, O_ACCMODE);
+
+	if (r >= 0)
+		(void)safe_close(r);
+	return r != -ENOENT;
+}
+
+int act_look_up(const struct own_identity *own, const struct identity *identity, const char *name)
+{
+	return open_as_ourselves(own, identity, name, O_RDONLY);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Doing what was allowed, as the app's thread. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "include/request.h"
+#include "target.h"
+
+/* Who we are; taken once, before anything else. */
+struct own_identity {
+	uid_t uids[3]; /* real, effective, saved */
+	gid_t gids[3];
+	gid_t *groups;
+	size_t group_count;
+	uint64_t permitted; /* capabilities */
+	mode_t umask;
+	struct rlimit queue_bytes;
+	struct namespaces namespaces;
+	int ipc_namespace;
+};
+
+/* Also makes uid changes leave capabilities alone (SECBIT_NO_SETUID_FIXUP), where allowed. 0 or
+ * negative errno: fatal. */
+int own_identity_get(struct own_identity *ret);
+
+/* Opens the queue, creating it if asked to. Returns a descriptor or the negative errno that the app
+ * gets. ret_created: this very call made the queue; assume it did not on error. */
+int act_open(const struct own_identity *own, const struct identity *identity,
+	const struct request *request, bool *ret_created);
+
+/* Deletes the queue. 0 or the negative errno that the app gets. Also takes back what act_open()
+ * created. */
+int act_unlink(const struct own_identity *own, const struct identity *identity, const char *name);
+
+/* 1 if a queue of that name exists in the thread's IPC namespace, 0 if not. Changes nothing. For
+ * our own book-keeping only: the app must not learn it. */
+int act_exists(const struct own_identity *own, const struct identity *identity, const char *name);
+
+/* Opens the queue as ourselves in the thread's IPC namespace, to find out which one the name means.
+ */
+int act_look_up(const struct own_identity *own, const struct identity *identity, const char *name);

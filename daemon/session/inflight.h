@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* What outlives a session process: the request it has in hand, and the queues it opened.
+ *
+ * Lies in a memfd that the manager makes with INFLIGHT_SIZE bytes, seals against shrinking and
+ * growing, keeps with the listener and hands to each session process of the session in turn.
+ * Written by the session process only. The manager reads `since`, nothing else. Any SIGKILL may
+ * fall between any two stores, so every store leaves a state from which the next session process
+ * can go on. */
+#pragma once
+
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "include/limits.h"
+#include "queues.h"
+
+#define INFLIGHT_VERSION 1
+
+enum inflight_phase {
+	INFLIGHT_RECEIVED, /* nothing was done to any queue: may be handled again from the start */
+	INFLIGHT_ACTING,   /* about to create or delete, perhaps done */
+	INFLIGHT_ACTED,    /* created or deleted, with this result */
+};
+
+struct inflight {
+	/* CLOCK_MONOTONIC in microseconds when the request in hand was taken up; 0: none in hand.
+	 */
+	uint64_t since;
+	uint32_t version; /* 0 until the first session process has written INFLIGHT_VERSION */
+	uint32_t phase;   /* enum inflight_phase */
+	int32_t result;   /* ACTED: 0 or negative errno */
+	uint32_t existed; /* ACTING, deleting: the queue was there before */
+	/* RECV writes here, so there is no moment at which a notification was taken but not noted.
+	 * id 0: none. */
+	struct seccomp_notif notification;
+	struct queues queues;
+};
+
+#define INFLIGHT_SIZE ((sizeof(struct inflight) + 4095) / 4096 * 4096)
+
+/* Maps the memfd; checks its size and version. 0 or negative errno. */
+int inflight_map(int fd, struct inflight **ret);
+
+/* Before RECV: nothing noted, the clock runs. The caller then receives into inflight->notification.
+ */
+void inflight_begin(struct inflight *inflight);
+
+/* Before and after an act that creates or deletes. */
+void inflight_acting(struct inflight *inflight, bool existed);
+void inflight_acted(struct inflight *inflight, int result);
+
+/* Answered or gone. */
+void inflight_end(struct inflight *inflight);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The seccomp notification ioctls; nothing else in mqgate calls them. */
+#pragma once
+
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum answer_kind {
+	ANSWER_ERROR,    /* the call fails with answer.error */
+	ANSWER_VALUE,    /* the call returns 0 */
+	ANSWER_CONTINUE, /* the kernel carries the call out, with the registers it was made with */
+	ANSWER_DESCRIPTOR, /* a copy of answer.fd (O_CLOEXEC) becomes the result */
+};
+
+struct answer {
+	enum answer_kind kind;
+	int error; /* errno, positive */
+	int fd;    /* stays the caller's */
+};
+
+/* Once for each listener and process: has the waking of a caller keep it on this processor. Kernels
+ * that do not know the flag work without. */
+void notify_prepare(int listener);
+
+/* Takes the next notification into *ret, which must be all zero. 0; -ENOENT if it is gone; another
+ * negative errno is fatal. Blocks if there is none: poll first. */
+int notify_receive(int listener, struct seccomp_notif *ret);
+
+/* True while the caller is still blocked in that very call. */
+bool notify_is_valid(int listener, uint64_t id);
+
+/* The one place that answers. 0: answered. -ENOENT: gone, nothing was delivered. Any other negative
+ * errno can only come with ANSWER_DESCRIPTOR, when it could not be injected: the notification is
+ * then still unanswered. */
+int notify_reply(int listener, uint64_t id, const struct answer *answer);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* The queues that a session has opened. */
+#include "queues.h"
+
+#include <string.h>
+
+#include "include/util.h"
+
+static uint32_t used_entries(const struct queues *queues)
+{
+	return MIN(queues->count, (uint32_t)SESSION_QUEUES_MAX);
+}
+
+static uint32_t find(const struct queues *queues, struct queue_key key)
+{
+	for (uint32_t i = 0; i < used_entries(queues); i++)
+		if (queues->keys[i].inode == key.inode && queues->keys[i].device == key.device)
+			return i;
+	return SESSION_QUEUES_MAX;
+}
+
+static uint32_t least_recently_used(const struct queues *queues)
+{
+	uint32_t oldest = 0;
+
+	/* Differences, because the clock may have come round. */
+	for (uint32_t i = 1; i < SESSION_QUEUES_MAX; i++)
+		if (queues->clock - queues->last_used[i] >
+			queues->clock - queues->last_used[oldest])
+			oldest = i;
+	return oldest;
+}
+
+void queues_remember(struct queues *queues, struct queue_key key, const char *name)
+{
+	uint32_t i;
+
+	if (key.inode == 0 || strlen(name) > QUEUE_NAME_MAX)
+		return;
+	i = find(queues, key);
+	if (i == SESSION_QUEUES_MAX)
+		i = queues->count < SESSION_QUEUES_MAX ? queues->count
+						       : least_recently_used(queues);
+
+	/* In this order a half-written entry names nothing. */
+	__atomic_store_n(&queues->keys[i].inode, 0, __ATOMIC_SEQ_CST);
+	memset(queues->names[i], 0, sizeof(queues->names[i]));
+	memcpy(queues->names[i], name, strlen(name));
+	queues->keys[i].device = key.device;
+	queues->last_used[i] = ++queues->clock;
+	__atomic_store_n(&queues->keys[i].inode, key.inode, __ATOMIC_SEQ_CST);
+	if (i == queues->count)
+		__atomic_store_n(&queues->count, i + 1, __ATOMIC_SEQ_CST);
+}
+
+const char *queues_find(struct queues *queues, struct queue_key key)
+{
+	uint32_t i;
+
+	if (key.inode == 0)
+		return NULL;
+	i = find(queues, key);
+	if (i == SESSION_QUEUES_MAX)
+		return NULL;
+	queues->last_used[i] = ++queues->clock;
+	return queues->names[i];
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* The queues that a session has opened: device and inode → name.
+ *
+ * A queue is not pinned: even an O_PATH descriptor would keep a dead queue charged to its user. So
+ * an entry outlives its queue, and its inode number may come back: after 2^32 allocations of the
+ * kernel's counter, and the new queue's descriptor would have to reach the app without this
+ * session's opening it, that is from an outsider. Then it passes for a queue that this session was
+ * granted under the old name; an outsider who gives away a descriptor could as well send the
+ * messages on. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "include/limits.h"
+
+struct queue_key {
+	uint64_t device;
+	uint64_t inode; /* 0: entry not in use */
+};
+
+struct queues {
+	uint32_t count; /* entries 0…count-1 have been used */
+	uint32_t clock; /* grows with each use */
+	uint32_t last_used[SESSION_QUEUES_MAX];
+	struct queue_key keys[SESSION_QUEUES_MAX];
+	char names[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1];
+};
+
+/* Remembers (or renames) a queue; forgets the least recently used one when full. Names longer than
+ * QUEUE_NAME_MAX, which no queue can have, are not remembered. */
+void queues_remember(struct queues *queues, struct queue_key key, const char *name);
+
+/* The name, valid until the next queues_remember(); NULL if unknown. */
+const char *queues_find(struct queues *queues, struct queue_key key);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Records to the manager, at most so many a second; the others are counted, and none is forgotten.
+ */
+#include "session.h"
+
+static uint64_t cost(const struct recorder *recorder)
+{
+	return 1000000 / recorder->rate;
+}
+
+static void refill(struct recorder *recorder)
+{
+	uint64_t now = now_usec();
+
+	recorder->tokens_usec = MIN(
+		recorder->tokens_usec + (now - recorder->last_usec), RECORD_BURST * cost(recorder));
+	recorder->last_usec = now;
+}
+
+static bool send_record(struct recorder *recorder, int channel, struct worker_message *record)
+{
+	if (recorder->tokens_usec < cost(recorder))
+		return false;
+	record->record.suppressed = recorder->suppressed;
+	if (message_send(channel, record, sizeof(*record), NULL, 0) < 0)
+		return false;
+	recorder->tokens_usec -= cost(recorder);
+	recorder->suppressed = 0;
+	return true;
+}
+
+void recorder_note(struct recorder *recorder, int channel, const struct worker_message *record)
+{
+	struct worker_message copy = *record;
+
+	refill(recorder);
+	if (send_record(recorder, channel, &copy))
+		return;
+	recorder->held = *record;
+	recorder->suppressed++;
+}
+
+void recorder_flush(struct recorder *recorder, int channel)
+{
+	if (recorder->suppressed == 0)
+		return;
+	refill(recorder);
+	/* The one that is sent is not one of those that were not. */
+	recorder->suppressed--;
+	if (!send_record(recorder, channel, &recorder->held))
+		recorder->suppressed++;
+}
+
+int recorder_timeout(const struct recorder *recorder)
+{
+	return recorder->suppressed > 0 ? (int)(cost(recorder) / 1000) + 1 : -1;
+}

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: MIT */
+/* The way of a request: receive → decode → decide → act → reply → record.
+ *
+ * This file is the door. An app's thread is blocked in a message-queue call, and the kernel asks us
+ * what to do about it. From then on:
+ *
+ *   receive   The notification goes straight into memory that outlives us (inflight.h).
+ *   look      One descriptor of /proc/TID is opened, and through it everything is read that will be
+ * needed: the name and the attributes from the app's memory (once), the thread's identity, which
+ * queue its descriptor is. Then the kernel is asked whether the notification is still valid. Only
+ * if so, what was read was the caller's. decide    A pure function of the grants and the copy. act
+ * Opening and deleting are done by us, with the caller's identity, on our copy of the name. Calls
+ * on a descriptor are given back to the kernel (CONTINUE); that decision rests on registers alone,
+ * since which queue a descriptor is was asked of the kernel and not of the app's memory. reply
+ * Exactly one answer. The verdict starts as deny, every failure leaves it at that. record    What
+ * was denied goes to the manager.
+ *
+ * Three things can go wrong: fatal ends the process (the manager starts another), refused goes to
+ * the app as an errno, gone (the app was killed meanwhile) is dropped silently.
+ *
+ * What remains: between our look at a descriptor and the kernel's use of it another thread of the
+ * app may put another one in its place. The wall lets no queue in that the session was not granted,
+ * so this reaches only queues that it was granted earlier and has lost since, or that somebody
+ * outside sent it. */
+#include "session.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include "decode.h"
+#include "include/verdict.h"
+#include "notify.h"
+#include "target.h"
+
+/* Everything about the request in hand but the request itself. */
+struct turn {
+	struct target target;
+	struct identity identity;
+	bool identity_known;
+	bool table_full; /* the app has no room for another descriptor */
+	bool resumed;    /* an earlier session process had it in hand before */
+	bool created;    /* the queue is this call's own */
+	struct verdict verdict;
+	struct answer answer;
+};
+#define TURN_START                              \
+	((struct turn){.target = TARGET_CLOSED, \
+		.identity = IDENTITY_NONE,      \
+		.verdict = VERDICT_DENY,        \
+		.answer = {.kind = ANSWER_ERROR, .error = EACCES, .fd = -EBADF}})
+
+static void turn_clear(struct turn *turn)
+{
+	target_close(&turn->target);
+	identity_clear(&turn->identity);
+	(void)safe_close(turn->answer.fd);
+}
+
+/* --- look ---------------------------------------------------------------------------------- */
+
+static int know_identity(struct session *session, struct turn *turn)
+{
+	int r;
+
+	if (turn->identity_known)
+		return 0;
+	r = target_identity(&turn->target, &session->own.namespaces, &turn->identity);
+	turn->identity_known = r == 0;
+	return r;
+}
+
+/* A descriptor that this session did not open: its link names it. A bind mount elsewhere can forge
+ * the link, so the name must, in the caller's IPC namespace, lead to the same queue on the same
+ * mount: the internal one, that no file system tree reaches. */
+static bool link_is_true(struct session *session, struct turn *turn,
+	const struct descriptor *descriptor, const char *name)
+{
+	_cleanup_close_ int fd = -EBADF;
+	struct descriptor named;
+
+	if (know_identity(session, turn) < 0 ||
+		!notify_is_valid(session->listener, session->request.id))
+		return false;
+	fd = act_look_up(&session->own, &turn->identity, name);
+	if (fd < 0 || own_descriptor(fd, &named) < 0)
+		return false;
+	return named.key.device == descriptor->key.device &&
+	       named.key.inode == descriptor->key.inode && named.mount != 0 &&
+	       named.mount == descriptor->mount;
+}
+
+static enum queue_identity identify_stranger(
+	struct session *session, struct turn *turn, const struct descriptor *descriptor)
+{
+	struct request *request = &session->request;
+	char link[QUEUE_NAME_MAX + 2];
+
+	if (target_descriptor_link(&turn->target, request->fd, link, sizeof(link)) == 0 &&
+		link[0] == '/' && !strchr(link + 1, '/') &&
+		link_is_true(session, turn, descriptor, link + 1)) {
+		(void)strcpy(request->name, link + 1);
+		queues_remember(&session->inflight->queues, descriptor->key, request->name);
+		return QUEUE_NAMED;
+	}
+	return target_is_queue(&turn->target, request->fd) == 0 ? QUEUE_NONE : QUEUE_UNKNOWN;
+}
+
+static int identify_queue(struct session *session, struct turn *turn)
+{
+	struct request *request = &session->request;
+	struct descriptor descriptor;
+	const char *name;
+	int r = target_descriptor(&turn->target, request->fd, &descriptor);
+
+	if (r < 0 && r != -EBADF)
+		return r;
+	if (r == -EBADF || !descriptor.regular) {
+		request->queue = QUEUE_NONE;
+		return 0;
+	}
+	name = queues_find(&session->inflight->queues, descriptor.key);
+	if (!name) {
+		request->queue = identify_stranger(session, turn, &descriptor);
+		return 0;
+	}
+	(void)strcpy(request->name, name);
+	request->queue = QUEUE_NAMED;
+	return 0;
+}
+
+/* All looks at the caller. -ENOSYS: not a call of ours. */
+static int look(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+{
+	struct request *request = &session->request;
+	struct app_memory memory;
+	int r = target_open((pid_t)notification->pid, &turn->target);
+
+	if (r < 0)
+		return r;
+	memory = target_memory(&turn->target);
+	r = request_decode(notification, &memory, request);
+	if (r < 0 || request->refusal != 0)
+		return r;
+	if (request_has_descriptor(request))
+		return identify_queue(session, turn);
+	r = know_identity(session, turn);
+	if (r < 0 || request->call != MQ_CALL_OPEN)
+		return r;
+	r = target_table_is_full(&turn->target);
+	if (r < 0)
+		return r;
+	turn->table_full = r;
+	return 0;
+}
+
+/* --- act ----------------------------------------------------------------------------------- */
+
+static struct answer answer_error(int error)
+{
+	return (struct answer){.kind = ANSWER_ERROR, .error = error, .fd = -EBADF};
+}
+
+/* Whether what an earlier session process began was done, when it died too early to note it: if the
+ * state is now the one that doing it would have left, and was not before. */
+static bool done_before(const struct session *session, const struct turn *turn, bool existed_now)
+{
+	const struct inflight *inflight = session->inflight;
+
+	if (!turn->resumed)
+		return false;
+	if (inflight->phase == INFLIGHT_ACTED)
+		return inflight->result == 0;
+	return inflight->phase == INFLIGHT_ACTING && inflight->existed != existed_now;
+}
+
+static bool exists(struct session *session, struct turn *turn)
+{
+	return act_exists(&session->own, &turn->identity, session->request.name) > 0;
+}
+
+static int create(struct session *session, struct turn *turn)
+{
+	struct request *request = &session->request;
+	int oflag = request->oflag, fd;
+
+	if (request->oflag & O_EXCL) {
+		bool existed = exists(session, turn);
+
+		if (done_before(session, turn, existed)) {
+			request->oflag &= ~(O_CREAT | O_EXCL);
+			fd = act_open(&session->own, &turn->identity, request, &turn->created);
+			request->oflag = oflag;
+			turn->created = fd >= 0;
+			return fd;
+		}
+		inflight_acting(session->inflight, existed);
+	}
+	fd = act_open(&session->own, &turn->identity, request, &turn->created);
+	if (oflag & O_EXCL)
+		inflight_acted(session->inflight, fd < 0 ? fd : 0);
+	return fd;
+}
+
+static struct answer act_on_open(struct session *session, struct turn *turn)
+{
+	struct request *request = &session->request;
+	struct descriptor descriptor;
+	int fd;
+
+	/* Unconfined this comes before the look-up and before creating. */
+	if (turn->table_full)
+		return answer_error(EMFILE);
+	fd = request->oflag & O_CREAT
+		     ? create(session, turn)
+		     : act_open(&session->own, &turn->identity, request, &turn->created);
+	if (fd < 0)
+		return answer_error(-fd);
+	if (own_descriptor(fd, &descriptor) == 0)
+		queues_remember(&session->inflight->queues, descriptor.key, request->name);
+	return (struct answer){.kind = ANSWER_DESCRIPTOR, .fd = fd};
+}
+
+static struct answer act_on_unlink(struct session *session, struct turn *turn)
+{
+	bool existed = exists(session, turn);
+	int r;
+
+	if (done_before(session, turn, existed)) {
+		r = 0;
+	} else {
+		inflight_acting(session->inflight, existed);
+		r = act_unlink(&session->own, &turn->identity, session->request.name);
+		inflight_acted(session->inflight, r);
+	}
+	return r < 0 ? answer_error(-r) : (struct answer){.kind = ANSWER_VALUE, .fd = -EBADF};
+}
+
+static struct answer act(struct session *session, struct turn *turn)
+{
+	if (!turn->verdict.allow)
+		return answer_error(turn->verdict.error);
+	switch (session->request.call) {
+	case MQ_CALL_OPEN:
+		return act_on_open(session, turn);
+	case MQ_CALL_UNLINK:
+		return act_on_unlink(session, turn);
+	case MQ_CALL_SEND:
+	case MQ_CALL_RECEIVE:
+	case MQ_CALL_NOTIFY:
+	case MQ_CALL_GETSETATTR:
+		return (struct answer){.kind = ANSWER_CONTINUE, .fd = -EBADF};
+	case MQ_CALL_COUNT:
+		break;
+	}
+	return answer_error(EACCES);
+}
+
+/* --- reply --------------------------------------------------------------------------------- */
+
+/* The descriptor could not be put into the app: no trace of the call may remain, and it is refused.
+ */
+static void take_back(struct session *session, struct turn *turn, int error)
+{
+	if (turn->created)
+		(void)act_unlink(&session->own, &turn->identity, session->request.name);
+	(void)safe_close(turn->answer.fd);
+	turn->answer = answer_error(error == -EMFILE || error == -EBADF ? EMFILE : EACCES);
+}
+
+/* 0, or -ENOENT: gone. */
+static int reply(struct session *session, uint64_t id, struct turn *turn)
+{
+	int r = notify_reply(session->listener, id, &turn->answer);
+
+	if (r == 0 || r == -ENOENT)
+		return r;
+	take_back(session, turn, r);
+	return notify_reply(session->listener, id, &turn->answer);
+}
+
+/* --- record -------------------------------------------------------------------------------- */
+
+static bool worth_a_record(const struct session *session, const struct verdict *verdict)
+{
+	switch (verdict->reason) {
+	case REASON_NOT_GRANTED:
+	case REASON_UNKNOWN_QUEUE:
+	case REASON_FAILED:
+	case REASON_UNDECIDED:
+		return true;
+	case REASON_GRANTED:
+		return session->recorder.allowed && !request_has_descriptor(&session->request);
+	case REASON_MALFORMED:
+	case REASON_NO_QUEUE:
+	case REASON_HARMLESS:
+		break;
+	}
+	return false;
+}
+
+static void record(struct session *session, const struct turn *turn)
+{
+	const struct request *request = &session->request;
+	struct worker_message message = {.type = WORKER_RECORD,
+		.record = {.call = request->call,
+			.reason = turn->verdict.reason,
+			.error = turn->answer.kind == ANSWER_ERROR ? turn->answer.error : 0,
+			.missing = turn->verdict.missing,
+			.oflag = request->oflag,
+			.tid = request->tid,
+			.tgid = turn->identity.tgid,
+			.uid = turn->identity.real_uid}};
+
+	memcpy(message.record.command, turn->identity.command, sizeof(message.record.command));
+	memcpy(message.record.name, request->name, strnlen(request->name, QUEUE_NAME_MAX));
+	recorder_note(&session->recorder, session->channel, &message);
+}
+
+/* --- the loop ------------------------------------------------------------------------------ */
+
+static struct verdict verdict_on_failure(int error)
+{
+	struct verdict verdict = VERDICT_DENY;
+
+	/* A filter that is not ours may send us anything; it is told that there is no such call. */
+	if (error == -ENOSYS)
+		verdict = (struct verdict){.error = ENOSYS, .reason = REASON_MALFORMED};
+	else
+		verdict.reason = REASON_FAILED;
+	return verdict;
+}
+
+static void serve(struct session *session, const struct seccomp_notif *notification, bool resumed)
+{
+	_cleanup_(turn_clear) struct turn turn = TURN_START;
+	bool recorded;
+	int r;
+
+	turn.resumed = resumed;
+	session->request.call = MQ_CALL_COUNT;
+	session->request.name[0] = '\0';
+	r = look(session, notification, &turn);
+	if (!notify_is_valid(session->listener, notification->id))
+		return;
+	turn.verdict = r < 0 ? verdict_on_failure(r) : decide(session->grants, &session->request);
+	recorded = worth_a_record(session, &turn.verdict);
+	if (recorded)
+		(void)know_identity(session, &turn);
+	turn.answer = act(session, &turn);
+	if (reply(session, notification->id, &turn) < 0)
+		return;
+	if (recorded)
+		record(session, &turn);
+}
+
+static int serve_next(struct session *session)
+{
+	struct seccomp_notif *notification = &session->inflight->notification;
+	int r;
+
+	inflight_begin(session->inflight);
+	r = notify_receive(session->listener, notification);
+	if (r == 0)
+		serve(session, notification, false);
+	inflight_end(session->inflight);
+	return r == -ENOENT || r == -EINTR ? 0 : r;
+}
+
+/* What an earlier session process of this session had in hand when it died. */
+static void resume(struct session *session)
+{
+	struct inflight *inflight = session->inflight;
+
+	if (inflight->notification.id != 0) {
+		__atomic_store_n(&inflight->since, now_usec(), __ATOMIC_SEQ_CST);
+		if (notify_is_valid(session->listener, inflight->notification.id))
+			serve(session, &inflight->notification, true);
+	}
+	inflight_end(inflight);
+}
+
+static int take_attach(struct session *session)
+{
+	struct worker_message message;
+	int fds[2] = {-EBADF, -EBADF};
+	int r = message_receive(session->channel, &message, sizeof(message), fds, 2);
+
+	if (r <= 0)
+		return r;
+	if (message.type != WORKER_ATTACH || message.attach.record_rate < 1 ||
+		message.attach.record_rate > RECORD_RATE_MAX)
+		return -EBADMSG;
+	session->listener = fds[0];
+	session->recorder = (struct recorder){.rate = message.attach.record_rate,
+		.allowed = message.attach.record_allowed,
+		.tokens_usec = UINT32_MAX,
+		.last_usec = now_usec()};
+	r = inflight_map(fds[1], &session->inflight);
+	(void)safe_close(fds[1]);
+	if (r < 0)
+		return r;
+	notify_prepare(session->listener);
+	return 1;
+}
+
+static int read_grants(int fd, uint64_t size, struct grants **ret)
+{
+	_cleanup_free_ void *data = NULL;
+
+	if (size > GRANTS_BYTES_MAX)
+		return -E2BIG;
+	data = malloc(size + 1);
+	if (!data)
+		return -ENOMEM;
+	if (pread(fd, data, size + 1, 0) != (ssize_t)size)
+		return -EBADMSG;
+	return grants_deserialise(data, size, ret);
+}
+
+/* New grants are in force from here on, since nothing is in hand. The acknowledgement is the
+ * barrier that connect and disconnect wait for. */
+static int take_grants(struct session *session)
+{
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	struct worker_message message;
+	bool first = !session->grants;
+	int r = message_receive(session->channel, &message, sizeof(message), &fd, 1);
+
+	if (r <= 0)
+		return r;
+	if (message.type != WORKER_GRANTS)
+		return -EBADMSG;
+	r = read_grants(fd, message.grants.size, &grants);
+	if (r < 0)
+		return r;
+	(void)grants_free(session->grants);
+	session->grants = take_pointer(grants);
+
+	message = (struct worker_message){
+		.type = WORKER_ACK, .ack = {.generation = session->grants->generation}};
+	r = message_send(session->channel, &message, sizeof(message), NULL, 0);
+	if (r < 0)
+		return r;
+	if (first)
+		resume(session);
+	return 1;
+}
+
+/* 1: go on. 0: the manager is gone. */
+static int take_message(struct session *session)
+{
+	int r = session->listener < 0 ? take_attach(session) : take_grants(session);
+
+	return r == -EAGAIN ? 1 : r;
+}
+
+int session_run(struct session *session)
+{
+	for (;;) {
+		struct pollfd fds[2] = {{.fd = session->channel, .events = POLLIN},
+			/* Not before there are grants to decide by. */
+			{.fd = session->grants ? session->listener : -1, .events = POLLIN}};
+		int r = poll(fds, ELEMENTSOF(fds), recorder_timeout(&session->recorder));
+
+		if (r < 0 && errno != EINTR)
+			return -errno;
+		recorder_flush(&session->recorder, session->channel);
+		if (r <= 0)
+			continue;
+		if (fds[0].revents) {
+			r = take_message(session);
+			if (r <= 0)
+				return r;
+			continue;
+		}
+		if (fds[1].revents & POLLIN) {
+			r = serve_next(session);
+			if (r < 0)
+				return r;
+		} else if (fds[1].revents) {
+			return 0;
+		}
+	}
+}

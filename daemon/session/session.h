@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* One session: its listener, its grants, and the loop that answers its calls. */
+#pragma once
+
+#include <stdint.h>
+
+#include "act.h"
+#include "include/grants.h"
+#include "include/protocol.h"
+#include "inflight.h"
+
+/* What may be recorded, and what was held back. */
+struct recorder {
+	uint32_t rate;        /* a second; RECORD_BURST at once */
+	bool allowed;         /* also allowed opens and deletes */
+	uint64_t tokens_usec; /* time saved up; a record costs 1 s / rate */
+	uint64_t last_usec;
+	uint64_t suppressed;
+	struct worker_message held; /* the latest of the suppressed ones */
+};
+
+struct session {
+	int channel;  /* to the manager */
+	int listener; /* -EBADF before attach */
+	struct inflight *inflight;
+	struct grants *grants; /* NULL before the first message of them: nothing is answered */
+	struct own_identity own;
+	struct recorder recorder;
+	struct request request; /* in hand; here because it is large */
+};
+
+/* Serves until the last process of the session is gone or the manager is: 0. Negative errno: fatal.
+ */
+int session_run(struct session *session);
+
+/* record.c: notes a record, sends it or holds it back; sends what was held back once there is room.
+ * The recorder's time until then in milliseconds, -1 if nothing is held back. */
+void recorder_note(struct recorder *recorder, int channel, const struct worker_message *record);
+void recorder_flush(struct recorder *recorder, int channel);
+int recorder_timeout(const struct recorder *recorder);

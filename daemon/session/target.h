@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* The calling thread: its memory and its facts, all read through one descriptor of /proc/TID that
+ * is opened first.
+ *
+ * The thread id may have been reused before that descriptor was opened. So nothing that was read
+ * counts until notify_is_valid() has said yes after the reading: then the thread is still blocked
+ * in its call, and the descriptor is its. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "decode.h"
+#include "include/request.h"
+#include "include/util.h"
+#include "queues.h"
+
+struct target {
+	pid_t tid;
+	int proc;   /* /proc/TID */
+	int memory; /* its mem, opened when first needed */
+};
+#define TARGET_CLOSED ((struct target){.proc = -EBADF, .memory = -EBADF})
+
+/* -ESRCH if there is no such thread, or it cannot be named from here (pid 0: another PID
+ * namespace). */
+int target_open(pid_t tid, struct target *ret);
+void target_close(struct target *target);
+
+/* The app_memory reader of a target. */
+struct app_memory target_memory(struct target *target);
+
+/* Who asks, in the ids of our own user namespace. */
+struct identity {
+	uid_t real_uid, effective_uid, fs_uid;
+	gid_t real_gid, effective_gid, fs_gid;
+	gid_t *groups;
+	size_t group_count;
+	uint64_t capabilities; /* effective, and to be lent; 0 unless its user namespace is ours */
+	mode_t umask;
+	int ipc_namespace;  /* -EBADF if it is ours */
+	rlim_t queue_bytes; /* soft RLIMIT_MSGQUEUE */
+	pid_t tgid;
+	char command[16];
+};
+#define IDENTITY_NONE ((struct identity){.ipc_namespace = -EBADF})
+
+void identity_clear(struct identity *identity);
+
+/* What is ours, to compare with: filled once at the start of the session process. */
+struct namespaces {
+	dev_t user_device, ipc_device;
+	ino_t user_inode, ipc_inode;
+};
+int namespaces_get(int proc, struct namespaces *ret);
+
+/* Everything of struct identity. 0 or negative errno; then nothing may be done in the thread's
+ * name. */
+int target_identity(
+	const struct target *target, const struct namespaces *own, struct identity *ret);
+
+/* True if every descriptor below the thread's soft RLIMIT_NOFILE is in use. 1, 0 or negative errno.
+ */
+int target_table_is_full(const struct target *target);
+
+/* What a descriptor of the thread is. Device, inode and mount are looked up without opening
+ * anything or asking any file system's server (a FUSE file would hold us as long as its server
+ * likes). 0; -EBADF if it is not open; another negative errno if it could not be looked at. */
+struct descriptor {
+	struct queue_key key;
+	uint64_t mount;
+	bool regular; /* message queues are */
+};
+int target_descriptor(const struct target *target, int fd, struct descriptor *ret);
+
+/* The same of a descriptor of our own. 0 or negative errno. */
+int own_descriptor(int fd, struct descriptor *ret);
+
+/* The path behind a descriptor as the kernel prints it; at most size - 1 bytes. 0 or negative
+ * errno. */
+int target_descriptor_link(const struct target *target, int fd, char *buffer, size_t size);
+
+/* 1 if the descriptor is a message queue, of whatever mount; 0 if not. Takes a copy of it. */
+int target_is_queue(const struct target *target, int fd);

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* A session without a manager. */
+#include "door.h"
+
+#include <grp.h>
+#include <mqueue.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "daemon/session/session.h"
+#include "launcher/filter.h"
+
+void need_root(void)
+{
+	const char *must = getenv("MUST_WORK");
+
+	if (geteuid() == 0)
+		return;
+	if (must && streq(must, "1"))
+		cr_assert_fail("must be root");
+	cr_skip_test("must be root");
+}
+
+long result_of(long value)
+{
+	return value < 0 ? -errno : value;
+}
+
+static void pipe_wait(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char byte;
+
+	if (poll(&p, 1, DOOR_DEADLINE_SECONDS * 1000) != 1 || read(fd, &byte, 1) != 1)
+		abort();
+}
+
+void app_pause(struct stage *stage)
+{
+	if (write(stage->ready[1], "r", 1) != 1)
+		abort();
+	pipe_wait(stage->go[0]);
+}
+
+void door_wait(struct door *door)
+{
+	pipe_wait(door->stage->ready[0]);
+}
+
+void door_go(struct door *door)
+{
+	cr_assert_eq(write(door->stage->go[1], "g", 1), 1);
+}
+
+static void send_message(
+	struct door *door, struct worker_message *message, const int *fds, size_t count)
+{
+	cr_assert_eq(message_send(door->channel, message, sizeof(*message), fds, count), 0);
+}
+
+static struct worker_message receive_message(struct door *door)
+{
+	struct pollfd p = {.fd = door->channel, .events = POLLIN};
+	struct worker_message message;
+
+	cr_assert_eq(
+		poll(&p, 1, DOOR_DEADLINE_SECONDS * 1000), 1, "nothing from the session process");
+	cr_assert_eq(message_receive(door->channel, &message, sizeof(message), NULL, 0), 1);
+	return message;
+}
+
+static void start_session(struct door *door)
+{
+	struct worker_message attach = {.type = WORKER_ATTACH, .attach = {.record_rate = 1000}};
+	int sockets[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
+	door->session = fork();
+	cr_assert(door->session >= 0);
+	if (door->session == 0) {
+		static struct session session = {.listener = -EBADF};
+
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)close(sockets[0]);
+		session.channel = sockets[1];
+		_exit(own_identity_get(&session.own) < 0 || session_run(&session) < 0 ? 1 : 0);
+	}
+	(void)close(sockets[1]);
+	door->channel = sockets[0];
+	send_message(door, &attach, (int[]){door->listener, door->inflight}, 2);
+}
+
+static void send_grants(struct door *door)
+{
+	struct worker_message message = {.type = WORKER_GRANTS};
+	_cleanup_close_ int fd = memfd_create("grants", MFD_CLOEXEC);
+	_cleanup_free_ void *data = NULL;
+	size_t size;
+
+	cr_assert_eq(grants_serialise(door->grants, &data, &size), 0);
+	cr_assert_eq(write(fd, data, size), (ssize_t)size);
+	message.grants.generation = door->grants->generation;
+	message.grants.size = size;
+	send_message(door, &message, &fd, 1);
+	do
+		message = receive_message(door);
+	while (message.type == WORKER_RECORD);
+	cr_assert_eq(message.type, WORKER_ACK);
+	cr_assert_eq(message.ack.generation, door->grants->generation);
+}
+
+void door_grant(struct door *door, uint32_t permissions)
+{
+	door->grants = grants_free(door->grants);
+	cr_assert_eq(grants_new(++door->generation, &door->grants), 0);
+	if (permissions)
+		cr_assert_eq(
+			grants_add(door->grants, door->stage->queue + 1, false, permissions), 0);
+	grants_seal(door->grants);
+	send_grants(door);
+}
+
+void door_replace(struct door *door)
+{
+	cr_assert_eq(kill(door->session, SIGKILL), 0);
+	cr_assert_eq(waitpid(door->session, NULL, 0), door->session);
+	(void)close(door->channel);
+	start_session(door);
+	send_grants(door);
+}
+
+struct worker_message door_record(struct door *door)
+{
+	struct worker_message message = receive_message(door);
+
+	cr_assert_eq(message.type, WORKER_RECORD);
+	return message;
+}
+
+/* In the app: becomes uid, loads the filter, hands the listener over. */
+static void run_app(struct door *door, int socket, uid_t uid, void (*before)(struct stage *),
+	void (*app)(struct stage *))
+{
+	_cleanup_free_ struct sock_filter *program = NULL;
+	_cleanup_free_ char *message = NULL;
+	unsigned short length;
+	int listener;
+
+	(void)alarm(3 * DOOR_DEADLINE_SECONDS);
+	if (uid != 0 && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
+				setresuid(uid, uid, uid) < 0))
+		_exit(101);
+	if (before)
+		before(door->stage);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_build(1, &program, &length) < 0 ||
+		filter_load(program, length, &listener, &message) < 0)
+		_exit(102);
+	if (message_send(socket, "", 1, &listener, 1) < 0)
+		_exit(103);
+	(void)close(listener);
+	pipe_wait(door->stage->go[0]);
+	app(door->stage);
+	_exit(0);
+}
+
+static void receive_listener(struct door *door, int socket)
+{
+	struct pollfd p = {.fd = socket, .events = POLLIN};
+	char byte;
+
+	cr_assert_eq(poll(&p, 1, DOOR_DEADLINE_SECONDS * 1000), 1);
+	cr_assert_eq(message_receive(socket, &byte, 1, &door->listener, 1), 1);
+}
+
+void door_open(
+	struct door *door, uid_t uid, void (*before)(struct stage *), void (*app)(struct stage *))
+{
+	int sockets[2];
+
+	need_root();
+	*door = (struct door){.stage = mmap(NULL, sizeof(struct stage), PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
+	cr_assert_neq(door->stage, MAP_FAILED);
+	(void)snprintf(door->stage->queue, sizeof(door->stage->queue), "/mqgate-live-%d", getpid());
+	(void)mq_unlink(door->stage->queue);
+	cr_assert_eq(pipe(door->stage->go), 0);
+	cr_assert_eq(pipe(door->stage->ready), 0);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
+	door->app = fork();
+	cr_assert(door->app >= 0);
+	if (door->app == 0)
+		run_app(door, sockets[1], uid, before, app);
+	receive_listener(door, sockets[0]);
+	(void)close(sockets[0]);
+	(void)close(sockets[1]);
+	door->inflight = memfd_create("inflight", MFD_CLOEXEC);
+	cr_assert_eq(ftruncate(door->inflight, (off_t)INFLIGHT_SIZE), 0);
+	start_session(door);
+	door_grant(door, 0);
+	door_go(door);
+}
+
+void door_close(struct door *door)
+{
+	int status = -1;
+
+	for (int i = 0; i < DOOR_DEADLINE_SECONDS * 100; i++) {
+		if (waitpid(door->app, &status, WNOHANG) == door->app)
+			break;
+		(void)usleep(10000);
+	}
+	if (status == -1)
+		(void)kill(door->app, SIGKILL);
+	(void)kill(door->session, SIGKILL);
+	(void)waitpid(door->session, NULL, 0);
+	(void)mq_unlink(door->stage->queue);
+	cr_expect_eq(status, 0, "the app ended with wait status %#x", (unsigned)status);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* A session without a manager: a real filter in a forked app, a real session process, and the test
+ * in the manager's place. */
+#pragma once
+
+#include <criterion/criterion.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "include/grants.h"
+#include "include/protocol.h"
+
+#define DOOR_DEADLINE_SECONDS 10
+
+/* Shared between the test and the app. */
+struct stage {
+	int go[2];      /* pipes: test → app */
+	int ready[2];   /* app → test */
+	char queue[64]; /* a name of this test's own, with slash */
+	long results[64];
+};
+
+struct door {
+	struct stage *stage;
+	struct grants *grants; /* being built; sent by door_send_grants() */
+	pid_t session, app;
+	int channel, listener, inflight;
+	uint64_t generation;
+};
+
+/* Skips the running test if we are not root; fails it if MUST_WORK=1. */
+void need_root(void);
+
+/* Starts the session process and the app: before() runs unconfined (may be NULL), then app() behind
+ * the filter, as uid and gid. */
+void door_open(
+	struct door *door, uid_t uid, void (*before)(struct stage *), void (*app)(struct stage *));
+
+/* Kills what is left, removes the queue. The app must have ended well. */
+void door_close(struct door *door);
+
+/* What the session has from now on: these permissions on the stage's queue; waits for the
+ * acknowledgement. */
+void door_grant(struct door *door, uint32_t permissions);
+
+/* Kills the session process and starts another on the same listener. */
+void door_replace(struct door *door);
+
+/* The app's side: reports and waits to be told to go on. The test's side: waits for the report;
+ * says go. */
+void app_pause(struct stage *stage);
+void door_wait(struct door *door);
+void door_go(struct door *door);
+
+/* The next record, within the deadline. */
+struct worker_message door_record(struct door *door);
+
+/* value, or -errno if value is negative. */
+long result_of(long value);

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* Facts and memory of a thread, read from a real child. */
+#include <fcntl.h>
+#include <grp.h>
+#include <mqueue.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "daemon/session/act.h"
+#include "daemon/session/target.h"
+#include "door.h"
+
+#define USER 12345
+
+static struct own_identity own;
+static struct target target = TARGET_CLOSED;
+static pid_t child;
+
+static void setup(void)
+{
+	need_root();
+	cr_assert_eq(own_identity_get(&own), 0);
+}
+
+static void teardown(void)
+{
+	target_close(&target);
+	if (child > 0) {
+		(void)kill(child, SIGKILL);
+		(void)waitpid(child, NULL, 0);
+	}
+}
+
+TestSuite(target, .init = setup, .fini = teardown);
+
+/* A child that has done this to itself, and waits. */
+static void start(void (*prepare)(void))
+{
+	int status;
+
+	child = fork();
+	cr_assert(child >= 0);
+	if (child == 0) {
+		prepare();
+		(void)raise(SIGSTOP);
+		_exit(0);
+	}
+	cr_assert_eq(waitpid(child, &status, WUNTRACED), child);
+	cr_assert(WIFSTOPPED(status), "the child could not prepare itself: %#x", (unsigned)status);
+	cr_assert_eq(target_open(child, &target), 0);
+}
+
+static void become_user(void)
+{
+	gid_t groups[] = {7, 8, 65533};
+	struct rlimit limit = {1234, 5678};
+
+	(void)umask(051);
+	/* The test process took on the session process's, in which ids do not change capabilities.
+	 */
+	if (prctl(PR_SET_SECUREBITS, 0) < 0 || setrlimit(RLIMIT_MSGQUEUE, &limit) < 0 ||
+		prctl(PR_SET_NAME, "a\nUid:\t0") < 0 || setgroups(3, groups) < 0 ||
+		setresgid(1, 2, 3) < 0 || setresuid(USER, USER + 1, USER + 2) < 0)
+		_exit(1);
+}
+
+Test(target, identity)
+{
+	struct identity identity;
+
+	start(become_user);
+	cr_assert_eq(target_identity(&target, &own.namespaces, &identity), 0);
+	cr_expect_eq(identity.real_uid, USER, "a name cannot forge a line");
+	cr_expect_eq(identity.effective_uid, USER + 1);
+	cr_expect_eq(identity.fs_uid, USER + 1);
+	cr_expect_eq(identity.real_gid, 1);
+	cr_expect_eq(identity.effective_gid, 2);
+	cr_expect_eq(identity.fs_gid, 2);
+	cr_expect_eq(identity.group_count, 3);
+	cr_expect_eq(identity.groups[2], 65533);
+	cr_expect_eq(identity.capabilities, 0);
+	cr_expect_eq(identity.umask, 051);
+	cr_expect_eq(identity.queue_bytes, 1234);
+	cr_expect_eq(identity.tgid, child);
+	cr_expect_eq(identity.ipc_namespace, -EBADF);
+	identity_clear(&identity);
+}
+
+static void keep_all(void)
+{
+}
+
+Test(target, capabilities_of_our_own_user_namespace_count)
+{
+	struct identity identity;
+
+	start(keep_all);
+	cr_assert_eq(target_identity(&target, &own.namespaces, &identity), 0);
+	cr_expect_eq(identity.capabilities, own.permitted);
+	identity_clear(&identity);
+}
+
+static void enter_namespaces(void)
+{
+	if (unshare(CLONE_NEWUSER | CLONE_NEWIPC) < 0)
+		_exit(1);
+}
+
+Test(target, capabilities_of_another_user_namespace_do_not)
+{
+	struct identity identity;
+
+	start(enter_namespaces);
+	cr_assert_eq(target_identity(&target, &own.namespaces, &identity), 0);
+	cr_expect_eq(identity.capabilities, 0);
+	cr_expect(identity.ipc_namespace >= 0);
+	identity_clear(&identity);
+}
+
+static char *page;
+
+static void map_a_page_before_nothing(void)
+{
+	page = mmap(page, 8192, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (page == MAP_FAILED || munmap(page + 4096, 4096) < 0)
+		_exit(1);
+	(void)strcpy(page, "hello");
+}
+
+Test(target, memory)
+{
+	struct app_memory memory;
+	char buffer[32];
+
+	page = (char *)0x200000000000;
+	start(map_a_page_before_nothing);
+	memory = target_memory(&target);
+	cr_expect_eq(memory.read(memory.context, (uint64_t)page, buffer, 6), 0);
+	cr_expect_str_eq(buffer, "hello");
+	cr_expect_eq(memory.read(memory.context, (uint64_t)page + 4090, buffer, 6), 0);
+	cr_expect_eq(memory.read(memory.context, (uint64_t)page + 4090, buffer, 7), -EFAULT);
+	cr_expect_eq(memory.read(memory.context, (uint64_t)page + 4096, buffer, 1), -EFAULT);
+	cr_expect_eq(memory.read(memory.context, 0, buffer, 1), -EFAULT);
+	cr_expect_eq(memory.read(memory.context, UINT64_MAX, buffer, 1), -EFAULT);
+	cr_expect_eq(memory.read(memory.context, INT64_MAX, buffer, 1), -EFAULT);
+}
+
+static void limit_descriptors(void)
+{
+	struct rlimit limit = {64, 64};
+	int high = fcntl(0, F_DUPFD, 100);
+
+	if (high < 0 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		_exit(1);
+}
+
+static void fill_all_but_one(void)
+{
+	int last = -1, fd;
+
+	limit_descriptors();
+	while ((fd = dup(0)) >= 0)
+		last = fd;
+	(void)close(last);
+}
+
+static void fill(void)
+{
+	limit_descriptors();
+	while (dup(0) >= 0)
+		;
+}
+
+Test(target, a_table_with_one_place_left_is_not_full)
+{
+	start(fill_all_but_one);
+	cr_expect_eq(target_table_is_full(&target), 0, "descriptors above the limit do not count");
+}
+
+Test(target, a_full_table)
+{
+	start(fill);
+	cr_expect_eq(target_table_is_full(&target), 1);
+}
+
+static void open_descriptors(void)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 8};
+	int queue = mq_open("/mqgate-live-target", O_RDWR | O_CREAT, 0600, &attributes);
+
+	if (queue < 0 || dup2(queue, 50) != 50)
+		_exit(1);
+}
+
+Test(target, descriptors)
+{
+	struct descriptor descriptor, again;
+	char link[64];
+	int fd;
+
+	start(open_descriptors);
+	cr_expect_eq(target_descriptor(&target, 50, &descriptor), 0);
+	cr_expect(descriptor.regular);
+	cr_expect_eq(target_descriptor(&target, 51, &again), -EBADF);
+	cr_expect_eq(target_descriptor(&target, -1, &again), -EBADF);
+	fd = mq_open("/mqgate-live-target", O_RDONLY);
+	cr_assert(fd >= 0);
+	cr_expect_eq(own_descriptor(fd, &again), 0);
+	cr_expect_eq(again.key.inode, descriptor.key.inode);
+	cr_expect_eq(again.key.device, descriptor.key.device);
+	cr_expect_eq(again.mount, descriptor.mount);
+	cr_expect_neq(again.mount, 0);
+	cr_expect_eq(target_descriptor_link(&target, 50, link, sizeof(link)), 0);
+	cr_expect_str_eq(link, "/mqgate-live-target");
+	cr_expect_eq(target_descriptor_link(&target, 50, link, 19), -ENAMETOOLONG);
+	cr_expect_eq(target_is_queue(&target, 50), 1);
+	cr_expect_eq(target_is_queue(&target, 0), 0);
+	(void)mq_unlink("/mqgate-live-target");
+}
+
+Test(target, no_such_thread)
+{
+	struct target none;
+
+	start(keep_all);
+	(void)kill(child, SIGKILL);
+	cr_assert_eq(waitpid(child, NULL, 0), child);
+	cr_expect_eq(target_open(child, &none), -ESRCH);
+	child = 0;
+	cr_expect_eq(target_open(0, &none), -ESRCH, "of another PID namespace");
+	cr_expect_eq(target_open(-1, &none), -ESRCH);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* What outlives a session process: the request in hand and the known queues. */
+#include <criterion/criterion.h>
+#include <sys/mman.h>
+
+#include "daemon/session/inflight.h"
+#include "include/util.h"
+
+static int make_memfd(off_t size)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	cr_assert(fd >= 0);
+	cr_assert_eq(ftruncate(fd, size), 0);
+	return fd;
+}
+
+Test(inflight, is_seen_by_the_next_process)
+{
+	_cleanup_close_ int fd = make_memfd((off_t)INFLIGHT_SIZE);
+	struct inflight *first, *second;
+
+	cr_assert_eq(inflight_map(fd, &first), 0);
+	inflight_begin(first);
+	first->notification.id = 42;
+	inflight_acting(first, true);
+
+	cr_assert_eq(inflight_map(fd, &second), 0);
+	cr_expect(second->since > 0);
+	cr_expect(second->notification.id == 42);
+	cr_expect(second->phase == INFLIGHT_ACTING);
+	cr_expect(second->existed == 1);
+	inflight_acted(second, -ENOENT);
+	cr_expect(first->phase == INFLIGHT_ACTED && first->result == -ENOENT);
+	inflight_end(second);
+	cr_expect(first->notification.id == 0 && first->since == 0);
+	inflight_begin(first);
+	cr_expect(second->phase == INFLIGHT_RECEIVED);
+}
+
+Test(inflight, refuses_other_sizes_and_versions)
+{
+	_cleanup_close_ int small = make_memfd((off_t)INFLIGHT_SIZE - 1);
+	_cleanup_close_ int other = make_memfd((off_t)INFLIGHT_SIZE);
+	struct inflight *inflight;
+
+	cr_expect_eq(inflight_map(small, &inflight), -EBADMSG);
+	cr_assert_eq(inflight_map(other, &inflight), 0);
+	inflight->version = INFLIGHT_VERSION + 1;
+	cr_expect_eq(inflight_map(other, &inflight), -EPROTONOSUPPORT);
+}
+
+static struct queues *new_queues(void)
+{
+	struct queues *queues = calloc(1, sizeof(*queues));
+
+	cr_assert_not_null(queues);
+	return queues;
+}
+
+static const char *find(struct queues *queues, uint64_t inode)
+{
+	const char *name = queues_find(queues, (struct queue_key){.device = 1, .inode = inode});
+
+	return name ? name : "(unknown)";
+}
+
+Test(queues, remembers_by_device_and_inode)
+{
+	struct queues *queues = new_queues();
+
+	queues_remember(queues, (struct queue_key){1, 10}, "a");
+	queues_remember(queues, (struct queue_key){2, 10}, "b");
+	cr_expect_str_eq(find(queues, 10), "a");
+	cr_expect_str_eq(queues_find(queues, (struct queue_key){2, 10}), "b");
+	cr_expect_str_eq(find(queues, 11), "(unknown)");
+	cr_expect(queues_find(queues, (struct queue_key){0, 0}) == NULL);
+	queues_remember(queues, (struct queue_key){1, 10}, "renamed");
+	cr_expect_str_eq(find(queues, 10), "renamed");
+	cr_expect(queues->count == 2);
+	free(queues);
+}
+
+Test(queues, forgets_the_least_recently_used)
+{
+	struct queues *queues = new_queues();
+
+	for (uint64_t i = 1; i <= SESSION_QUEUES_MAX; i++)
+		queues_remember(queues, (struct queue_key){1, i}, "full");
+	cr_expect_str_eq(find(queues, 1), "full");
+	queues_remember(queues, (struct queue_key){1, SESSION_QUEUES_MAX + 1}, "one more");
+	cr_expect_str_eq(find(queues, SESSION_QUEUES_MAX + 1), "one more");
+	cr_expect_str_eq(find(queues, 1), "full", "used since, therefore kept");
+	cr_expect_str_eq(find(queues, 2), "(unknown)");
+	cr_expect_str_eq(find(queues, 3), "full");
+	free(queues);
+}
+
+Test(queues, names_that_no_queue_has_are_not_remembered)
+{
+	struct queues *queues = new_queues();
+	char name[QUEUE_NAME_MAX + 2];
+
+	memset(name, 'a', sizeof(name));
+	name[QUEUE_NAME_MAX + 1] = '\0';
+	queues_remember(queues, (struct queue_key){1, 5}, name);
+	cr_expect_str_eq(find(queues, 5), "(unknown)");
+	name[QUEUE_NAME_MAX] = '\0';
+	queues_remember(queues, (struct queue_key){1, 5}, name);
+	cr_expect_str_eq(find(queues, 5), name);
+	free(queues);
+}
