@@ -4,6 +4,7 @@
 #pragma once
 
 #include <linux/ioctl.h>
+#include <linux/types.h>
 #include <linux/seccomp.h>
 #include <sys/socket.h>
 
@@ -28,3 +29,26 @@
 #ifndef LANDLOCK_ACCESS_FS_REFER
 #define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
 #endif
+
+/* Since 6.11, on a descriptor of /proc/PID/maps. */
+#ifndef PROCMAP_QUERY
+struct procmap_query {
+	__u64 size;
+	__u64 query_flags; /* 0: the mapping that covers query_addr, else ENOENT */
+	__u64 query_addr;
+	__u64 vma_start;
+	__u64 vma_end;
+	__u64 vma_flags;
+	__u64 vma_page_size;
+	__u64 vma_offset;
+	__u64 inode;
+	__u32 dev_major;
+	__u32 dev_minor;
+	__u32 vma_name_size;
+	__u32 build_id_size;
+	__u64 vma_name_addr;
+	__u64 build_id_addr;
+};
+#define PROCMAP_QUERY _IOWR('f', 17, struct procmap_query)
+#endif
+#define PROCMAP_QUERY_VMA_ACCESSIBLE 7 /* readable, writable or executable */

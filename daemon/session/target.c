@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -33,19 +34,93 @@ void target_close(struct target *target)
 	target->memory = safe_close(target->memory);
 }
 
+/* One mapping of the app. */
+struct mapping {
+	uint64_t start, end;
+	bool accessible; /* in any way: then the processor can also read it */
+};
+
+static int find_mapping_by_query(int maps, uint64_t address, struct mapping *ret)
+{
+	struct procmap_query query = {.size = sizeof(query), .query_addr = address};
+
+	if (ioctl(maps, PROCMAP_QUERY, &query) < 0)
+		return errno == ENOENT ? -EFAULT : -errno;
+	*ret = (struct mapping){.start = query.vma_start,
+		.end = query.vma_end,
+		.accessible = query.vma_flags & PROCMAP_QUERY_VMA_ACCESSIBLE};
+	return 0;
+}
+
+/* Before 6.11. */
+static int find_mapping_by_line(int maps, uint64_t address, struct mapping *ret)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	_cleanup_free_ char *line = NULL;
+	size_t allocated = 0;
+	int fd = fcntl(maps, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return -errno;
+	f = fdopen(fd, "r");
+	if (!f) {
+		(void)safe_close(fd);
+		return -ENOMEM;
+	}
+	while (getline(&line, &allocated, f) > 0) {
+		char r, w, x;
+
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %c%c%c", &ret->start, &ret->end, &r, &w,
+			    &x) != 5)
+			return -EBADMSG;
+		if (address >= ret->start && address < ret->end) {
+			ret->accessible = r == 'r' || w == 'w' || x == 'x';
+			return 0;
+		}
+	}
+	return -EFAULT;
+}
+
+/* Reading through /proc goes past the protection of pages; the app's own call would not. */
+static int check_protection(const struct target *target, uint64_t address, size_t size)
+{
+	_cleanup_close_ int maps = openat(target->proc, "maps", O_RDONLY | O_CLOEXEC);
+	uint64_t at = address;
+
+	if (maps < 0)
+		return -EPERM;
+	while (at < address + size) {
+		struct mapping mapping;
+		int r = find_mapping_by_query(maps, at, &mapping);
+
+		if (r == -ENOTTY)
+			r = find_mapping_by_line(maps, at, &mapping);
+		if (r < 0)
+			return r == -EFAULT ? r : -EPERM;
+		if (!mapping.accessible)
+			return -EFAULT;
+		at = mapping.end;
+	}
+	return 0;
+}
+
 /* Not process_vm_readv(): a page served by userfaultfd could hold that for ever; here it is an
  * error at once. */
 static int read_memory(void *context, uint64_t address, void *buffer, size_t size)
 {
 	struct target *target = context;
 	ssize_t n;
+	int r;
 
+	if (address > INT64_MAX - size)
+		return -EFAULT;
+	r = check_protection(target, address, size);
+	if (r < 0)
+		return r;
 	if (target->memory < 0)
 		target->memory = openat(target->proc, "mem", O_RDONLY | O_CLOEXEC);
 	if (target->memory < 0)
 		return -EPERM;
-	if (address > INT64_MAX - size)
-		return -EFAULT;
 	n = pread(target->memory, buffer, size, (off_t)address);
 	if (n == (ssize_t)size)
 		return 0;

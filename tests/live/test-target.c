@@ -127,7 +127,9 @@ static void map_a_page_before_nothing(void)
 {
 	page = mmap(page, 8192, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	if (page == MAP_FAILED || munmap(page + 4096, 4096) < 0)
+	if (page == MAP_FAILED || munmap(page + 4096, 4096) < 0 ||
+		mmap(page + 8192, 4096, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
 		_exit(1);
 	(void)strcpy(page, "hello");
 }
@@ -145,6 +147,8 @@ Test(target, memory)
 	cr_expect_eq(memory.read(memory.context, (uint64_t)page + 4090, buffer, 6), 0);
 	cr_expect_eq(memory.read(memory.context, (uint64_t)page + 4090, buffer, 7), -EFAULT);
 	cr_expect_eq(memory.read(memory.context, (uint64_t)page + 4096, buffer, 1), -EFAULT);
+	cr_expect_eq(memory.read(memory.context, (uint64_t)page + 8192, buffer, 1), -EFAULT,
+		"the app cannot read it either");
 	cr_expect_eq(memory.read(memory.context, 0, buffer, 1), -EFAULT);
 	cr_expect_eq(memory.read(memory.context, UINT64_MAX, buffer, 1), -EFAULT);
 	cr_expect_eq(memory.read(memory.context, INT64_MAX, buffer, 1), -EFAULT);
