@@ -109,7 +109,8 @@ static int set_fs_ids(uid_t uid, gid_t gid)
 
 static int set_groups(const gid_t *from, size_t from_count, const gid_t *to, size_t to_count)
 {
-	if (from_count == to_count && memcmp(from, to, to_count * sizeof(gid_t)) == 0)
+	if (from_count == to_count &&
+		(to_count == 0 || memcmp(from, to, to_count * sizeof(gid_t)) == 0))
 		return 0;
 	return setgroups(to_count, to) < 0 ? -errno : 0;
 }

@@ -53,6 +53,23 @@ void inflight_acted(struct inflight *inflight, int result)
 	set_phase(inflight, INFLIGHT_ACTED);
 }
 
+void inflight_injecting(struct inflight *inflight)
+{
+	set_phase(inflight, INFLIGHT_INJECTING);
+}
+
+void inflight_injected(struct inflight *inflight, int number)
+{
+	inflight->result = number;
+	set_phase(inflight, INFLIGHT_INJECTED);
+}
+
+int64_t inflight_mark(const struct inflight *inflight)
+{
+	/* A position is not negative, and 0 is where every other one is. */
+	return (int64_t)(inflight->notification.id >> 1 | 1);
+}
+
 void inflight_end(struct inflight *inflight)
 {
 	__atomic_store_n(&inflight->notification.id, 0, __ATOMIC_SEQ_CST);

@@ -18,9 +18,12 @@
 #define INFLIGHT_VERSION 1
 
 enum inflight_phase {
-	INFLIGHT_RECEIVED, /* nothing was done to any queue: may be handled again from the start */
-	INFLIGHT_ACTING,   /* about to create or delete, perhaps done */
-	INFLIGHT_ACTED,    /* created or deleted, with this result */
+	INFLIGHT_RECEIVED,  /* nothing was done to any queue: may be handled again from the start */
+	INFLIGHT_ACTING,    /* about to create or delete, perhaps done */
+	INFLIGHT_ACTED,     /* created or deleted, with this result */
+	INFLIGHT_INJECTING, /* the queue is open, and its descriptor perhaps in the app, with
+			       inflight_mark() */
+	INFLIGHT_INJECTED,  /* it is in the app as this number; the mark may be gone already */
 };
 
 struct inflight {
@@ -29,7 +32,7 @@ struct inflight {
 	uint64_t since;
 	uint32_t version; /* 0 until the first session process has written INFLIGHT_VERSION */
 	uint32_t phase;   /* enum inflight_phase */
-	int32_t result;   /* ACTED: 0 or negative errno */
+	int32_t result;   /* ACTED: 0 or negative errno; INJECTED: the number */
 	uint32_t existed; /* ACTING, deleting: the queue was there before */
 	/* RECV writes here, so there is no moment at which a notification was taken but not noted.
 	 * id 0: none. */
@@ -49,6 +52,13 @@ void inflight_begin(struct inflight *inflight);
 /* Before and after an act that creates or deletes. */
 void inflight_acting(struct inflight *inflight, bool existed);
 void inflight_acted(struct inflight *inflight, int result);
+
+/* Around the injection of a descriptor. The mark is what its position is set to meanwhile: no other
+ * descriptor of the app has it, so the next session process can tell whether it arrived, and where.
+ */
+void inflight_injecting(struct inflight *inflight);
+void inflight_injected(struct inflight *inflight, int number);
+int64_t inflight_mark(const struct inflight *inflight);
 
 /* Answered or gone. */
 void inflight_end(struct inflight *inflight);

@@ -9,8 +9,12 @@
  * - An id is valid while the caller is blocked in that very call. Whatever was read about the
  * caller (by thread id, which may have been reused) is about the caller if the id is valid after
  * the reading. SEND and ADDFD to an id that is not valid do nothing and say ENOENT.
- * - ADDFD with FLAG_SEND injects and answers in one step: no signal finds the descriptor injected
- * and the call not answered. If it fails the caller stays blocked and must be answered.
+ * - ADDFD injects a descriptor and leaves the caller blocked. With FLAG_SEND it would also answer;
+ * but then, if we die of a SIGKILL after the kernel has noted the answer and before the caller has
+ * taken the descriptor, the descriptor is dropped and the call returns 0 (seen: a program took its
+ * standard input for the queue). Without, dying leaves the caller blocked, and the next session
+ * process goes on (inflight.h). What FLAG_SEND is for, a signal between the two steps, cannot come:
+ * see RECV.
  * - CONTINUE makes no promise about memory: it may only be answered where the decision rests on
  * registers.
  *
@@ -42,19 +46,15 @@ bool notify_is_valid(int listener, uint64_t id)
 	return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
-static int gone_or(int error)
+int notify_inject(int listener, uint64_t id, int fd)
 {
-	return error == EINPROGRESS || error == ESRCH ? -ENOENT : -error;
-}
+	struct seccomp_notif_addfd addfd = {
+		.id = id, .srcfd = (uint32_t)fd, .newfd_flags = O_CLOEXEC};
+	int number = ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd);
 
-static int reply_with_descriptor(int listener, uint64_t id, int fd)
-{
-	struct seccomp_notif_addfd addfd = {.id = id,
-		.flags = SECCOMP_ADDFD_FLAG_SEND,
-		.srcfd = (uint32_t)fd,
-		.newfd_flags = O_CLOEXEC};
-
-	return ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) < 0 ? gone_or(errno) : 0;
+	if (number >= 0)
+		return number;
+	return errno == EINPROGRESS || errno == ESRCH ? -ENOENT : errno == EBADF ? -EMFILE : -errno;
 }
 
 int notify_reply(int listener, uint64_t id, const struct answer *answer)
@@ -62,12 +62,11 @@ int notify_reply(int listener, uint64_t id, const struct answer *answer)
 	struct seccomp_notif_resp response = {.id = id};
 
 	switch (answer->kind) {
-	case ANSWER_DESCRIPTOR:
-		return reply_with_descriptor(listener, id, answer->fd);
 	case ANSWER_CONTINUE:
 		response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 		break;
 	case ANSWER_VALUE:
+		response.val = answer->value;
 		break;
 	case ANSWER_ERROR:
 		response.error = -answer->error;

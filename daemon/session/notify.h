@@ -8,15 +8,14 @@
 
 enum answer_kind {
 	ANSWER_ERROR,    /* the call fails with answer.error */
-	ANSWER_VALUE,    /* the call returns 0 */
+	ANSWER_VALUE,    /* the call returns answer.value */
 	ANSWER_CONTINUE, /* the kernel carries the call out, with the registers it was made with */
-	ANSWER_DESCRIPTOR, /* a copy of answer.fd (O_CLOEXEC) becomes the result */
 };
 
 struct answer {
 	enum answer_kind kind;
 	int error; /* errno, positive */
-	int fd;    /* stays the caller's */
+	int value;
 };
 
 /* Once for each listener and process: has the waking of a caller keep it on this processor. Kernels
@@ -30,7 +29,10 @@ int notify_receive(int listener, struct seccomp_notif *ret);
 /* True while the caller is still blocked in that very call. */
 bool notify_is_valid(int listener, uint64_t id);
 
-/* The one place that answers. 0: answered. -ENOENT: gone, nothing was delivered. Any other negative
- * errno can only come with ANSWER_DESCRIPTOR, when it could not be injected: the notification is
- * then still unanswered. */
+/* Puts a copy of fd (O_CLOEXEC) into the caller, which stays blocked and unanswered. Returns its
+ * number there; -ENOENT if the caller is gone; -EMFILE if its table is full; another negative
+ * errno. */
+int notify_inject(int listener, uint64_t id, int fd);
+
+/* The one place that answers. 0: answered. -ENOENT: gone, nothing was delivered. */
 int notify_reply(int listener, uint64_t id, const struct answer *answer);

@@ -41,20 +41,22 @@ struct turn {
 	bool table_full; /* the app has no room for another descriptor */
 	bool resumed;    /* an earlier session process had it in hand before */
 	bool created;    /* the queue is this call's own */
+	int queue;       /* opened for the app, to be injected */
 	struct verdict verdict;
 	struct answer answer;
 };
 #define TURN_START                              \
 	((struct turn){.target = TARGET_CLOSED, \
 		.identity = IDENTITY_NONE,      \
+		.queue = -EBADF,                \
 		.verdict = VERDICT_DENY,        \
-		.answer = {.kind = ANSWER_ERROR, .error = EACCES, .fd = -EBADF}})
+		.answer = {.kind = ANSWER_ERROR, .error = EACCES}})
 
 static void turn_clear(struct turn *turn)
 {
 	target_close(&turn->target);
 	identity_clear(&turn->identity);
-	(void)safe_close(turn->answer.fd);
+	turn->queue = safe_close(turn->queue);
 }
 
 /* --- look ---------------------------------------------------------------------------------- */
@@ -159,7 +161,7 @@ static int look(
 
 static struct answer answer_error(int error)
 {
-	return (struct answer){.kind = ANSWER_ERROR, .error = error, .fd = -EBADF};
+	return (struct answer){.kind = ANSWER_ERROR, .error = error};
 }
 
 /* Whether what an earlier session process began was done, when it died too early to note it: if the
@@ -170,9 +172,18 @@ static bool done_before(const struct session *session, const struct turn *turn, 
 
 	if (!turn->resumed)
 		return false;
-	if (inflight->phase == INFLIGHT_ACTED)
+	switch ((enum inflight_phase)inflight->phase) {
+	case INFLIGHT_RECEIVED:
+		return false;
+	case INFLIGHT_ACTING:
+		return inflight->existed != existed_now;
+	case INFLIGHT_ACTED:
 		return inflight->result == 0;
-	return inflight->phase == INFLIGHT_ACTING && inflight->existed != existed_now;
+	case INFLIGHT_INJECTING:
+	case INFLIGHT_INJECTED:
+		return true;
+	}
+	return false;
 }
 
 static bool exists(struct session *session, struct turn *turn)
@@ -203,23 +214,68 @@ static int create(struct session *session, struct turn *turn)
 	return fd;
 }
 
+/* Puts the open queue into the app. Its number there, or a negative errno. */
+static int inject(struct session *session, const struct turn *turn)
+{
+	int number;
+
+	if (lseek(turn->queue, inflight_mark(session->inflight), SEEK_SET) < 0)
+		return -errno;
+	inflight_injecting(session->inflight);
+	number = notify_inject(session->listener, session->request.id, turn->queue);
+	if (number >= 0)
+		inflight_injected(session->inflight, number);
+	(void)lseek(turn->queue, 0, SEEK_SET);
+	return number;
+}
+
+/* If an earlier session process has injected the descriptor already: its number. */
+static int injected_before(struct session *session, const struct turn *turn)
+{
+	struct inflight *inflight = session->inflight;
+	int number;
+
+	if (!turn->resumed || inflight->phase < INFLIGHT_INJECTING)
+		return -ENOENT;
+	number = target_find_position(&turn->target, inflight_mark(inflight));
+	if (number < 0)
+		return inflight->phase == INFLIGHT_INJECTED ? inflight->result : -ENOENT;
+	inflight_injected(inflight, number);
+	(void)target_reset_position(&turn->target, number);
+	return number;
+}
+
+/* The descriptor could not be put into the app: no trace of the call may remain, and it is refused.
+ */
+static struct answer take_back(struct session *session, const struct turn *turn, int error)
+{
+	if (turn->created && error != -ENOENT)
+		(void)act_unlink(&session->own, &turn->identity, session->request.name);
+	return answer_error(error == -EMFILE ? EMFILE : EACCES);
+}
+
 static struct answer act_on_open(struct session *session, struct turn *turn)
 {
 	struct request *request = &session->request;
 	struct descriptor descriptor;
-	int fd;
+	int number = injected_before(session, turn);
 
+	if (number >= 0)
+		return (struct answer){.kind = ANSWER_VALUE, .value = number};
 	/* Unconfined this comes before the look-up and before creating. */
 	if (turn->table_full)
 		return answer_error(EMFILE);
-	fd = request->oflag & O_CREAT
-		     ? create(session, turn)
-		     : act_open(&session->own, &turn->identity, request, &turn->created);
-	if (fd < 0)
-		return answer_error(-fd);
-	if (own_descriptor(fd, &descriptor) == 0)
+	turn->queue = request->oflag & O_CREAT
+			      ? create(session, turn)
+			      : act_open(&session->own, &turn->identity, request, &turn->created);
+	if (turn->queue < 0)
+		return answer_error(-turn->queue);
+	if (own_descriptor(turn->queue, &descriptor) == 0)
 		queues_remember(&session->inflight->queues, descriptor.key, request->name);
-	return (struct answer){.kind = ANSWER_DESCRIPTOR, .fd = fd};
+	number = inject(session, turn);
+	if (number < 0)
+		return take_back(session, turn, number);
+	return (struct answer){.kind = ANSWER_VALUE, .value = number};
 }
 
 static struct answer act_on_unlink(struct session *session, struct turn *turn)
@@ -234,7 +290,7 @@ static struct answer act_on_unlink(struct session *session, struct turn *turn)
 		r = act_unlink(&session->own, &turn->identity, session->request.name);
 		inflight_acted(session->inflight, r);
 	}
-	return r < 0 ? answer_error(-r) : (struct answer){.kind = ANSWER_VALUE, .fd = -EBADF};
+	return r < 0 ? answer_error(-r) : (struct answer){.kind = ANSWER_VALUE};
 }
 
 static struct answer act(struct session *session, struct turn *turn)
@@ -250,34 +306,11 @@ static struct answer act(struct session *session, struct turn *turn)
 	case MQ_CALL_RECEIVE:
 	case MQ_CALL_NOTIFY:
 	case MQ_CALL_GETSETATTR:
-		return (struct answer){.kind = ANSWER_CONTINUE, .fd = -EBADF};
+		return (struct answer){.kind = ANSWER_CONTINUE};
 	case MQ_CALL_COUNT:
 		break;
 	}
 	return answer_error(EACCES);
-}
-
-/* --- reply --------------------------------------------------------------------------------- */
-
-/* The descriptor could not be put into the app: no trace of the call may remain, and it is refused.
- */
-static void take_back(struct session *session, struct turn *turn, int error)
-{
-	if (turn->created)
-		(void)act_unlink(&session->own, &turn->identity, session->request.name);
-	(void)safe_close(turn->answer.fd);
-	turn->answer = answer_error(error == -EMFILE || error == -EBADF ? EMFILE : EACCES);
-}
-
-/* 0, or -ENOENT: gone. */
-static int reply(struct session *session, uint64_t id, struct turn *turn)
-{
-	int r = notify_reply(session->listener, id, &turn->answer);
-
-	if (r == 0 || r == -ENOENT)
-		return r;
-	take_back(session, turn, r);
-	return notify_reply(session->listener, id, &turn->answer);
 }
 
 /* --- record -------------------------------------------------------------------------------- */
@@ -349,7 +382,7 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 	if (recorded)
 		(void)know_identity(session, &turn);
 	turn.answer = act(session, &turn);
-	if (reply(session, notification->id, &turn) < 0)
+	if (notify_reply(session->listener, notification->id, &turn.answer) < 0)
 		return;
 	if (recorded)
 		record(session, &turn);

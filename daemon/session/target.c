@@ -355,23 +355,43 @@ int target_identity(const struct target *target, const struct namespaces *own, s
 	return 0;
 }
 
-/* How many descriptors below the limit are in use, one by one. */
-static int count_descriptors(const struct target *target, rlim_t below, uint64_t *ret)
+static int open_descriptors(const struct target *target, DIR **ret)
 {
 	int fd = openat(target->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct dirent *entry;
-	DIR *dir;
 
 	if (fd < 0)
 		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
+	*ret = fdopendir(fd);
+	if (!*ret) {
 		(void)safe_close(fd);
 		return -ENOMEM;
 	}
-	*ret = 0;
+	return 0;
+}
+
+/* The next number, or -1. */
+static int64_t next_descriptor(DIR *dir)
+{
+	struct dirent *entry;
+
 	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.' && strtoull(entry->d_name, NULL, 10) < below)
+		if (entry->d_name[0] != '.')
+			return strtoll(entry->d_name, NULL, 10);
+	return -1;
+}
+
+/* How many descriptors below the limit are in use, one by one. */
+static int count_descriptors(const struct target *target, rlim_t below, uint64_t *ret)
+{
+	int64_t fd;
+	DIR *dir;
+	int r = open_descriptors(target, &dir);
+
+	if (r < 0)
+		return r;
+	*ret = 0;
+	while ((fd = next_descriptor(dir)) >= 0)
+		if ((rlim_t)fd < below)
 			(*ret)++;
 	(void)closedir(dir);
 	return 0;
@@ -446,9 +466,37 @@ int target_descriptor_link(const struct target *target, int fd, char *buffer, si
 	return 0;
 }
 
-int target_is_queue(const struct target *target, int fd)
+static bool is_at_position(const struct target *target, int64_t fd, int64_t position)
 {
-	_cleanup_close_ int pidfd = -EBADF, copy = -EBADF;
+	_cleanup_free_ char *text = NULL;
+	char path[64];
+	uint64_t at;
+
+	(void)snprintf(path, sizeof(path), "fdinfo/%" PRId64, fd);
+	return read_text(target, path, LIMITS_FILE_MAX, &text) == 0 &&
+	       parse_numbers(text, "pos", 10, &at, 1) == 0 && at == (uint64_t)position;
+}
+
+int target_find_position(const struct target *target, int64_t position)
+{
+	int64_t fd;
+	DIR *dir;
+	int r = open_descriptors(target, &dir);
+
+	if (r < 0)
+		return r;
+	do
+		fd = next_descriptor(dir);
+	while (fd >= 0 && !is_at_position(target, fd, position));
+	(void)closedir(dir);
+	return fd < 0 ? -ENOENT : (int)fd;
+}
+
+/* A copy of a descriptor of the thread, sharing its position. */
+static int copy_descriptor(const struct target *target, int fd)
+{
+	_cleanup_close_ int pidfd = -EBADF;
+	int copy;
 
 	pidfd = (int)syscall(SYS_pidfd_open, target->tid, PIDFD_THREAD);
 	if (pidfd < 0 && errno == EINVAL) /* before 6.9, where only leaders have one */
@@ -456,7 +504,23 @@ int target_is_queue(const struct target *target, int fd)
 	if (pidfd < 0)
 		return -errno;
 	copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	return copy < 0 ? -errno : copy;
+}
+
+int target_reset_position(const struct target *target, int fd)
+{
+	_cleanup_close_ int copy = copy_descriptor(target, fd);
+
 	if (copy < 0)
-		return -errno;
+		return copy;
+	return lseek(copy, 0, SEEK_SET) < 0 ? -errno : 0;
+}
+
+int target_is_queue(const struct target *target, int fd)
+{
+	_cleanup_close_ int copy = copy_descriptor(target, fd);
+
+	if (copy < 0)
+		return copy;
 	return syscall(SYS_mq_getsetattr, copy, NULL, NULL) == 0;
 }

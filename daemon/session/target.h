@@ -82,5 +82,11 @@ int own_descriptor(int fd, struct descriptor *ret);
  * errno. */
 int target_descriptor_link(const struct target *target, int fd, char *buffer, size_t size);
 
+/* The number of the thread's descriptor that is at this position; -ENOENT if none is. */
+int target_find_position(const struct target *target, int64_t position);
+
+/* Sets the position of a descriptor of the thread to 0. 0 or negative errno. */
+int target_reset_position(const struct target *target, int fd);
+
 /* 1 if the descriptor is a message queue, of whatever mount; 0 if not. Takes a copy of it. */
 int target_is_queue(const struct target *target, int fd);

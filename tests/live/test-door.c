@@ -207,21 +207,39 @@ Test(door, the_next_session_process_knows_the_queues_even_deleted_ones)
 	cr_expect_eq(door.stage->results[1], 1);
 }
 
+static int count_descriptors(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			n++;
+	return n;
+}
+
 static void create_and_delete(struct stage *stage)
 {
+	struct mq_attr attributes;
+	int before;
+
 	app_pause(stage);
+	before = count_descriptors();
 	for (int i = 0; i < 2000; i++) {
 		queue = open_queue(stage, O_RDWR | O_CREAT | O_EXCL);
 		if (queue < 0)
 			stage->results[0] = -errno;
+		if (mq_getattr(queue, &attributes) < 0 || attributes.mq_msgsize != 32 ||
+			lseek(queue, 0, SEEK_CUR) != 0)
+			stage->results[3]++;
 		if (mq_unlink(stage->queue) < 0)
 			stage->results[1] = -errno;
 		(void)mq_close(queue);
 		stage->results[2] = i + 1;
 	}
+	stage->results[4] = count_descriptors() - before;
 }
 
-Test(door, creating_and_deleting_survive_session_processes, .timeout = 60)
+static void kill_session_processes(unsigned microseconds)
 {
 	struct door door;
 
@@ -229,14 +247,27 @@ Test(door, creating_and_deleting_survive_session_processes, .timeout = 60)
 	door_wait(&door);
 	door_grant(&door, PERMISSIONS_ALL);
 	door_go(&door);
-	for (int i = 0; i < 100 && door.stage->results[2] < 2000; i++) {
-		(void)usleep((useconds_t)(500 + i * 37 % 1000));
+	for (unsigned i = 0; i < 200 && door.stage->results[2] < 2000; i++) {
+		(void)usleep(microseconds + i * 37 % 300);
 		door_replace(&door);
 	}
 	door_close(&door);
 	cr_expect_eq(door.stage->results[2], 2000);
 	cr_expect_eq(door.stage->results[0], 0, "creating: %ld", door.stage->results[0]);
 	cr_expect_eq(door.stage->results[1], 0, "deleting: %ld", door.stage->results[1]);
+	cr_expect_eq(door.stage->results[3], 0, "%ld descriptors were not the queue, or not as new",
+		door.stage->results[3]);
+	cr_expect_eq(door.stage->results[4], 0, "%ld descriptors leaked", door.stage->results[4]);
+}
+
+Test(door, calls_in_hand_survive_session_processes, .timeout = 60)
+{
+	kill_session_processes(50);
+}
+
+Test(door, calls_in_hand_survive_session_processes_that_die_later, .timeout = 60)
+{
+	kill_session_processes(1000);
 }
 
 /* --- identity --- */
