@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* The launcher's conversation with mqgated. */
+#include "client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "include/bus.h"
+#include "refuse.h"
+
+/* mqgated keeps LAUNCH_DEADLINE_USEC; a little more, so that its refusal is heard. */
+#define DEADLINE_USEC (LAUNCH_DEADLINE_USEC + 2 * 1000000ULL)
+
+void client_close(struct client *client)
+{
+	closep(&client->socket);
+	free(take_pointer(client->path));
+}
+
+static int refuse_unreachable(const struct client *client, int error, char **ret_message)
+{
+	const char *remedy = "is it running? (systemctl start mqgated)";
+
+	if (error == -EACCES || error == -EPERM)
+		remedy = "launch-group in mqgated.yaml says who may launch";
+	else if (error == -EAGAIN)
+		return refuse(ret_message, -ETIMEDOUT,
+			"cannot reach mqgated at %s: it does not accept the connection; is it "
+			"overloaded? (mqctl status)",
+			client->path);
+	return refuse(ret_message, error, "cannot reach mqgated at %s: %s; %s", client->path,
+		strerror(-error), remedy);
+}
+
+/* While LAUNCHES_PENDING_MAX others are being served, connect() itself waits. */
+static int connect_socket(struct client *client, const struct sockaddr_un *address)
+{
+	struct timeval timeout = {.tv_sec = DEADLINE_USEC / 1000000};
+
+	client->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (client->socket < 0)
+		return -errno;
+	if (setsockopt(client->socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
+		return -errno;
+	if (connect(client->socket, (const struct sockaddr *)address, sizeof(*address)) < 0)
+		return -errno;
+	return 0;
+}
+
+int client_connect(const char *runtime_dir, struct client *ret, char **ret_message)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct client client = {.socket = -EBADF, .deadline = now_usec() + DEADLINE_USEC};
+	int r;
+
+	if (asprintf(&client.path, "%s/" LAUNCH_SOCKET, runtime_dir) < 0)
+		return refuse(ret_message, -ENOMEM, "no memory");
+	if (strlen(client.path) >= sizeof(address.sun_path)) {
+		r = refuse(ret_message, -ENAMETOOLONG,
+			"runtime directory '%s': the path is too long for a socket in it (at most "
+			"%zu bytes); choose a shorter one",
+			runtime_dir, sizeof(address.sun_path) - sizeof("/" LAUNCH_SOCKET));
+	} else {
+		strcpy(address.sun_path, client.path);
+		r = connect_socket(&client, &address);
+		if (r < 0)
+			r = refuse_unreachable(&client, r, ret_message);
+	}
+	if (r < 0) {
+		client_close(&client);
+		return r;
+	}
+	*ret = client;
+	return 0;
+}
+
+/* 0 once the socket is ready or has failed, -ETIMEDOUT. */
+static int wait_readable(const struct client *client)
+{
+	struct pollfd pollfd = {.fd = client->socket, .events = POLLIN};
+
+	for (;;) {
+		uint64_t now = now_usec();
+		int r;
+
+		if (now >= client->deadline)
+			return -ETIMEDOUT;
+		r = poll(&pollfd, 1, (int)((client->deadline - now) / 1000 + 1));
+		if (r > 0)
+			return 0;
+		if (r < 0 && errno != EINTR)
+			return -errno;
+	}
+}
+
+static int receive_answer(struct client *client, struct launch_answer *ret)
+{
+	int r;
+
+	do {
+		r = wait_readable(client);
+		if (r < 0)
+			return r;
+		r = message_receive(client->socket, ret, sizeof(*ret), NULL, 0);
+	} while (r == -EAGAIN || r == -EINTR);
+	if (r == 0)
+		return -ECONNRESET;
+	return r < 0 ? r : launch_answer_check(ret, sizeof(*ret));
+}
+
+static int refuse_silence(const struct client *client, int error, char **ret_message)
+{
+	switch (error) {
+	case -ETIMEDOUT:
+		return refuse(ret_message, error,
+			"mqgated at %s does not answer; look at its log (journalctl -u mqgated)",
+			client->path);
+	case -ECONNRESET:
+	case -EPIPE:
+		return refuse(ret_message, error,
+			"mqgated at %s closed the connection; look at its log (journalctl -u "
+			"mqgated)",
+			client->path);
+	case -EBADMSG:
+	case -EPROTONOSUPPORT:
+		return refuse(ret_message, error,
+			"mqgated at %s speaks another version than this mq-run; install both from "
+			"the same release and restart mqgated",
+			client->path);
+	default:
+		return refuse(ret_message, error, "talking to mqgated at %s: %s", client->path,
+			strerror(-error));
+	}
+}
+
+static int hear_answer(struct client *client, struct launch_answer *ret, char **ret_message)
+{
+	int r;
+
+	r = receive_answer(client, ret);
+	if (r < 0)
+		return refuse_silence(client, r, ret_message);
+	if (ret->error == 0)
+		return 0;
+	if (isempty(ret->text))
+		return refuse(ret_message, ret->error, "mqgated refuses the launch: %s",
+			strerror(-ret->error));
+	return refuse(ret_message, ret->error, "%s", ret->text);
+}
+
+/* A refusal that came before our message tells more than the broken pipe does. */
+static int say(struct client *client, const void *message, size_t size, int fd,
+	struct launch_answer *ret, char **ret_message)
+{
+	int r;
+
+	r = message_send(client->socket, message, size, &fd, fd >= 0 ? 1 : 0);
+	if (r < 0 && r != -EPIPE)
+		return refuse_silence(client, r, ret_message);
+	return hear_answer(client, ret, ret_message);
+}
+
+int client_hello(struct client *client, const struct launch_ref *refs, size_t ref_count,
+	uint64_t *ret_constant, char **ret_message)
+{
+	struct launch_hello hello = {
+		.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION, .ref_count = (uint32_t)ref_count};
+	struct launch_answer answer;
+	int r;
+
+	assert(ref_count <= LAUNCH_REFS_MAX);
+	memcpy(hello.refs, refs, ref_count * sizeof(*refs));
+	r = say(client, &hello, sizeof(hello), -EBADF, &answer, ret_message);
+	if (r < 0)
+		return r;
+	*ret_constant = answer.constant;
+	return 0;
+}
+
+int client_handover(struct client *client, int listener, char **ret_message)
+{
+	struct launch_handover handover = {.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION};
+	struct launch_answer answer;
+
+	return say(client, &handover, sizeof(handover), listener, &answer, ret_message);
+}

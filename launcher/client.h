@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The launcher's conversation with mqgated: hello, answer, handover, the word. */
+#pragma once
+
+#include <stdint.h>
+
+#include "include/protocol.h"
+
+/* Each step waits at most until a deadline that begins with client_connect(). All return 0, or a
+ * negative errno with a message (see refuse.h). */
+struct client {
+	int socket; /* close-on-exec */
+	uint64_t deadline;
+	char *path; /* of the socket, for messages */
+};
+
+int client_connect(const char *runtime_dir, struct client *ret, char **ret_message);
+void client_close(struct client *client);
+
+/* Says which plugs and slots; learns the constant of the session's filter. */
+int client_hello(struct client *client, const struct launch_ref *refs, size_t ref_count,
+	uint64_t *ret_constant, char **ret_message);
+
+/* Hands over a copy of the listener and waits for the word. The caller keeps, and closes, its own.
+ */
+int client_handover(struct client *client, int listener, char **ret_message);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* The door's filter. */
+#include "filter.h"
+
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "include/compat.h"
+#include "include/syscalls.h"
+#include "include/util.h"
+#include "refuse.h"
+
+static void seccomp_releasep(scmp_filter_ctx *context)
+{
+	if (*context)
+		seccomp_release(*context);
+}
+
+/* What is not native (x32 too, which shares the native architecture's number) gets ENOSYS: the
+ * session knows no calls of it. */
+static int add_calls(scmp_filter_ctx context)
+{
+	const struct intercepted_call *call;
+	int r;
+
+	r = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+	for (size_t i = 0; r == 0 && (call = intercepted_call_at(i)); i++)
+		if (call->arch == native_arch)
+			r = seccomp_rule_add_exact(context, SCMP_ACT_NOTIFY, call->nr, 0);
+	return r;
+}
+
+static int read_program(
+	int fd, uint64_t constant, struct sock_filter **ret_program, unsigned short *ret_length)
+{
+	_cleanup_free_ struct sock_filter *program = NULL;
+	struct stat st;
+	size_t length;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	length = (size_t)st.st_size / sizeof(*program);
+	if (length + FILTER_CONSTANT_LENGTH > BPF_MAXINSNS)
+		return -E2BIG;
+	program = calloc(length + FILTER_CONSTANT_LENGTH, sizeof(*program));
+	if (!program)
+		return -ENOMEM;
+	program[0] = (struct sock_filter)BPF_STMT(
+		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+	program[1] =
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)constant, 0, 0);
+	program[2] = (struct sock_filter)BPF_JUMP(
+		BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(constant >> 32), 0, 0);
+	if (pread(fd, program + FILTER_CONSTANT_LENGTH, (size_t)st.st_size, 0) != st.st_size)
+		return -EIO;
+	*ret_program = take_pointer(program);
+	*ret_length = (unsigned short)(length + FILTER_CONSTANT_LENGTH);
+	return 0;
+}
+
+int filter_build(uint64_t constant, struct sock_filter **ret_program, unsigned short *ret_length)
+{
+	_cleanup_(seccomp_releasep) scmp_filter_ctx context = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	int r;
+
+	context = seccomp_init(SCMP_ACT_ALLOW);
+	if (!context)
+		return -ENOMEM;
+	r = add_calls(context);
+	if (r < 0)
+		return r;
+	fd = memfd_create("filter", MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = seccomp_export_bpf(context, fd);
+	if (r < 0)
+		return r;
+	return read_program(fd, constant, ret_program, ret_length);
+}
+
+/* libseccomp 2.5 cannot load it itself: it does not know WAIT_KILLABLE_RECV. Without that flag a
+ * signal that comes after a queue was created and before its descriptor arrived would make the
+ * restarted O_CREAT|O_EXCL fail. */
+int filter_load(const struct sock_filter *program, unsigned short length, int *ret_listener,
+	char **ret_message)
+{
+	struct sock_fprog fprog = {.len = length, .filter = (struct sock_filter *)program};
+	long r;
+
+	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+		SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &fprog);
+	if (r >= 0) {
+		*ret_listener = (int)r;
+		return 0;
+	}
+	if (errno == EBUSY)
+		return refuse(ret_message, -EBUSY,
+			"cannot install the filter: another supervisor's seccomp listener is "
+			"already above this process, and the kernel allows one; start mq-run "
+			"outside of that sandbox (another mq-run, a container runtime)");
+	if (errno == EINVAL)
+		return refuse(ret_message, -EINVAL,
+			"cannot install the filter: this kernel's seccomp lacks "
+			"WAIT_KILLABLE_RECV; Linux 5.19 or newer has it");
+	return refuse(ret_message, -errno,
+		"cannot install the filter: seccomp: %s; does another sandbox forbid it?",
+		strerror(errno));
+}

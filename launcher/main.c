@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* mq-run: becomes a command, confined to what its plugs and slots give it. */
+#include <sys/prctl.h>
+
+#include "client.h"
+#include "config.h"
+#include "descriptors.h"
+#include "filter.h"
+#include "include/log.h"
+#include "include/util.h"
+#include "options.h"
+#include "refuse.h"
+#include "wall.h"
+
+/* As env(1) has them. */
+enum {
+	EXIT_OWN_FAILURE = 125,
+	EXIT_NOT_EXECUTABLE = 126,
+	EXIT_NOT_FOUND = 127,
+};
+
+static const char usage[] =
+	"Usage: mq-run [OPTION]… [--] COMMAND [ARGUMENT]…\n"
+	"Run a command confined to the message queues that its plugs and slots give it.\n"
+	"\n"
+	"      --plug [PACKAGE:]NAME  the queues that this plug is connected to\n"
+	"      --slot [PACKAGE:]NAME  the queues that this slot offers, with every permission\n"
+	"                             (at least one of the two, each as often as needed)\n"
+	"      --wall=rules           how the other roads to queues are closed (default)\n"
+	"      --runtime-dir DIR      where mqgated's sockets are (default: $MQGATE_RUNTIME_DIR\n"
+	"                             or " DEFAULT_RUNTIME_DIR ")\n"
+	"      --help                 show this and exit\n"
+	"      --version              show the version and exit\n"
+	"\n"
+	"Exit status: the command's; 125 if mq-run itself fails, 126 if the command cannot be\n"
+	"executed, 127 if it is not found.\n";
+
+/* From here on everything that fails ends the process: half a confinement is none. */
+static int confine(const struct options *options, char **ret_message)
+{
+	_cleanup_(client_close) struct client client = {.socket = -EBADF};
+	_cleanup_free_ struct sock_filter *program = NULL;
+	_cleanup_close_ int listener = -EBADF;
+	unsigned short length;
+	uint64_t constant;
+	int r;
+
+	r = client_connect(options->runtime_dir, &client, ret_message);
+	if (r < 0)
+		return r;
+	r = client_hello(&client, options->refs, options->ref_count, &constant, ret_message);
+	if (r < 0)
+		return r;
+	r = filter_build(constant, &program, &length);
+	if (r < 0)
+		return refuse(ret_message, r, "cannot build the filter: %s", strerror(-r));
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return refuse(ret_message, -errno, "cannot set no_new_privs: %s", strerror(errno));
+	r = wall_raise(ret_message);
+	if (r < 0)
+		return r;
+	r = filter_load(program, length, &listener, ret_message);
+	if (r < 0)
+		return r;
+	return client_handover(&client, listener, ret_message);
+}
+
+static int launch(int argc, char *argv[], struct options *ret_options, char **ret_message)
+{
+	int r;
+
+	r = options_parse(argc, argv, ret_options, ret_message);
+	if (r < 0 || ret_options->help || ret_options->version)
+		return r;
+	r = descriptors_check(ret_message);
+	if (r < 0)
+		return r;
+	r = descriptors_fill_standard();
+	if (r < 0)
+		return refuse(ret_message, r, "/dev/null: %s", strerror(-r));
+	return confine(ret_options, ret_message);
+}
+
+static int show(const char *text)
+{
+	if (fputs(text, stdout) >= 0 && fflush(stdout) == 0)
+		return EXIT_SUCCESS;
+	log_error("standard output: %s", strerror(errno));
+	return EXIT_OWN_FAILURE;
+}
+
+int main(int argc, char *argv[])
+{
+	_cleanup_free_ char *message = NULL;
+	struct options options;
+	int r;
+
+	log_open("mq-run");
+	r = launch(argc, argv, &options, &message);
+	if (r < 0) {
+		log_error("%s", message ?: strerror(-r));
+		return EXIT_OWN_FAILURE;
+	}
+	if (options.help)
+		return show(usage);
+	if (options.version)
+		return show("mq-run " MQGATE_VERSION "\n");
+
+	(void)execvp(options.command[0], options.command);
+	r = errno;
+	log_error("cannot run '%s': %s", options.command[0], strerror(r));
+	return r == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of mq-run. */
+#include "options.h"
+
+#include <getopt.h>
+
+#include "config.h"
+#include "include/util.h"
+#include "refuse.h"
+
+static int add_ref(struct options *options, const char *option, uint32_t kind, const char *text,
+	char **ret_message)
+{
+	struct launch_ref *ref = &options->refs[options->ref_count];
+
+	if (options->ref_count == LAUNCH_REFS_MAX)
+		return refuse(ret_message, -E2BIG,
+			"%s %s: there are more than %d plugs and slots; give one command fewer of "
+			"them",
+			option, text, LAUNCH_REFS_MAX);
+	if (isempty(text))
+		return refuse(ret_message, -EINVAL,
+			"%s: the name is empty; write %s [PACKAGE:]NAME", option, option);
+	if (strlen(text) > REF_MAX)
+		return refuse(ret_message, -EINVAL,
+			"%s %s: the name is too long; a package and a name have at most %d bytes",
+			option, text, REF_MAX);
+	ref->kind = kind;
+	strcpy(ref->text, text);
+	options->ref_count++;
+	return 0;
+}
+
+static int check_wall(const char *form, char **ret_message)
+{
+	if (streq(form, "rules"))
+		return 0;
+	if (streq(form, "mount"))
+		return refuse(ret_message, -EOPNOTSUPP,
+			"--wall=mount: this version has no such wall; use --wall=rules, or leave "
+			"the option away");
+	return refuse(
+		ret_message, -EINVAL, "--wall=%s: there is no such wall; use --wall=rules", form);
+}
+
+enum {
+	OPTION_PLUG = 256,
+	OPTION_SLOT,
+	OPTION_WALL,
+	OPTION_RUNTIME_DIR,
+	OPTION_HELP,
+	OPTION_VERSION,
+};
+
+static const struct option long_options[] = {
+	{"plug", required_argument, NULL, OPTION_PLUG},
+	{"slot", required_argument, NULL, OPTION_SLOT},
+	{"wall", required_argument, NULL, OPTION_WALL},
+	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{0},
+};
+
+static int take_option(struct options *options, int option, char *argv[], char **ret_message)
+{
+	switch (option) {
+	case OPTION_PLUG:
+		return add_ref(options, "--plug", LAUNCH_REF_PLUG, optarg, ret_message);
+	case OPTION_SLOT:
+		return add_ref(options, "--slot", LAUNCH_REF_SLOT, optarg, ret_message);
+	case OPTION_WALL:
+		return check_wall(optarg, ret_message);
+	case OPTION_RUNTIME_DIR:
+		options->runtime_dir = optarg;
+		return 0;
+	case OPTION_HELP:
+		options->help = true;
+		return 0;
+	case OPTION_VERSION:
+		options->version = true;
+		return 0;
+	case ':':
+		return refuse(ret_message, -EINVAL, "%s: the value is missing; see mq-run --help",
+			argv[optind - 1]);
+	default:
+		if (optopt > 0 && optopt <= UCHAR_MAX)
+			return refuse(ret_message, -EINVAL,
+				"-%c: unknown option; see mq-run --help", optopt);
+		return refuse(ret_message, -EINVAL, "%s: unknown option; see mq-run --help",
+			argv[optind - 1]);
+	}
+}
+
+int options_parse(int argc, char *argv[], struct options *ret, char **ret_message)
+{
+	struct options options = {.runtime_dir = getenv("MQGATE_RUNTIME_DIR")};
+	int option, r;
+
+	while (!options.help && !options.version &&
+		(option = getopt_long(argc, argv, "+:", long_options, NULL)) >= 0) {
+		r = take_option(&options, option, argv, ret_message);
+		if (r < 0)
+			return r;
+	}
+	options.command = argv + optind;
+	if (isempty(options.runtime_dir))
+		options.runtime_dir = DEFAULT_RUNTIME_DIR;
+	*ret = options;
+	if (options.help || options.version)
+		return 0;
+	if (!*options.command)
+		return refuse(ret_message, -EINVAL, "the command is missing; see mq-run --help");
+	if (options.ref_count == 0)
+		return refuse(ret_message, -EINVAL,
+			"neither --plug nor --slot is given; name at least one, see mq-run --help");
+	return 0;
+}

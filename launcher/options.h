@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of mq-run. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "include/protocol.h"
+
+/* Points into argv and the environment. */
+struct options {
+	const char *runtime_dir;
+	struct launch_ref refs[LAUNCH_REFS_MAX];
+	size_t ref_count;
+	char **command;
+	bool help, version;
+};
+
+/* Options end at the command. With help or version set nothing else counts. Returns 0, or a
+ * negative errno with a message (see refuse.h); -E2BIG at more than LAUNCH_REFS_MAX plugs and
+ * slots. */
+int options_parse(int argc, char *argv[], struct options *ret, char **ret_message);

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/* The plan of the wall: see wall.c for why it is like this. */
+#include "plan.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "include/util.h"
+
+void plan_clear(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->hidden_count; i++)
+		free(plan->hidden[i]);
+	free(plan->hidden);
+	free(plan->devices);
+	free(plan->on_the_way);
+}
+
+static int append(void *list, size_t *count, const void *item, size_t size)
+{
+	char **items = list;
+	char *grown = reallocarray(*items, *count + 1, size);
+
+	if (!grown)
+		return -ENOMEM;
+	*items = grown;
+	memcpy(grown + *count * size, item, size);
+	(*count)++;
+	return 0;
+}
+
+/* --- hidden places ------------------------------------------------------------------------- */
+
+static bool is_octal(const char *digits)
+{
+	for (size_t i = 0; i < 3; i++)
+		if (digits[i] < '0' || digits[i] > '7')
+			return false;
+	return true;
+}
+
+/* Undoes mountinfo's escapes (blank, tab, newline, backslash as \ooo), in place. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; to++) {
+		if (*from == '\\' && is_octal(from + 1)) {
+			*to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + from[3] - '0');
+			from += 4;
+		} else {
+			*to = *from++;
+		}
+	}
+	*to = '\0';
+}
+
+static int hide(struct plan *plan, const char *path)
+{
+	_cleanup_free_ char *copy = strdup(streq(path, "/") ? "" : path);
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	r = append(&plan->hidden, &plan->hidden_count, &copy, sizeof(copy));
+	if (r < 0)
+		return r;
+	(void)take_pointer(copy);
+	return 0;
+}
+
+/* "ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAG]… - TYPE SOURCE OPTIONS" */
+static int read_mount(struct plan *plan, char *line)
+{
+	const char *fields[5], *field, *type;
+	unsigned major_number, minor_number;
+	uint64_t device;
+	char *mount_point;
+	int r;
+
+	for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
+		fields[i] = strsep(&line, " ");
+		if (!fields[i])
+			return -EBADMSG;
+	}
+	do {
+		field = strsep(&line, " ");
+		if (!field)
+			return -EBADMSG;
+	} while (!streq(field, "-"));
+	type = strsep(&line, " ");
+	mount_point = (char *)fields[4];
+	if (!type || mount_point[0] != '/' ||
+		sscanf(fields[2], "%u:%u", &major_number, &minor_number) != 2)
+		return -EBADMSG;
+	if (!streq(type, "mqueue"))
+		return 0;
+
+	unescape(mount_point);
+	device = makedev(major_number, minor_number);
+	r = append(&plan->devices, &plan->device_count, &device, sizeof(device));
+	return r < 0 ? r : hide(plan, mount_point);
+}
+
+static int find_hidden(struct plan *plan, const char *mountinfo)
+{
+	_cleanup_free_ char *copy = strdup(mountinfo);
+	char *rest = copy, *line;
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	if (isempty(mountinfo))
+		return -EBADMSG;
+	while ((line = strsep(&rest, "\n")) && *line) {
+		r = read_mount(plan, line);
+		if (r < 0)
+			return r;
+	}
+	return hide(plan, "/dev/mqueue");
+}
+
+static bool is_hidden(const struct plan *plan, const char *path)
+{
+	for (size_t i = 0; i < plan->hidden_count; i++)
+		if (streq(plan->hidden[i], path))
+			return true;
+	return false;
+}
+
+static bool leads_to_hidden(const struct plan *plan, const char *path)
+{
+	size_t length = strlen(path);
+
+	for (size_t i = 0; i < plan->hidden_count; i++)
+		if (startswith(plan->hidden[i], path) && plan->hidden[i][length] == '/')
+			return true;
+	return false;
+}
+
+/* --- what a descriptor is ------------------------------------------------------------------ */
+
+/* Asks no server and triggers no automount: a dead network file system must not hold a launch. */
+static int identify(int fd, struct identity *ret)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+		    STATX_TYPE | STATX_INO, &stx) < 0)
+		return -errno;
+	*ret = (struct identity){
+		.device = makedev(stx.stx_dev_major, stx.stx_dev_minor),
+		.inode = stx.stx_ino,
+		.is_directory = S_ISDIR(stx.stx_mode),
+		.is_link = S_ISLNK(stx.stx_mode),
+	};
+	return 0;
+}
+
+static bool is_on_the_way(const struct plan *plan, const struct identity *identity)
+{
+	for (size_t i = 0; i < plan->on_the_way_count; i++)
+		if (plan->on_the_way[i].device == identity->device &&
+			plan->on_the_way[i].inode == identity->inode)
+			return true;
+	return false;
+}
+
+static bool is_mqueue(const struct plan *plan, const struct identity *identity)
+{
+	for (size_t i = 0; i < plan->device_count; i++)
+		if (plan->devices[i] == identity->device)
+			return true;
+	return false;
+}
+
+/* 0 if leaving the thing out of reach is the right answer to this error. */
+static int closed_unless_fatal(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? error : 0;
+}
+
+/* --- directories on the way ---------------------------------------------------------------- */
+
+static int remember(struct plan *plan, int fd)
+{
+	struct identity identity;
+	int r;
+
+	r = identify(fd, &identity);
+	if (r < 0)
+		return r;
+	if (is_on_the_way(plan, &identity))
+		return 0;
+	return append(&plan->on_the_way, &plan->on_the_way_count, &identity, sizeof(identity));
+}
+
+/* Remembers every directory above one hidden place, the root included. */
+static int remember_way(struct plan *plan, int root_fd, const char *hidden)
+{
+	_cleanup_free_ char *copy = strdup(hidden + 1);
+	_cleanup_close_ int fd = openat(root_fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char *rest = copy;
+
+	if (!copy)
+		return -ENOMEM;
+	if (fd < 0)
+		return -errno;
+	for (;;) {
+		const char *name = strsep(&rest, "/");
+		int r, child;
+
+		r = remember(plan, fd);
+		if (r < 0)
+			return closed_unless_fatal(r);
+		if (!rest)
+			return 0;
+		child = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (child < 0)
+			return closed_unless_fatal(-errno);
+		closep(&fd);
+		fd = child;
+	}
+}
+
+static int remember_ways(struct plan *plan, int root_fd)
+{
+	for (size_t i = 0; i < plan->hidden_count; i++) {
+		int r = remember_way(plan, root_fd, plan->hidden[i]);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* --- rules --------------------------------------------------------------------------------- */
+
+static int plan_children(struct plan *plan, int fd, const char *path);
+
+static int plan_child(struct plan *plan, int directory_fd, const char *directory, const char *name)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	struct identity identity;
+	int r;
+
+	if (asprintf(&path, "%s/%s", directory, name) < 0)
+		return -ENOMEM;
+	if (is_hidden(plan, path))
+		return 0;
+	fd = openat(directory_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return closed_unless_fatal(-errno);
+	r = identify(fd, &identity);
+	if (r < 0)
+		return closed_unless_fatal(r);
+	if (identity.is_link || is_mqueue(plan, &identity))
+		return 0;
+	if (leads_to_hidden(plan, path) || is_on_the_way(plan, &identity))
+		return identity.is_directory ? plan_children(plan, fd, path) : 0;
+	return plan->add(fd, path, identity.is_directory, plan->userdata);
+}
+
+static void closedirp(DIR **directory)
+{
+	if (*directory)
+		(void)closedir(*directory);
+}
+
+static int plan_children(struct plan *plan, int fd, const char *path)
+{
+	_cleanup_(closedirp) DIR *directory = NULL;
+	_cleanup_close_ int list_fd = -EBADF;
+
+	list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (list_fd < 0)
+		return closed_unless_fatal(-errno);
+	directory = fdopendir(list_fd);
+	if (!directory)
+		return -errno;
+	(void)take_fd(&list_fd);
+	for (;;) {
+		const struct dirent *entry;
+		int r;
+
+		errno = 0;
+		entry = readdir(directory);
+		if (!entry)
+			return closed_unless_fatal(-errno);
+		if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
+			continue;
+		r = plan_child(plan, fd, path, entry->d_name);
+		if (r < 0)
+			return r;
+	}
+}
+
+int plan_tree(struct plan *plan, int root_fd, const char *mountinfo)
+{
+	int r;
+
+	r = find_hidden(plan, mountinfo);
+	if (r < 0)
+		return r;
+	if (is_hidden(plan, ""))
+		return -EBUSY;
+	r = remember_ways(plan, root_fd);
+	if (r < 0)
+		return r;
+	return plan_children(plan, root_fd, "");
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* The wall, in the form "rules".
+ *
+ * The contract with the kernel. A Landlock domain refuses the handled rights on every file, unless
+ * a rule stands on the file itself or on a directory that the kernel meets on its way up from the
+ * file to the root of the mount namespace. On that way it crosses from the root of a mounted file
+ * system to the directory that holds the mount point; the covered mount point itself it does not
+ * look at. Rules stand on inodes, not on names: they hold for that inode wherever else it is
+ * mounted, and nothing can take them back. What has no path (pipes, sockets, memfd) is not asked
+ * about; mqueue's internal mount, where mq_open's descriptors live, is, and no rule can be there.
+ *
+ * The argument. Call "hidden" the mount point of every mqueue mount, a single queue bound to some
+ * file included, and always /dev/mqueue, since that is where one would be mounted next. Call "on
+ * the way" every directory above a hidden place. The way up from any queue leads only over
+ * directories of mqueue itself and over directories on the way. So if no rule stands on any of
+ * these inodes, no queue is in reach. Rules are therefore made for the children of the directories
+ * on the way, leaving out what is hidden, what is on the way itself, and what is on the device of
+ * an mqueue file system. A child that is a directory on the way under another name (a bind mount of
+ * / or /dev or of what holds a mount point) is known by device and inode number and taken apart in
+ * the same manner; two different directories that share their numbers are only taken apart
+ * needlessly. Symbolic links are not followed: what they point to has a rule of its own, or none.
+ *
+ * The way up does not end at this process' root but at that of the mount namespace. What lies above
+ * a changed root cannot be looked at, and may be bound inside it (a chroot below /home that has
+ * /home in it). So the kernel itself is asked: a child puts itself behind the same rules with
+ * listing handled as well, and must then be unable to list any directory on the way, or any hidden
+ * place. If it can, a rule stands somewhere above, and the launch is refused.
+ *
+ * Everything that goes wrong on the way leaves out a rule, and what has no rule is closed. The only
+ * failures that end the launch are those that would leave out rules at random: no memory, no
+ * descriptors.
+ *
+ * Handled are only the rights that mqueue has: opening for reading and writing, creating a regular
+ * file, removing a file, moving and linking. All rules give all of them, so moving between two
+ * places in reach works as before. With a domain also come, unasked: no mounting, and no tracing of
+ * processes outside it, which closes /proc/PID/fd, /proc/PID/root, /proc/PID/mem, pidfd_getfd.
+ *
+ * What this cannot cover: file systems mounted later somewhere beneath a rule (mqgated warns of
+ * mqueue there); and an mqueue mount whose directory has been covered by another mount, if that
+ * directory has also been bound directly below a directory on the way, and the command inherits a
+ * working directory beneath the cover. Where an mqueue mount itself is covered, its mount point
+ * stays hidden, whatever is now seen there.
+ */
+#include "wall.h"
+
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "include/compat.h"
+#include "include/util.h"
+#include "plan.h"
+#include "refuse.h"
+
+#define RIGHTS_OF_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
+#define RIGHTS                                                                            \
+	(RIGHTS_OF_FILES | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
+		LANDLOCK_ACCESS_FS_REFER)
+
+#define ABI_WITH_REFER 2
+
+/* --- Landlock ------------------------------------------------------------------------------ */
+
+static int landlock_create_ruleset(
+	const struct landlock_ruleset_attr *attr, size_t size, uint32_t flags)
+{
+	return (int)syscall(SYS_landlock_create_ruleset, attr, size, flags);
+}
+
+static int landlock_add_path_rule(int ruleset_fd, const struct landlock_path_beneath_attr *attr)
+{
+	return (int)syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, attr, 0);
+}
+
+static int landlock_restrict_self(int ruleset_fd)
+{
+	return (int)syscall(SYS_landlock_restrict_self, ruleset_fd, 0);
+}
+
+/* The wall, and the same with listing handled too. */
+struct rulesets {
+	int wall_fd, proof_fd;
+};
+
+static void rulesets_close(struct rulesets *rulesets)
+{
+	closep(&rulesets->wall_fd);
+	closep(&rulesets->proof_fd);
+}
+
+static int add_landlock_rule(int fd, const char *path, bool is_directory, void *userdata)
+{
+	const struct rulesets *rulesets = userdata;
+	struct landlock_path_beneath_attr attr = {
+		.allowed_access = is_directory ? RIGHTS : RIGHTS_OF_FILES, .parent_fd = fd};
+
+	if (landlock_add_path_rule(rulesets->wall_fd, &attr) == 0) {
+		if (is_directory)
+			attr.allowed_access |= LANDLOCK_ACCESS_FS_READ_DIR;
+		if (landlock_add_path_rule(rulesets->proof_fd, &attr) == 0)
+			return 0;
+	}
+	/* A bound namespace file and the like: Landlock neither takes rules for it nor closes it.
+	 */
+	return errno == EBADFD ? 0 : -errno;
+}
+
+static int check_landlock(char **ret_message)
+{
+	int abi = landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	if (abi >= ABI_WITH_REFER)
+		return 0;
+	if (abi >= 0)
+		return refuse(ret_message, -EOPNOTSUPP,
+			"cannot build the wall: this kernel's Landlock is too old (ABI %d, needed "
+			"is %d); Linux 5.19 or newer has it",
+			abi, ABI_WITH_REFER);
+	if (errno == ENOSYS)
+		return refuse(ret_message, -ENOSYS,
+			"cannot build the wall: this kernel has no Landlock, or a sandbox hides "
+			"it; needed is Linux 5.19 or newer with CONFIG_SECURITY_LANDLOCK");
+	if (errno == EOPNOTSUPP)
+		return refuse(ret_message, -EOPNOTSUPP,
+			"cannot build the wall: Landlock is disabled; add \"landlock\" to the lsm= "
+			"boot parameter and restart the machine");
+	return refuse(ret_message, -errno,
+		"cannot build the wall: landlock_create_ruleset: %s; does another sandbox forbid "
+		"it?",
+		strerror(errno));
+}
+
+static int read_mountinfo(char **ret)
+{
+	_cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
+	_cleanup_free_ char *text = NULL;
+	size_t allocated = 0;
+
+	if (!file)
+		return -errno;
+	errno = 0;
+	if (getdelim(&text, &allocated, '\0', file) < 0)
+		return errno ? -errno : -EBADMSG;
+	*ret = take_pointer(text);
+	return 0;
+}
+
+static int refuse_plan(int error, char **ret_message)
+{
+	if (error == -EBUSY)
+		return refuse(ret_message, error,
+			"cannot build the wall: a message queue file system is mounted on /; mount "
+			"it on /dev/mqueue");
+	if (error == -EBADMSG)
+		return refuse(ret_message, error,
+			"cannot build the wall: /proc/self/mountinfo has a line that is not "
+			"understood; is the proc file system mounted on /proc?");
+	return refuse(ret_message, error,
+		"cannot build the wall: adding rules for the file tree: %s", strerror(-error));
+}
+
+static int add_rules(struct plan *plan, char **ret_message)
+{
+	_cleanup_close_ int root_fd = -EBADF;
+	_cleanup_free_ char *mountinfo = NULL;
+	int r;
+
+	r = read_mountinfo(&mountinfo);
+	if (r < 0)
+		return refuse(ret_message, r,
+			"cannot build the wall: /proc/self/mountinfo: %s; is /proc mounted?",
+			strerror(-r));
+	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = root_fd < 0 ? -errno : plan_tree(plan, root_fd, mountinfo);
+	return r < 0 ? refuse_plan(r, ret_message) : 0;
+}
+
+static int make_rulesets(struct rulesets *ret, char **ret_message)
+{
+	static const struct landlock_ruleset_attr wall = {.handled_access_fs = RIGHTS};
+	static const struct landlock_ruleset_attr proof = {
+		.handled_access_fs = RIGHTS | LANDLOCK_ACCESS_FS_READ_DIR};
+
+	ret->wall_fd = landlock_create_ruleset(&wall, sizeof(wall), 0);
+	if (ret->wall_fd >= 0)
+		ret->proof_fd = landlock_create_ruleset(&proof, sizeof(proof), 0);
+	if (ret->wall_fd >= 0 && ret->proof_fd >= 0)
+		return 0;
+	return refuse(ret_message, -errno, "cannot build the wall: landlock_create_ruleset: %s",
+		strerror(errno));
+}
+
+static int stand_behind(int ruleset_fd, char **ret_message)
+{
+	if (landlock_restrict_self(ruleset_fd) == 0)
+		return 0;
+	if (errno == E2BIG)
+		return refuse(ret_message, -E2BIG,
+			"cannot build the wall: there are already as many Landlock domains above "
+			"this process as the kernel allows; start it outside of one of them");
+	return refuse(ret_message, -errno, "cannot build the wall: landlock_restrict_self: %s",
+		strerror(errno));
+}
+
+/* --- proof --------------------------------------------------------------------------------- */
+
+static bool can_list(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+
+	return fd >= 0;
+}
+
+/* Whether a hidden place, or any directory above it, can be listed. Cuts the path up. */
+static bool way_is_open(char *path)
+{
+	if (can_list("/"))
+		return true;
+	for (;;) {
+		char *slash = strrchr(path, '/');
+
+		if (slash == path)
+			return can_list(path);
+		if (can_list(path))
+			return true;
+		*slash = '\0';
+	}
+}
+
+enum {
+	PROOF_HOLDS,
+	PROOF_OPEN,
+	PROOF_FAILED,
+};
+
+_noreturn_ static void prove_as_child(const struct plan *plan, int proof_fd)
+{
+	if (landlock_restrict_self(proof_fd) < 0)
+		_exit(PROOF_FAILED);
+	for (size_t i = 0; i < plan->hidden_count; i++)
+		if (way_is_open(plan->hidden[i]))
+			_exit(PROOF_OPEN);
+	_exit(PROOF_HOLDS);
+}
+
+/* A fork without exit signal: an inherited SIGCHLD setting neither hides the status nor does the
+ * command find a signal of ours pending. */
+static int prove(const struct plan *plan, int proof_fd, char **ret_message)
+{
+	pid_t pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+	int status;
+
+	if (pid == 0)
+		prove_as_child(plan, proof_fd);
+	if (pid < 0)
+		return refuse(
+			ret_message, -errno, "cannot prove the wall: fork: %s", strerror(errno));
+	while (waitpid(pid, &status, __WALL) < 0)
+		if (errno != EINTR)
+			return refuse(ret_message, -errno, "cannot prove the wall: waitpid: %s",
+				strerror(errno));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == PROOF_HOLDS)
+		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == PROOF_OPEN)
+		return refuse(ret_message, -EXDEV,
+			"cannot build the wall: a directory above this root directory, or above a "
+			"message queue file system, is in reach under another name too; unmount "
+			"it there, or start mq-run outside of the changed root");
+	return refuse(ret_message, -EIO, "cannot prove the wall: the child that tries it failed");
+}
+
+int wall_raise(char **ret_message)
+{
+	_cleanup_(rulesets_close) struct rulesets rulesets = {-EBADF, -EBADF};
+	_cleanup_(plan_clear) struct plan plan = {.add = add_landlock_rule, .userdata = &rulesets};
+	int r;
+
+	r = check_landlock(ret_message);
+	if (r < 0)
+		return r;
+	r = make_rulesets(&rulesets, ret_message);
+	if (r < 0)
+		return r;
+	r = add_rules(&plan, ret_message);
+	if (r < 0)
+		return r;
+	r = prove(&plan, rulesets.proof_fd, ret_message);
+	if (r < 0)
+		return r;
+	return stand_behind(rulesets.wall_fd, ret_message);
+}

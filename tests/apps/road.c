@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/* road ROAD QUEUE DIRECTORY: tries one road to a queue, past mq_open.
+ *
+ * Prints "open" (0) if the queue was really used that way, "closed STEP ERRNO" (1), or
+ * "untried STEP ERRNO" (2) if what the road needs for a start was not to be had.
+ * DIRECTORY is writable; in it "mount" is an empty directory, "victim" says where the unconfined
+ * neighbour is: "road victim QUEUE DIRECTORY", which runs until its standard input ends. */
+#include <linux/io_uring.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "road.h"
+
+const char *queue, *directory;
+
+/* --- outcomes ------------------------------------------------------------------------------ */
+
+static int outcome(const char *word, const char *step, int status)
+{
+	printf("%s %s %s\n", word, step, strerrorname_np(errno));
+	return status;
+}
+
+int closed(const char *step)
+{
+	return outcome("closed", step, 1);
+}
+
+int untried(const char *step)
+{
+	return outcome("untried", step, 2);
+}
+
+int is_open(void)
+{
+	puts("open");
+	return 0;
+}
+
+/* A descriptor is worth something only if messages go through it. */
+int use(int fd)
+{
+	struct timespec soon = from_now(1000);
+	char buffer[8192]; /* of a queue made without attributes */
+
+	if (mq_timedsend(fd, "road", 4, 0, &soon) < 0)
+		return closed("mq_send");
+	if (mq_timedreceive(fd, buffer, sizeof(buffer), NULL, &soon) != 4)
+		return closed("mq_receive");
+	return is_open();
+}
+
+int use_or_closed(int fd, const char *step)
+{
+	return fd < 0 ? closed(step) : use(fd);
+}
+
+/* Returns a static buffer. */
+const char *path_in(const char *prefix, const char *suffix)
+{
+	static char path[2][4096];
+	static int turn;
+
+	turn = !turn;
+	(void)snprintf(path[turn], sizeof(path[turn]), "%s%s", prefix, suffix);
+	return path[turn];
+}
+
+const char *queue_file(void)
+{
+	return path_in("/dev/mqueue", queue);
+}
+
+static int reopen(int fd, int oflag)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, oflag);
+}
+
+/* --- files --------------------------------------------------------------------------------- */
+
+static int road_open(void)
+{
+	return use_or_closed(open(queue_file(), O_RDWR), "open");
+}
+
+static int road_create(void)
+{
+	const char *path = path_in(queue_file(), "-created");
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	int r = fd < 0 ? closed("open") : is_open();
+
+	(void)unlink(path);
+	return r;
+}
+
+static int road_relative(void)
+{
+	if (chdir("/dev/mqueue") < 0)
+		return untried("chdir");
+	return use_or_closed(open(queue + 1, O_RDWR), "open");
+}
+
+static int road_path_descriptor(void)
+{
+	int fd = open(queue_file(), O_PATH);
+
+	if (fd < 0)
+		return untried("O_PATH");
+	return use_or_closed(reopen(fd, O_RDWR), "reopen");
+}
+
+/* From read-only to read and write. */
+static int road_reopen(void)
+{
+	int fd = mq_open(queue, O_RDONLY);
+
+	if (fd < 0)
+		return untried("mq_open");
+	return use_or_closed(reopen(fd, O_RDWR), "reopen");
+}
+
+static int road_unlink(void)
+{
+	return unlink(queue_file()) < 0 ? closed("unlink") : is_open();
+}
+
+static int road_rename(void)
+{
+	return rename(queue_file(), path_in(queue_file(), "-renamed")) < 0 ? closed("rename")
+									   : is_open();
+}
+
+/* --- mounts -------------------------------------------------------------------------------- */
+
+static int mount_and_use(int oflag)
+{
+	const char *at = path_in(directory, "/mount");
+
+	if (mount("mqueue", at, "mqueue", 0, NULL) < 0)
+		return closed("mount");
+	return use_or_closed(open(path_in(at, queue), oflag, 0600), "open");
+}
+
+static int road_mount(void)
+{
+	return mount_and_use(O_RDWR);
+}
+
+/* The queues are those of a new IPC namespace: out of everybody's sight, the daemon's too. */
+static int write_map(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t n = write(fd, text, strlen(text));
+
+	(void)close(fd);
+	return n < 0 ? -1 : 0;
+}
+
+static int enter_namespaces(void)
+{
+	char uid_map[64], gid_map[64];
+
+	(void)snprintf(uid_map, sizeof(uid_map), "0 %u 1", geteuid());
+	(void)snprintf(gid_map, sizeof(gid_map), "0 %u 1", getegid());
+	if (unshare(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWNS) < 0 ||
+		write_map("/proc/self/setgroups", "deny") < 0 ||
+		write_map("/proc/self/uid_map", uid_map) < 0)
+		return -1;
+	return write_map("/proc/self/gid_map", gid_map);
+}
+
+static int road_user_mount(void)
+{
+	return enter_namespaces() < 0 ? untried("unshare") : mount_and_use(O_RDWR | O_CREAT);
+}
+
+/* Without a new IPC namespace. */
+static int road_user_mount_host(void)
+{
+	return unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 ? untried("unshare")
+							: mount_and_use(O_RDWR);
+}
+
+static int fsmount_and_use(int oflag)
+{
+	int context = (int)syscall(SYS_fsopen, "mqueue", 0);
+	int root;
+
+	if (context < 0)
+		return closed("fsopen");
+	if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return closed("fsconfig");
+	root = (int)syscall(SYS_fsmount, context, 0, 0);
+	if (root < 0)
+		return closed("fsmount");
+	return use_or_closed(openat(root, queue + 1, oflag, 0600), "open");
+}
+
+static int road_fsmount(void)
+{
+	return fsmount_and_use(O_RDWR);
+}
+
+static int road_user_fsmount(void)
+{
+	return enter_namespaces() < 0 ? untried("unshare") : fsmount_and_use(O_RDWR | O_CREAT);
+}
+
+/* A detached copy of the mounted file system. */
+static int road_open_tree(void)
+{
+	int root = (int)syscall(SYS_open_tree, AT_FDCWD, "/dev/mqueue", OPEN_TREE_CLONE);
+
+	if (root < 0)
+		return closed("open_tree");
+	return use_or_closed(openat(root, queue + 1, O_RDWR), "open");
+}
+
+static int road_bind(void)
+{
+	const char *at = path_in(directory, "/mount");
+
+	if (mount("/dev/mqueue", at, NULL, MS_BIND, NULL) < 0)
+		return closed("mount");
+	return use_or_closed(open(path_in(at, queue), O_RDWR), "open");
+}
+
+/* --- io_uring ------------------------------------------------------------------------------ */
+
+struct ring {
+	int fd;
+	char *rings;
+	struct io_uring_sqe *entries;
+	struct io_uring_params params;
+};
+
+static int ring_open(struct ring *ring)
+{
+	size_t size;
+
+	memset(ring, 0, sizeof(*ring));
+	ring->fd = (int)syscall(SYS_io_uring_setup, 4, &ring->params);
+	if (ring->fd < 0)
+		return -1;
+	size = ring->params.sq_off.array + ring->params.sq_entries * sizeof(__u32);
+	if (size < ring->params.cq_off.cqes + ring->params.cq_entries * sizeof(struct io_uring_cqe))
+		size = ring->params.cq_off.cqes +
+		       ring->params.cq_entries * sizeof(struct io_uring_cqe);
+	ring->rings =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQ_RING);
+	ring->entries = mmap(NULL, ring->params.sq_entries * sizeof(struct io_uring_sqe),
+		PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQES);
+	return ring->rings == MAP_FAILED || ring->entries == MAP_FAILED ? -1 : 0;
+}
+
+/* Returns what the operation did, errno set. */
+static int ring_run(struct ring *ring, const struct io_uring_sqe *entry)
+{
+	__u32 *tail = (__u32 *)(ring->rings + ring->params.sq_off.tail);
+	const struct io_uring_cqe *completions =
+		(const struct io_uring_cqe *)(ring->rings + ring->params.cq_off.cqes);
+
+	ring->entries[0] = *entry;
+	((__u32 *)(ring->rings + ring->params.sq_off.array))[0] = 0;
+	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+		return -1;
+	if (completions[0].res >= 0)
+		return completions[0].res;
+	errno = -completions[0].res;
+	return -1;
+}
+
+static int road_io_uring_open(void)
+{
+	struct io_uring_sqe entry = {.opcode = IORING_OP_OPENAT,
+		.fd = AT_FDCWD,
+		.addr = (unsigned long)queue_file(),
+		.open_flags = O_RDWR};
+	struct ring ring;
+
+	if (ring_open(&ring) < 0)
+		return untried("io_uring_setup");
+	return use_or_closed(ring_run(&ring, &entry), "OPENAT");
+}
+
+static int road_io_uring_unlink(void)
+{
+	struct io_uring_sqe entry = {
+		.opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = (unsigned long)queue_file()};
+	struct ring ring;
+
+	if (ring_open(&ring) < 0)
+		return untried("io_uring_setup");
+	return ring_run(&ring, &entry) < 0 ? closed("UNLINKAT") : is_open();
+}
+
+/* --- which one ----------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	int (*alone)(void);
+	int (*with_victim)(const struct victim *victim);
+} roads[] = {
+	{"open", road_open},
+	{"create", road_create},
+	{"relative", road_relative},
+	{"path-descriptor", road_path_descriptor},
+	{"reopen", road_reopen},
+	{"unlink", road_unlink},
+	{"rename", road_rename},
+	{"mount", road_mount},
+	{"bind", road_bind},
+	{"fsmount", road_fsmount},
+	{"open-tree", road_open_tree},
+	{"user-mount", road_user_mount},
+	{"user-mount-host", road_user_mount_host},
+	{"user-fsmount", road_user_fsmount},
+	{"io_uring-open", road_io_uring_open},
+	{"io_uring-unlink", road_io_uring_unlink},
+	{"ptrace", NULL, road_ptrace},
+	{"proc-mem", NULL, road_proc_mem},
+	{"process_vm_writev", NULL, road_process_vm_writev},
+	{"pidfd_getfd", NULL, road_pidfd_getfd},
+	{"proc-fd", NULL, road_proc_fd},
+	{"proc-root", NULL, road_proc_root},
+	{"proc-cwd", NULL, road_proc_cwd},
+	{"sent-descriptor", NULL, road_sent_descriptor},
+	{"mq_open", road_mq_open},
+	{"mq_unlink", road_mq_unlink},
+	{"mq_create", road_mq_create},
+#if defined(__x86_64__)
+	{"i386-open", road_i386_open},
+	{"i386-mq_open", road_i386_mq_open},
+	{"i386-mq_unlink", road_i386_mq_unlink},
+	{"x32-mq_open", road_x32_mq_open},
+	{"x32-mq_unlink", road_x32_mq_unlink},
+#endif
+};
+
+static int go(size_t i)
+{
+	struct victim victim;
+
+	if (roads[i].alone)
+		return roads[i].alone();
+	return find_victim(&victim) < 0 ? untried("victim") : roads[i].with_victim(&victim);
+}
+
+int main(int argc, char *argv[])
+{
+	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+		for (size_t i = 0; i < sizeof(roads) / sizeof(roads[0]); i++)
+			puts(roads[i].name);
+		return 0;
+	}
+	if (argc != 4) {
+		fprintf(stderr, "usage: road --list | ROAD QUEUE DIRECTORY\n");
+		return 3;
+	}
+	queue = argv[2];
+	directory = argv[3];
+	if (strcmp(argv[1], "victim") == 0)
+		return be_victim();
+	for (size_t i = 0; i < sizeof(roads) / sizeof(roads[0]); i++)
+		if (strcmp(roads[i].name, argv[1]) == 0)
+			return go(i);
+	fprintf(stderr, "road %s: unknown\n", argv[1]);
+	return 3;
+}

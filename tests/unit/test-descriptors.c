@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors that lead past the door are found, whatever their number. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <mqueue.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include "include/util.h"
+#include "launcher/descriptors.h"
+
+static void refused(int fd)
+{
+	_cleanup_free_ char *message = NULL;
+	char number[32];
+
+	(void)snprintf(number, sizeof(number), "descriptor %d ", fd);
+	cr_assert_eq(descriptors_check(&message), -EBUSY);
+	cr_assert(startswith(message, number), "%s", message);
+}
+
+static void passed(void)
+{
+	_cleanup_free_ char *message = NULL;
+
+	cr_assert_eq(descriptors_check(&message), 0, "%s", message);
+	cr_assert_null(message);
+}
+
+static mqd_t open_queue(void)
+{
+	char name[64];
+	mqd_t mq;
+
+	(void)snprintf(name, sizeof(name), "/test-descriptors-%d", getpid());
+	mq = mq_open(name, O_RDONLY | O_CREAT | O_EXCL, 0600, NULL);
+	cr_assert_geq(mq, 0);
+	cr_assert_eq(mq_unlink(name), 0);
+	return mq;
+}
+
+static int path_descriptor(int fd)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_PATH | O_CLOEXEC);
+}
+
+Test(descriptors, others_pass)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	cr_assert_geq(fd, 0);
+	passed();
+	(void)close(fd);
+}
+
+Test(descriptors, finds_a_queue)
+{
+	mqd_t mq = open_queue();
+
+	refused(mq);
+	(void)mq_close(mq);
+	passed();
+}
+
+Test(descriptors, finds_a_queue_at_any_number)
+{
+	static const int numbers[] = {STDIN_FILENO, 333};
+	mqd_t mq = open_queue();
+
+	for (size_t i = 0; i < ELEMENTSOF(numbers); i++) {
+		int saved = fcntl(numbers[i], F_DUPFD_CLOEXEC, 10);
+
+		cr_assert_eq(dup2(mq, numbers[i]), numbers[i]);
+		(void)mq_close(mq);
+		refused(numbers[i]);
+		mq = fcntl(numbers[i], F_DUPFD_CLOEXEC, 3);
+		(void)close(numbers[i]);
+		if (saved >= 0)
+			(void)dup2(saved, numbers[i]);
+		(void)safe_close(saved);
+	}
+	(void)mq_close(mq);
+	passed();
+}
+
+Test(descriptors, finds_a_path_descriptor)
+{
+	mqd_t mq = open_queue();
+	int fd = path_descriptor(mq);
+
+	cr_assert_geq(fd, 0);
+	(void)mq_close(mq);
+	refused(fd);
+}
+
+Test(descriptors, finds_an_io_uring)
+{
+	struct io_uring_params params = {0};
+	int fd = (int)syscall(SYS_io_uring_setup, 1, &params);
+
+	if (fd < 0)
+		cr_skip_test("no io_uring here: %s", strerror(errno));
+	refused(fd);
+	(void)close(fd);
+	passed();
+}
+
+Test(descriptors, fills_what_is_closed)
+{
+	int saved = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
+	char link[64] = {0};
+
+	(void)close(STDIN_FILENO);
+	cr_assert_eq(descriptors_fill_standard(), 0);
+	cr_assert_gt(readlink("/proc/self/fd/0", link, sizeof(link) - 1), 0);
+	cr_assert_str_eq(link, "/dev/null");
+	cr_assert_eq(fcntl(STDIN_FILENO, F_GETFD), FD_CLOEXEC);
+	cr_assert_eq(fcntl(STDERR_FILENO, F_GETFD) & FD_CLOEXEC, 0);
+	if (saved >= 0)
+		(void)dup2(saved, STDIN_FILENO);
+}

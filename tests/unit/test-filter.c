@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* The door's filter, interpreted: what the kernel would do for each call. */
+#include <criterion/criterion.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+
+#include "include/syscalls.h"
+#include "include/util.h"
+#include "launcher/filter.h"
+
+#define CONSTANT      UINT64_C(0x0123456789abcdef)
+#define X32_BIT       0x40000000
+#define RET_NO_SYSTEM (SECCOMP_RET_ERRNO | ENOSYS)
+
+static struct sock_filter *program;
+static unsigned short length;
+
+static void build(void)
+{
+	cr_assert_eq(filter_build(CONSTANT, &program, &length), 0);
+}
+
+static void discard(void)
+{
+	free(program);
+}
+
+TestSuite(filter, .init = build, .fini = discard);
+
+static bool jumps(const struct sock_filter *at, uint32_t accumulator)
+{
+	switch (at->code) {
+	case BPF_JMP | BPF_JEQ | BPF_K:
+		return accumulator == at->k;
+	case BPF_JMP | BPF_JGT | BPF_K:
+		return accumulator > at->k;
+	case BPF_JMP | BPF_JGE | BPF_K:
+		return accumulator >= at->k;
+	case BPF_JMP | BPF_JSET | BPF_K:
+		return accumulator & at->k;
+	default:
+		cr_assert_fail("instruction %#x", at->code);
+	}
+	return false;
+}
+
+/* Also checks what lets the kernel answer from its cache: only number and architecture are looked
+ * at. */
+static uint32_t run(uint32_t arch, int nr)
+{
+	struct seccomp_data data = {.arch = arch, .nr = nr};
+	uint32_t accumulator = 0;
+
+	for (size_t pc = 0; pc < length; pc++) {
+		const struct sock_filter *at = &program[pc];
+
+		if (at->code == (BPF_RET | BPF_K))
+			return at->k;
+		if (at->code == (BPF_LD | BPF_W | BPF_ABS)) {
+			cr_assert_leq(at->k, offsetof(struct seccomp_data, arch));
+			memcpy(&accumulator, (const char *)&data + at->k, sizeof(accumulator));
+		} else if (at->code == (BPF_JMP | BPF_JA)) {
+			pc += at->k;
+		} else {
+			pc += jumps(at, accumulator) ? at->jt : at->jf;
+		}
+	}
+	cr_assert_fail("the program runs off its end");
+	return 0;
+}
+
+Test(filter, every_call_of_the_table_is_notified)
+{
+	const struct intercepted_call *call;
+	size_t notified = 0;
+
+	for (size_t i = 0; (call = intercepted_call_at(i)); i++)
+		if (call->arch == native_arch) {
+			cr_assert_eq(run(native_arch, call->nr), SECCOMP_RET_USER_NOTIF, "%s",
+				mq_call_to_string(call->call));
+			notified++;
+		}
+	cr_assert_geq(notified, MQ_CALL_COUNT);
+}
+
+Test(filter, every_other_call_is_allowed)
+{
+	for (int nr = 0; nr < 1024; nr++)
+		if (!intercepted_call_find(native_arch, nr))
+			cr_assert_eq(run(native_arch, nr), SECCOMP_RET_ALLOW, "%d", nr);
+}
+
+Test(filter, other_architectures_have_no_calls)
+{
+	static const uint32_t others[] = {AUDIT_ARCH_I386, AUDIT_ARCH_ARM, AUDIT_ARCH_X86_64,
+		AUDIT_ARCH_AARCH64, AUDIT_ARCH_RISCV64, 0, UINT32_MAX};
+
+	for (size_t i = 0; i < ELEMENTSOF(others); i++)
+		for (int nr = 0; others[i] != native_arch && nr < 512; nr++)
+			cr_assert_eq(run(others[i], nr), RET_NO_SYSTEM, "%#x %d", others[i], nr);
+}
+
+#if defined(__x86_64__)
+Test(filter, x32_has_no_calls)
+{
+	for (int nr = 0; nr < 1024; nr++)
+		cr_assert_eq(run(AUDIT_ARCH_X86_64, X32_BIT | nr), RET_NO_SYSTEM, "%d", nr);
+}
+#endif
+
+Test(filter, carries_the_constant_in_front)
+{
+	cr_assert_gt(length, FILTER_CONSTANT_LENGTH);
+	cr_assert_eq(program[0].code, BPF_LD | BPF_W | BPF_ABS);
+	cr_assert_eq(program[0].k, offsetof(struct seccomp_data, arch));
+	cr_assert_eq(program[1].k, (uint32_t)CONSTANT);
+	cr_assert_eq(program[2].k, CONSTANT >> 32);
+	for (size_t i = 1; i < FILTER_CONSTANT_LENGTH; i++) {
+		cr_assert_eq(program[i].code, BPF_JMP | BPF_JEQ | BPF_K);
+		cr_assert_eq(program[i].jt, 0);
+		cr_assert_eq(program[i].jf, 0);
+	}
+}
+
+Test(filter, no_constant_changes_an_answer)
+{
+	struct sock_filter *other = NULL;
+	unsigned short other_length;
+
+	cr_assert_eq(filter_build(native_arch, &other, &other_length), 0);
+	cr_assert_eq(other_length, length);
+	cr_assert_arr_eq(other + FILTER_CONSTANT_LENGTH, program + FILTER_CONSTANT_LENGTH,
+		(length - FILTER_CONSTANT_LENGTH) * sizeof(*other));
+	free(other);
+}
