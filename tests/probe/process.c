@@ -1,0 +1,728 @@
+/* SPDX-License-Identifier: MIT */
+/* Processes, threads, descriptors on the move, limits, identity, namespaces, signals. */
+#include "probe.h"
+
+#include <grp.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+static char buffer[8192];
+static mqd_t queue;
+
+/* --- processes --- */
+
+static void use_inherited(void)
+{
+	TRY(mq_receive(queue, buffer, 32, NULL));
+	TRY(mq_send(queue, "child", 5, 1));
+	TRY(mq_unlink(QUEUE));
+}
+
+static void leader_leaves(void)
+{
+	exit(9); /* not reached: the other thread ends the process */
+}
+
+static void *use_after_leader(void *unused)
+{
+	struct timespec pause = {.tv_nsec = 50000000};
+
+	(void)unused;
+	(void)nanosleep(&pause, NULL);
+	TRY(mq_send(queue, "without a leader", 16, 1));
+	TRY(mq_receive(queue, buffer, 32, NULL));
+	TRY(mq_open(OTHER, O_RDWR | O_CREAT, 0600, NULL) >= 0);
+	TRY(mq_unlink(OTHER));
+	exit(0);
+}
+
+static void leader_exits(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, use_after_leader, NULL) != 0)
+		leader_leaves();
+	(void)syscall(SYS_exit, 0);
+}
+
+static void *exec_from_thread(void *unused)
+{
+	(void)unused;
+	(void)execl("/proc/self/exe", "probe", "data", NULL);
+	exit(8);
+}
+
+static void non_leader_execs(void)
+{
+	pthread_t thread;
+
+	(void)pthread_create(&thread, NULL, exec_from_thread, NULL);
+	(void)pthread_join(thread, NULL);
+}
+
+static void grandchild(void)
+{
+	in_child("grandchild", use_inherited);
+}
+
+static void spawn_probe(void)
+{
+	char name[] = "probe", what[] = "timeouts", *argv[] = {name, what, NULL};
+	pid_t pid;
+
+	(void)report(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ), "posix_spawn");
+	wait_for(pid, "spawned");
+}
+
+static void vfork_probe(void)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0) {
+		(void)raw_send(queue, "vfork", 5, 2, NULL);
+		(void)execl("/proc/self/exe", "probe", "poll", NULL);
+		_exit(7);
+	}
+	wait_for(pid, "vforked");
+	TRY(mq_receive(queue, buffer, 32, NULL));
+}
+
+void probe_processes(void)
+{
+	(void)alarm(25);
+	queue = fresh(QUEUE, O_RDWR | O_NONBLOCK);
+	TRY(mq_send(queue, "parent", 6, 0));
+	in_child("child", use_inherited);
+	TRY(mq_receive(queue, buffer, 32, NULL));
+	TRY(mq_send(queue, "parent", 6, 0));
+	in_child("child of a child", grandchild);
+	in_child("leader exits", leader_exits);
+	in_child("exec by another thread", non_leader_execs);
+	queue = fresh(QUEUE, O_RDWR | O_NONBLOCK);
+	spawn_probe();
+	queue = fresh(QUEUE, O_RDWR | O_NONBLOCK);
+	vfork_probe();
+}
+
+/* --- passing --- */
+
+static void send_fd(int socket, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	char byte = 0;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	if (sendmsg(socket, &message, 0) != 1)
+		exit(6);
+}
+
+static int receive_fd(int socket)
+{
+	char control[CMSG_SPACE(sizeof(int))], byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control)};
+	int fd = -1;
+
+	if (recvmsg(socket, &message, 0) == 1 && CMSG_FIRSTHDR(&message))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
+	return fd;
+}
+
+static int sockets[2];
+
+static void receiver(void)
+{
+	int fd = receive_fd(sockets[1]);
+	struct mq_attr attributes;
+
+	TRY(mq_send(fd, "passed", 6, 4));
+	TRY(mq_getattr(fd, &attributes));
+	TRY(mq_receive(fd, buffer, 32, NULL));
+	if (write(sockets[1], "", 1) != 1)
+		exit(6);
+	fd = receive_fd(sockets[1]);
+	TRY(mq_send(fd, "deleted", 7, 4));
+	TRY(mq_receive(fd, buffer, 32, NULL));
+}
+
+void probe_passing(void)
+{
+	struct stat st;
+	mqd_t second;
+	pid_t pid;
+
+	(void)alarm(20);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets) < 0)
+		exit(6);
+	pid = fork();
+	if (pid == 0) {
+		receiver();
+		exit(0);
+	}
+	queue = fresh(QUEUE, O_RDWR | O_NONBLOCK);
+	send_fd(sockets[0], queue);
+	if (read(sockets[0], buffer, 1) != 1)
+		exit(6);
+	TRY(mq_unlink(QUEUE));
+	TRY(mq_open(QUEUE, O_RDWR));
+	TRY(mq_send(queue, "still there", 11, 0));
+	TRY(fstat(queue, &st));
+	note("  links %u", (unsigned)st.st_nlink);
+	TRY(mq_receive(queue, buffer, 32, NULL));
+	send_fd(sockets[0], queue);
+	wait_for(pid, "receiver");
+
+	second = fresh(QUEUE, O_RDWR | O_NONBLOCK);
+	TRY(mq_send(second, "new", 3, 0));
+	TRY(mq_receive(queue, buffer, 32, NULL));
+	TRY(mq_receive(second, buffer, 32, NULL));
+	TRY(dup2(second, queue) >= 0);
+	TRY(mq_send(queue, "through the copy", 16, 0));
+	TRY(mq_receive(second, buffer, 32, NULL));
+}
+
+/* --- limits --- */
+
+static void set_nofile(rlim_t limit)
+{
+	struct rlimit l = {limit, limit};
+
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
+static void table_full(void)
+{
+	set_nofile(40);
+	while (dup(0) >= 0)
+		;
+	TRY(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, NULL));
+	TRY(mq_open("/mqgate-probe-no-such", O_RDONLY));
+	TRY(raw_open("a/b", O_RDONLY, 0, NULL));
+	TRY(raw_open("", O_RDONLY, 0, NULL));
+	TRY(raw_open(NULL, O_RDONLY, 0, NULL));
+	TRY(raw_open("x", O_RDONLY, 0, (void *)1));
+	TRY(mq_unlink(QUEUE));
+	(void)close(20);
+	TRY(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, NULL));
+	TRY(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, NULL));
+	(void)close(10);
+	(void)close(30);
+	TRY(mq_open(QUEUE, O_RDONLY));
+	TRY(mq_open(QUEUE, O_RDONLY));
+}
+
+static void table_of_none(void)
+{
+	set_nofile(0);
+	TRY(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, NULL));
+}
+
+static void table_with_high_descriptors(void)
+{
+	(void)dup2(0, 100);
+	set_nofile(5);
+	TRY(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, NULL));
+	TRY(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, NULL));
+	TRY(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, NULL));
+	TRY(mq_unlink(QUEUE));
+}
+
+static void try_bytes(rlim_t limit)
+{
+	struct rlimit l = {limit, limit};
+
+	(void)setrlimit(RLIMIT_MSGQUEUE, &l);
+	(void)mq_unlink(QUEUE);
+	errno = 0;
+	(void)report(mq_open(QUEUE, O_RDWR | O_CREAT, 0600,
+			     &(struct mq_attr){.mq_maxmsg = 1, .mq_msgsize = 64}),
+		"create within %lu bytes", (unsigned long)limit);
+}
+
+static void bytes_limited(void)
+{
+	static const rlim_t limits[] = {600, 500, 400, 300, 200, 176, 175, 100, 1, 0};
+
+	for (size_t i = 0; i < ELEMENTSOF(limits); i++)
+		try_bytes(limits[i]);
+}
+
+static void until_refused(const char *what, long maxmsg, long msgsize)
+{
+	struct mq_attr attributes = {.mq_maxmsg = maxmsg, .mq_msgsize = msgsize};
+	char name[64];
+	int n, error = 0;
+
+	for (n = 0; n < 400; n++) {
+		(void)snprintf(name, sizeof(name), QUEUE "-%d", n);
+		(void)mq_unlink(name);
+		if (mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attributes) < 0) {
+			error = errno;
+			break;
+		}
+	}
+	note("%s: %d queues, then %s", what, n, strerrorname_np(error));
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(name, sizeof(name), QUEUE "-%d", i);
+		if (mq_unlink(name) < 0)
+			note("unlink %d: %s", i, strerrorname_np(errno));
+	}
+}
+
+static void many_small(void)
+{
+	until_refused("small ones", 1, 8);
+}
+
+static void many_large(void)
+{
+	until_refused("large ones", 10, 8192);
+}
+
+static void default_attributes(void)
+{
+	struct mq_attr got;
+
+	queue = mq_open(QUEUE, O_RDWR | O_CREAT | O_EXCL, 0600, NULL);
+	TRY(mq_getattr(queue, &got));
+	note("  %ld %ld", got.mq_maxmsg, got.mq_msgsize);
+}
+
+void probe_limits(void)
+{
+	in_child("table full", table_full);
+	in_child("table of none", table_of_none);
+	in_child("high descriptors", table_with_high_descriptors);
+	in_child("bytes", bytes_limited);
+	in_child("many small", many_small);
+	in_child("many large", many_large);
+	(void)mq_unlink(QUEUE);
+	in_child("defaults", default_attributes);
+}
+
+/* --- identity --- */
+
+static void show_new(const char *what)
+{
+	struct stat st;
+	mqd_t fd;
+
+	(void)mq_unlink(OTHER);
+	errno = 0;
+	fd = mq_open(OTHER, O_RDWR | O_CREAT | O_EXCL, 0666, NULL);
+	(void)report(fd < 0 ? fd : 0, "%s: create", what);
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		note("  owner %u group %u mode %#o", st.st_uid, st.st_gid, (unsigned)st.st_mode);
+	(void)close(fd);
+	(void)report(mq_open(QUEUE, O_RDONLY) < 0 ? -1 : 0, "%s: open the 0600 one", what);
+	(void)report(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, NULL) < 0 ? -1 : 0,
+		"%s: open or create it", what);
+	(void)report(mq_unlink(OTHER), "%s: delete the new one", what);
+}
+
+static void drop_and_regain(void)
+{
+	gid_t groups[] = {1234, 0};
+
+	TRY(setegid(1234));
+	TRY(seteuid(65534));
+	show_new("seteuid");
+	TRY(seteuid(0));
+	show_new("seteuid back");
+	TRY(setegid(0));
+	TRY(setfsuid(4321));
+	TRY(setfsgid(4322));
+	show_new("setfsuid");
+	TRY(setfsuid(0));
+	TRY(setfsgid(0));
+	TRY(setgroups(2, groups));
+	TRY(setresuid(0, 65534, 0));
+	show_new("effective only, with group root");
+	TRY(setresuid(0, 0, 0));
+	TRY(setresuid(65534, 0, 0));
+	show_new("real only");
+	TRY(setresgid(5, 6, 7));
+	TRY(setresuid(8, 9, 10));
+	show_new("all different");
+	TRY(seteuid(10));
+	show_new("saved taken back");
+	TRY(seteuid(0));
+}
+
+static void delete_others(void)
+{
+	TRY(mq_open(OTHER, O_RDWR | O_CREAT, 0666, NULL) >= 0);
+	TRY(setresgid(65534, 65534, 65534));
+	TRY(setresuid(65534, 65534, 65534));
+	TRY(mq_unlink(OTHER));
+	TRY(mq_unlink(QUEUE));
+	TRY(mq_open(OTHER, O_RDWR) >= 0);
+}
+
+static void mode_for_groups(void)
+{
+	gid_t group = 4567;
+
+	(void)umask(0);
+	(void)mq_unlink(OTHER);
+	queue = mq_open(OTHER, O_RDWR | O_CREAT, 0620, NULL);
+	TRY(fchown(queue, 1111, 4567));
+	TRY(setgroups(1, &group));
+	TRY(setresgid(65534, 65534, 65534));
+	TRY(setresuid(65534, 65534, 65534));
+	TRY(mq_open(OTHER, O_WRONLY) >= 0);
+	TRY(mq_open(OTHER, O_RDONLY) >= 0);
+	TRY(mq_open(OTHER, O_RDWR | O_CREAT, 0600, NULL) >= 0);
+}
+
+static void drop_capabilities(void)
+{
+	TRY(prctl(PR_SET_KEEPCAPS, 1));
+	TRY(setresuid(65534, 65534, 65534));
+	show_new("permitted but not effective");
+}
+
+static void not_dumpable(void)
+{
+	TRY(prctl(PR_SET_DUMPABLE, 0));
+	show_new("not dumpable");
+}
+
+static void *thread_alone(void *unused)
+{
+	(void)unused;
+	/* The system call, for this thread only. */
+	(void)report(syscall(SYS_setresuid, 777, 777, 777), "one thread: setresuid");
+	show_new("one thread");
+	return NULL;
+}
+
+static void one_thread(void)
+{
+	pthread_t thread;
+
+	(void)pthread_create(&thread, NULL, thread_alone, NULL);
+	(void)pthread_join(thread, NULL);
+	show_new("the others");
+}
+
+static void *thread_mask(void *unused)
+{
+	(void)unused;
+	TRY(unshare(CLONE_FS));
+	(void)umask(0137);
+	show_new("a thread's own umask");
+	return NULL;
+}
+
+static void one_umask(void)
+{
+	pthread_t thread;
+
+	(void)umask(022);
+	(void)pthread_create(&thread, NULL, thread_mask, NULL);
+	(void)pthread_join(thread, NULL);
+	show_new("the others' umask");
+}
+
+/* Bytes count against the real user: with little room, the second of one user does not fit. */
+static void accounting(void)
+{
+	struct rlimit limit = {450, 450};
+	struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 64};
+
+	(void)setrlimit(RLIMIT_MSGQUEUE, &limit);
+	TRY(setresuid(5551, 5552, 0));
+	TRY(mq_open(QUEUE "-a", O_RDWR | O_CREAT, 0600, &attributes) >= 0);
+	TRY(mq_open(QUEUE "-b", O_RDWR | O_CREAT, 0600, &attributes) >= 0);
+	TRY(mq_open(QUEUE "-c", O_RDWR | O_CREAT, 0600, &attributes) >= 0);
+	TRY(setresuid(5553, 5552, 0));
+	TRY(mq_open(QUEUE "-d", O_RDWR | O_CREAT, 0600, &attributes) >= 0);
+	TRY(mq_unlink(QUEUE "-a"));
+	TRY(mq_unlink(QUEUE "-b"));
+	TRY(mq_unlink(QUEUE "-c"));
+	TRY(mq_unlink(QUEUE "-d"));
+}
+
+void probe_identity(void)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 8};
+
+	(void)mq_unlink(QUEUE);
+	(void)close(mq_open(QUEUE, O_RDWR | O_CREAT | O_EXCL, 0600, &attributes));
+	in_child("not dumpable", not_dumpable);
+	in_child("one umask", one_umask);
+	in_child("drop and regain", drop_and_regain);
+	in_child("delete others", delete_others);
+	(void)close(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, &attributes));
+	in_child("groups", mode_for_groups);
+	in_child("capabilities", drop_capabilities);
+	in_child("one thread", one_thread);
+	in_child("accounting", accounting);
+	in_child("delete", remove_all);
+}
+
+/* --- namespaces --- */
+
+static void own_user_namespace(void)
+{
+	TRY(unshare(CLONE_NEWUSER));
+	show_new("own user namespace");
+}
+
+static void own_ipc_namespace(void)
+{
+	if (TRY(unshare(CLONE_NEWIPC)) < 0)
+		return;
+	show_new("own IPC namespace");
+	queue = fresh(OTHER, O_RDWR | O_NONBLOCK);
+	TRY(mq_send(queue, "x", 1, 0));
+	TRY(mq_receive(queue, buffer, 32, NULL));
+}
+
+static void own_user_and_ipc_namespace(void)
+{
+	if (TRY(unshare(CLONE_NEWUSER | CLONE_NEWIPC)) < 0)
+		return;
+	show_new("own user and IPC namespace");
+	many_small();
+}
+
+static void *thread_namespace(void *unused)
+{
+	(void)unused;
+	if (TRY(unshare(CLONE_NEWIPC)) == 0)
+		show_new("one thread's IPC namespace");
+	return NULL;
+}
+
+static void one_thread_namespace(void)
+{
+	pthread_t thread;
+
+	(void)pthread_create(&thread, NULL, thread_namespace, NULL);
+	(void)pthread_join(thread, NULL);
+	show_new("the others' IPC namespace");
+}
+
+static void in_pid_namespace(void)
+{
+	show_new("in a PID namespace");
+}
+
+static void own_pid_namespace(void)
+{
+	if (TRY(unshare(CLONE_NEWUSER | CLONE_NEWPID)) == 0)
+		in_child("first process", in_pid_namespace);
+}
+
+void probe_namespaces(void)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 8};
+
+	(void)close(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, &attributes));
+	in_child("user", own_user_namespace);
+	in_child("ipc", own_ipc_namespace);
+	in_child("user and ipc", own_user_and_ipc_namespace);
+	in_child("one thread", one_thread_namespace);
+	in_child("pid", own_pid_namespace);
+	(void)mq_unlink(OTHER);
+}
+
+/* --- signals --- */
+
+static volatile sig_atomic_t handled;
+
+static void handle(int number)
+{
+	handled += number ? 1 : 0;
+}
+
+static void on(int number, int flags)
+{
+	struct sigaction action = {.sa_handler = handle, .sa_flags = flags};
+
+	(void)sigaction(number, &action, NULL);
+	handled = 0;
+}
+
+static void every_ms(long ms)
+{
+	struct itimerval timer = {
+		.it_interval.tv_usec = ms % 1000 * 1000, .it_value.tv_usec = ms % 1000 * 1000};
+
+	(void)setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void interrupt_receive(int flags)
+{
+	struct timespec timeout = in_ms(300);
+
+	on(SIGALRM, flags);
+	queue = fresh(QUEUE, O_RDWR);
+	every_ms(50);
+	clock_start();
+	(void)report(raw_receive(queue, buffer, 32, NULL, &timeout),
+		"receive, interrupted, flags %#x", (unsigned)flags);
+	note("  %s, signals %s", clock_class(), handled == 1 ? "1" : handled > 1 ? "some" : "none");
+	for (int i = 0; i < 4; i++)
+		(void)mq_send(queue, "x", 1, 0);
+	handled = 0;
+	timeout = in_ms(300);
+	(void)report(raw_send(queue, "x", 1, 0, &timeout), "send, interrupted, flags %#x",
+		(unsigned)flags);
+	every_ms(0);
+	(void)close(queue);
+}
+
+/* Many calls under fire: with SA_RESTART each one must succeed. */
+static void under_fire(void)
+{
+	int failed = 0;
+
+	on(SIGALRM, SA_RESTART);
+	every_ms(1);
+	for (int i = 0; i < 1000; i++) {
+		(void)mq_unlink(QUEUE);
+		queue = mq_open(QUEUE, O_RDWR | O_CREAT | O_EXCL, 0600,
+			&(struct mq_attr){.mq_maxmsg = 1, .mq_msgsize = 8});
+		if (queue < 0 || mq_send(queue, "x", 1, 0) < 0 ||
+			mq_receive(queue, buffer, 8, NULL) != 1 || mq_unlink(QUEUE) < 0)
+			failed++;
+		(void)close(queue);
+	}
+	every_ms(0);
+	note("under fire: %d of 1000 failed", failed);
+}
+
+static void blocked_and_killed(void)
+{
+	pid_t pid;
+
+	queue = fresh(QUEUE, O_RDWR);
+	pid = fork();
+	if (pid == 0) {
+		(void)mq_receive(queue, buffer, 32, NULL);
+		exit(0);
+	}
+	(void)usleep(50000);
+	(void)kill(pid, SIGKILL);
+	wait_for(pid, "a receiver killed");
+	TRY(mq_send(queue, "kept", 4, 0));
+	TRY(mq_receive(queue, buffer, 32, NULL));
+	pid = fork();
+	if (pid == 0) {
+		(void)mq_receive(queue, buffer, 32, NULL);
+		exit(0);
+	}
+	(void)usleep(50000);
+	(void)kill(pid, SIGSTOP);
+	(void)usleep(20000);
+	(void)kill(pid, SIGCONT);
+	(void)usleep(20000);
+	TRY(mq_send(queue, "after the stop", 14, 0));
+	wait_for(pid, "a receiver stopped and continued");
+}
+
+void probe_signals(void)
+{
+	interrupt_receive(0);
+	interrupt_receive(SA_RESTART);
+	in_child("under fire", under_fire);
+	in_child("blocked", blocked_and_killed);
+}
+
+/* --- threads --- */
+
+static void *receive_for_ever(void *unused)
+{
+	(void)unused;
+	return mq_receive(queue, buffer, 32, NULL) >= 0 ? NULL : (void *)1;
+}
+
+static void *send_for_ever(void *unused)
+{
+	(void)unused;
+	return mq_send(queue, "x", 1, 0) >= 0 ? NULL : (void *)1;
+}
+
+static void cancel(const char *what, void *(*f)(void *))
+{
+	pthread_t thread;
+	void *result;
+
+	(void)pthread_create(&thread, NULL, f, NULL);
+	(void)usleep(50000);
+	(void)report(pthread_cancel(thread), "cancel %s", what);
+	(void)pthread_join(thread, &result);
+	note("  %s", result == PTHREAD_CANCELED ? "cancelled" : "not cancelled");
+}
+
+static int received[8];
+
+static void *receive_share(void *argument)
+{
+	int *count = argument;
+	struct timespec timeout = in_ms(3000);
+
+	while (mq_timedreceive(queue, (char[32]){0}, 32, NULL, &timeout) == 1)
+		(*count)++;
+	return NULL;
+}
+
+static void share_work(void)
+{
+	pthread_t threads[8];
+	int total = 0;
+
+	for (int i = 0; i < 8; i++)
+		(void)pthread_create(&threads[i], NULL, receive_share, &received[i]);
+	for (int i = 0; i < 2000; i++)
+		if (mq_send(queue, "x", 1, 0) < 0)
+			note("send %d: %s", i, strerrorname_np(errno));
+	for (int i = 0; i < 8; i++)
+		(void)mq_send(queue, "end", 3, 0);
+	for (int i = 0; i < 8; i++) {
+		(void)pthread_join(threads[i], NULL);
+		total += received[i];
+	}
+	note("8 threads received %d messages", total);
+}
+
+void probe_threads(void)
+{
+	(void)alarm(25);
+	queue = fresh(QUEUE, O_RDWR);
+	cancel("receive", receive_for_ever);
+	for (int i = 0; i < 4; i++)
+		(void)mq_send(queue, "x", 1, 0);
+	cancel("send", send_for_ever);
+	for (int i = 0; i < 4; i++)
+		(void)mq_receive(queue, buffer, 32, NULL);
+	share_work();
+}

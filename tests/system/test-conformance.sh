@@ -1,0 +1,106 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The kernel is the reference: the probe and the tutorial programs give the same bare and confined with everything granted, line by
+# line, errno by errno, as root and as an ordinary user, in both forms of the wall.
+. "$(dirname "$0")/lib.sh"
+
+SECTIONS="names flags attributes modes data descriptors timeouts setattr notify poll processes
+	passing limits identity namespaces signals threads"
+# What each says when it went well.
+declare -A TUTORIALS=(
+	[send]="received: hello, queue"
+	[priorities]="5 smoke"
+	[timed]="send: Connection timed out"
+	[notify-signal]="received: c"
+	[notify-thread]="round 2: ping"
+	[epoll]="received 4"
+	[request-reply]="humidity -> HUMIDITY"
+)
+# Not 65534: what it has queued elsewhere on this machine would count against its limit.
+USER_ID=64321
+
+setup
+cp "$BUILD_ROOT/tests/probe/probe" "$BUILD_ROOT"/tests/tutorial/tutorial-* "$WORK/bin/" 2>/dev/null
+chmod -R a+rX "$WORK/bin"
+cat >"$WORK/packages/everything.yaml" <<'YAML'
+name: everything
+plugs:
+  all: posix-mq
+slots:
+  every:
+    interface: posix-mq
+    path-pattern: "/*"
+    permissions: [read, write, create, delete]
+YAML
+start_daemon
+mqctl connect everything:all everything:every
+
+cat >"$WORK/bin/as" <<SCRIPT
+#!/bin/sh
+who=\$1
+shift
+[ "\$who" = root ] && exec "\$@"
+exec as_uid $USER_ID "\$@"
+SCRIPT
+chmod 755 "$WORK/bin/as"
+
+# bare WALL CMD…: with the capabilities that this form of the wall leaves
+bare() {
+	local wall=$1
+	shift
+	if [ "$wall" = mount ]; then
+		setpriv --inh-caps=-sys_admin --bounding-set=-sys_admin -- "$@"
+	else
+		"$@"
+	fi
+}
+
+# both WHO WALL CMD…: CMD's output bare in bare.txt, confined in confined.txt
+both() {
+	local who=$1 wall=$2
+	shift 2
+	(cd / && bare "$wall" as "$who" timeout -k 2 60 "$@") </dev/null >"$WORK/bare.txt" 2>&1
+	(cd / && as "$who" timeout -k 2 60 mq-run --wall="$wall" --plug all "$@") \
+		</dev/null >"$WORK/confined.txt" 2>&1
+}
+
+# same PATTERN: the bare output has this, so it ran to its end, and the confined one does not differ
+same() {
+	grep -q -- "$1" "$WORK/bare.txt" && diff "$WORK/bare.txt" "$WORK/confined.txt"
+}
+
+compare() {
+	local who=$1 wall=$2 what
+
+	for what in $SECTIONS; do
+		both "$who" "$wall" probe "$what"
+		holds "$what: $(grep -c '' "$WORK/bare.txt") lines, bare and confined the same ($who, $wall)" \
+			same "section: exit 0"
+	done
+	for what in "${!TUTORIALS[@]}"; do
+		both "$who" "$wall" "tutorial-$what"
+		holds "tutorial $what: the same ($who, $wall)" same "${TUTORIALS[$what]}"
+	done
+}
+
+compare root rules
+compare user rules
+compare root mount
+
+holds "no record: nothing was denied" test -z "$(grep denied "$WORK/daemon.log")"
+
+# The comparison is worth something: a session process that forgets the caller's umask does not pass.
+stop_daemon
+mv "$WORK/bin/mqgate-session" "$WORK/bin/mqgate-session.real"
+cat >"$WORK/bin/mqgate-session" <<SCRIPT
+#!/bin/sh
+LD_PRELOAD=$BUILD_ROOT/tests/preload/no-umask.so exec $WORK/bin/mqgate-session.real
+SCRIPT
+chmod 755 "$WORK/bin/mqgate-session"
+start_daemon
+both root rules probe modes
+differs() {
+	! diff "$WORK/bare.txt" "$WORK/confined.txt"
+}
+holds "a session process that does not take the umask on is noticed" differs
+finish
