@@ -216,6 +216,17 @@ int grants_serialise(const struct grants *grants, void **ret_data, size_t *ret_s
 	return 0;
 }
 
+/* grants_serialise() writes a sealed set: names ascending, the patterns behind. */
+static bool in_order(const struct grants *grants, const char *name, bool pattern)
+{
+	const struct grant *list = pattern ? grants->patterns : grants->exact;
+	size_t count = pattern ? grants->pattern_count : grants->exact_count;
+
+	if (!pattern && grants->pattern_count > 0)
+		return false;
+	return count == 0 || strcmp(list[count - 1].name, name) < 0;
+}
+
 static int read_entry(const char **at, size_t *left, struct grants *grants)
 {
 	struct wire_entry entry;
@@ -231,7 +242,8 @@ static int read_entry(const char **at, size_t *left, struct grants *grants)
 		!(entry.permissions & PERMISSION_OPEN))
 		return -EBADMSG;
 	name = *at;
-	if (strnlen(name, entry.length + 1U) != entry.length)
+	if (strnlen(name, entry.length + 1U) != entry.length ||
+		!in_order(grants, name, entry.pattern))
 		return -EBADMSG;
 	*at += entry.length + 1U;
 	*left -= entry.length + 1U;
@@ -263,7 +275,6 @@ int grants_deserialise(const void *data, size_t size, struct grants **ret)
 	}
 	if (size != 0)
 		return -EBADMSG;
-	grants_seal(grants);
 	*ret = take_pointer(grants);
 	return 0;
 }

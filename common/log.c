@@ -24,6 +24,11 @@ void log_open(const char *name)
 	log_with_level = stderr_is_journal();
 }
 
+bool log_to_journal(void)
+{
+	return log_with_level;
+}
+
 static void log_line(int level, const char *format, va_list arguments, const char *suffix)
 {
 	char line[4096];

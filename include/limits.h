@@ -14,11 +14,16 @@
 /* Policy. Past one of these the document or the change is refused, and the old one stays. */
 #define PACKAGE_FILE_MAX (1024 * 1024) /* bytes of one document */
 #define PACKAGES_MAX     20000
-#define STATE_FILE_MAX   (64 * 1024 * 1024)
+#define STATE_FILE_MAX   (96 * 1024 * 1024) /* CONNECTIONS_MAX of the longest names fit */
 #define CONFIG_FILE_MAX  (64 * 1024)
 #define CONNECTIONS_MAX  200000
 #define SLOT_QUEUES_MAX  1024 /* names and patterns of one slot */
 #define DIAGNOSTICS_MAX  200  /* further ones are counted, not kept */
+
+/* YAML of every kind. Past one of these the document is refused. */
+#define YAML_DEPTH_MAX   64    /* nesting, aliases followed */
+#define YAML_ANCHORS_MAX 256   /* of one document */
+#define YAML_MERGED_MAX  65536 /* keys that merging ("<<") adds to a document's maps */
 
 /* Sessions. Past one of these the launch is refused (mq-run exits with 125). */
 #define SESSIONS_MAX          8192
@@ -42,6 +47,8 @@
 /* Control bus. Past one of these the connection is closed at accept. */
 #define CONTROL_CONNECTIONS_MAX          256
 #define CONTROL_CONNECTIONS_PER_USER_MAX 64
+#define CONTROL_UNREAD_MAX      256 /* messages that a peer leaves unread; then it is dropped */
+#define CONTROL_LIST_UNREAD_MAX 0   /* the same when it asks for a list; then that is refused */
 
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
@@ -49,6 +56,15 @@
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)
+#define CHANGE_DEADLINE_USEC  (10 * 1000000ULL) /* killed session processes to go; then said so */
+#define DISMISS_DEADLINE_USEC (1 * 1000000ULL)  /* to exit after the session; then killed */
+
+/* The manager's own pace. */
+#define WATCH_INTERVAL_USEC     (1 * 1000000ULL) /* looks at the requests in hand */
+#define SPARE_RETRY_USEC        (1 * 1000000ULL) /* after a session process could not be started */
+#define WORKER_MESSAGES_AT_ONCE 64               /* of one session process, then others' turn */
+#define ACCEPT_INTERVAL_USEC    (100 * 1000ULL)  /* no more than ACCEPT_BURST connections in it */
+#define ACCEPT_BURST            500
 
 /* Session processes that die: this many at once cost nothing, then one each RESTART_DELAY. */
 #define RESTART_BURST      8

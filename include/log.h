@@ -11,6 +11,9 @@
  * otherwise none. */
 void log_open(const char *name);
 
+/* Whether the journal reads our stderr. */
+bool log_to_journal(void);
+
 void log_message(int level, const char *format, ...) _printf_(2, 3);
 
 #define log_error(...)   log_message(LOG_ERR, __VA_ARGS__)

@@ -98,6 +98,8 @@ struct packages {
 	unsigned references;
 	struct package **items; /* sorted by name */
 	size_t count;
+	char **directories; /* that they were read from */
+	size_t directory_count;
 };
 
 /* Reads the .yaml files of every directory in order; of the same file name the later directory's
@@ -126,7 +128,7 @@ const char *connection_state_to_string(enum connection_state state);
 int connection_state_from_string(const char *text, enum connection_state *ret);
 
 struct connection {
-	char *plug; /* "package:plug" */
+	char *plug; /* "package:plug"; both texts are shared between sets and not to be freed */
 	char *slot; /* "package:slot" */
 	enum connection_state state;
 };
@@ -189,20 +191,22 @@ int policy_find_slot(
 	const struct policy *policy, const char *ref, const struct slot **ret, struct fault *fault);
 
 /* As mq-run needs it: "[PKG:]NAME"; a bare name is looked up in all packages and exactly one must
- * match; else fault with the candidates, or the nearest name. */
+ * match; else -ENOTUNIQ and a fault with the candidates, or -ENOENT and the nearest name. */
 int policy_resolve_plug(const struct policy *policy, const char *text, const struct plug **ret,
 	struct fault *fault);
 int policy_resolve_slot(const struct policy *policy, const char *text, const struct slot **ret,
 	struct fault *fault);
 
 /* mqctl connect: slot is "pkg:slot", "pkg" (its only slot) or "". ret_connections is the changed
- * set; equal to the old one (a new reference) if it was already connected manually. 0, or a
- * negative errno with fault (-ENOMEM without). */
+ * set; equal to the old one (a new reference) if it was already connected manually. 0, or with a
+ * fault -ENOENT, -EINVAL, -ENOTUNIQ (a package of several slots) or -E2BIG (CONNECTIONS_MAX; kind
+ * FAULT_INVALID), or without one -ENOMEM. */
 int policy_connect(const struct policy *policy, const char *plug, const char *slot,
 	struct connections **ret_connections, struct fault *fault);
 
 /* mqctl disconnect: second is "" in the one-argument form. ret_count: how many were cut; 0 is
- * possible only in the one-argument form. */
+ * possible only in the one-argument form. What is connected can be cut even if its package is gone.
+ * 0, or with a fault -ENOENT, -EINVAL or -ENOTCONN, or without one -ENOMEM. */
 int policy_disconnect(const struct policy *policy, const char *first, const char *second,
 	struct connections **ret_connections, size_t *ret_count, struct fault *fault);
 
@@ -220,7 +224,7 @@ struct explanation {
 	char *slot;    /* "pkg:slot" that gives it, or that would if connected; NULL if none */
 	char *command; /* "mqctl connect …" that would grant it; NULL if allowed or if nothing would
 			*/
-	char *text;    /* one or more lines for a person, no final newline */
+	char *text;    /* one or more lines for a person, without the command, no final newline */
 };
 void explanation_clear(struct explanation *explanation);
 

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* Sets of connections.
+ *
+ * A set is never changed, a changed copy is made. What is expensive in that are the texts, and
+ * those are shared: the two of a connection lie in one counted block. */
+#include "connections.h"
+
+#include "include/limits.h"
+
+struct texts {
+	unsigned references;
+	char plug[]; /* and behind its NUL the slot */
+};
+
+static struct texts *texts_of(const struct connection *connection)
+{
+	return (struct texts *)(connection->plug - offsetof(struct texts, plug));
+}
+
+const char *connection_state_to_string(enum connection_state state)
+{
+	switch (state) {
+	case CONNECTION_MANUAL:
+		return "manual";
+	case CONNECTION_AUTO:
+		return "auto";
+	case CONNECTION_UNDESIRED:
+		return "undesired";
+	}
+	return "unknown";
+}
+
+int connection_state_from_string(const char *text, enum connection_state *ret)
+{
+	for (enum connection_state i = CONNECTION_MANUAL; i <= CONNECTION_UNDESIRED; i++)
+		if (streq(text, connection_state_to_string(i))) {
+			*ret = i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int connection_init(struct connection *connection, const char *plug, const char *slot,
+	enum connection_state state)
+{
+	size_t plug_size = strlen(plug) + 1, slot_size = strlen(slot) + 1;
+	struct texts *texts = malloc(sizeof(*texts) + plug_size + slot_size);
+
+	if (!texts)
+		return -ENOMEM;
+	texts->references = 1;
+	memcpy(texts->plug, plug, plug_size);
+	memcpy(texts->plug + plug_size, slot, slot_size);
+	*connection = (struct connection){
+		.plug = texts->plug, .slot = texts->plug + plug_size, .state = state};
+	return 0;
+}
+
+static struct connection connection_share(const struct connection *connection)
+{
+	texts_of(connection)->references++;
+	return *connection;
+}
+
+static void connection_clear(struct connection *connection)
+{
+	struct texts *texts = texts_of(connection);
+
+	if (--texts->references == 0)
+		free(texts);
+}
+
+int connections_new_sized(size_t allocated, struct connections **ret)
+{
+	struct connections *connections = calloc(1, sizeof(*connections));
+
+	if (!connections)
+		return -ENOMEM;
+	connections->references = 1;
+	connections->items = calloc(MAX(allocated, 1U), sizeof(*connections->items));
+	if (!connections->items) {
+		free(connections);
+		return -ENOMEM;
+	}
+	*ret = connections;
+	return 0;
+}
+
+int connections_new(struct connections **ret)
+{
+	return connections_new_sized(0, ret);
+}
+
+struct connections *connections_ref(struct connections *connections)
+{
+	connections->references++;
+	return connections;
+}
+
+struct connections *connections_unref(struct connections *connections)
+{
+	if (!connections || --connections->references > 0)
+		return NULL;
+	for (size_t i = 0; i < connections->count; i++)
+		connection_clear(&connections->items[i]);
+	free(connections->items);
+	free(connections);
+	return NULL;
+}
+
+int connection_compare(const void *a, const void *b)
+{
+	const struct connection *x = a, *y = b;
+	int c = strcmp(x->plug, y->plug);
+
+	return c ? c : strcmp(x->slot, y->slot);
+}
+
+size_t connections_lower_bound(
+	const struct connections *connections, const char *plug, const char *slot)
+{
+	struct connection key = {.plug = (char *)plug, .slot = (char *)slot};
+	size_t low = 0, high = connections->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (connection_compare(&connections->items[middle], &key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+const struct connection *connections_find(
+	const struct connections *connections, const char *plug, const char *slot)
+{
+	size_t i = connections_lower_bound(connections, plug, slot);
+
+	if (i < connections->count && streq(connections->items[i].plug, plug) &&
+		streq(connections->items[i].slot, slot))
+		return &connections->items[i];
+	return NULL;
+}
+
+void connections_append(struct connections *connections, const struct connection *item)
+{
+	connections->items[connections->count++] = connection_share(item);
+}
+
+int connections_with(const struct connections *connections, const char *plug, const char *slot,
+	enum connection_state state, struct connections **ret)
+{
+	_cleanup_(connections_unrefp) struct connections *changed = NULL;
+	size_t at = connections_lower_bound(connections, plug, slot);
+	bool replaces = connections_find(connections, plug, slot) != NULL;
+	int r;
+
+	if (!replaces && connections->count >= CONNECTIONS_MAX)
+		return -E2BIG;
+	r = connections_new_sized(connections->count + 1, &changed);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < at; i++)
+		connections_append(changed, &connections->items[i]);
+	r = connection_init(&changed->items[at], plug, slot, state);
+	if (r < 0)
+		return r;
+	changed->count++;
+	for (size_t i = at + replaces; i < connections->count; i++)
+		connections_append(changed, &connections->items[i]);
+	*ret = take_pointer(changed);
+	return 0;
+}
+
+int connections_without(const struct connections *connections, const char *plug, const char *slot,
+	struct connections **ret)
+{
+	const struct connection *gone = connections_find(connections, plug, slot);
+	struct connections *changed;
+	int r;
+
+	if (!gone)
+		return -ENOENT;
+	r = connections_new_sized(connections->count, &changed);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < connections->count; i++)
+		if (&connections->items[i] != gone)
+			connections_append(changed, &connections->items[i]);
+	*ret = changed;
+	return 0;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Whole files, bounded. */
+#include "file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "include/util.h"
+
+static int file_open(const char *path, size_t size_max, size_t *ret_size)
+{
+	_cleanup_close_ int fd = -EBADF;
+	struct stat st;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode))
+		return -ENOTSUP;
+	if ((uint64_t)st.st_size > size_max)
+		return -EFBIG;
+	*ret_size = (size_t)st.st_size;
+	return take_fd(&fd);
+}
+
+int file_read(const char *path, size_t size_max, char **ret_text, size_t *ret_size)
+{
+	_cleanup_close_ int fd = -EBADF;
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0, at = 0;
+
+	fd = file_open(path, size_max, &size);
+	if (fd < 0)
+		return fd;
+	text = malloc(size + 1);
+	if (!text)
+		return -ENOMEM;
+	/* A file that grows meanwhile is read up to the size it had. */
+	while (at < size) {
+		ssize_t n = read(fd, text + at, size - at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		at += (size_t)n;
+	}
+	text[at] = '\0';
+	*ret_text = take_pointer(text);
+	*ret_size = at;
+	return 0;
+}
+
+const char *file_remedy(int error)
+{
+	switch (-error) {
+	case ENOENT:
+		return "check the name";
+	case EACCES:
+	case EPERM:
+		return "make it readable";
+	case EISDIR:
+	case ENOTSUP:
+		return "put a regular file there";
+	case ELOOP:
+		return "mend the symbolic link";
+	default:
+		return "check the file system";
+	}
+}
+
+int file_write_all(int fd, const char *data, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}

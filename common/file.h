@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Whole files, bounded. */
+#pragma once
+
+#include <stddef.h>
+
+/* Reads a regular file of at most size_max bytes. ret_text is NUL-terminated (the NUL is not in
+ * ret_size) and the caller's to free. Returns 0, -EFBIG, -ENOTSUP if it is not a regular file, or
+ * another negative errno. Never blocks on a FIFO. */
+int file_read(const char *path, size_t size_max, char **ret_text, size_t *ret_size);
+
+/* The remedy for an error of file_read(), for a diagnostic; static. */
+const char *file_remedy(int error);
+
+/* Writes all. Returns 0 or a negative errno. */
+int file_write_all(int fd, const char *data, size_t size);

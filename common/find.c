@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* Finding things by what a person typed. */
+#include "find.h"
+
+#include "include/limits.h"
+#include "include/log.h"
+#include "names.h"
+
+/* "; did you mean "x"?", or the other remedy, in the caller's buffer. */
+static const char *proposal(const char *nearest, const char *otherwise, char *buffer, size_t size)
+{
+	if (!nearest)
+		return otherwise;
+	(void)snprintf(buffer, size, "; did you mean \"%s\"?", nearest);
+	return buffer;
+}
+#define PROPOSAL_MAX (REF_MAX + 32)
+
+static int unknown_package(const struct policy *policy, const char *name, struct fault *fault)
+{
+	const struct packages *packages = policy->packages;
+	_cleanup_(names_clear) struct names names = {0}, directories = {0};
+	_cleanup_free_ char *places = NULL;
+	const char *nearest;
+	int r = 0;
+
+	for (size_t i = 0; i < packages->count && r == 0; i++)
+		r = names_add(&names, packages->items[i]->name);
+	for (size_t i = 0; i < packages->directory_count && r == 0; i++)
+		r = names_add(&directories, packages->directories[i]);
+	places = names_join(&directories);
+	if (r < 0 || !places)
+		return -ENOMEM;
+	nearest = nearest_name(name, names.items, names.count);
+	if (nearest)
+		return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+			"package \"%s\" is not known; did you mean \"%s\"?", typed(name), nearest);
+	return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+		"package \"%s\" is not known; packages are read from %s, then mqctl reload",
+		typed(name), *places ? typed(places) : "packages.d");
+}
+
+int find_package(const struct policy *policy, const char *name, const struct package **ret,
+	struct fault *fault)
+{
+	*ret = packages_find(policy->packages, name);
+	return *ret ? 0 : unknown_package(policy, name, fault);
+}
+
+int find_plug(const struct package *package, const char *name, const struct plug **ret,
+	struct fault *fault)
+{
+	_cleanup_(names_clear) struct names names = {0};
+	char buffer[PROPOSAL_MAX];
+	int r = 0;
+
+	*ret = package_plug(package, name);
+	if (*ret)
+		return 0;
+	for (size_t i = 0; i < package->plug_count && r == 0; i++)
+		r = names_add(&names, package->plugs[i].name);
+	if (r < 0)
+		return r;
+	return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+		"package \"%s\" has no plug named \"%s\"%s", package->name, typed(name),
+		proposal(nearest_name(name, names.items, names.count),
+			package_slot(package, name) ? "; it is a slot" : "; see mqctl plugs",
+			buffer, sizeof(buffer)));
+}
+
+int find_slot(const struct package *package, const char *name, const struct slot **ret,
+	struct fault *fault)
+{
+	_cleanup_(names_clear) struct names names = {0};
+	char buffer[PROPOSAL_MAX];
+	int r = 0;
+
+	*ret = package_slot(package, name);
+	if (*ret)
+		return 0;
+	for (size_t i = 0; i < package->slot_count && r == 0; i++)
+		r = names_add(&names, package->slots[i].name);
+	if (r < 0)
+		return r;
+	return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+		"package \"%s\" has no slot named \"%s\"%s", package->name, typed(name),
+		proposal(nearest_name(name, names.items, names.count),
+			package_plug(package, name) ? "; it is a plug" : "; see mqctl slots",
+			buffer, sizeof(buffer)));
+}
+
+/* Takes "package:name" apart; the package must be known, the name need not. */
+static int find_ref(const struct policy *policy, const char *text, const struct package **ret,
+	const char **ret_name, struct fault *fault)
+{
+	char package[PACKAGE_NAME_MAX + 1];
+	size_t length = strcspn(text, ":");
+
+	if (length == 0 || text[length] == '\0' || text[length + 1] == '\0' ||
+		strchr(text + length + 1, ':'))
+		return fault_set(fault, FAULT_INVALID, -EINVAL,
+			"invalid value: \"%s\" (want package:name)", typed(text));
+	if (length > PACKAGE_NAME_MAX)
+		return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+			"package \"%.*s…\" is not known; names have at most %d characters", 32,
+			typed(text), PACKAGE_NAME_MAX);
+	memcpy(package, text, length);
+	package[length] = '\0';
+	*ret_name = text + length + 1;
+	return find_package(policy, package, ret, fault);
+}
+
+int policy_find_plug(
+	const struct policy *policy, const char *ref, const struct plug **ret, struct fault *fault)
+{
+	const struct package *package;
+	const char *name;
+	int r;
+
+	r = find_ref(policy, ref, &package, &name, fault);
+	return r < 0 ? r : find_plug(package, name, ret, fault);
+}
+
+int policy_find_slot(
+	const struct policy *policy, const char *ref, const struct slot **ret, struct fault *fault)
+{
+	const struct package *package;
+	const char *name;
+	int r;
+
+	r = find_ref(policy, ref, &package, &name, fault);
+	return r < 0 ? r : find_slot(package, name, ret, fault);
+}
+
+/* What differs between looking a bare plug and a bare slot up in all packages. */
+struct side {
+	const char *name, *other, *option;
+	size_t (*count)(const struct package *package);
+	const char *(*at)(const struct package *package, size_t i);
+	bool (*has)(const struct package *package, const char *name);
+	bool (*other_has)(const struct package *package, const char *name);
+};
+
+static size_t plug_count(const struct package *package)
+{
+	return package->plug_count;
+}
+
+static size_t slot_count(const struct package *package)
+{
+	return package->slot_count;
+}
+
+static const char *plug_at(const struct package *package, size_t i)
+{
+	return package->plugs[i].name;
+}
+
+static const char *slot_at(const struct package *package, size_t i)
+{
+	return package->slots[i].name;
+}
+
+static bool has_plug(const struct package *package, const char *name)
+{
+	return package_plug(package, name) != NULL;
+}
+
+static bool has_slot(const struct package *package, const char *name)
+{
+	return package_slot(package, name) != NULL;
+}
+
+static const struct side plug_side = {
+	"plug", "slot", "--slot", plug_count, plug_at, has_plug, has_slot};
+static const struct side slot_side = {
+	"slot", "plug", "--plug", slot_count, slot_at, has_slot, has_plug};
+
+static int bare_not_found(
+	const struct policy *policy, const struct side *side, const char *name, struct fault *fault)
+{
+	const struct packages *packages = policy->packages;
+	_cleanup_(names_clear) struct names names = {0};
+	const char *nearest;
+
+	for (size_t i = 0; i < packages->count; i++) {
+		const struct package *package = packages->items[i];
+
+		if (side->other_has(package, name))
+			return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+				"no package has a %s named \"%s\"; package \"%s\" has a %s of that "
+				"name, use %s",
+				side->name, typed(name), package->name, side->other, side->option);
+		for (size_t j = 0; j < side->count(package); j++)
+			if (names_add(&names, side->at(package, j)) < 0)
+				return -ENOMEM;
+	}
+	nearest = nearest_name(name, names.items, names.count);
+	if (nearest)
+		return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+			"no package has a %s named \"%s\"; did you mean \"%s\"?", side->name,
+			typed(name), nearest);
+	return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+		"no package has a %s named \"%s\"; see mqctl %ss", side->name, typed(name),
+		side->name);
+}
+
+static int ambiguous(const struct side *side, const char *name, const struct names *packages,
+	struct fault *fault)
+{
+	_cleanup_free_ char *joined = names_join(packages);
+
+	if (!joined)
+		return -ENOMEM;
+	return fault_set(fault, FAULT_AMBIGUOUS, -ENOTUNIQ,
+		"several packages have a %s named \"%s\": %s; write PACKAGE:%s", side->name, name,
+		joined, name);
+}
+
+/* The one package that has a plug or slot of the bare name. */
+static int resolve_bare(const struct policy *policy, const struct side *side, const char *name,
+	const struct package **ret, struct fault *fault)
+{
+	_cleanup_(names_clear) struct names found = {0};
+
+	for (size_t i = 0; i < policy->packages->count; i++) {
+		const struct package *package = policy->packages->items[i];
+
+		if (!side->has(package, name))
+			continue;
+		if (names_add(&found, package->name) < 0)
+			return -ENOMEM;
+		*ret = package;
+	}
+	if (found.count == 0)
+		return bare_not_found(policy, side, name, fault);
+	return found.count == 1 ? 0 : ambiguous(side, name, &found, fault);
+}
+
+int policy_resolve_plug(
+	const struct policy *policy, const char *text, const struct plug **ret, struct fault *fault)
+{
+	const struct package *package;
+	int r;
+
+	if (strchr(text, ':'))
+		return policy_find_plug(policy, text, ret, fault);
+	r = resolve_bare(policy, &plug_side, text, &package, fault);
+	if (r == 0)
+		*ret = package_plug(package, text);
+	return r;
+}
+
+int policy_resolve_slot(
+	const struct policy *policy, const char *text, const struct slot **ret, struct fault *fault)
+{
+	const struct package *package;
+	int r;
+
+	if (strchr(text, ':'))
+		return policy_find_slot(policy, text, ret, fault);
+	r = resolve_bare(policy, &slot_side, text, &package, fault);
+	if (r == 0)
+		*ret = package_slot(package, text);
+	return r;
+}
+
+const struct plug *policy_plug(const struct policy *policy, const char *ref)
+{
+	const struct package *package = NULL;
+	struct ref parts;
+
+	if (ref_parse(ref, &parts) == 0)
+		package = packages_find(policy->packages, parts.package);
+	return package ? package_plug(package, parts.name) : NULL;
+}
+
+const struct slot *policy_slot(const struct policy *policy, const char *ref)
+{
+	const struct package *package = NULL;
+	struct ref parts;
+
+	if (ref_parse(ref, &parts) == 0)
+		package = packages_find(policy->packages, parts.package);
+	return package ? package_slot(package, parts.name) : NULL;
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* From a YAML tree to a package: the shapes of snap.yaml and snapcraft.yaml.
+ *
+ * A wrong shape refuses the whole document, as in snapd; a wrong attribute of a posix-mq plug or
+ * slot drops only that one. Every fault is reported, not only the first. */
+#include "package-yaml.h"
+
+#include "attributes.h"
+#include "include/limits.h"
+#include "names.h"
+#include "package.h"
+
+struct reader {
+	struct package *package;
+	struct diagnostics *diagnostics;
+};
+
+#define refuse(reader, at, ...)                                                         \
+	diagnostics_add((reader)->diagnostics, SEVERITY_ERROR, (reader)->package->file, \
+		(at)->line, (at)->column, __VA_ARGS__)
+
+static int copy_text(const char *text, char **ret)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*ret);
+	*ret = copy;
+	return 0;
+}
+
+static int read_name(struct reader *reader, const struct value *root)
+{
+	const struct value *value = value_get(root, "name");
+	const char *key;
+
+	if (!value || value->kind == VALUE_NULL) {
+		refuse(reader, value ? value : root,
+			"name is missing; add \"name: NAME\", of a-z, 0-9 and -");
+		return 0;
+	}
+	if (!value_is_scalar(value)) {
+		refuse(reader, value, "name must be a string, not %s; write \"name: NAME\"",
+			value_kind_name(value));
+		return 0;
+	}
+	key = strchr(value->text, '_');
+	if (key && !instance_key_is_valid(key + 1))
+		refuse(reader, value, "invalid instance key: \"%s\"; use 1 to 10 of a-z and 0-9",
+			key + 1);
+	else if (!package_name_is_valid(value->text))
+		refuse(reader, value,
+			"invalid package name: \"%s\"; use 2 to 40 of a-z, 0-9 and single inner "
+			"\"-\", with at least one letter",
+			value->text);
+	else
+		return copy_text(value->text, &reader->package->name);
+	return 0;
+}
+
+static bool is_printable(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return false;
+	return true;
+}
+
+static int read_publisher(struct reader *reader, const struct value *root)
+{
+	const struct value *value = value_get(root, "publisher");
+
+	if (!value)
+		return 0;
+	if (value->kind != VALUE_STRING)
+		refuse(reader, value, "publisher must be a string, not %s; quote it, or remove it",
+			value_kind_name(value));
+	else if (strlen(value->text) > PUBLISHER_MAX)
+		refuse(reader, value, "publisher has %zu bytes; use at most %d",
+			strlen(value->text), PUBLISHER_MAX);
+	else if (!is_printable(value->text))
+		refuse(reader, value, "publisher: control character in \"%s\"; remove it",
+			value->text);
+	else
+		return copy_text(value->text, &reader->package->publisher);
+	return 0;
+}
+
+/* Nowhere within an attribute may there be a null or a key that is no string. Each value is looked
+ * at once, however many aliases lead to it; the recursion is bounded by YAML_DEPTH_MAX. */
+static void check_attribute(struct reader *reader, const char *side, const struct value *name,
+	const struct value *key, struct value *value)
+{
+	if (value->kind == VALUE_NULL)
+		refuse(reader, value,
+			"attribute \"%s\" of %s \"%s\": invalid scalar: null; give it a value, or "
+			"remove it",
+			key->text, side, name->text);
+	if (value_is_scalar(value) || value->visited)
+		return;
+	value->visited = true;
+	for (size_t i = 0; i < value->count; i++) {
+		if (value->kind == VALUE_LIST) {
+			check_attribute(reader, side, name, key, value->items[i]);
+			continue;
+		}
+		if (value->pairs[i].key->kind != VALUE_STRING)
+			refuse(reader, value->pairs[i].key,
+				"attribute \"%s\" of %s \"%s\": a key is %s; quote it", key->text,
+				side, name->text, value_kind_name(value->pairs[i].key));
+		check_attribute(reader, side, name, key, value->pairs[i].value);
+	}
+}
+
+static void check_attribute_key(
+	struct reader *reader, const char *side, const struct value *name, const struct value *key)
+{
+	if (key->kind != VALUE_STRING)
+		refuse(reader, key, "%s \"%s\": an attribute's name is %s; quote it", side,
+			name->text, value_kind_name(key));
+	else if (!*key->text)
+		refuse(reader, key, "%s \"%s\": an attribute's name is empty; name it", side,
+			name->text);
+	else if (*key->text == '$')
+		refuse(reader, key,
+			"%s \"%s\" uses reserved attribute \"%s\"; no attribute begins with $",
+			side, name->text, key->text);
+}
+
+static void check_attributes(struct reader *reader, const char *side, const struct value *name,
+	const struct value *attributes)
+{
+	value_report_duplicates(attributes, reader->package->file, reader->diagnostics);
+	for (size_t i = 0; i < attributes->count; i++) {
+		const struct value *key = attributes->pairs[i].key;
+		struct value *value = attributes->pairs[i].value;
+
+		check_attribute_key(reader, side, name, key);
+		if (!streq(key->text, "interface") && !streq(key->text, "label"))
+			check_attribute(reader, side, name, key, value);
+		else if (value->kind != VALUE_STRING)
+			refuse(reader, value, "%s of %s \"%s\" must be a string, not %s; quote it",
+				key->text, side, name->text, value_kind_name(value));
+	}
+}
+
+/* The interface of a plug or slot; NULL if its definition is malformed. */
+static const char *read_interface(struct reader *reader, const char *side, const struct value *name,
+	const struct value *definition)
+{
+	const struct value *interface;
+
+	switch (definition->kind) {
+	case VALUE_STRING:
+		return definition->text;
+	case VALUE_NULL:
+		return name->text;
+	case VALUE_MAP:
+		check_attributes(reader, side, name, definition);
+		interface = value_get(definition, "interface");
+		return interface ? interface->text : name->text;
+	default:
+		refuse(reader, definition,
+			"%s \"%s\" has malformed definition (found %s); write an interface's name "
+			"or a map of attributes",
+			side, name->text, value_kind_name(definition));
+		return NULL;
+	}
+}
+
+static bool check_name(struct reader *reader, const char *side, const struct value *name)
+{
+	if (value_is_scalar(name) && plug_name_is_valid(name->text))
+		return true;
+	if (!value_is_scalar(name))
+		refuse(reader, name, "invalid %s name: it is %s; write one name", side,
+			value_kind_name(name));
+	else if (strlen(name->text) > PLUG_NAME_MAX)
+		refuse(reader, name, "invalid %s name: %zu bytes long; use at most %d", side,
+			strlen(name->text), PLUG_NAME_MAX);
+	else
+		refuse(reader, name,
+			"invalid %s name: \"%s\"; use a-z, 0-9 and single inner \"-\", beginning "
+			"with a letter",
+			side, name->text);
+	return false;
+}
+
+/* Sets ret_found if the pair defines a well-formed thing of our interface. */
+static void read_definition(struct reader *reader, const char *side, const struct pair *pair,
+	struct definition *ret, bool *ret_found)
+{
+	bool named = check_name(reader, side, pair->key);
+	const char *interface = read_interface(reader, side, pair->key, pair->value);
+
+	*ret = (struct definition){
+		.side = side,
+		.package = reader->package,
+		.name = pair->key,
+		.attributes = pair->value->kind == VALUE_MAP ? pair->value : NULL,
+		.diagnostics = reader->diagnostics,
+	};
+	*ret_found = named && interface && streq(interface, "posix-mq");
+}
+
+static int add_plug(struct reader *reader, const struct pair *pair)
+{
+	struct package *package = reader->package;
+	struct definition definition;
+	struct plug *plug;
+	bool found;
+	int r;
+
+	read_definition(reader, "plug", pair, &definition, &found);
+	if (!found)
+		return 0;
+	plug = &package->plugs[package->plug_count];
+	*plug = (struct plug){
+		.package = package, .line = pair->key->line, .column = pair->key->column};
+	r = copy_text(pair->key->text, &plug->name);
+	if (r == 0)
+		r = plug_read(&definition, plug);
+	if (r == 0 && !definition.dropped)
+		package->plug_count++;
+	else
+		plug_clear(plug);
+	return r;
+}
+
+static int add_slot(struct reader *reader, const struct pair *pair)
+{
+	struct package *package = reader->package;
+	struct definition definition;
+	struct slot *slot;
+	bool found;
+	int r;
+
+	read_definition(reader, "slot", pair, &definition, &found);
+	if (!found)
+		return 0;
+	slot = &package->slots[package->slot_count];
+	*slot = (struct slot){
+		.package = package, .line = pair->key->line, .column = pair->key->column};
+	r = copy_text(pair->key->text, &slot->name);
+	if (r == 0)
+		r = slot_read(&definition, slot);
+	if (r == 0 && !definition.dropped)
+		package->slot_count++;
+	else
+		slot_clear(slot);
+	return r;
+}
+
+/* The map under "plugs" or "slots"; NULL if there is none. */
+static const struct value *read_side(
+	struct reader *reader, const struct value *root, const char *key)
+{
+	const struct value *map = value_get(root, key);
+
+	if (!map || map->kind == VALUE_NULL)
+		return NULL;
+	if (map->kind != VALUE_MAP) {
+		refuse(reader, map, "%s must be a map, not %s; write \"NAME:\" below it for each",
+			key, value_kind_name(map));
+		return NULL;
+	}
+	value_report_duplicates(map, reader->package->file, reader->diagnostics);
+	return map;
+}
+
+/* Maps are sorted by key, and so are the package's plugs. */
+static int read_plugs(struct reader *reader, const struct value *map)
+{
+	int r = 0;
+
+	if (!map || map->count == 0)
+		return 0;
+	reader->package->plugs = calloc(map->count, sizeof(*reader->package->plugs));
+	if (!reader->package->plugs)
+		return -ENOMEM;
+	for (size_t i = 0; i < map->count && r == 0; i++)
+		r = add_plug(reader, &map->pairs[i]);
+	return r;
+}
+
+static int read_slots(struct reader *reader, const struct value *map)
+{
+	int r = 0;
+
+	if (!map || map->count == 0)
+		return 0;
+	reader->package->slots = calloc(map->count, sizeof(*reader->package->slots));
+	if (!reader->package->slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < map->count && r == 0; i++)
+		r = add_slot(reader, &map->pairs[i]);
+	return r;
+}
+
+static void check_shared_names(
+	struct reader *reader, const struct value *plugs, const struct value *slots)
+{
+	if (!plugs || !slots)
+		return;
+	for (size_t i = 0; i < slots->count; i++) {
+		const struct value *name = slots->pairs[i].key;
+
+		if (value_is_scalar(name) && value_get(plugs, name->text))
+			refuse(reader, name,
+				"cannot have plug and slot with the same name: \"%s\"; rename one",
+				name->text);
+	}
+}
+
+static int read_root(struct reader *reader, const struct value *root)
+{
+	const struct value *plugs, *slots;
+	int r;
+
+	value_report_duplicates(root, reader->package->file, reader->diagnostics);
+	r = read_name(reader, root);
+	if (r < 0)
+		return r;
+	r = read_publisher(reader, root);
+	if (r < 0)
+		return r;
+	plugs = read_side(reader, root, "plugs");
+	r = read_plugs(reader, plugs);
+	if (r < 0)
+		return r;
+	slots = read_side(reader, root, "slots");
+	r = read_slots(reader, slots);
+	if (r < 0)
+		return r;
+	check_shared_names(reader, plugs, slots);
+	return 0;
+}
+
+int package_from_tree(
+	struct package *package, const struct tree *tree, struct diagnostics *diagnostics)
+{
+	struct reader reader = {.package = package, .diagnostics = diagnostics};
+	size_t errors = diagnostics->errors;
+	int r = 0;
+
+	if (!tree->root || tree->root->kind == VALUE_NULL)
+		diagnostics_add(diagnostics, SEVERITY_ERROR, package->file, 1, 1,
+			"the document is empty; a package needs at least \"name: NAME\"");
+	else if (tree->root->kind != VALUE_MAP)
+		refuse(&reader, tree->root,
+			"the document is %s; a package is a map with name, plugs and slots",
+			value_kind_name(tree->root));
+	else
+		r = read_root(&reader, tree->root);
+	if (r < 0)
+		return r;
+	return diagnostics->errors > errors ? -EBADMSG : 0;
+}

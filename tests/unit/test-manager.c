@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* What of the manager is a pure function, or needs no privilege. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "daemon/manager/manager.h"
+#include "daemon/manager/mounts.h"
+#include "daemon/manager/record.h"
+#include "include/verdict.h"
+
+/* --- who is at the other end ------------------------------------------------------------------ */
+
+Test(status, says_whether_inside_a_session)
+{
+	cr_expect_eq(status_in_session("Name:\tx\nNoNewPrivs:\t1\nSeccomp:\t2\n"
+				       "Seccomp_filters:\t1\n"),
+		1);
+	cr_expect_eq(status_in_session("NoNewPrivs:\t0\nSeccomp:\t2\n"), 0, "a container");
+	cr_expect_eq(status_in_session("NoNewPrivs:\t1\nSeccomp:\t0\n"), 0);
+	cr_expect_eq(status_in_session("NoNewPrivs:\t1\nSeccomp:\t1\n"), 0, "strict mode");
+}
+
+Test(status, fails_closed)
+{
+	cr_expect_eq(status_in_session(""), -EBADMSG);
+	cr_expect_eq(status_in_session("NoNewPrivs:\t1\n"), -EBADMSG);
+	cr_expect_eq(status_in_session("Seccomp:\t2\n"), -EBADMSG);
+	cr_expect_eq(status_in_session("NoNewPrivs:\t1\nSeccomp:\t\n"), -EBADMSG);
+	cr_expect_eq(status_in_session("NoNewPrivs:\t1\nSeccomp:\t2x\n"), -EBADMSG);
+	cr_expect_eq(status_in_session("NoNewPrivs:\t1\nSeccomp_filters:\t2\n"), -EBADMSG);
+}
+
+Test(status, a_name_forges_nothing)
+{
+	/* The kernel shows a line break in a name as "\n", two characters. */
+	cr_expect_eq(status_in_session("Name:\t\\nSeccomp:\t0\nNoNewPrivs:\t1\nSeccomp:\t2\n"), 1);
+	cr_expect_eq(status_in_session("Name:\tSeccomp:\t0\nNoNewPrivs:\t1\nSeccomp:\t2\n"), 1);
+}
+
+static void peers(int ret[static 2], struct identity *identity)
+{
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret), 0);
+	cr_assert_eq(identity_of_peer(ret[0], identity), 0);
+}
+
+Test(peer, is_known_by_its_credentials)
+{
+	char command[COMMAND_STRING_MAX];
+	struct identity identity;
+	int sockets[2];
+
+	(void)prctl(PR_SET_NAME, "a\tb");
+	peers(sockets, &identity);
+	cr_expect_eq(identity.pid, getpid());
+	cr_expect_eq(identity.uid, geteuid());
+	cr_expect(pidfd_is_alive(identity.pidfd));
+	cr_expect_str_eq(identity_command(&identity, command), "a\\x09b");
+	cr_expect_eq(peer_in_group(sockets[0], &identity, getegid()), 1);
+	cr_expect_eq(peer_in_group(sockets[0], &identity, 4000000000U), 0);
+	(void)close(identity.pidfd);
+	(void)close(sockets[0]);
+	(void)close(sockets[1]);
+}
+
+Test(peer, is_gone_when_its_process_is)
+{
+	char command[COMMAND_STRING_MAX];
+	struct identity identity = {.pidfd = -EBADF};
+
+	identity.pid = fork();
+	if (identity.pid == 0)
+		_exit(0);
+	cr_assert_eq(waitpid(identity.pid, NULL, 0), identity.pid);
+	cr_expect_lt(identity_in_session(&identity), 0);
+	cr_expect_str_eq(identity_command(&identity, command), "");
+
+	/* A pid that somebody else has by now. */
+	identity.pid = getpid();
+	cr_expect_eq(identity_in_session(&identity), -ESRCH);
+	cr_expect_str_eq(identity_command(&identity, command), "");
+}
+
+Test(listener, is_nothing_else)
+{
+	int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC), sockets[2];
+
+	cr_expect_eq(listener_check(file), -EBADF);
+	cr_expect_eq(listener_check(-1), -EBADF);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+	cr_expect_eq(listener_check(sockets[0]), -EBADF);
+	(void)close(sockets[0]);
+	(void)close(sockets[1]);
+	(void)close(file);
+}
+
+Test(listener, is_no_file_of_that_name)
+{
+	char directory[] = "/tmp/mqgate-test-XXXXXX", path[128], longer[128];
+	int fd;
+
+	cr_assert(mkdtemp(directory));
+	(void)snprintf(path, sizeof(path), "%s/anon_inode:seccomp notify", directory);
+	(void)snprintf(longer, sizeof(longer), "%s/anon_inode:seccomp notify more", directory);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(listener_check(fd), -EBADF);
+	(void)rename(path, longer);
+	cr_expect_eq(listener_check(fd), -EBADF);
+	(void)close(fd);
+	(void)unlink(longer);
+	(void)rmdir(directory);
+}
+
+/* --- bounds ----------------------------------------------------------------------------------- */
+
+Test(restart, burst_costs_nothing_then_one_each_delay)
+{
+	uint64_t memory = 0, now = 1000000000;
+
+	for (unsigned i = 0; i < RESTART_BURST; i++)
+		cr_expect_eq(restart_at(&memory, now), now);
+	cr_expect_eq(restart_at(&memory, now), now + RESTART_DELAY_USEC);
+	now += RESTART_DELAY_USEC;
+	cr_expect_eq(restart_at(&memory, now), now + RESTART_DELAY_USEC);
+	now += (RESTART_BURST + 2) * RESTART_DELAY_USEC;
+	for (unsigned i = 0; i < RESTART_BURST; i++)
+		cr_expect_eq(restart_at(&memory, now), now, "credit comes back");
+	cr_expect_gt(restart_at(&memory, now), now, "but no more than the burst");
+}
+
+Test(in_hand, too_long_is_two_looks_and_the_deadline)
+{
+	uint64_t since = 5000000;
+
+	cr_expect(in_hand_too_long(since, since, since + IN_HAND_DEADLINE_USEC + 1));
+	cr_expect_not(in_hand_too_long(since, since, since + IN_HAND_DEADLINE_USEC));
+	cr_expect_not(in_hand_too_long(since, since - 1, since + IN_HAND_DEADLINE_USEC + 1),
+		"another request at the last look");
+	cr_expect_not(in_hand_too_long(0, 0, 1 + IN_HAND_DEADLINE_USEC * 2), "none in hand");
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+static void expect_line(const struct record *record, const char *expected)
+{
+	_cleanup_free_ char *line = record_format(record);
+
+	cr_expect_str_eq(line, expected);
+}
+
+static struct record denial(void)
+{
+	return (struct record){.call = "mq_open",
+		.reason = "permission not granted",
+		.queue = "/events",
+		.missing = "read",
+		.plug = (char *)"logger:events",
+		.suggestion = (char *)"mqctl connect logger:events sensor:events",
+		.command = "logger",
+		.pid = 4242,
+		.uid = 1000};
+}
+
+Test(record, says_who_what_and_the_remedy)
+{
+	struct record record = denial();
+
+	expect_line(&record,
+		"denied mq_open /events: read not granted to logger:events (pid 4242, uid 1000, "
+		"logger); to allow: mqctl connect logger:events sensor:events");
+}
+
+Test(record, without_a_remedy_and_with_suppressed_ones)
+{
+	struct record record = denial();
+
+	record.suggestion = NULL;
+	record.suppressed = 7;
+	expect_line(&record,
+		"denied mq_open /events: read not granted to logger:events (pid 4242, uid 1000, "
+		"logger); 7 before this one not recorded");
+}
+
+Test(record, of_other_reasons)
+{
+	struct record record = denial();
+
+	record.suggestion = NULL;
+	record.missing[0] = '\0';
+	record.queue[0] = '\0';
+	record.reason = "queue cannot be identified";
+	expect_line(
+		&record, "denied mq_open: queue cannot be identified (pid 4242, uid 1000, logger)");
+	record.allowed = true;
+	(void)strcpy(record.queue, "/events");
+	expect_line(
+		&record, "allowed mq_open /events: to logger:events (pid 4242, uid 1000, logger)");
+}
+
+Test(record, tells_open_only_when_nothing_else_is_missing)
+{
+	char buffer[PERMISSIONS_STRING_MAX];
+
+	cr_expect_str_eq(missing_format(PERMISSION_OPEN | PERMISSION_READ, buffer), "read");
+	cr_expect_str_eq(missing_format(PERMISSION_OPEN, buffer), "open");
+	cr_expect_str_eq(
+		missing_format(PERMISSION_READ | PERMISSION_CREATE, buffer), "read,create");
+}
+
+static struct worker_message record_message(void)
+{
+	return (struct worker_message){.type = WORKER_RECORD,
+		.record = {.call = MQ_CALL_OPEN,
+			.reason = REASON_NOT_GRANTED,
+			.error = EACCES,
+			.command = "x"}};
+}
+
+Test(record, that_no_session_process_sends_is_refused)
+{
+	struct session session = {0};
+	struct worker_message message;
+
+	message = record_message();
+	message.record.call = MQ_CALL_COUNT;
+	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+	message = record_message();
+	message.record.reason = 1000;
+	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+	message = record_message();
+	message.record.missing = PERMISSIONS_ALL + 1;
+	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+	message = record_message();
+	memset(message.record.name, 'x', sizeof(message.record.name));
+	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+	message = record_message();
+	memset(message.record.command, 'x', sizeof(message.record.command));
+	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+}
+
+/* --- mount table ------------------------------------------------------------------------------ */
+
+Test(mounts, finds_mqueue_anywhere_but_at_its_place)
+{
+	struct mqueue_mounts mounts = {0};
+
+	cr_expect_eq(mountinfo_line(
+			     "36 35 0:19 / /dev/mqueue rw shared:1 - mqueue mqueue rw\n", &mounts),
+		0);
+	cr_expect_eq(mountinfo_line("37 35 0:20 / /proc rw shared:2 - proc proc rw\n", &mounts), 0);
+	cr_expect_eq(mountinfo_line("38 35 0:20 / /a\\040-\\040mqueue\\040x rw - tmpfs none rw\n",
+			     &mounts),
+		0);
+	cr_expect_eq(mounts.count, 0);
+	cr_expect_eq(
+		mountinfo_line("39 35 0:19 / /mnt/my\\040queues rw - mqueue none rw\n", &mounts),
+		0);
+	cr_assert_eq(mounts.count, 1);
+	cr_expect_eq(mounts.items[0].id, 39);
+	cr_expect_str_eq(mounts.items[0].path, "/mnt/my queues");
+	cr_expect(mqueue_mounts_have(&mounts, &mounts.items[0]));
+	cr_expect_not(
+		mqueue_mounts_have(&mounts, &(struct mqueue_mount){39, (char *)"/mnt/other"}));
+	mqueue_mounts_clear(&mounts);
+	cr_expect_eq(mountinfo_line("junk - mqueue none rw\n", &mounts), -EBADMSG);
+}
+
+/* --- connections ------------------------------------------------------------------------------ */
+
+Test(connections, of_a_plug_are_found_where_they_begin)
+{
+	struct connection items[] = {{(char *)"a:p", (char *)"s:s"}, {(char *)"b:p", (char *)"s:s"},
+		{(char *)"b:p", (char *)"s:t"}, {(char *)"c:p", (char *)"s:s"}};
+	struct connections connections = {.references = 1, .items = items, .count = 4};
+
+	cr_expect_eq(connections_first(&connections, "a:p"), 0);
+	cr_expect_eq(connections_first(&connections, "b:p"), 1);
+	cr_expect_eq(connections_first(&connections, "bb:p"), 3);
+	cr_expect_eq(connections_first(&connections, "z:p"), 4);
+}
