@@ -7,9 +7,9 @@
 #include "include/util.h"
 
 #if defined(__x86_64__) && !defined(__ILP32__)
-const uint32_t native_arch = AUDIT_ARCH_X86_64;
+const uint32_t native_arch = AUDIT_ARCH_X86_64, compat_arch = AUDIT_ARCH_I386;
 #elif defined(__aarch64__) && defined(__AARCH64EL__)
-const uint32_t native_arch = AUDIT_ARCH_AARCH64;
+const uint32_t native_arch = AUDIT_ARCH_AARCH64, compat_arch = AUDIT_ARCH_ARM;
 #else
 #error "mqgate knows x86-64 and aarch64; add the calls of this architecture to the table below"
 #endif
@@ -23,12 +23,30 @@ static const struct intercepted_call table[] = {
 	{AUDIT_ARCH_X86_64, 244, MQ_CALL_NOTIFY},
 	{AUDIT_ARCH_X86_64, 245, MQ_CALL_GETSETATTR},
 
+	{AUDIT_ARCH_I386, 277, MQ_CALL_OPEN},
+	{AUDIT_ARCH_I386, 278, MQ_CALL_UNLINK},
+	{AUDIT_ARCH_I386, 279, MQ_CALL_SEND},
+	{AUDIT_ARCH_I386, 280, MQ_CALL_RECEIVE},
+	{AUDIT_ARCH_I386, 281, MQ_CALL_NOTIFY},
+	{AUDIT_ARCH_I386, 282, MQ_CALL_GETSETATTR},
+	{AUDIT_ARCH_I386, 418, MQ_CALL_SEND},    /* mq_timedsend_time64 */
+	{AUDIT_ARCH_I386, 419, MQ_CALL_RECEIVE}, /* mq_timedreceive_time64 */
+
 	{AUDIT_ARCH_AARCH64, 180, MQ_CALL_OPEN},
 	{AUDIT_ARCH_AARCH64, 181, MQ_CALL_UNLINK},
 	{AUDIT_ARCH_AARCH64, 182, MQ_CALL_SEND},
 	{AUDIT_ARCH_AARCH64, 183, MQ_CALL_RECEIVE},
 	{AUDIT_ARCH_AARCH64, 184, MQ_CALL_NOTIFY},
 	{AUDIT_ARCH_AARCH64, 185, MQ_CALL_GETSETATTR},
+
+	{AUDIT_ARCH_ARM, 274, MQ_CALL_OPEN},
+	{AUDIT_ARCH_ARM, 275, MQ_CALL_UNLINK},
+	{AUDIT_ARCH_ARM, 276, MQ_CALL_SEND},
+	{AUDIT_ARCH_ARM, 277, MQ_CALL_RECEIVE},
+	{AUDIT_ARCH_ARM, 278, MQ_CALL_NOTIFY},
+	{AUDIT_ARCH_ARM, 279, MQ_CALL_GETSETATTR},
+	{AUDIT_ARCH_ARM, 418, MQ_CALL_SEND},
+	{AUDIT_ARCH_ARM, 419, MQ_CALL_RECEIVE},
 };
 
 const struct intercepted_call *intercepted_call_at(size_t i)

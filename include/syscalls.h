@@ -14,8 +14,9 @@ struct intercepted_call {
 	enum mq_call call;
 };
 
-/* The architecture that this program was built for. */
-extern const uint32_t native_arch;
+/* The architecture that this program was built for, and the 32-bit one whose programs run on it
+ * too. */
+extern const uint32_t native_arch, compat_arch;
 
 /* Row by row; NULL past the end. */
 const struct intercepted_call *intercepted_call_at(size_t i);

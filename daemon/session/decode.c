@@ -3,6 +3,8 @@
  * first, then the name. */
 #include "decode.h"
 
+#include <fcntl.h>
+
 #include "include/syscalls.h"
 #include "include/util.h"
 
@@ -39,6 +41,36 @@ static int decode_name(const struct app_memory *memory, uint64_t address, struct
 	return refuse(request, ENAMETOOLONG);
 }
 
+static int decode_attributes(
+	const struct app_memory *memory, uint64_t address, struct request *request)
+{
+	request->has_attributes = address != 0;
+	if (address == 0)
+		return 0;
+	return memory->read(
+		memory->context, address, &request->attributes, sizeof(request->attributes));
+}
+
+/* A 32-bit program's: the kernel looks at them only for O_CREAT. */
+static int decode_compat_attributes(
+	const struct app_memory *memory, uint64_t address, struct request *request)
+{
+	int32_t compat[8];
+	int r;
+
+	request->has_attributes = address != 0 && request->oflag & O_CREAT;
+	if (!request->has_attributes)
+		return 0;
+	r = memory->read(memory->context, address, compat, sizeof(compat));
+	if (r < 0)
+		return r;
+	request->attributes = (struct mq_attr){.mq_flags = compat[0],
+		.mq_maxmsg = compat[1],
+		.mq_msgsize = compat[2],
+		.mq_curmsgs = compat[3]};
+	return 0;
+}
+
 static int decode_open(const struct seccomp_notif *notification, const struct app_memory *memory,
 	struct request *request)
 {
@@ -47,15 +79,13 @@ static int decode_open(const struct seccomp_notif *notification, const struct ap
 
 	request->oflag = (int)args[1];
 	request->mode = (mode_t)args[2];
-	request->has_attributes = args[3] != 0;
-	if (request->has_attributes) {
-		r = memory->read(memory->context, args[3], &request->attributes,
-			sizeof(request->attributes));
-		if (r == -EFAULT)
-			return refuse(request, EFAULT);
-		if (r < 0)
-			return r;
-	}
+	r = notification->data.arch == compat_arch
+		    ? decode_compat_attributes(memory, args[3], request)
+		    : decode_attributes(memory, args[3], request);
+	if (r == -EFAULT)
+		return refuse(request, EFAULT);
+	if (r < 0)
+		return r;
 	return decode_name(memory, args[0], request);
 }
 

@@ -2,6 +2,7 @@
 /* Decoding with a fake memory: what is copied, what is refused, in which order, and which bytes are
  * asked for. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 
 #include "daemon/session/decode.h"
 #include "include/syscalls.h"
@@ -34,27 +35,33 @@ static int fake_read(void *context, uint64_t address, void *buffer, size_t size)
 static struct fake fake;
 static struct request request;
 
-static int number_of(enum mq_call call)
+static int number_of(uint32_t arch, enum mq_call call)
 {
 	const struct intercepted_call *row;
 
 	for (size_t i = 0; (row = intercepted_call_at(i)); i++)
-		if (row->arch == native_arch && row->call == call)
+		if (row->arch == arch && row->call == call)
 			return row->nr;
 	return -1;
 }
 
-static int decode(enum mq_call call, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
+static int decode_on(
+	uint32_t arch, enum mq_call call, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
 {
 	struct seccomp_notif notification = {.id = 7,
 		.pid = 42,
-		.data = {.arch = native_arch, .nr = number_of(call), .args = {a0, a1, a2, a3}}};
+		.data = {.arch = arch, .nr = number_of(arch, call), .args = {a0, a1, a2, a3}}};
 	struct app_memory memory = {.read = fake_read, .context = &fake};
 
 	memset(&request, 0x5a, sizeof(request));
 	fake.looks = 0;
 	fake.highest = 0;
 	return request_decode(&notification, &memory, &request);
+}
+
+static int decode(enum mq_call call, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
+{
+	return decode_on(native_arch, call, a0, a1, a2, a3);
 }
 
 static void put(uint64_t address, const char *text)
@@ -185,14 +192,36 @@ Test(decode, descriptors_need_no_memory)
 	cr_expect_not(request.removes_notification);
 }
 
+Test(decode, attributes_of_32_bit_programs)
+{
+	int32_t attributes[8] = {1, -2, 64, 0x7fffffff};
+
+	put(BASE, "events");
+	memcpy(fake.bytes + 8192 - sizeof(attributes), attributes, sizeof(attributes));
+	cr_assert_eq(
+		decode_on(compat_arch, MQ_CALL_OPEN, BASE, O_CREAT, 0600, BASE + 8192 - 32), 0);
+	cr_expect_eq(request.refusal, 0, "32 bytes are enough");
+	cr_expect(request.has_attributes);
+	cr_expect_eq(request.attributes.mq_flags, 1);
+	cr_expect_eq(request.attributes.mq_maxmsg, -2);
+	cr_expect_eq(request.attributes.mq_msgsize, 64);
+	cr_expect_eq(request.attributes.mq_curmsgs, 0x7fffffff);
+
+	cr_assert_eq(decode_on(compat_arch, MQ_CALL_OPEN, BASE, O_RDWR, 0600, 8), 0);
+	cr_expect_eq(request.refusal, 0, "without O_CREAT nobody looks at them");
+	cr_expect_not(request.has_attributes);
+	cr_assert_eq(decode_on(compat_arch, MQ_CALL_OPEN, BASE, O_RDWR | O_CREAT, 0600, 8), 0);
+	cr_expect_eq(request.refusal, EFAULT);
+}
+
 Test(decode, other_calls_are_not_ours)
 {
 	struct app_memory memory = {.read = fake_read, .context = &fake};
 	struct seccomp_notif notification = {
-		.data = {.arch = native_arch, .nr = number_of(MQ_CALL_OPEN) - 1}};
+		.data = {.arch = native_arch, .nr = number_of(native_arch, MQ_CALL_OPEN) - 1}};
 
 	cr_expect_eq(request_decode(&notification, &memory, &request), -ENOSYS);
-	notification.data.nr = number_of(MQ_CALL_OPEN);
+	notification.data.nr = number_of(native_arch, MQ_CALL_OPEN);
 	notification.data.arch = native_arch ^ 1;
 	cr_expect_eq(request_decode(&notification, &memory, &request), -ENOSYS);
 }

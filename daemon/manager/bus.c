@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/* The control bus: who is connected, what they may call, and what they are answered. */
+#include <systemd/sd-id128.h>
+#include <sys/socket.h>
+
+#include "include/bus.h"
+#include "include/limits.h"
+#include "include/log.h"
+#include "manager.h"
+#include "record.h"
+
+struct peer {
+	struct peer *previous, *next;
+	struct manager *manager;
+	sd_bus *bus;
+	struct identity identity;
+	sd_event_source *drop_source;
+};
+
+static struct peer *peer_free(struct peer *peer)
+{
+	if (!peer)
+		return NULL;
+	LIST_DROP(peer->manager->peers, peer);
+	peer->manager->peer_count--;
+	peer->drop_source = sd_event_source_disable_unref(peer->drop_source);
+	peer->bus = sd_bus_close_unref(peer->bus);
+	peer->identity.pidfd = safe_close(peer->identity.pidfd);
+	free(peer);
+	return NULL;
+}
+
+void peers_free(struct manager *manager)
+{
+	FOREACH (peer, manager->peers)
+		(void)peer_free(peer);
+}
+
+static int on_drop(sd_event_source *source, void *userdata)
+{
+	(void)peer_free(userdata);
+	return 0;
+}
+
+/* Later: the library may just be working on its bus. */
+static void peer_drop(struct peer *peer)
+{
+	if (peer->drop_source)
+		return;
+	log_warning("control: pid %d, uid %u does not read its messages; dropped",
+		(int)peer->identity.pid, peer->identity.uid);
+	if (sd_event_add_defer(peer->manager->event, &peer->drop_source, on_drop, peer) < 0)
+		log_error("out of memory: cannot drop it");
+}
+
+static bool leaves_unread(const struct peer *peer, uint64_t limit)
+{
+	uint64_t queued;
+
+	return sd_bus_get_n_queued_write(peer->bus, &queued) < 0 || queued > limit;
+}
+
+/* --- what went wrong, for the caller --------------------------------------------------------- */
+
+static int set_fault(sd_bus_error *error, int r, const struct fault *fault)
+{
+	static const char *const names[] = {
+		[FAULT_NONE] = BUS_ERROR_FAILED,
+		[FAULT_NOT_FOUND] = BUS_ERROR_NOT_FOUND,
+		[FAULT_AMBIGUOUS] = BUS_ERROR_AMBIGUOUS,
+		[FAULT_NOT_CONNECTED] = BUS_ERROR_NOT_CONNECTED,
+		[FAULT_INVALID] = BUS_ERROR_INVALID_ARGUMENT,
+	};
+
+	return sd_bus_error_set(
+		error, names[fault->kind], fault->message ? fault->message : strerror(-r));
+}
+
+static int set_apply_error(
+	sd_bus_error *error, const struct manager *manager, int r, int state_error)
+{
+	if (r == -EIO)
+		return sd_bus_error_setf(error, BUS_ERROR_STATE,
+			"cannot write the connections in %s: %s; nothing has changed",
+			manager->options->state_dir, strerror(-state_error));
+	if (r == -E2BIG)
+		return sd_bus_error_setf(error, BUS_ERROR_FAILED,
+			"a running session would have more than %d queues or %d patterns; "
+			"nothing has changed",
+			GRANTS_MAX, GRANTS_PATTERNS_MAX);
+	return sd_bus_error_setf(error, BUS_ERROR_FAILED, "%s; nothing has changed", strerror(-r));
+}
+
+/* --- who may change --------------------------------------------------------------------------- */
+
+/* 1 if it may, 0 if not. Asked at each call: a process may have become confined since it
+ * connected, and groups may have been configured anew. */
+static int is_administrator(const struct peer *peer)
+{
+	const struct settings *settings = &peer->manager->settings;
+
+	if (peer->identity.uid == 0)
+		return 1;
+	if (!settings->config.admin_group)
+		return 0;
+	return peer_in_group(sd_bus_get_fd(peer->bus), &peer->identity, settings->admin_gid);
+}
+
+static int check_administrator(const struct peer *peer, sd_bus_error *error)
+{
+	const char *group = peer->manager->settings.config.admin_group;
+
+	if (is_administrator(peer) <= 0)
+		return sd_bus_error_setf(error, BUS_ERROR_ACCESS_DENIED,
+			"permission denied: changing connections is for root%s%s; try sudo",
+			group ? " and the members of group " : "", group ? group : "");
+	if (identity_in_session(&peer->identity) != 0)
+		return sd_bus_error_set(error, BUS_ERROR_ACCESS_DENIED,
+			"permission denied: a confined process changes nothing; use a shell "
+			"outside the session");
+	return 0;
+}
+
+static int refuse_options(sd_bus_message *message, sd_bus_error *error)
+{
+	const char *key;
+	int r;
+
+	r = sd_bus_message_enter_container(message, 'a', "{sv}");
+	if (r < 0)
+		return r;
+	r = sd_bus_message_at_end(message, false);
+	if (r > 0)
+		return sd_bus_message_exit_container(message);
+	r = r < 0 ? r : sd_bus_message_enter_container(message, 'e', "sv");
+	r = r < 0 ? r : sd_bus_message_read(message, "s", &key);
+	if (r < 0)
+		return r;
+	return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGUMENT, "unknown option \"%s\"", key);
+}
+
+/* A change, and who asks for it: found out before the reply, after which the asker may be gone. */
+struct attempt {
+	const char *what, *first, *second;
+	char command[COMMAND_STRING_MAX];
+};
+
+static void attempt_begin(struct attempt *attempt, const struct peer *peer, const char *what,
+	const char *first, const char *second)
+{
+	*attempt = (struct attempt){.what = what, .first = first, .second = second};
+	(void)identity_command(&peer->identity, attempt->command);
+}
+
+static void attempt_log(const struct attempt *attempt, const struct peer *peer)
+{
+	char first[512], second[512];
+
+	log_notice("%s%s%s%s%s: by pid %d, uid %u (%s)", attempt->what, *attempt->first ? " " : "",
+		escape(attempt->first, first, sizeof(first)), *attempt->second ? " " : "",
+		escape(attempt->second, second, sizeof(second)), (int)peer->identity.pid,
+		peer->identity.uid, attempt->command);
+}
+
+/* --- methods ---------------------------------------------------------------------------------- */
+
+static int read_change(sd_bus_message *message, struct peer *peer, const char **ret_first,
+	const char **ret_second, sd_bus_error *error)
+{
+	int r;
+
+	r = sd_bus_message_read(message, "ss", ret_first, ret_second);
+	r = r < 0 ? r : refuse_options(message, error);
+	return r < 0 ? r : check_administrator(peer, error);
+}
+
+/* Takes the reference to connections. */
+static int apply_connections(struct peer *peer, struct connections *connections,
+	enum change_kind kind, size_t cut, sd_bus_message *call, sd_bus_error *error)
+{
+	struct manager *manager = peer->manager;
+	struct policy policy = {packages_ref(manager->policy.packages), connections};
+	_cleanup_(change_freep) struct change *change = NULL;
+	int r, state_error = 0;
+
+	r = change_new(manager, kind, call, &change);
+	if (r == 0) {
+		change->cut = cut;
+		r = change_apply(&change, &policy, &state_error);
+	}
+	policy_release(&policy);
+	return r < 0 ? set_apply_error(error, manager, r, state_error) : 1;
+}
+
+static int method_connect(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct peer *peer = userdata;
+	struct connections *connections;
+	struct attempt attempt;
+	struct fault fault = {0};
+	const char *plug, *slot;
+	int r;
+
+	r = read_change(message, peer, &plug, &slot, error);
+	if (r < 0)
+		return r;
+	attempt_begin(&attempt, peer, "connect", plug, slot);
+	r = policy_connect(&peer->manager->policy, plug, slot, &connections, &fault);
+	if (r == 0) {
+		r = apply_connections(peer, connections, CHANGE_CONNECT, 0, message, error);
+		if (r > 0)
+			attempt_log(&attempt, peer);
+	} else {
+		r = set_fault(error, r, &fault);
+	}
+	fault_clear(&fault);
+	return r;
+}
+
+static int method_disconnect(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct peer *peer = userdata;
+	struct connections *connections;
+	struct attempt attempt;
+	struct fault fault = {0};
+	const char *first, *second;
+	size_t cut;
+	int r;
+
+	r = read_change(message, peer, &first, &second, error);
+	if (r < 0)
+		return r;
+	attempt_begin(&attempt, peer, "disconnect", first, second);
+	r = policy_disconnect(&peer->manager->policy, first, second, &connections, &cut, &fault);
+	if (r == 0) {
+		r = apply_connections(peer, connections, CHANGE_DISCONNECT, cut, message, error);
+		if (r > 0)
+			attempt_log(&attempt, peer);
+	} else {
+		r = set_fault(error, r, &fault);
+	}
+	fault_clear(&fault);
+	return r;
+}
+
+static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct peer *peer = userdata;
+	struct attempt attempt;
+	int r;
+
+	r = check_administrator(peer, error);
+	if (r < 0)
+		return r;
+	attempt_begin(&attempt, peer, "reload", "", "");
+	attempt_log(&attempt, peer);
+	r = manager_reload(peer->manager, message, error);
+	return r < 0 ? r : 1;
+}
+
+static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct peer *peer = userdata;
+	const char *what;
+	int r;
+
+	/* A list can be long, and so can a queue. */
+	if (leaves_unread(peer, CONTROL_LIST_UNREAD_MAX))
+		return sd_bus_error_set(error, BUS_ERROR_FAILED,
+			"too much is unread on this connection; read the answers to earlier calls "
+			"first");
+	r = sd_bus_message_read(message, "s", &what);
+	r = r < 0 ? r : sd_bus_message_new_method_return(message, &reply);
+	r = r < 0 ? r : sd_bus_message_open_container(reply, 'a', "a{sv}");
+	if (r < 0)
+		return r;
+	r = bus_append_list(peer->manager, peer->identity.uid, what, reply);
+	if (r == -EINVAL)
+		return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGUMENT,
+			"there is no list of \"%s\"; known are packages, plugs, slots, "
+			"connections and sessions",
+			what);
+	r = r < 0 ? r : sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+static int reply_explanation(sd_bus_message *message, const struct explanation *explanation)
+{
+	return sd_bus_reply_method_return(message, "a{sv}", 4, "allowed", "b",
+		(int)explanation->allowed, "text", "s", or_empty(explanation->text), "slot", "s",
+		or_empty(explanation->slot), "command", "s", or_empty(explanation->command));
+}
+
+static int method_explain(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct peer *peer = userdata;
+	struct explanation explanation = {0};
+	struct fault fault = {0};
+	const char *plug, *operation, *queue;
+	int r;
+
+	r = sd_bus_message_read(message, "sss", &plug, &operation, &queue);
+	if (r < 0)
+		return r;
+	r = policy_explain(&peer->manager->policy, plug, operation, queue, &explanation, &fault);
+	r = r < 0 ? set_fault(error, r, &fault) : reply_explanation(message, &explanation);
+	explanation_clear(&explanation);
+	fault_clear(&fault);
+	return r;
+}
+
+static int method_status(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct peer *peer = userdata;
+	int r;
+
+	r = sd_bus_message_new_method_return(message, &reply);
+	r = r < 0 ? r : sd_bus_message_open_container(reply, 'a', "{sv}");
+	r = r < 0 ? r : bus_append_status(peer->manager, reply);
+	r = r < 0 ? r : sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+/* The library's own check of privilege knows bus daemons only; ours is check_administrator(). */
+static const sd_bus_vtable vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("Connect", "ssa{sv}", "", method_connect, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD(
+		"Disconnect", "ssa{sv}", "a{sv}", method_disconnect, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("List", "s", "aa{sv}", method_list, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Explain", "sss", "a{sv}", method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Reload", "", "as", method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Status", "", "a{sv}", method_status, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_SIGNAL("Record", "a{sv}", 0),
+	SD_BUS_VTABLE_END,
+};
+
+/* --- replies that wait ------------------------------------------------------------------------ */
+
+static int reply_reload(const struct change *change)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_return(change->call, &reply);
+	r = r < 0 ? r : sd_bus_message_open_container(reply, 'a', "s");
+	for (size_t i = 0; r >= 0 && i < change->warnings.count; i++) {
+		_cleanup_free_ char *line = diagnostic_format(&change->warnings.items[i]);
+
+		r = line ? sd_bus_message_append(reply, "s", line) : -ENOMEM;
+	}
+	r = r < 0 ? r : sd_bus_message_close_container(reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int reply_in_time(const struct change *change)
+{
+	switch (change->kind) {
+	case CHANGE_CONNECT:
+		return sd_bus_reply_method_return(change->call, "");
+	case CHANGE_DISCONNECT:
+		return sd_bus_reply_method_return(change->call, "a{sv}", 2, "disconnected", "t",
+			(uint64_t)change->cut, "sessions", "t", (uint64_t)change->sessions);
+	case CHANGE_RELOAD:
+		return reply_reload(change);
+	}
+	return -EINVAL;
+}
+
+void bus_reply_change(struct change *change, bool in_time)
+{
+	int r;
+
+	if (in_time)
+		r = reply_in_time(change);
+	else
+		r = sd_bus_reply_method_errorf(change->call, BUS_ERROR_DEADLINE,
+			"the change is made, but %zu session processes have not taken it over in "
+			"time; they have been killed and are not gone yet",
+			change->pending);
+	/* Whoever asked may have gone away. */
+	if (r < 0 && r != -ENOTCONN && r != -ECONNRESET)
+		log_errno(r, "control: cannot answer");
+}
+
+/* --- records ---------------------------------------------------------------------------------- */
+
+void bus_emit_record(struct manager *manager, const struct record *record)
+{
+	FOREACH (peer, manager->peers) {
+		if (peer->identity.uid != 0 && peer->identity.uid != record->session_uid)
+			continue;
+		if (peer->drop_source || sd_bus_is_ready(peer->bus) <= 0)
+			continue;
+		if (leaves_unread(peer, CONTROL_UNREAD_MAX))
+			peer_drop(peer);
+		else
+			(void)bus_send_record(peer->bus, record);
+	}
+}
+
+/* --- connections ------------------------------------------------------------------------------ */
+
+/* Before every message, also those that the library answers by itself. */
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct peer *peer = userdata;
+
+	if (!leaves_unread(peer, CONTROL_UNREAD_MAX))
+		return 0;
+	peer_drop(peer);
+	return 1;
+}
+
+static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	(void)peer_free(userdata);
+	return 0;
+}
+
+static int start_bus(struct peer *peer, int *fd)
+{
+	sd_id128_t server;
+	int r;
+
+	r = sd_bus_new(&peer->bus);
+	r = r < 0 ? r : sd_bus_set_fd(peer->bus, *fd, *fd);
+	if (r < 0)
+		return r;
+	*fd = -EBADF;
+	r = sd_id128_randomize(&server);
+	r = r < 0 ? r : sd_bus_set_server(peer->bus, true, server);
+	r = r < 0 ? r : sd_bus_start(peer->bus);
+	r = r < 0 ? r
+		  : sd_bus_attach_event(peer->bus, peer->manager->event, SD_EVENT_PRIORITY_NORMAL);
+	r = r < 0 ? r : sd_bus_add_filter(peer->bus, NULL, on_message, peer);
+	r = r < 0 ? r
+		  : sd_bus_match_signal(peer->bus, NULL, "org.freedesktop.DBus.Local",
+			    "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+			    "Disconnected", on_disconnected, peer);
+	return r < 0 ? r
+		     : sd_bus_add_object_vtable(
+			       peer->bus, NULL, BUS_PATH, BUS_INTERFACE, vtable, peer);
+}
+
+static int peer_new(struct manager *manager, int *fd, struct identity *identity)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+	int r;
+
+	if (!peer)
+		return -ENOMEM;
+	peer->manager = manager;
+	peer->identity = *identity;
+	identity->pidfd = -EBADF;
+	LIST_ADD(manager->peers, peer);
+	manager->peer_count++;
+	r = start_bus(peer, fd);
+	if (r < 0)
+		(void)peer_free(peer);
+	return r;
+}
+
+static bool peers_full(const struct manager *manager, uid_t uid)
+{
+	size_t count = 0;
+
+	if (manager->peer_count >= CONTROL_CONNECTIONS_MAX)
+		return true;
+	FOREACH (peer, manager->peers)
+		count += peer->identity.uid == uid;
+	return count >= CONTROL_CONNECTIONS_PER_USER_MAX;
+}
+
+int bus_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct manager *manager = userdata;
+	_cleanup_close_ int socket = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct identity identity;
+	int r;
+
+	if (socket < 0 || identity_of_peer(socket, &identity) < 0)
+		return 0;
+	if (!peers_full(manager, identity.uid)) {
+		r = peer_new(manager, &socket, &identity);
+		if (r < 0)
+			log_errno(r, "control: cannot serve a connection");
+	}
+	identity.pidfd = safe_close(identity.pidfd);
+	return 0;
+}

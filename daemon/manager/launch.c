@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/* The launcher socket: from connect to the word.
+ *
+ * Whoever connects is not trusted. What a launch may come to is a session with what its hello
+ * asked for, for a listener that it made itself; the kernel says who it is. */
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include "include/bus.h"
+#include "include/limits.h"
+#include "include/log.h"
+#include "manager.h"
+
+enum launch_state {
+	LAUNCH_HELLO,
+	LAUNCH_HANDOVER,
+	LAUNCH_ATTACHING,
+};
+
+struct launch {
+	struct launch *previous, *next;
+	struct manager *manager;
+	int socket;
+	sd_event_source *socket_source, *deadline_source;
+	enum launch_state state;
+	struct identity identity;
+	char **plugs, **slots; /* canonical */
+	size_t plug_count, slot_count;
+	uint64_t constant;
+	struct session *session; /* while attaching */
+};
+
+const struct identity *launch_identity(const struct launch *launch)
+{
+	return &launch->identity;
+}
+
+uint64_t launch_constant(const struct launch *launch)
+{
+	return launch->constant;
+}
+
+static struct launch *launch_free(struct launch *launch)
+{
+	struct manager *manager;
+
+	if (!launch)
+		return NULL;
+	manager = launch->manager;
+	LIST_DROP(manager->launches, launch);
+	if (manager->launch_count-- == LAUNCHES_PENDING_MAX && manager->launch_source)
+		(void)sd_event_source_set_enabled(manager->launch_source, SD_EVENT_ON);
+	launch->socket_source = sd_event_source_disable_unref(launch->socket_source);
+	launch->deadline_source = sd_event_source_disable_unref(launch->deadline_source);
+	launch->socket = safe_close(launch->socket);
+	launch->identity.pidfd = safe_close(launch->identity.pidfd);
+	(void)strings_free(launch->plugs, launch->plug_count);
+	(void)strings_free(launch->slots, launch->slot_count);
+	free(launch);
+	return NULL;
+}
+
+void launches_free(struct manager *manager)
+{
+	FOREACH (launch, manager->launches)
+		(void)launch_free(launch);
+}
+
+static int answer(int socket, int error, uint64_t constant, const char *text)
+{
+	struct launch_answer message = {.magic = LAUNCH_MAGIC,
+		.version = LAUNCH_VERSION,
+		.error = error,
+		.constant = constant};
+
+	(void)snprintf(message.text, sizeof(message.text), "%s", text);
+	return message_send(socket, &message, sizeof(message), NULL, 0);
+}
+
+/* The launcher is told why, and let go. */
+static void refuse(struct launch *launch, int error, const char *text)
+{
+	struct session *session = take_pointer(launch->session);
+
+	(void)answer(launch->socket, error, 0, text);
+	(void)launch_free(launch);
+	if (session) {
+		session->launch = NULL;
+		session_end(session);
+	}
+}
+
+void launch_session_ended(struct launch *launch)
+{
+	launch->session = NULL;
+	refuse(launch, -ECHILD, "no session process comes up; see the log of mqgated");
+}
+
+void launch_ready(struct launch *launch)
+{
+	struct session *session = launch->session;
+	int r;
+
+	r = answer(launch->socket, 0, launch->constant, "");
+	(void)launch_free(launch);
+	if (r < 0)
+		session_end(session);
+}
+
+static bool sessions_full(const struct manager *manager, uid_t uid)
+{
+	return manager->session_count >= SESSIONS_MAX ||
+	       (uid != 0 && sessions_of_user(manager, uid) >= SESSIONS_PER_USER_MAX);
+}
+
+/* Who may launch. 0, or negative errno and why not. */
+static int check_launcher(const struct launch *launch, const char **ret_text)
+{
+	const struct settings *settings = &launch->manager->settings;
+	const struct identity *identity = &launch->identity;
+	int r;
+
+	r = identity_in_session(identity);
+	if (r != 0) {
+		*ret_text = r > 0 ? "a confined process cannot launch; start it outside the session"
+				  : "it cannot be told whether the launcher is confined";
+		return -EPERM;
+	}
+	if (settings->config.launch_group && identity->uid != 0) {
+		r = peer_in_group(launch->socket, identity, settings->launch_gid);
+		if (r <= 0) {
+			*ret_text = "launching is for root and the members of launch-group; ask "
+				    "the administrator";
+			return r < 0 ? r : -EACCES;
+		}
+	}
+	if (sessions_full(launch->manager, identity->uid)) {
+		*ret_text = "too many sessions; end some of them";
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+static int canonical(const struct package *package, const char *name, char **ret)
+{
+	return asprintf(ret, "%s:%s", package->name, name) < 0 ? -ENOMEM : 0;
+}
+
+/* The same plug named twice counts once. */
+static int add_string(char **strings, size_t *count, char **string)
+{
+	for (size_t i = 0; i < *count; i++)
+		if (streq(strings[i], *string))
+			return 0;
+	strings[(*count)++] = take_pointer(*string);
+	return 0;
+}
+
+static int resolve(struct launch *launch, const struct launch_ref *ref, struct fault *fault)
+{
+	const struct policy *policy = &launch->manager->policy;
+	_cleanup_free_ char *name = NULL;
+	const struct plug *plug;
+	const struct slot *slot;
+	int r;
+
+	if (ref->kind == LAUNCH_REF_PLUG) {
+		r = policy_resolve_plug(policy, ref->text, &plug, fault);
+		r = r < 0 ? r : canonical(plug->package, plug->name, &name);
+		return r < 0 ? r : add_string(launch->plugs, &launch->plug_count, &name);
+	}
+	r = policy_resolve_slot(policy, ref->text, &slot, fault);
+	r = r < 0 ? r : canonical(slot->package, slot->name, &name);
+	return r < 0 ? r : add_string(launch->slots, &launch->slot_count, &name);
+}
+
+static int resolve_all(struct launch *launch, const struct launch_hello *hello, struct fault *fault)
+{
+	launch->plugs = calloc(LAUNCH_REFS_MAX, sizeof(char *));
+	launch->slots = calloc(LAUNCH_REFS_MAX, sizeof(char *));
+	if (!launch->plugs || !launch->slots)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < hello->ref_count; i++) {
+		int r = resolve(launch, &hello->refs[i], fault);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* From here on the launch may be gone when a function returns. */
+
+static void accept_hello(struct launch *launch)
+{
+	if (getrandom(&launch->constant, sizeof(launch->constant), 0) !=
+		(ssize_t)sizeof(launch->constant)) {
+		refuse(launch, -EIO, "no random number");
+		return;
+	}
+	if (answer(launch->socket, 0, launch->constant, "") < 0) {
+		(void)launch_free(launch);
+		return;
+	}
+	launch->state = LAUNCH_HANDOVER;
+}
+
+static void on_hello(struct launch *launch)
+{
+	struct launch_hello hello;
+	struct fault fault = {0};
+	const char *text = NULL;
+	int r;
+
+	r = message_receive(launch->socket, &hello, sizeof(hello), NULL, 0);
+	if (r == -EAGAIN || r == -EINTR)
+		return;
+	if (r == 0) {
+		(void)launch_free(launch);
+		return;
+	}
+	r = r < 0 ? r : launch_hello_check(&hello, sizeof(hello));
+	if (r < 0) {
+		refuse(launch, r,
+			r == -EPROTONOSUPPORT ? "mq-run is of another version than mqgated"
+					      : "malformed hello");
+		return;
+	}
+	r = check_launcher(launch, &text);
+	if (r == 0)
+		r = resolve_all(launch, &hello, &fault);
+	if (r < 0)
+		refuse(launch, r, text ? text : fault.message ? fault.message : strerror(-r));
+	else
+		accept_hello(launch);
+	fault_clear(&fault);
+}
+
+static const char *session_error(int error)
+{
+	switch (error) {
+	case -E2BIG:
+		return "these plugs and slots are connected to too many queues for one session";
+	case -ENOENT:
+	case -EACCES:
+		return "mqgated cannot start its session program";
+	default:
+		return strerror(-error);
+	}
+}
+
+static void on_handover(struct launch *launch)
+{
+	struct launch_handover handover;
+	_cleanup_close_ int listener = -EBADF;
+	int r;
+
+	r = message_receive(launch->socket, &handover, sizeof(handover), &listener, 1);
+	if (r == -EAGAIN || r == -EINTR)
+		return;
+	if (r == 0) {
+		(void)launch_free(launch);
+		return;
+	}
+	r = r < 0 ? r : launch_handover_check(&handover, sizeof(handover));
+	r = r < 0 ? r : listener_check(listener);
+	if (r < 0) {
+		refuse(launch, r,
+			r == -EBADF ? "what was handed over is no seccomp listener"
+				    : "malformed handover");
+		return;
+	}
+	if (sessions_full(launch->manager, launch->identity.uid)) {
+		refuse(launch, -EAGAIN, "too many sessions; end some of them");
+		return;
+	}
+	r = session_new(launch->manager, launch, &launch->plugs, launch->plug_count, &launch->slots,
+		launch->slot_count, &listener, &launch->session);
+	if (r < 0) {
+		log_errno(r, "cannot start a session for pid %d, uid %u", (int)launch->identity.pid,
+			launch->identity.uid);
+		refuse(launch, r, session_error(r));
+		return;
+	}
+	launch->state = LAUNCH_ATTACHING;
+}
+
+/* It waits for the word and has nothing to say: it is gone, or it breaks the protocol. */
+static void on_attaching(struct launch *launch)
+{
+	refuse(launch, -EBADMSG, "unexpected message");
+}
+
+static int on_socket(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct launch *launch = userdata;
+
+	switch (launch->state) {
+	case LAUNCH_HELLO:
+		on_hello(launch);
+		break;
+	case LAUNCH_HANDOVER:
+		on_handover(launch);
+		break;
+	case LAUNCH_ATTACHING:
+		on_attaching(launch);
+		break;
+	}
+	return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	refuse(userdata, -ETIMEDOUT, "the launch took too long");
+	return 0;
+}
+
+static size_t launches_of_user(const struct manager *manager, uid_t uid)
+{
+	size_t count = 0;
+
+	FOREACH (launch, manager->launches)
+		count += launch->identity.uid == uid;
+	return count;
+}
+
+static int launch_new(struct manager *manager, int *socket, struct identity *identity)
+{
+	struct launch *launch = calloc(1, sizeof(*launch));
+	int r;
+
+	if (!launch)
+		return -ENOMEM;
+	launch->manager = manager;
+	launch->socket = take_fd(socket);
+	launch->identity = *identity;
+	identity->pidfd = -EBADF;
+	LIST_ADD(manager->launches, launch);
+	manager->launch_count++;
+	if (manager->launch_count == LAUNCHES_PENDING_MAX)
+		(void)sd_event_source_set_enabled(manager->launch_source, SD_EVENT_OFF);
+
+	r = sd_event_add_io(
+		manager->event, &launch->socket_source, launch->socket, EPOLLIN, on_socket, launch);
+	if (r == 0)
+		r = sd_event_add_time_relative(manager->event, &launch->deadline_source,
+			CLOCK_MONOTONIC, LAUNCH_DEADLINE_USEC, 0, on_deadline, launch);
+	if (r < 0)
+		(void)launch_free(launch);
+	return r;
+}
+
+/* Without keeping anything of it. */
+static void turn_away(int socket, int error, const char *text)
+{
+	struct launch_hello hello;
+
+	/* Unread data would cost the launcher the answer. */
+	(void)message_receive(socket, &hello, sizeof(hello), NULL, 0);
+	(void)answer(socket, error, 0, text);
+}
+
+int launch_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct manager *manager = userdata;
+	_cleanup_close_ int socket = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct identity identity;
+	int r;
+
+	if (socket < 0)
+		return 0;
+	r = identity_of_peer(socket, &identity);
+	if (r < 0) {
+		turn_away(socket, r, "mqgated cannot tell who is launching");
+		return 0;
+	}
+	if (identity.uid != 0 && launches_of_user(manager, identity.uid) >= LAUNCHES_PER_USER_MAX) {
+		turn_away(socket, -EAGAIN, "too many launches at once; try again");
+	} else {
+		r = launch_new(manager, &socket, &identity);
+		if (r < 0)
+			log_errno(r, "cannot serve a launcher");
+	}
+	identity.pidfd = safe_close(identity.pidfd);
+	return 0;
+}

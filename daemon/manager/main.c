@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* mqgated: the supervisor daemon. */
+#include <getopt.h>
+
+#include "config.h"
+#include "include/log.h"
+#include "manager.h"
+
+enum {
+	USAGE = 2,
+};
+
+static const char help[] =
+	"Usage: mqgated [OPTION]…\n"
+	"Supervises which POSIX message queues confined programs may use.\n"
+	"\n"
+	"  --config FILE           configuration (" DEFAULT_CONFIG ")\n"
+	"  --packages DIR          packages; may be repeated, later ones win\n"
+	"                          (" DEFAULT_PACKAGES_VENDOR ",\n"
+	"                          " DEFAULT_PACKAGES_ADMIN ")\n"
+	"  --state-dir DIR         where connections are kept (" DEFAULT_STATE_DIR ")\n"
+	"  --runtime-dir DIR       where mq-run and mqctl connect; or $MQGATE_RUNTIME_DIR\n"
+	"                          (" DEFAULT_RUNTIME_DIR ")\n"
+	"  --session-program FILE  the program that serves a session\n"
+	"                          (" SESSION_PROGRAM ")\n"
+	"  --help                  this text\n"
+	"  --version               the version\n"
+	"\n"
+	"SIGHUP reads configuration and packages again; SIGTERM ends it, and all sessions with it.\n";
+
+enum option_key {
+	OPTION_CONFIG = 256,
+	OPTION_PACKAGES,
+	OPTION_STATE_DIR,
+	OPTION_RUNTIME_DIR,
+	OPTION_SESSION_PROGRAM,
+	OPTION_HELP,
+	OPTION_VERSION,
+};
+
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, OPTION_CONFIG},
+	{"packages", required_argument, NULL, OPTION_PACKAGES},
+	{"state-dir", required_argument, NULL, OPTION_STATE_DIR},
+	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+	{"session-program", required_argument, NULL, OPTION_SESSION_PROGRAM},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{"version", no_argument, NULL, OPTION_VERSION},
+	{0},
+};
+
+static const char *default_runtime_dir(void)
+{
+	const char *directory = getenv("MQGATE_RUNTIME_DIR");
+
+	return isempty(directory) ? DEFAULT_RUNTIME_DIR : directory;
+}
+
+static int usage_error(const char *text, const char *word)
+{
+	log_error("%s%s; try \"mqgated --help\"", text, word);
+	return USAGE;
+}
+
+/* Returns -1 to go on, or an exit code. package_dirs has room for every argument. */
+static int parse(int argc, char **argv, struct manager_options *options, const char **package_dirs)
+{
+	int key;
+
+	while ((key = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
+		switch (key) {
+		case OPTION_CONFIG:
+			options->config_file = optarg;
+			break;
+		case OPTION_PACKAGES:
+			package_dirs[options->package_dir_count++] = optarg;
+			options->package_dirs = package_dirs;
+			break;
+		case OPTION_STATE_DIR:
+			options->state_dir = optarg;
+			break;
+		case OPTION_RUNTIME_DIR:
+			options->runtime_dir = optarg;
+			break;
+		case OPTION_SESSION_PROGRAM:
+			options->session_program = optarg;
+			break;
+		case OPTION_HELP:
+			(void)fputs(help, stdout);
+			return EXIT_SUCCESS;
+		case OPTION_VERSION:
+			(void)puts("mqgated " MQGATE_VERSION);
+			return EXIT_SUCCESS;
+		default:
+			/* getopt_long has said what. */
+			return USAGE;
+		}
+	return optind < argc ? usage_error("unexpected argument ", argv[optind]) : -1;
+}
+
+static int run(const struct manager_options *options)
+{
+	_cleanup_(manager_freep) struct manager *manager = NULL;
+	int r;
+
+	if (manager_new(options, &manager) < 0)
+		return EXIT_FAILURE;
+	r = manager_run(manager);
+	if (r < 0)
+		(void)log_errno(r, "the event loop failed");
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const default_package_dirs[] = {
+		DEFAULT_PACKAGES_VENDOR, DEFAULT_PACKAGES_ADMIN};
+	_cleanup_free_ const char **package_dirs = calloc((size_t)argc, sizeof(char *));
+	struct manager_options options = {.config_file = DEFAULT_CONFIG,
+		.state_dir = DEFAULT_STATE_DIR,
+		.runtime_dir = default_runtime_dir(),
+		.session_program = SESSION_PROGRAM};
+	int r;
+
+	log_open("mqgated");
+	if (!package_dirs)
+		return log_errno(-ENOMEM, "cannot start") < 0;
+	r = parse(argc, argv, &options, package_dirs);
+	if (r >= 0)
+		return r;
+	if (!options.package_dirs) {
+		options.package_dirs = default_package_dirs;
+		options.package_dir_count = ELEMENTSOF(default_package_dirs);
+	}
+	return run(&options);
+}

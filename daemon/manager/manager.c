@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* The manager: start, signals, end. */
+#include "manager.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include "include/log.h"
+
+void manager_update_status(struct manager *manager)
+{
+	(void)sd_notifyf(false, "STATUS=%zu packages, %zu connections, %zu sessions",
+		manager->policy.packages->count, manager->policy.connections->count,
+		manager->session_count);
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	(void)sd_notify(false, "STOPPING=1\nSTATUS=Stopping");
+	manager->stopping = true;
+	return sd_event_exit(manager->event, 0);
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+	/* It has logged what is wrong; the old policy stays. */
+	(void)manager_reload(userdata, NULL, &error);
+	return 0;
+}
+
+static int prepare_signals(struct manager *manager)
+{
+	sigset_t set;
+	int r;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGCHLD);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return -errno;
+	r = sd_event_add_signal(manager->event, NULL, SIGTERM, on_stop, manager);
+	r = r < 0 ? r : sd_event_add_signal(manager->event, NULL, SIGINT, on_stop, manager);
+	return r < 0 ? r : sd_event_add_signal(manager->event, NULL, SIGHUP, on_hangup, manager);
+}
+
+/* A few descriptors for each of many sessions. */
+static int raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = limit.rlim_max;
+	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
+static int start_loop(struct manager *manager)
+{
+	int r;
+
+	r = sd_event_new(&manager->event);
+	r = r < 0 ? r : prepare_signals(manager);
+	r = r < 0 ? r : sd_event_set_watchdog(manager->event, true);
+	r = r < 0 ? r : raise_descriptor_limit();
+	return r < 0 ? log_errno(r, "cannot set up the process") : 0;
+}
+
+/* Logs; what is wrong with a file is said by its diagnostics. */
+static int check_loaded(int r, struct diagnostics *diagnostics, const char *what)
+{
+	log_diagnostics(diagnostics);
+	if (r < 0 && diagnostics->errors == 0)
+		log_errno(r, "cannot read the %s", what);
+	diagnostics_clear(diagnostics);
+	return r;
+}
+
+static int load(struct manager *manager)
+{
+	const struct manager_options *options = manager->options;
+	struct diagnostics diagnostics = {0};
+	int r;
+
+	r = settings_load(options->config_file, &diagnostics, &manager->settings);
+	r = check_loaded(r, &diagnostics, "configuration");
+	if (r < 0)
+		return r;
+	/* Documents with errors are left out, the others are served. */
+	r = packages_load(options->package_dirs, options->package_dir_count, &diagnostics,
+		&manager->policy.packages);
+	r = check_loaded(r, &diagnostics, "packages");
+	if (r < 0)
+		return r;
+	r = connections_load(options->state_dir, &diagnostics, &manager->policy.connections);
+	return check_loaded(r, &diagnostics, "connections");
+}
+
+static int start_parts(struct manager *manager)
+{
+	const char *program = manager->options->session_program;
+	int r;
+
+	r = mounts_start(manager);
+	if (r < 0)
+		return log_errno(r, "cannot watch the mount table");
+	r = worker_new(manager, &manager->spare);
+	if (r < 0)
+		return log_errno(r, "cannot start the session program %s", program);
+	return 0;
+}
+
+int manager_new(const struct manager_options *options, struct manager **ret)
+{
+	_cleanup_(manager_freep) struct manager *manager = calloc(1, sizeof(*manager));
+	int r;
+
+	if (!manager)
+		return log_errno(-ENOMEM, "cannot start");
+	*manager = (struct manager){.options = options,
+		.lock = -EBADF,
+		.launch_socket = -EBADF,
+		.control_socket = -EBADF};
+	kernel_features_probe(&manager->features);
+	r = start_loop(manager);
+	r = r < 0 ? r : lock_state_dir(options->state_dir, &manager->lock);
+	r = r < 0 ? r : load(manager);
+	r = r < 0 ? r : sockets_open(manager);
+	r = r < 0 ? r : start_parts(manager);
+	if (r < 0)
+		return r;
+	*ret = take_pointer(manager);
+	return 0;
+}
+
+static void free_workers(struct manager *manager)
+{
+	FOREACH (worker, manager->workers)
+		worker_kill(worker, NULL);
+	FOREACH (worker, manager->workers) {
+		struct session *session = worker->session;
+
+		(void)worker_free(worker);
+		if (session && session->ended)
+			(void)session_free(session);
+	}
+}
+
+struct manager *manager_free(struct manager *manager)
+{
+	if (!manager)
+		return NULL;
+	manager->stopping = true;
+	sockets_close(manager);
+	free_workers(manager);
+	FOREACH (session, manager->sessions)
+		(void)session_free(session);
+	launches_free(manager);
+	peers_free(manager);
+	FOREACH (change, manager->changes)
+		(void)change_free(change);
+	manager->mounts = mounts_free(manager->mounts);
+	manager->watch_source = sd_event_source_disable_unref(manager->watch_source);
+	manager->spare_source = sd_event_source_disable_unref(manager->spare_source);
+	policy_release(&manager->policy);
+	settings_clear(&manager->settings);
+	manager->event = sd_event_unref(manager->event);
+	manager->lock = safe_close(manager->lock);
+	free(manager);
+	return NULL;
+}
+
+int manager_run(struct manager *manager)
+{
+	log_info("ready: %zu packages, %zu connections; listening in %s",
+		manager->policy.packages->count, manager->policy.connections->count,
+		manager->options->runtime_dir);
+	(void)sd_notify(false, "READY=1");
+	manager_update_status(manager);
+	return sd_event_loop(manager->event);
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* The manager: what its parts share.
+ *
+ * One thread, one sd-event loop. Who owns what:
+ *
+ *   manager   sessions, workers (session processes), launches, control peers
+ *   session   its duplicate of the listener, its in-flight memfd, its updates
+ *   worker    its socket; freed when it has been reaped, and only then
+ *   change    itself; freed when every session concerned has taken it over
+ *
+ * A worker is never waited for: killing sends a signal and returns, and what follows happens when
+ * it is reaped. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "include/policy.h"
+#include "include/protocol.h"
+#include "include/util.h"
+#include "list.h"
+#include "peer.h"
+
+struct change;
+struct launch;
+struct manager;
+struct mount_watch;
+struct peer;
+struct session;
+struct worker;
+
+struct manager_options {
+	const char *config_file;
+	const char *state_dir;
+	const char *runtime_dir;
+	const char *session_program;
+	const char *const *package_dirs;
+	size_t package_dir_count;
+};
+
+/* mqgated.yaml, with groups looked up. */
+struct settings {
+	struct config config;
+	gid_t admin_gid, launch_gid; /* valid if the group is configured */
+};
+
+struct kernel_features {
+	int landlock_abi;                           /* 0: none */
+	bool listener, wait_killable, sync_wake_up; /* of seccomp */
+	bool peer_pidfd;
+};
+
+struct manager {
+	const struct manager_options *options;
+	sd_event *event;
+	struct settings settings;
+	struct policy policy;
+	struct kernel_features features;
+	uint64_t generation; /* of the newest grants made for anybody */
+	bool stopping;
+
+	int lock;
+	int launch_socket, control_socket;
+	char *launch_path, *control_path; /* ours to remove; NULL: passed to us */
+	sd_event_source *launch_source, *control_source;
+
+	struct session *sessions;
+	size_t session_count;
+	sd_event_source
+		*watch_source; /* looks at requests in hand; runs while there are sessions */
+	struct worker *workers;
+	struct worker *spare;
+	sd_event_source *spare_source; /* starts the next spare */
+	struct launch *launches;
+	size_t launch_count;
+	struct peer *peers;
+	size_t peer_count;
+	struct change *changes;
+	struct mount_watch *mounts;
+};
+
+/* --- manager.c ----------------------------------------------------------------------------- */
+
+/* Everything up to READY. Logs what went wrong. options must outlive the manager. */
+int manager_new(const struct manager_options *options, struct manager **ret);
+struct manager *manager_free(struct manager *manager);
+DEFINE_CLEANUP(struct manager *, manager_free);
+/* Until SIGTERM or SIGINT: 0; or negative errno. */
+int manager_run(struct manager *manager);
+void manager_update_status(struct manager *manager);
+
+/* --- load.c: settings and packages --------------------------------------------------------- */
+
+void policy_release(struct policy *policy);
+void settings_clear(struct settings *settings);
+/* Logs nothing; what is wrong is in diagnostics. 0 or negative errno. */
+int settings_load(const char *file, struct diagnostics *diagnostics, struct settings *ret);
+void log_diagnostics(const struct diagnostics *diagnostics);
+
+/* --- sockets.c ----------------------------------------------------------------------------- */
+
+/* Both sockets listening, passed or made. Logs. */
+int sockets_open(struct manager *manager);
+void sockets_close(struct manager *manager);
+/* The state directory is ours alone until the descriptor is closed. Logs. */
+int lock_state_dir(const char *directory, int *ret_fd);
+
+/* --- session.c ----------------------------------------------------------------------------- */
+
+/* New grants on their way to a session. */
+struct update {
+	struct update *previous, *next; /* in session->updates, once sent */
+	struct change *change;
+	uint64_t generation;
+	int grants; /* sealed memfd, until sent */
+	size_t size;
+};
+
+struct session {
+	struct session *previous, *next;
+	struct manager *manager;
+	char **plugs, **slots; /* canonical, "package:name" */
+	size_t plug_count, slot_count;
+	struct identity launcher; /* for display only */
+	uint64_t constant;
+	bool ended; /* last process is gone; no longer in manager->sessions */
+
+	int listener;
+	sd_event_source *listener_source;
+	int inflight;
+	const volatile uint64_t *in_hand; /* struct inflight's `since`, mapped */
+	uint64_t in_hand_seen;
+
+	struct worker *worker; /* NULL between two */
+	uint64_t restart_time;
+	sd_event_source *restart_source;
+
+	struct update *prepared; /* while a change is being made */
+	struct update *updates;  /* sent and not yet acknowledged */
+	struct launch *launch;   /* waits for the first acknowledgement */
+};
+
+/* A session, and a session process on its way. plugs, slots and listener are NULL or -EBADF
+ * afterwards if they were taken over; on failure too. 0 or negative errno. */
+int session_new(struct manager *manager, struct launch *launch, char ***plugs, size_t plug_count,
+	char ***slots, size_t slot_count, int *listener, struct session **ret);
+/* Its last process is gone, or its launcher is. Frees it as soon as its session process is
+ * reaped. */
+void session_end(struct session *session);
+struct session *session_free(struct session *session);
+
+/* Its last process is gone, noticed or not. */
+bool session_is_over(const struct session *session);
+/* This generation and all before it are in force. */
+void session_in_force(struct session *session, uint64_t generation);
+/* Its session process is reaped: nobody answers until there is another. */
+void session_worker_gone(struct session *session);
+
+bool session_has_plug(const struct session *session, const char *plug);
+size_t sessions_of_user(const struct manager *manager, uid_t uid);
+
+/* When a session process that has died may be replaced: now, or later if they die too fast.
+ * restart_time is the caller's memory, 0 at first. */
+uint64_t restart_at(uint64_t *restart_time, uint64_t now);
+
+/* True if a request has been in hand for too long: seen at two looks, and old. */
+bool in_hand_too_long(uint64_t since, uint64_t seen, uint64_t now);
+
+char **strings_free(char **strings, size_t count);
+
+/* --- worker.c ------------------------------------------------------------------------------ */
+
+struct worker {
+	struct worker *previous, *next;
+	struct manager *manager;
+	struct session *session; /* NULL: the spare */
+	pid_t pid;
+	int socket;
+	sd_event_source *child_source, *socket_source, *deadline_source;
+	uint64_t generation_sent, generation_acknowledged;
+	bool killed;
+};
+
+/* The spare if there is one, else a new one. */
+int worker_take(struct manager *manager, struct worker **ret);
+/* Starts the spare after delay, if there is none then. */
+int spare_schedule(struct manager *manager, uint64_t delay_usec);
+int worker_new(struct manager *manager, struct worker **ret);
+
+/* Hands over a session: listener, in-flight memfd, and grants as the policy is now. On failure the
+ * caller kills the worker. */
+int worker_attach(struct worker *worker, struct session *session);
+int worker_send_grants(struct worker *worker, int grants, size_t size, uint64_t generation);
+
+/* A sealed memfd with what these plugs and slots have under this policy. */
+int grants_memfd(const struct policy *policy, const struct session *session, uint64_t generation,
+	int *ret_fd, size_t *ret_size);
+
+/* It is to read to the end of its socket and to exit; after a deadline it is killed. */
+void worker_dismiss(struct worker *worker);
+void worker_kill(struct worker *worker, const char *reason);
+/* Kills and reaps if it still lives: at the manager's end, after worker_kill() for all. */
+struct worker *worker_free(struct worker *worker);
+
+/* --- launch.c ------------------------------------------------------------------------------ */
+
+int launch_accept(sd_event_source *source, int fd, uint32_t events, void *userdata);
+/* The session is ready: gives the word and lets go of the launcher. */
+void launch_ready(struct launch *launch);
+/* The session has ended before the word. */
+void launch_session_ended(struct launch *launch);
+const struct identity *launch_identity(const struct launch *launch);
+uint64_t launch_constant(const struct launch *launch);
+void launches_free(struct manager *manager);
+
+/* --- change.c ------------------------------------------------------------------------------ */
+
+enum change_kind {
+	CHANGE_CONNECT,
+	CHANGE_DISCONNECT,
+	CHANGE_RELOAD,
+};
+
+struct change {
+	struct change *previous, *next;
+	struct manager *manager;
+	enum change_kind kind;
+	sd_bus_message *call; /* NULL: nobody waits for the reply */
+	sd_event_source *deadline_source;
+	size_t pending;  /* sessions that have not taken it over */
+	size_t cut;      /* connections */
+	size_t sessions; /* concerned */
+	struct diagnostics warnings;
+};
+
+int change_new(
+	struct manager *manager, enum change_kind kind, sd_bus_message *call, struct change **ret);
+struct change *change_free(struct change *change);
+DEFINE_CLEANUP(struct change *, change_free);
+
+/* Makes the change: prepares every session's grants, then writes the state if connections changed,
+ * then swaps and sends. Takes the references in policy if it succeeds, and the change in any case
+ * (NULL afterwards); the reply goes out when all sessions have taken it over, perhaps at once. On
+ * failure nothing has changed; -EIO stands for a state that could not be written, and
+ * ret_state_error then says why; anything else is a lack of resources or a limit. */
+int change_apply(struct change **change, struct policy *policy, int *ret_state_error);
+
+/* Where a plug's connections begin, or would. */
+size_t connections_first(const struct connections *connections, const char *plug);
+
+struct update *update_free(struct update *update);
+DEFINE_CLEANUP(struct update *, update_free);
+/* Taken over by its session. Frees it. */
+void update_done(struct update *update);
+
+/* Reads settings and packages again, all or nothing. call may be NULL (SIGHUP); the result is
+ * logged. error is filled for the bus. */
+int manager_reload(struct manager *manager, sd_bus_message *call, sd_bus_error *error);
+
+/* --- bus.c, bus-list.c, bus-record.c, status.c --------------------------------------------- */
+
+int bus_accept(sd_event_source *source, int fd, uint32_t events, void *userdata);
+void peers_free(struct manager *manager);
+void bus_reply_change(struct change *change, bool in_time);
+int bus_append_string(sd_bus_message *message, const char *key, const char *value);
+int bus_append_uint32(sd_bus_message *message, const char *key, uint32_t value);
+int bus_append_strings(
+	sd_bus_message *message, const char *key, const char *const *values, size_t count);
+/* The rows of one List; viewer sees its own sessions, or all if root. -EINVAL: no such list. */
+int bus_append_list(
+	struct manager *manager, uid_t viewer, const char *what, sd_bus_message *message);
+void kernel_features_probe(struct kernel_features *ret);
+int bus_append_status(struct manager *manager, sd_bus_message *message);
+/* Sends a Record to every peer that may see it. */
+struct record;
+int bus_send_record(sd_bus *bus, const struct record *record);
+void bus_emit_record(struct manager *manager, const struct record *record);
+
+/* --- records.c, mounts.c ------------------------------------------------------------------- */
+
+/* message is a WORKER_RECORD. -EBADMSG if no session process of ours would have sent it. */
+int record_handle(struct session *session, const struct worker_message *message);
+
+int mounts_start(struct manager *manager);
+struct mount_watch *mounts_free(struct mount_watch *mounts);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is at the other end of a socket. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "include/util.h"
+
+struct identity {
+	pid_t pid; /* for /proc and for display; only as good as pidfd says */
+	uid_t uid;
+	gid_t gid;
+	int pidfd;
+};
+
+/* The process that connected. Closes nothing on failure. Returns 0, -EPERM if it has no pid here
+ * (another PID namespace), -ESRCH if it is gone, or another negative errno.
+ * ret->pidfd is the caller's to close. */
+int identity_of_peer(int socket, struct identity *ret);
+
+/* Member of a group, primary or supplementary, when it connected. 1, 0 or negative errno. */
+int peer_in_group(int socket, const struct identity *identity, gid_t group);
+
+/* Whether the process is inside a session (1) or outside (0). Everything else is a negative errno,
+ * and means that nothing may be believed: refuse. */
+int identity_in_session(const struct identity *identity);
+
+/* The same from the text of /proc/PID/status. -EBADMSG if it does not say. */
+int status_in_session(const char *status);
+
+/* The command of the process, escaped; "" if it is gone. Returns buffer. */
+#define COMMAND_STRING_MAX 80
+char *identity_command(const struct identity *identity, char buffer[static COMMAND_STRING_MAX]);
+
+/* True if the pidfd's process has not exited. */
+bool pidfd_is_alive(int pidfd);
+
+/* 0 if the descriptor is a seccomp listener, -EBADF if it is anything else. Looks at the link text
+ * and at nothing else: everything else a file of a user's own file system could forge. */
+int listener_check(int fd);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* A record as people and programs get it. All text is escaped. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "include/grants.h"
+#include "include/limits.h"
+#include "include/util.h"
+
+struct record {
+	bool allowed;
+	const char *call;
+	const char *reason;                   /* a phrase */
+	char queue[4 * QUEUE_NAME_MAX + 2];   /* with slash; "" if not known */
+	char missing[PERMISSIONS_STRING_MAX]; /* "" if nothing is */
+	char *plug;                           /* the one concerned, or all of the session */
+	char *suggestion;                     /* a command; NULL if nothing would help */
+	char command[4 * 16 + 1];
+	int error; /* as answered, positive; 0: none */
+	pid_t pid;
+	uid_t uid;           /* real user of the thread */
+	uid_t session_uid;   /* of the launcher */
+	uint64_t suppressed; /* records held back before this one */
+};
+
+void record_clear(struct record *record);
+
+/* One line for the log, malloc'd; NULL on lack of memory. */
+char *record_format(const struct record *record);
+
+/* What of a mask of missing permissions is worth telling: open comes with any other. Returns
+ * buffer. */
+char *missing_format(uint32_t missing, char buffer[static PERMISSIONS_STRING_MAX]);
