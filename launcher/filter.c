@@ -18,17 +18,32 @@ static void seccomp_releasep(scmp_filter_ctx *context)
 		seccomp_release(*context);
 }
 
-/* What is not native (x32 too, which shares the native architecture's number) gets ENOSYS: the
- * session knows no calls of it. */
+/* A row's number as libseccomp wants it, which finds the numbers of the other architecture itself;
+ * the calls that only that one has get a number of libseccomp's own. */
+static int add_call(scmp_filter_ctx context, const struct intercepted_call *call)
+{
+	_cleanup_free_ char *name = seccomp_syscall_resolve_num_arch(call->arch, call->nr);
+	int r;
+
+	if (!name)
+		return -ENOSYS;
+	r = seccomp_rule_add(context, SCMP_ACT_NOTIFY, seccomp_syscall_resolve_name(name), 0);
+	return r == -EEXIST ? 0 : r;
+}
+
+/* What is neither the native architecture nor its 32-bit one (x32 too, which shares the native
+ * one's number) gets ENOSYS: the session knows no calls of it. */
 static int add_calls(scmp_filter_ctx context)
 {
 	const struct intercepted_call *call;
 	int r;
 
 	r = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+	if (r == 0)
+		r = seccomp_arch_add(context, compat_arch);
 	for (size_t i = 0; r == 0 && (call = intercepted_call_at(i)); i++)
-		if (call->arch == native_arch)
-			r = seccomp_rule_add_exact(context, SCMP_ACT_NOTIFY, call->nr, 0);
+		if (call->arch == native_arch || call->arch == compat_arch)
+			r = add_call(context, call);
 	return r;
 }
 

@@ -17,7 +17,8 @@
  * of calls that are always allowed (seccomp_cache) goes on working. */
 #define FILTER_CONSTANT_LENGTH 3
 
-/* Builds the filter for native_arch. The caller frees *ret_program. Returns 0 or a negative errno.
+/* Builds the filter for native_arch and compat_arch. The caller frees *ret_program. Returns 0 or a
+ * negative errno.
  */
 int filter_build(uint64_t constant, struct sock_filter **ret_program, unsigned short *ret_length);
 
