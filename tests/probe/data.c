@@ -2,6 +2,7 @@
 /* Sending, receiving, attributes, notification, polling. */
 #include "probe.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -144,7 +145,7 @@ void probe_timeouts(void)
 		{"negative nanoseconds", {0, -1}},
 		{"too many nanoseconds", {1, 1000000000}},
 		{"future seconds and bad nanoseconds", {0x7fffffff, 1000000000}},
-		{"most negative", {(time_t)0x8000000000000000, 0}},
+		{"most negative", {LONG_MIN, 0}},
 	};
 	struct timespec soon;
 

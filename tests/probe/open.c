@@ -2,6 +2,7 @@
 /* mq_open and mq_unlink: names, flags, attributes, modes. */
 #include "probe.h"
 
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -94,8 +95,8 @@ void probe_names(void)
 	try_name("NULL", NULL);
 	try_name("address 1", (void *)1);
 	try_name("address -1", (void *)-1);
-	try_name("a kernel address", (void *)0xffffffff81000000);
-	try_name("a non-canonical address", (void *)0x8000000000000000);
+	try_name("a kernel address", (void *)(uintptr_t)0xffffffff81000000);
+	try_name("a non-canonical address", (void *)(uintptr_t)0x8000000000000000);
 	try_names_at_page_ends();
 	try_names_across_pages();
 	for (size_t i = 0; i < ELEMENTSOF(library_names); i++) {
@@ -169,7 +170,7 @@ static void try_attributes(const char *what, const void *attributes)
 void probe_attributes(void)
 {
 	static const long values[] = {-1, 0, 1, 2, 10, 11, 100, 8192, 8193, 65536, 65537, 1 << 24,
-		0x7fffffff, 0x80000000, 0x7fffffffffffffff, (long)0x8000000000000000};
+		0x7fffffff, -0x80000000L, LONG_MAX, LONG_MIN};
 	char what[64];
 
 	for (size_t i = 0; i < ELEMENTSOF(values); i++) {

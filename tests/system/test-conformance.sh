@@ -20,7 +20,7 @@ declare -A TUTORIALS=(
 USER_ID=64321
 
 setup
-cp "$BUILD_ROOT/tests/probe/probe" "$BUILD_ROOT"/tests/tutorial/tutorial-* "$WORK/bin/" 2>/dev/null
+cp "$BUILD_ROOT"/tests/probe/probe* "$BUILD_ROOT"/tests/tutorial/tutorial-* "$WORK/bin/" 2>/dev/null
 chmod -R a+rX "$WORK/bin"
 cat >"$WORK/packages/everything.yaml" <<'YAML'
 name: everything
@@ -69,23 +69,36 @@ same() {
 	grep -q -- "$1" "$WORK/bare.txt" && diff "$WORK/bare.txt" "$WORK/confined.txt"
 }
 
-compare() {
+# compare_sections WHO WALL PROBE
+compare_sections() {
 	local who=$1 wall=$2 what
 
 	for what in $SECTIONS; do
-		both "$who" "$wall" probe "$what"
-		holds "$what: $(grep -c '' "$WORK/bare.txt") lines, bare and confined the same ($who, $wall)" \
+		both "$who" "$wall" "$3" "$what"
+		holds "$3 $what: $(grep -c '' "$WORK/bare.txt") lines, bare and confined the same ($who, $wall)" \
 			same "section: exit 0"
 	done
+}
+
+# compare_tutorials WHO WALL
+compare_tutorials() {
+	local who=$1 wall=$2 what
+
 	for what in "${!TUTORIALS[@]}"; do
 		both "$who" "$wall" "tutorial-$what"
 		holds "tutorial $what: the same ($who, $wall)" same "${TUTORIALS[$what]}"
 	done
 }
 
-compare root rules
-compare user rules
-compare root mount
+for how in "root rules" "user rules" "root mount"; do
+	compare_sections $how probe
+	compare_tutorials $how
+	if [ -x "$WORK/bin/probe-32" ]; then
+		compare_sections $how probe-32
+	else
+		skip "32-bit programs ($how)" "the compiler makes no 32-bit programs"
+	fi
+done
 
 holds "no record: nothing was denied" test -z "$(grep denied "$WORK/daemon.log")"
 
