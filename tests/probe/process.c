@@ -530,6 +530,48 @@ static void one_thread_namespace(void)
 	show_new("the others' IPC namespace");
 }
 
+static int its_namespace;
+
+static void *thread_enters(void *unused)
+{
+	(void)unused;
+	if (TRY(setns(its_namespace, CLONE_NEWIPC)) < 0)
+		return NULL;
+	TRY(mq_open(QUEUE "-inside", O_RDONLY) >= 0);
+	show_new("entered by one thread");
+	TRY(mq_unlink(QUEUE "-inside"));
+	return NULL;
+}
+
+static void one_thread_enters(void)
+{
+	char path[64], byte;
+	pthread_t thread;
+	int ends[2], done[2];
+	pid_t pid;
+
+	if (pipe(ends) < 0 || pipe(done) < 0)
+		exit(6);
+	pid = fork();
+	if (pid == 0) {
+		(void)close(done[1]);
+		if (unshare(CLONE_NEWIPC) == 0)
+			(void)mq_open(QUEUE "-inside", O_RDWR | O_CREAT, 0600, NULL);
+		(void)!write(ends[1], "r", 1);
+		(void)!read(done[0], &byte, 1);
+		exit(0);
+	}
+	(void)!read(ends[0], &byte, 1);
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/ipc", pid);
+	its_namespace = open(path, O_RDONLY);
+	(void)pthread_create(&thread, NULL, thread_enters, NULL);
+	(void)pthread_join(thread, NULL);
+	TRY(mq_open(QUEUE "-inside", O_RDONLY));
+	show_new("the others, not entered");
+	(void)close(done[1]);
+	wait_for(pid, "whose namespace it is");
+}
+
 static void in_pid_namespace(void)
 {
 	show_new("in a PID namespace");
@@ -550,6 +592,7 @@ void probe_namespaces(void)
 	in_child("ipc", own_ipc_namespace);
 	in_child("user and ipc", own_user_and_ipc_namespace);
 	in_child("one thread", one_thread_namespace);
+	in_child("entered", one_thread_enters);
 	in_child("pid", own_pid_namespace);
 	(void)mq_unlink(OTHER);
 }

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* The way to the manager: one call on the control bus, and every way in which it can fail. */
+#include "client.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <sys/un.h>
+
+#include "include/bus.h"
+
+#define ADDRESS_PREFIX "unix:path="
+
+int bus_address(const char *path, char **ret_address)
+{
+	size_t length = strlen(path);
+	char *address, *end;
+
+	if (length >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return -ENAMETOOLONG;
+	address = malloc(sizeof(ADDRESS_PREFIX) + 3 * length);
+	if (!address)
+		return -ENOMEM;
+	end = stpcpy(address, ADDRESS_PREFIX);
+	for (const unsigned char *p = (const unsigned char *)path; *p; p++)
+		if (isascii(*p) && (isalnum(*p) || strchr("-_/.", *p)))
+			*end++ = (char)*p;
+		else
+			end += sprintf(end, "%%%02x", *p);
+	*end = '\0';
+	*ret_address = address;
+	return 0;
+}
+
+static uint64_t usec_until(uint64_t deadline)
+{
+	uint64_t now = now_usec();
+
+	return deadline > now ? deadline - now : 0;
+}
+
+/* sd_bus_call() would wait for the peer's greeting with a deadline of its own, a longer one. */
+static int wait_until_ready(sd_bus *bus, uint64_t deadline)
+{
+	for (;;) {
+		uint64_t left = usec_until(deadline);
+		int r;
+
+		r = sd_bus_is_ready(bus);
+		if (r != 0)
+			return r < 0 ? r : 0;
+		if (left == 0)
+			return -ETIMEDOUT;
+		r = sd_bus_process(bus, NULL);
+		if (r == 0)
+			r = sd_bus_wait(bus, left);
+		if (r < 0 && r != -EINTR)
+			return r;
+	}
+}
+
+static int open_bus(const char *path, uint64_t deadline, sd_bus **ret)
+{
+	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_free_ char *address = NULL;
+	int r;
+
+	r = bus_address(path, &address);
+	if (r < 0)
+		return r;
+	r = sd_bus_new(&bus);
+	if (r < 0)
+		return r;
+	r = sd_bus_set_address(bus, address);
+	if (r < 0)
+		return r;
+	r = sd_bus_start(bus);
+	if (r < 0)
+		return r;
+	r = wait_until_ready(bus, deadline);
+	if (r < 0)
+		return r;
+	*ret = take_pointer(bus);
+	return 0;
+}
+
+static int call(sd_bus *bus, uint64_t deadline, sd_bus_error *error, sd_bus_message **ret_reply,
+	const char *member, const char *types, va_list values)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(bus, &message, NULL, BUS_PATH, BUS_INTERFACE, member);
+	if (r < 0)
+		return r;
+	r = sd_bus_message_appendv(message, types, values);
+	if (r < 0)
+		return r == -EINVAL ? -EILSEQ : r;
+	/* 0 would mean the library's default. */
+	return sd_bus_call(bus, message, MAX(usec_until(deadline), 1U), error, ret_reply);
+}
+
+static void report_errno(int r, const char *path, unsigned seconds)
+{
+	switch (-r) {
+	case ENOENT:
+	case ECONNREFUSED:
+		print_error("mqgated is not running: nobody listens at %s; start it, for example "
+			    "with \"systemctl start mqgated\", or name its --runtime-dir",
+			path);
+		break;
+	case EILSEQ:
+		print_error("an argument is not UTF-8; all names of packages, plugs, slots and "
+			    "queues in documents are");
+		break;
+	case ENAMETOOLONG:
+		print_error("%s is too long for a socket; choose a shorter --runtime-dir", path);
+		break;
+	case ETIMEDOUT:
+		print_error("no answer from mqgated at %s within %u seconds; what was to be "
+			    "changed may still change",
+			path, seconds);
+		break;
+	case EAGAIN:
+	case ECONNRESET:
+	case EPIPE:
+	case ENOTCONN:
+		print_error("mqgated at %s closed the connection: it is stopping, or serves too "
+			    "many at once; try again",
+			path);
+		break;
+	default:
+		print_error("cannot talk to mqgated at %s: %s", path, strerror(-r));
+	}
+}
+
+/* What the manager refused says why itself. */
+static void report(int r, const sd_bus_error *error, const char *path, uint64_t timeout_usec)
+{
+	if (error->name && startswith(error->name, "org.mqgate.Error."))
+		print_error("%s", isempty(error->message) ? error->name : error->message);
+	else if (sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_METHOD) ||
+		 sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_INTERFACE) ||
+		 sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_OBJECT))
+		print_error("mqgated at %s does not know this command; it is of another version: "
+			    "restart it",
+			path);
+	else
+		report_errno(r, path, (unsigned)(timeout_usec / 1000000));
+}
+
+int manager_call(const struct arguments *arguments, uint64_t timeout_usec,
+	sd_bus_message **ret_reply, const char *member, const char *types, ...)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_free_ char *path = NULL;
+	uint64_t deadline = now_usec() + timeout_usec;
+	va_list values;
+	int r;
+
+	if (asprintf(&path, "%s/%s", arguments->runtime_dir, BUS_SOCKET) < 0) {
+		path = NULL;
+		return print_no_memory();
+	}
+	r = open_bus(path, deadline, &bus);
+	if (r >= 0) {
+		va_start(values, types);
+		r = call(bus, deadline, &error, ret_reply, member, types, values);
+		va_end(values);
+	}
+	if (r < 0)
+		report(r, &error, path, timeout_usec);
+	return r < 0 ? r : 0;
+}

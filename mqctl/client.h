@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* The way to the manager: one call on the control bus. */
+#pragma once
+
+#include "mqctl.h"
+
+/* The D-Bus address of a Unix socket; every byte that an address gives a meaning is escaped.
+ * Returns 0, -ENAMETOOLONG for a path that no Unix socket can have, or -ENOMEM. */
+int bus_address(const char *path, char **ret_address);
+
+/* Connects, calls one method of the manager and waits for the answer, all within timeout_usec.
+ * types and what follows are the arguments as in sd_bus_message_append(). Every failure is
+ * reported on stderr here, and nowhere else: 0, or a negative errno. */
+int manager_call(const struct arguments *arguments, uint64_t timeout_usec,
+	sd_bus_message **ret_reply, const char *member, const char *types, ...);

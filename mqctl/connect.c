@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* mqctl connect, disconnect. Both return when the change is in force in every running session. */
+#include "client.h"
+
+#include "include/bus.h"
+#include "include/limits.h"
+
+int verb_connect(const struct arguments *arguments)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const char *slot = arguments->word_count > 1 ? arguments->words[1] : "";
+
+	return manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "Connect", "ssa{sv}",
+		arguments->words[0], slot, 0);
+}
+
+static int read_disconnected(sd_bus_message *reply, uint64_t *ret_disconnected)
+{
+	const char *key;
+	int r;
+
+	r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(reply, "s", &key);
+		if (r < 0)
+			return r;
+		r = streq(key, "disconnected")
+			    ? sd_bus_message_read(reply, "v", "t", ret_disconnected)
+			    : sd_bus_message_skip(reply, "v");
+		if (r < 0)
+			return r;
+		r = sd_bus_message_exit_container(reply);
+	}
+	return r;
+}
+
+int verb_disconnect(const struct arguments *arguments)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const char *second = arguments->word_count > 1 ? arguments->words[1] : "";
+	uint64_t disconnected = 0;
+	int r;
+
+	r = manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "Disconnect", "ssa{sv}",
+		arguments->words[0], second, 0);
+	if (r < 0)
+		return r;
+	r = read_disconnected(reply, &disconnected);
+	if (r < 0)
+		return print_bad_answer(r);
+	if (disconnected == 0)
+		(void)puts("No connections to disconnect");
+	return DONE;
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* mqctl connections, plugs, slots, sessions: what the manager lists, as tables. */
+#include <inttypes.h>
+
+#include "client.h"
+#include "print.h"
+
+#include "include/bus.h"
+#include "include/limits.h"
+
+static struct cell *find_cell(const struct table *table, struct cell *cells, const char *key)
+{
+	for (size_t i = 0; i < table->column_count; i++)
+		if (strcasecmp(table->columns[i].title, key) == 0)
+			return &cells[i];
+	return NULL;
+}
+
+static int read_text(sd_bus_message *reply, struct cell *cell)
+{
+	const char *text;
+	int r;
+
+	r = sd_bus_message_read(reply, "s", &text);
+	return r < 0 ? r : cell_set(cell, text);
+}
+
+static int read_number(sd_bus_message *reply, struct cell *cell)
+{
+	char text[sizeof("4294967295")];
+	uint32_t number;
+	int r;
+
+	r = sd_bus_message_read(reply, "u", &number);
+	if (r < 0)
+		return r;
+	(void)snprintf(text, sizeof(text), "%" PRIu32, number);
+	return cell_set(cell, text);
+}
+
+/* The value of a dictionary entry, into the cell of its kind. */
+static int read_value(sd_bus_message *reply, const struct column *column, struct cell *cell)
+{
+	static const char *const types[] = {
+		[COLUMN_TEXT] = "s", [COLUMN_NUMBER] = "u", [COLUMN_LIST] = "as"};
+	int r;
+
+	if (cell->items)
+		return -EBADMSG;
+	r = sd_bus_message_enter_container(reply, 'v', types[column->kind]);
+	if (r < 0)
+		return r;
+	switch (column->kind) {
+	case COLUMN_TEXT:
+		r = read_text(reply, cell);
+		break;
+	case COLUMN_NUMBER:
+		r = read_number(reply, cell);
+		break;
+	case COLUMN_LIST:
+		r = sd_bus_message_read_strv(reply, &cell->items);
+		break;
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(reply);
+}
+
+static int read_entry(sd_bus_message *reply, const struct table *table, struct cell *cells)
+{
+	struct cell *cell;
+	const char *key;
+	int r;
+
+	r = sd_bus_message_read(reply, "s", &key);
+	if (r < 0)
+		return r;
+	cell = find_cell(table, cells, key);
+	r = cell ? read_value(reply, &table->columns[cell - cells], cell)
+		 : sd_bus_message_skip(reply, "v");
+	return r < 0 ? r : sd_bus_message_exit_container(reply);
+}
+
+static int read_row(sd_bus_message *reply, struct table *table)
+{
+	struct cell *cells;
+	int r;
+
+	r = table_add_row(table, &cells);
+	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0)
+		r = read_entry(reply, table, cells);
+	return r < 0 ? r : sd_bus_message_exit_container(reply);
+}
+
+static int read_rows(sd_bus_message *reply, struct table *table)
+{
+	int r;
+
+	r = sd_bus_message_enter_container(reply, 'a', "a{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'a', "{sv}")) > 0)
+		r = read_row(reply, table);
+	return r;
+}
+
+/* Reports its failures. */
+static int list(const struct arguments *arguments, const char *what, const struct column *columns,
+	size_t column_count, struct table **ret)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_(table_freep) struct table *table = NULL;
+	int r;
+
+	r = manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "List", "s", what);
+	if (r < 0)
+		return r;
+	r = table_new(columns, column_count, &table);
+	if (r < 0)
+		return print_no_memory();
+	r = read_rows(reply, table);
+	if (r < 0)
+		return r == -ENOMEM ? print_no_memory() : print_bad_answer(r);
+	table_sort(table);
+	*ret = take_pointer(table);
+	return 0;
+}
+
+static int print(const struct arguments *arguments, const struct table *table)
+{
+	if (arguments->json) {
+		table_print_json(table, stdout);
+		return DONE;
+	}
+	return table_print(table, stdout) < 0 ? print_no_memory() : DONE;
+}
+
+static int list_and_print(const struct arguments *arguments, const char *what,
+	const struct column *columns, size_t column_count)
+{
+	_cleanup_(table_freep) struct table *table = NULL;
+	int r;
+
+	r = list(arguments, what, columns, column_count, &table);
+	return r < 0 ? r : print(arguments, table);
+}
+
+int verb_plugs(const struct arguments *arguments)
+{
+	static const struct column columns[] = {
+		{"Plug"}, {"Id"}, {"Mediation"}, {"Connected", COLUMN_LIST}};
+
+	return list_and_print(arguments, "plugs", columns, ELEMENTSOF(columns));
+}
+
+int verb_slots(const struct arguments *arguments)
+{
+	static const struct column columns[] = {
+		{"Slot"}, {"Id"}, {"Permissions", COLUMN_LIST}, {"Queues", COLUMN_LIST}};
+
+	return list_and_print(arguments, "slots", columns, ELEMENTSOF(columns));
+}
+
+int verb_sessions(const struct arguments *arguments)
+{
+	static const struct column columns[] = {{"PID", COLUMN_NUMBER}, {"UID", COLUMN_NUMBER},
+		{"Plugs", COLUMN_LIST}, {"Slots", COLUMN_LIST}, {"Mediation"}, {"Command"}};
+
+	return list_and_print(arguments, "sessions", columns, ELEMENTSOF(columns));
+}
+
+enum {
+	CONNECTION_INTERFACE,
+	CONNECTION_PLUG,
+	CONNECTION_SLOT,
+	CONNECTION_NOTES,
+};
+
+static bool is_connected(const struct cell *cells, const void *userdata)
+{
+	return *cell_text(&cells[CONNECTION_PLUG]) && *cell_text(&cells[CONNECTION_SLOT]);
+}
+
+static bool belongs_to(const char *ref, const char *package)
+{
+	size_t length = strlen(package);
+
+	return strncmp(ref, package, length) == 0 && ref[length] == ':';
+}
+
+static bool concerns_package(const struct cell *cells, const void *package)
+{
+	return belongs_to(cell_text(&cells[CONNECTION_PLUG]), package) ||
+	       belongs_to(cell_text(&cells[CONNECTION_SLOT]), package);
+}
+
+/* Reports its failures, an unknown package too. */
+static int check_package(const struct arguments *arguments, const char *name)
+{
+	static const struct column columns[] = {{"Name"}};
+	_cleanup_(table_freep) struct table *table = NULL;
+	int r;
+
+	r = list(arguments, "packages", columns, ELEMENTSOF(columns), &table);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < table->row_count; i++)
+		if (streq(cell_text(&table->rows[i][0]), name))
+			return 0;
+	print_error("package \"%s\" not found; \"mqctl connections --all\" lists every plug and "
+		    "slot",
+		name);
+	return -ENOENT;
+}
+
+int verb_connections(const struct arguments *arguments)
+{
+	static const struct column columns[] = {[CONNECTION_INTERFACE] = {"Interface"},
+		[CONNECTION_PLUG] = {"Plug"},
+		[CONNECTION_SLOT] = {"Slot"},
+		[CONNECTION_NOTES] = {"Notes"}};
+	const char *package = arguments->words[0];
+	_cleanup_(table_freep) struct table *table = NULL;
+	int r;
+
+	if (package && arguments->all) {
+		print_error("cannot use --all with package name");
+		return USAGE;
+	}
+	if (package) {
+		r = check_package(arguments, package);
+		if (r < 0)
+			return r;
+	}
+	r = list(arguments, "connections", columns, ELEMENTSOF(columns), &table);
+	if (r < 0)
+		return r;
+	if (package)
+		table_keep(table, concerns_package, package);
+	else if (!arguments->all)
+		table_keep(table, is_connected, NULL);
+	return print(arguments, table);
+}

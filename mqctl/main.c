@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* mqctl: decides who may use which message queue. The verb table and the command line. */
+#include <getopt.h>
+#include <locale.h>
+
+#include "config.h"
+#include "mqctl.h"
+
+#include "include/policy.h"
+
+enum {
+	TAKES_JSON = 1 << 0,
+	TAKES_ALL = 1 << 1,
+};
+
+struct verb {
+	const char *name;
+	const char *words; /* for the usage line */
+	const char *summary;
+	const char *example;
+	int words_min, words_max; /* -1: any number */
+	unsigned takes;
+	verb_function *run;
+};
+
+struct verb_group {
+	const char *title;
+	const struct verb *verbs;
+	size_t count;
+};
+
+static const struct verb connection_verbs[] = {
+	{"connect", "PKG:PLUG [PKG:SLOT|PKG]", "give a plug the queues of a slot, now",
+		"mqctl connect logger:events sensor:events", 1, 2, 0, verb_connect},
+	{"disconnect", "PKG:PLUG PKG:SLOT | PKG:PLUG-OR-SLOT", "take them back, now",
+		"mqctl disconnect logger:events sensor:events", 1, 2, 0, verb_disconnect},
+	{"connections", "[--json] [--all | PKG]", "list connections", "mqctl connections --all", 0,
+		1, TAKES_JSON | TAKES_ALL, verb_connections},
+};
+
+static const struct verb look_verbs[] = {
+	{"plugs", "[--json]", "list plugs and what they are connected to", "mqctl plugs", 0, 0,
+		TAKES_JSON, verb_plugs},
+	{"slots", "[--json]", "list slots, their permissions and queues", "mqctl slots", 0, 0,
+		TAKES_JSON, verb_slots},
+	{"sessions", "[--json]", "list running confined programs", "mqctl sessions --json", 0, 0,
+		TAKES_JSON, verb_sessions},
+	{"explain", "PKG:PLUG open|read|write|create|delete /QUEUE",
+		"tell whether a plug may, and why", "mqctl explain logger:events read /events", 3,
+		3, 0, verb_explain},
+};
+
+static const struct verb maintenance_verbs[] = {
+	{"check", "FILE...", "check package documents; needs no daemon",
+		"mqctl check /etc/mqgate/packages.d/*.yaml", 1, -1, 0, verb_check},
+	{"reload", "", "read all packages again", "mqctl reload", 0, 0, 0, verb_reload},
+	{"status", "[--json]", "tell how the daemon is", "mqctl status", 0, 0, TAKES_JSON,
+		verb_status},
+};
+
+static const struct verb_group groups[] = {
+	{"Connections", connection_verbs, ELEMENTSOF(connection_verbs)},
+	{"Look", look_verbs, ELEMENTSOF(look_verbs)},
+	{"Maintain", maintenance_verbs, ELEMENTSOF(maintenance_verbs)},
+};
+
+#define VERBS_COUNT \
+	(ELEMENTSOF(connection_verbs) + ELEMENTSOF(look_verbs) + ELEMENTSOF(maintenance_verbs))
+
+static void print_help(void)
+{
+	(void)puts("Usage: mqctl VERB [ARGUMENT...]\n"
+		   "Decide which program may use which POSIX message queue.");
+	for (size_t i = 0; i < ELEMENTSOF(groups); i++) {
+		(void)printf("\n%s:\n", groups[i].title);
+		for (size_t j = 0; j < groups[i].count; j++)
+			(void)printf("  %-12s %s\n", groups[i].verbs[j].name,
+				groups[i].verbs[j].summary);
+	}
+	(void)puts("\nOptions:\n"
+		   "  --json             tables and status as JSON\n"
+		   "  --runtime-dir DIR  where the daemon's sockets are (or MQGATE_RUNTIME_DIR)\n"
+		   "  --help             this text; with a VERB, how to use it\n"
+		   "  --version          the version\n"
+		   "\nExit code: 0 done, 1 refused or failed, 2 wrong usage. More: man mqctl");
+}
+
+static void print_usage(const struct verb *verb, FILE *file)
+{
+	(void)fprintf(
+		file, "Usage: mqctl %s%s%s\n", verb->name, *verb->words ? " " : "", verb->words);
+}
+
+static void print_verb_help(const struct verb *verb)
+{
+	print_usage(verb, stdout);
+	(void)printf("%s: %s\nExample: %s\n", verb->name, verb->summary, verb->example);
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < ELEMENTSOF(groups); i++)
+		for (size_t j = 0; j < groups[i].count; j++)
+			if (streq(groups[i].verbs[j].name, name))
+				return &groups[i].verbs[j];
+	return NULL;
+}
+
+static void print_unknown_verb(const char *name)
+{
+	const char *names[VERBS_COUNT];
+	const char *nearest;
+	size_t count = 0;
+
+	for (size_t i = 0; i < ELEMENTSOF(groups); i++)
+		for (size_t j = 0; j < groups[i].count; j++)
+			names[count++] = groups[i].verbs[j].name;
+	nearest = nearest_name(name, names, count);
+	if (nearest)
+		print_error("unknown verb \"%s\"; did you mean \"%s\"?", name, nearest);
+	else
+		print_error("unknown verb \"%s\"; \"mqctl --help\" lists them", name);
+}
+
+/* Returns DONE, or USAGE after a message. */
+static int check_usage(const struct verb *verb, const struct arguments *arguments)
+{
+	if (arguments->json && !(verb->takes & TAKES_JSON))
+		print_error("%s does not take --json", verb->name);
+	else if (arguments->all && !(verb->takes & TAKES_ALL))
+		print_error("%s does not take --all", verb->name);
+	else if (arguments->word_count < verb->words_min)
+		print_error("too few arguments for %s", verb->name);
+	else if (verb->words_max >= 0 && arguments->word_count > verb->words_max)
+		print_error("too many arguments for %s: \"%s\"", verb->name,
+			arguments->words[verb->words_max]);
+	else
+		return DONE;
+	print_usage(verb, stderr);
+	return USAGE;
+}
+
+enum {
+	OPTION_HELP = 256,
+	OPTION_VERSION,
+	OPTION_RUNTIME_DIR,
+	OPTION_JSON,
+	OPTION_ALL,
+};
+
+struct command {
+	struct arguments arguments;
+	bool help, version;
+};
+
+static void print_unknown_option(const char *word)
+{
+	char letter[] = {'-', (char)optopt, '\0'};
+
+	/* The library leaves a letter here for a short option only. */
+	if (optopt > 0 && optopt < OPTION_HELP)
+		word = letter;
+	print_error("unknown option %s; \"mqctl --help\" lists them", word);
+}
+
+static int parse_options(int argc, char **argv, struct command *command)
+{
+	static const struct option options[] = {{"help", no_argument, NULL, OPTION_HELP},
+		{"version", no_argument, NULL, OPTION_VERSION},
+		{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+		{"json", no_argument, NULL, OPTION_JSON}, {"all", no_argument, NULL, OPTION_ALL},
+		{0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0)
+		switch (option) {
+		case 'h':
+		case OPTION_HELP:
+			command->help = true;
+			break;
+		case OPTION_VERSION:
+			command->version = true;
+			break;
+		case OPTION_RUNTIME_DIR:
+			command->arguments.runtime_dir = optarg;
+			break;
+		case OPTION_JSON:
+			command->arguments.json = true;
+			break;
+		case OPTION_ALL:
+			command->arguments.all = true;
+			break;
+		case ':':
+			print_error("%s needs a value", argv[optind - 1]);
+			return USAGE;
+		default:
+			print_unknown_option(argv[optind - 1]);
+			return USAGE;
+		}
+	return DONE;
+}
+
+static const char *default_runtime_dir(void)
+{
+	const char *directory = getenv("MQGATE_RUNTIME_DIR");
+
+	return isempty(directory) ? DEFAULT_RUNTIME_DIR : directory;
+}
+
+/* A full disk must not look like an empty table. */
+static int flush_output(int result)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return result;
+	print_error("cannot write the output: %s", strerror(errno));
+	return result == DONE ? REFUSED : result;
+}
+
+static int run_verb(struct command *command, int argc, char **argv)
+{
+	const struct verb *verb;
+	int r;
+
+	if (optind == argc) {
+		print_error("no verb given; \"mqctl --help\" lists them");
+		return USAGE;
+	}
+	verb = find_verb(argv[optind]);
+	if (!verb) {
+		print_unknown_verb(argv[optind]);
+		return USAGE;
+	}
+	if (command->help) {
+		print_verb_help(verb);
+		return DONE;
+	}
+	command->arguments.words = argv + optind + 1;
+	command->arguments.word_count = argc - optind - 1;
+	r = check_usage(verb, &command->arguments);
+	if (r == DONE)
+		r = verb->run(&command->arguments);
+	return r < 0 ? REFUSED : r;
+}
+
+int main(int argc, char **argv)
+{
+	struct command command = {.arguments = {.runtime_dir = default_runtime_dir()}};
+	int r;
+
+	/* Only for the width of characters; messages are the same everywhere. */
+	(void)setlocale(LC_CTYPE, "C.UTF-8");
+	r = parse_options(argc, argv, &command);
+	if (r != DONE)
+		return r;
+	if (command.version)
+		(void)puts("mqctl " MQGATE_VERSION);
+	else if (command.help && optind == argc)
+		print_help();
+	else
+		r = run_verb(&command, argc, argv);
+	return flush_output(r);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What the verbs of mqctl share: the command line, and the way to the manager. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#include "include/util.h"
+
+/* Exit codes. */
+enum {
+	DONE = 0,
+	REFUSED = 1, /* by the manager, or a thing that failed: one message on stderr */
+	USAGE = 2,
+};
+
+struct arguments {
+	const char *runtime_dir;
+	bool json;
+	bool all;
+	char **words; /* after the verb; NULL-terminated */
+	int word_count;
+};
+
+/* A verb returns an exit code, or a negative errno whose message has already been printed. */
+typedef int verb_function(const struct arguments *arguments);
+
+verb_function verb_connect, verb_disconnect;
+verb_function verb_connections, verb_plugs, verb_slots, verb_sessions;
+verb_function verb_explain, verb_check, verb_reload, verb_status;
+
+/* "error: TEXT" on stderr, control characters escaped, lines kept. */
+void print_error(const char *format, ...) _printf_(1, 2);
+
+/* "error: not enough memory", and -ENOMEM. */
+int print_no_memory(void);
+
+/* "error: cannot read what mqgated answered", and r. */
+int print_bad_answer(int r);

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables, for people and as JSON. */
+#include "print.h"
+
+#include <ctype.h>
+#include <wchar.h>
+
+#include "include/log.h"
+
+int table_new(const struct column *columns, size_t column_count, struct table **ret)
+{
+	struct table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	table->columns = columns;
+	table->column_count = column_count;
+	*ret = table;
+	return 0;
+}
+
+static void free_items(char **items)
+{
+	for (char **item = items; item && *item; item++)
+		free(*item);
+	free(items);
+}
+
+static void free_row(struct cell *cells, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free_items(cells[i].items);
+	free(cells);
+}
+
+struct table *table_free(struct table *table)
+{
+	if (table) {
+		for (size_t i = 0; i < table->row_count; i++)
+			free_row(table->rows[i], table->column_count);
+		free(table->rows);
+		free(table);
+	}
+	return NULL;
+}
+
+int table_add_row(struct table *table, struct cell **ret_cells)
+{
+	struct cell *cells;
+
+	if (table->row_count == table->rows_allocated) {
+		size_t wanted = table->rows_allocated ? 2 * table->rows_allocated : 16;
+		struct cell **grown = reallocarray(table->rows, wanted, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		table->rows = grown;
+		table->rows_allocated = wanted;
+	}
+	cells = calloc(table->column_count, sizeof(*cells));
+	if (!cells)
+		return -ENOMEM;
+	table->rows[table->row_count++] = cells;
+	*ret_cells = cells;
+	return 0;
+}
+
+int cell_set(struct cell *cell, const char *text)
+{
+	char **items = calloc(2, sizeof(*items));
+
+	if (!items)
+		return -ENOMEM;
+	items[0] = strdup(text);
+	if (!items[0]) {
+		free(items);
+		return -ENOMEM;
+	}
+	free_items(cell->items);
+	cell->items = items;
+	return 0;
+}
+
+const char *cell_text(const struct cell *cell)
+{
+	return cell->items && cell->items[0] ? cell->items[0] : "";
+}
+
+static int compare_cells(const struct cell *a, const struct cell *b, enum column_kind kind)
+{
+	const char *left = cell_text(a), *right = cell_text(b);
+
+	if (kind == COLUMN_NUMBER && strlen(left) != strlen(right))
+		return strlen(left) < strlen(right) ? -1 : 1;
+	return strcmp(left, right);
+}
+
+static int compare_rows(const void *a, const void *b, void *userdata)
+{
+	const struct cell *left = *(struct cell *const *)a, *right = *(struct cell *const *)b;
+	const struct table *table = userdata;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < table->column_count; i++)
+		r = compare_cells(&left[i], &right[i], table->columns[i].kind);
+	return r;
+}
+
+void table_sort(struct table *table)
+{
+	if (table->row_count > 1)
+		qsort_r(table->rows, table->row_count, sizeof(*table->rows), compare_rows, table);
+}
+
+void table_keep(struct table *table, bool (*wanted)(const struct cell *cells, const void *userdata),
+	const void *userdata)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < table->row_count; i++)
+		if (wanted(table->rows[i], userdata))
+			table->rows[kept++] = table->rows[i];
+		else
+			free_row(table->rows[i], table->column_count);
+	table->row_count = kept;
+}
+
+#define ESCAPED_BACKSLASH "\\x5c"
+
+/* What escape() made of text, with its backslashes as they were: the manager has escaped before. */
+static void restore_backslashes(char *text)
+{
+	char *end = text;
+
+	while (*text) {
+		bool backslash = startswith(text, ESCAPED_BACKSLASH);
+
+		*end++ = *text;
+		text += backslash ? strlen(ESCAPED_BACKSLASH) : 1;
+	}
+	*end = '\0';
+}
+
+char *escape_all(const char *text)
+{
+	size_t size = 4 * strlen(text) + 1; /* each byte at most \xNN */
+	char *buffer = malloc(size);
+
+	if (buffer)
+		restore_backslashes(escape(text, buffer, size));
+	return buffer;
+}
+
+size_t display_width(const char *text)
+{
+	mbstate_t state = {0};
+	size_t width = 0;
+
+	while (*text) {
+		wchar_t c;
+		size_t length = mbrtowc(&c, text, MB_CUR_MAX, &state);
+		int columns = -1;
+
+		if (length == 0 || length > MB_CUR_MAX) {
+			memset(&state, 0, sizeof(state));
+			columns = (*text & 0xc0) != 0x80;
+			length = 1;
+		} else {
+			columns = wcwidth(c);
+		}
+		width += columns < 0 ? 1 : (size_t)columns;
+		text += length;
+	}
+	return width;
+}
+
+/* The cell as shown to a person, malloc'd. */
+static char *cell_render(const struct cell *cell)
+{
+	_cleanup_free_ char *joined = NULL;
+	size_t size = sizeof("-");
+	char *end;
+
+	for (char **item = cell->items; item && *item; item++)
+		size += strlen(*item) + 1;
+	joined = malloc(size);
+	if (!joined)
+		return NULL;
+	*joined = '\0';
+	end = joined;
+	for (char **item = cell->items; item && *item; item++)
+		end = stpcpy(stpcpy(end, item == cell->items ? "" : ","), *item);
+	return escape_all(*joined ? joined : "-");
+}
+
+static void print_row(char **texts, const size_t *widths, size_t count, FILE *file)
+{
+	for (size_t i = 0; i < count; i++) {
+		(void)fputs(texts[i], file);
+		if (i + 1 < count)
+			(void)fprintf(
+				file, "%*s", (int)(widths[i] - display_width(texts[i]) + 2), "");
+	}
+	(void)fputc('\n', file);
+}
+
+/* All cells of the table, titles first, row by row. */
+static int render(const struct table *table, char **texts, size_t *widths)
+{
+	for (size_t row = 0; row <= table->row_count; row++)
+		for (size_t i = 0; i < table->column_count; i++) {
+			char *text = row == 0 ? strdup(table->columns[i].title)
+					      : cell_render(&table->rows[row - 1][i]);
+
+			if (!text)
+				return -ENOMEM;
+			texts[row * table->column_count + i] = text;
+			widths[i] = MAX(widths[i], display_width(text));
+		}
+	return 0;
+}
+
+int table_print(const struct table *table, FILE *file)
+{
+	size_t count = table->column_count, cells = (table->row_count + 1) * count;
+	_cleanup_free_ size_t *widths = NULL;
+	char **texts;
+	int r;
+
+	if (table->row_count == 0)
+		return 0;
+	widths = calloc(count, sizeof(*widths));
+	texts = calloc(cells + 1, sizeof(*texts));
+	r = widths && texts ? render(table, texts, widths) : -ENOMEM;
+	if (r == 0)
+		for (size_t i = 0; i < cells; i += count)
+			print_row(texts + i, widths, count, file);
+	free_items(texts);
+	return r;
+}
+
+/* Bytes of the valid UTF-8 sequence at s, 0 if there is none. */
+static size_t utf8_length(const unsigned char *s)
+{
+	static const unsigned char first_minimum[][3] = {
+		/* first byte, lowest and highest second byte */
+		{0xe0, 0xa0, 0xbf}, {0xed, 0x80, 0x9f}, {0xf0, 0x90, 0xbf}, {0xf4, 0x80, 0x8f}};
+	size_t length = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+	if (length == 1)
+		return 1;
+	if (s[0] < 0xc2 || s[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	for (size_t i = 0; i < ELEMENTSOF(first_minimum); i++)
+		if (s[0] == first_minimum[i][0] &&
+			(s[1] < first_minimum[i][1] || s[1] > first_minimum[i][2]))
+			return 0;
+	return length;
+}
+
+static void json_print_character(const unsigned char *s, size_t length, FILE *file)
+{
+	if (length == 0)
+		(void)fputs("\xef\xbf\xbd", file);
+	else if (s[0] < 0x20 || s[0] == 0x7f)
+		(void)fprintf(file, "\\u%04x", s[0]);
+	else if (s[0] == 0xc2 && s[1] < 0xa0)
+		(void)fprintf(file, "\\u%04x", s[1]);
+	else if (s[0] == '"' || s[0] == '\\')
+		(void)fprintf(file, "\\%c", s[0]);
+	else
+		(void)fwrite(s, 1, length, file);
+}
+
+void json_print_string(const char *text, FILE *file)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	(void)fputc('"', file);
+	while (*s) {
+		size_t length = utf8_length(s);
+
+		json_print_character(s, length, file);
+		s += MAX(length, 1U);
+	}
+	(void)fputc('"', file);
+}
+
+static void json_print_key(const char *title, FILE *file)
+{
+	(void)fputc('"', file);
+	for (const char *p = title; *p; p++)
+		(void)fputc(tolower((unsigned char)*p), file);
+	(void)fputs("\": ", file);
+}
+
+static void json_print_cell(const struct cell *cell, enum column_kind kind, FILE *file)
+{
+	switch (kind) {
+	case COLUMN_TEXT:
+		json_print_string(cell_text(cell), file);
+		break;
+	case COLUMN_NUMBER:
+		(void)fputs(*cell_text(cell) ? cell_text(cell) : "null", file);
+		break;
+	case COLUMN_LIST:
+		(void)fputc('[', file);
+		for (char **item = cell->items; item && *item; item++) {
+			if (item != cell->items)
+				(void)fputs(", ", file);
+			json_print_string(*item, file);
+		}
+		(void)fputc(']', file);
+		break;
+	}
+}
+
+void table_print_json(const struct table *table, FILE *file)
+{
+	(void)fputc('[', file);
+	for (size_t row = 0; row < table->row_count; row++) {
+		(void)fputs(row == 0 ? "\n  {" : ",\n  {", file);
+		for (size_t i = 0; i < table->column_count; i++) {
+			if (i > 0)
+				(void)fputs(", ", file);
+			json_print_key(table->columns[i].title, file);
+			json_print_cell(&table->rows[row][i], table->columns[i].kind, file);
+		}
+		(void)fputc('}', file);
+	}
+	(void)fputs(table->row_count > 0 ? "\n]\n" : "]\n", file);
+}
+
+void print_lines(const char *prefix, const char *text, FILE *file)
+{
+	(void)fputs(prefix, file);
+	for (;;) {
+		size_t length = strcspn(text, "\n");
+		_cleanup_free_ char *line = strndup(text, length);
+		_cleanup_free_ char *escaped = line ? escape_all(line) : NULL;
+
+		(void)fprintf(file, "%s\n", escaped ? escaped : "(not enough memory)");
+		if (text[length] == '\0' || text[length + 1] == '\0')
+			return;
+		text += length + 1;
+	}
+}

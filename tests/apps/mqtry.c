@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* mqtry [COMMAND…]: makes mq calls and prints of each what came of it, on one line.
+ *
+ * Each argument is one command; without arguments, each line of stdin is. Open queues are kept in a
+ * table, and what needs a queue takes the one last opened, or last chosen with "use".
+ *
+ *   open NAME FLAGS [MODE [MESSAGES SIZE]]   FLAGS of r w c(reate) x(excl) n(onblock)  → place
+ *   unlink NAME                              use PLACE              close
+ *   send TEXT [PRIORITY]                     receive [SECONDS]      → TEXT PRIORITY
+ *   notify                                   unnotify
+ *   getattr  → messages size current         setattr n|-            stat  → uid gid mode
+ *   umask MODE                               pid
+ *   churn NAME COUNT                         creates and unlinks so many queues, one by one
+ *
+ * "open /events r -> 0", "send hello -> -1 EACCES". The exit status is 1 if anything failed. */
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "app.h"
+
+#define QUEUES_MAX 64
+#define WORDS_MAX  6
+
+static mqd_t queues[QUEUES_MAX];
+static int queue_count, chosen;
+
+static mqd_t queue(void)
+{
+	return queue_count > 0 ? queues[chosen] : -1;
+}
+
+static int flags(const char *letters)
+{
+	int oflag = 0;
+
+	if (strchr(letters, 'w'))
+		oflag = strchr(letters, 'r') ? O_RDWR : O_WRONLY;
+	if (strchr(letters, 'c'))
+		oflag |= O_CREAT;
+	if (strchr(letters, 'x'))
+		oflag |= O_EXCL;
+	if (strchr(letters, 'n'))
+		oflag |= O_NONBLOCK;
+	return oflag;
+}
+
+static int do_open(char **words, char *text, size_t size)
+{
+	struct mq_attr attributes = {0};
+	mode_t mode = words[3] ? (mode_t)strtoul(words[3], NULL, 8) : 0600;
+	mqd_t opened;
+
+	if (words[3] && words[4] && words[5]) {
+		attributes.mq_maxmsg = strtol(words[4], NULL, 10);
+		attributes.mq_msgsize = strtol(words[5], NULL, 10);
+	}
+	opened = mq_open(words[1], flags(words[2] ? words[2] : "r"), mode,
+		attributes.mq_maxmsg ? &attributes : NULL);
+	if (opened < 0)
+		return -1;
+	if (queue_count == QUEUES_MAX) {
+		errno = ENOBUFS;
+		return mq_close(opened), -1;
+	}
+	chosen = queue_count++;
+	queues[chosen] = opened;
+	snprintf(text, size, "%d", chosen);
+	return 0;
+}
+
+static int do_use(char **words, char *text, size_t size)
+{
+	int place = atoi(words[1]);
+
+	if (place < 0 || place >= queue_count) {
+		errno = EINVAL;
+		return -1;
+	}
+	chosen = place;
+	return 0;
+}
+
+static int do_send(char **words, char *text, size_t size)
+{
+	struct timespec deadline = from_now(5000);
+
+	return mq_timedsend(queue(), words[1], strlen(words[1]),
+		words[2] ? (unsigned)atoi(words[2]) : 0, &deadline);
+}
+
+static int do_receive(char **words, char *text, size_t size)
+{
+	struct timespec deadline = from_now(words[1] ? atol(words[1]) * 1000 : 2000);
+	char message[65536];
+	unsigned priority;
+	ssize_t n = mq_timedreceive(queue(), message, sizeof(message), &priority, &deadline);
+
+	if (n < 0)
+		return -1;
+	snprintf(text, size, "%.*s %u", (int)n, message, priority);
+	return 0;
+}
+
+static int do_unlink(char **words, char *text, size_t size)
+{
+	return mq_unlink(words[1]);
+}
+
+static int do_close(char **words, char *text, size_t size)
+{
+	return mq_close(queue());
+}
+
+static int do_notify(char **words, char *text, size_t size)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_NONE};
+
+	return mq_notify(queue(), &event);
+}
+
+static int do_unnotify(char **words, char *text, size_t size)
+{
+	return mq_notify(queue(), NULL);
+}
+
+static int do_getattr(char **words, char *text, size_t size)
+{
+	struct mq_attr attributes;
+
+	if (mq_getattr(queue(), &attributes) < 0)
+		return -1;
+	snprintf(text, size, "%ld %ld %ld", attributes.mq_maxmsg, attributes.mq_msgsize,
+		attributes.mq_curmsgs);
+	return 0;
+}
+
+static int do_setattr(char **words, char *text, size_t size)
+{
+	struct mq_attr attributes = {.mq_flags = words[1][0] == 'n' ? O_NONBLOCK : 0};
+
+	return mq_setattr(queue(), &attributes, NULL);
+}
+
+static int do_stat(char **words, char *text, size_t size)
+{
+	struct stat st;
+
+	if (fstat(queue(), &st) < 0)
+		return -1;
+	snprintf(text, size, "%u %u %04o", st.st_uid, st.st_gid, st.st_mode & 07777);
+	return 0;
+}
+
+static int do_umask(char **words, char *text, size_t size)
+{
+	umask((mode_t)strtoul(words[1], NULL, 8));
+	return 0;
+}
+
+static int do_churn(char **words, char *text, size_t size)
+{
+	for (long i = atol(words[2]); i > 0; i--) {
+		mqd_t created = create_queue(words[1], O_RDWR | O_EXCL, 1);
+
+		if (created < 0 || mq_close(created) < 0 || mq_unlink(words[1]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int do_pid(char **words, char *text, size_t size)
+{
+	snprintf(text, size, "%d", getpid());
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int arguments; /* at least */
+	int (*make)(char **words, char *text, size_t size);
+} calls[] = {
+	{"open", 1, do_open},
+	{"unlink", 1, do_unlink},
+	{"use", 1, do_use},
+	{"close", 0, do_close},
+	{"send", 1, do_send},
+	{"receive", 0, do_receive},
+	{"notify", 0, do_notify},
+	{"unnotify", 0, do_unnotify},
+	{"getattr", 0, do_getattr},
+	{"setattr", 1, do_setattr},
+	{"stat", 0, do_stat},
+	{"umask", 1, do_umask},
+	{"churn", 2, do_churn},
+	{"pid", 0, do_pid},
+};
+
+static int try(const char *line)
+{
+	char copy[4096], text[66000] = "0", *words[WORDS_MAX + 1] = {0}, *rest = copy;
+	int count = 0;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *word; count < WORDS_MAX && (word = strtok_r(rest, " \n", &rest));)
+		words[count++] = word;
+	for (size_t i = 0; count > 0 && i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (strcmp(words[0], calls[i].name) != 0 || count <= calls[i].arguments)
+			continue;
+		errno = 0;
+		if (calls[i].make(words, text, sizeof(text)) == 0) {
+			printf("%s -> %s\n", line, text);
+			return 0;
+		}
+		printf("%s -> -1 %s\n", line, strerrorname_np(errno));
+		return 1;
+	}
+	printf("%s -> no such command\n", line);
+	return 1;
+}
+
+int main(int argc, char **argv)
+{
+	char line[4096];
+	int status = 0;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (int i = 1; i < argc; i++)
+		status |= try(argv[i]);
+	while (argc < 2 && fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\n")] = '\0';
+		status |= try(line);
+	}
+	return status;
+}

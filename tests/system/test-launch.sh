@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# mq-run becomes the command, or says in one message why not and starts nothing.
+# shellcheck source=tests/system/lib.sh
+. "$(dirname "$0")/lib.sh"
+setup
+
+write_package one.yaml <<'YAML'
+name: one
+plugs:
+  shared: posix-mq
+  events: posix-mq
+slots:
+  own:
+    interface: posix-mq
+    path: @Q@own
+YAML
+write_package two.yaml <<'YAML'
+name: two
+plugs:
+  shared: posix-mq
+YAML
+
+# started_nothing WHO: the command below was not run
+COMMAND_MARK="$WORK/open/started"
+started_nothing() {
+	holds "$1: the command was not started" test ! -e "$COMMAND_MARK"
+}
+
+# Before there is a daemon.
+for who in "" as_user; do
+	run $who mq-run --plug one:events touch "$COMMAND_MARK"
+	expect_status "no daemon${who:+, user}: 125" 125
+	expect_message "no daemon${who:+, user}: says so" "^mq-run: .*mqgated.*$WORK/run/launch"
+	started_nothing "no daemon${who:+, user}"
+done
+
+start_daemon
+
+names() {
+	check "$1: PACKAGE:PLUG" "${@:2}" mq-run --plug one:events true
+	check "$1: --plug=" "${@:2}" mq-run --plug=one:events true
+	check "$1: a bare name that is unique" "${@:2}" mq-run --plug events true
+	check "$1: several plugs and a slot" \
+		"${@:2}" mq-run --plug one:shared --plug two:shared --slot own true
+	run "${@:2}" mq-run --plug shared touch "$COMMAND_MARK"
+	expect_status "$1: an ambiguous name: 125" 125
+	expect_message "$1: … with the candidates" '"shared": one, two'
+	run "${@:2}" mq-run --plug evnts touch "$COMMAND_MARK"
+	expect_status "$1: an unknown name: 125" 125
+	expect_stderr "$1: … with the nearest" "events"
+	run "${@:2}" mq-run --plug nobody:events touch "$COMMAND_MARK"
+	expect_status "$1: an unknown package: 125" 125
+	expect_stderr "$1: … says so" "nobody"
+	run "${@:2}" mq-run --slot nothing touch "$COMMAND_MARK"
+	expect_status "$1: an unknown slot: 125" 125
+	run "${@:2}" mq-run touch "$COMMAND_MARK"
+	expect_status "$1: neither plug nor slot: 125" 125
+	run "${@:2}" mq-run --plug one:events
+	expect_status "$1: no command: 125" 125
+	run "${@:2}" mq-run --nonsense --plug one:events touch "$COMMAND_MARK"
+	expect_status "$1: an unknown option: 125" 125
+	started_nothing "$1"
+}
+
+becomes_the_command() {
+	local who=$1 pid
+	shift
+
+	run "$@" mq-run --plug one:events sh -c 'exit 37'
+	expect_status "$who: its exit status" 37
+	run "$@" mq-run --plug one:events sh -c 'kill -KILL $$'
+	expect_status "$who: its signal" 137
+	run "$@" mq-run --plug one:events printf '<%s>' a 'b c' '' --plug '*'
+	expect_output "$who: its arguments, options among them" "<a><b c><><--plug><*>"
+	run "$@" mq-run --plug one:events -- printf '%s' --help
+	expect_output "$who: -- ends the options" "--help"
+	run "$@" sh -c 'echo through | mq-run --plug one:events cat'
+	expect_output "$who: its stdin and stdout" "through"
+	expect_status "$who: … and status" 0
+	start_app app "$@" mq-run --plug one:events mqtry
+	pid=$(app_pid app)
+	expect_answer "$who: its pid is mq-run's" app "pid" " -> $pid\$"
+	holds "$who: no process in between" test -z "$(pgrep -P "$pid")"
+	kill -TERM "$pid"
+	wait "$pid"
+	holds "$who: a signal to that pid is the command's" test $? = 143
+	stop_app app
+	run "$@" mq-run --plug one:events ls /proc/self/fd
+	expect_output "$who: no descriptor is added to the command" \
+		"$("$@" ls /proc/self/fd </dev/null)"
+	run "$@" mq-run --plug one:events grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status
+	expect_output "$who: it is confined" "$(printf 'NoNewPrivs:\t1\nSeccomp:\t2')"
+}
+
+not_runnable() {
+	local who=$1
+	shift
+
+	run "$@" mq-run --plug one:events "$WORK/nowhere"
+	expect_status "$who: a command that is not there: 127" 127
+	expect_message "$who: … says which" "^mq-run: .*$WORK/nowhere.*No such file"
+	run "$@" mq-run --plug one:events no-such-program-anywhere
+	expect_status "$who: nor on PATH: 127" 127
+	run "$@" mq-run --plug one:events "$WORK/packages/one.yaml"
+	expect_status "$who: a command that is not executable: 126" 126
+	expect_message "$who: … says which" "^mq-run: .*$WORK/packages/one.yaml.*Permission denied"
+}
+
+# simulated WHO SIMULATOR REGEX
+simulated() {
+	local who=$1 simulator=$2 expected=$3
+	shift 3
+
+	run "$@" "$simulator" mq-run --plug one:events touch "$COMMAND_MARK"
+	expect_status "$who: $simulator: 125" 125
+	expect_message "$who: $simulator: says so" "$expected"
+	started_nothing "$who: $simulator"
+}
+
+inherited() {
+	local who=$1 fd
+	shift
+
+	mqtry "open ${Q}inherited rwc 666" >/dev/null
+	chmod 666 "/dev/mqueue${Q}inherited"
+	for fd in 0 7; do
+		run "$@" sh -c "exec mq-run --plug one:events touch $COMMAND_MARK \
+			$fd</dev/mqueue${Q}inherited"
+		expect_status "$who: a queue inherited as descriptor $fd: 125" 125
+		expect_message "$who: … names the descriptor" "^mq-run: .*$fd"
+	done
+	started_nothing "$who: inherited queue"
+	rm -f "/dev/mqueue${Q}inherited"
+}
+
+
+all() {
+	names "$@"
+	becomes_the_command "$@"
+	not_runnable "$@"
+	simulated "$1" no-landlock '^mq-run: .*Landlock' "${@:2}"
+	simulated "$1" busy-listener '^mq-run: .*(listener|supervis)' "${@:2}"
+	inherited "$@"
+}
+
+all root
+all user as_user
+check "--help succeeds" mq-run --help
+check "--version succeeds" mq-run --version
+for option in mount nonsense; do
+	run mq-run --wall="$option" --plug one:events touch "$COMMAND_MARK"
+	expect_status "--wall=$option: 125" 125
+	expect_stderr "--wall=$option: says which" "$option"
+done
+started_nothing "--wall"
+finish
