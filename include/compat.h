@@ -51,4 +51,5 @@ struct procmap_query {
 };
 #define PROCMAP_QUERY _IOWR('f', 17, struct procmap_query)
 #endif
+#define PROCMAP_QUERY_VMA_WRITABLE   2
 #define PROCMAP_QUERY_VMA_ACCESSIBLE 7 /* readable, writable or executable */

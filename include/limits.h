@@ -35,9 +35,15 @@
 #define GRANTS_MAX            16384 /* queue names and patterns of one session */
 #define GRANTS_PATTERNS_MAX   512
 #define GRANTS_BYTES_MAX      (8 * 1024 * 1024)
-#define SESSION_QUEUES_MAX                                               \
-	4096 /* queues a session remembers having opened; then the least \
-		recently used one is forgotten and named by its link */
+/* Queues a session remembers having opened; then the least recently used is forgotten. */
+#define SESSION_QUEUES_MAX 4096
+/* Threads of a session inside calls on descriptors; a further one is refused its call. */
+#define SESSION_THREADS_MAX 8192
+/* Calls that wait inside the door, in a session that has lost something; further ones are refused.
+ */
+#define SESSION_WAITING_MAX 1024
+/* A message carried by the session process; a larger one is refused in such a session. */
+#define SESSION_MESSAGE_MAX (16 * 1024 * 1024)
 
 /* Facts of a calling thread. Past one of these the call is denied. */
 #define STATUS_FILE_MAX   (1024 * 1024) /* /proc/TID/status: 65536 groups fit */
@@ -47,11 +53,12 @@
 /* Control bus. Past one of these the connection is closed at accept. */
 #define CONTROL_CONNECTIONS_MAX          256
 #define CONTROL_CONNECTIONS_PER_USER_MAX 64
-#define CONTROL_UNREAD_MAX      256 /* messages that a peer leaves unread; then it is dropped */
-#define CONTROL_LIST_UNREAD_MAX 0   /* the same when it asks for a list; then that is refused */
+#define CONTROL_UNREAD_MAX               256 /* messages that a peer leaves unread; then it is dropped */
+#define CONTROL_LIST_UNREAD_MAX          0 /* the same when it asks for a list; then that is refused */
 
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
+#define REVOKE_DEADLINE_USEC  (1 * 1000000ULL)  /* for all threads to leave their calls */
 #define GRANTS_DEADLINE_USEC  (2 * 1000000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */

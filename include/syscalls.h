@@ -3,6 +3,7 @@
  * decoder in it; so the two cannot disagree. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,3 +24,6 @@ const struct intercepted_call *intercepted_call_at(size_t i);
 
 /* The row of a notification; NULL if it is not one of ours. */
 const struct intercepted_call *intercepted_call_find(uint32_t arch, int nr);
+
+/* True for the numbers that, on a 32-bit architecture, take times of 64 bits. */
+bool intercepted_call_has_long_time(int nr);

@@ -169,6 +169,15 @@ static void forget_followed(struct change *change)
 			}
 }
 
+static uint64_t newest_update(const struct session *session)
+{
+	uint64_t newest = 0;
+
+	FOREACH (update, session->updates)
+		newest = MAX(newest, update->generation);
+	return newest;
+}
+
 /* Nothing is new, but an earlier change of the same may still be on its way. */
 static int follow_others(struct change *change)
 {
@@ -183,7 +192,7 @@ static int follow_others(struct change *change)
 			return -ENOMEM;
 		}
 		update->change = change;
-		update->generation = session->worker->generation_sent;
+		update->generation = newest_update(session);
 		update->grants = -EBADF;
 		LIST_ADD(session->updates, update);
 		change->pending++;
@@ -197,13 +206,15 @@ static void send_prepared(struct change *change, struct session *session)
 	struct worker *worker = session->worker;
 	int r;
 
-	/* Without a session process nothing is answered; the next one gets the policy as it is
-	 * then. */
-	if (!update || !worker)
+	if (!update)
 		return;
-	r = worker_send_grants(worker, update->grants, update->size, update->generation);
-	if (r < 0)
-		worker_kill(worker, "does not take its grants");
+	/* Without a session process the next one gets the policy as it is then, and acknowledges
+	 * that. */
+	if (worker) {
+		r = worker_send_grants(worker, update->grants, update->size, update->generation);
+		if (r < 0)
+			worker_kill(worker, "does not take its grants");
+	}
 	update->grants = safe_close(update->grants);
 	change->pending++;
 	LIST_ADD(session->updates, update);

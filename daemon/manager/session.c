@@ -171,9 +171,9 @@ void session_worker_gone(struct session *session)
 		(void)session_free(session);
 		return;
 	}
-	/* Nobody answers now, and the next one is given the policy of that moment before it
-	 * answers anything. So whatever was under way is in force. */
-	session_in_force(session, UINT64_MAX);
+	/* Nobody answers now, but threads may still be inside calls that were given back to the
+	 * kernel; what is under way is in force when the next one has brought them back and
+	 * acknowledged. */
 	if (session_is_over(session)) {
 		session_end(session);
 		return;

@@ -14,8 +14,9 @@
 
 #include "include/limits.h"
 #include "queues.h"
+#include "threads.h"
 
-#define INFLIGHT_VERSION 1
+#define INFLIGHT_VERSION 2
 
 enum inflight_phase {
 	INFLIGHT_RECEIVED,  /* nothing was done to any queue: may be handled again from the start */
@@ -37,6 +38,11 @@ struct inflight {
 	/* RECV writes here, so there is no moment at which a notification was taken but not noted.
 	 * id 0: none. */
 	struct seccomp_notif notification;
+	/* Calls taken up before, that wait in the session process; id 0: none. */
+	struct seccomp_notif waiting[SESSION_WAITING_MAX];
+	uint32_t tainted;   /* 1: the session has lost something; it stays so */
+	uint32_t returning; /* 1: threads are being brought back, and perhaps not all of them */
+	struct threads threads;
 	struct queues queues;
 };
 

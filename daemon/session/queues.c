@@ -31,22 +31,27 @@ static uint32_t least_recently_used(const struct queues *queues)
 	return oldest;
 }
 
-void queues_remember(struct queues *queues, struct queue_key key, const char *name)
+void queues_remember(
+	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions)
 {
 	uint32_t i;
 
 	if (key.inode == 0 || strlen(name) > QUEUE_NAME_MAX)
 		return;
 	i = find(queues, key);
-	if (i == SESSION_QUEUES_MAX)
-		i = queues->count < SESSION_QUEUES_MAX ? queues->count
-						       : least_recently_used(queues);
+	if (i == SESSION_QUEUES_MAX && queues->count < SESSION_QUEUES_MAX) {
+		i = queues->count;
+	} else if (i == SESSION_QUEUES_MAX) {
+		i = least_recently_used(queues);
+		queues->forgot = 1;
+	}
 
 	/* In this order a half-written entry names nothing. */
 	__atomic_store_n(&queues->keys[i].inode, 0, __ATOMIC_SEQ_CST);
 	memset(queues->names[i], 0, sizeof(queues->names[i]));
 	memcpy(queues->names[i], name, strlen(name));
 	queues->keys[i].device = key.device;
+	queues->permissions[i] = permissions;
 	queues->last_used[i] = ++queues->clock;
 	__atomic_store_n(&queues->keys[i].inode, key.inode, __ATOMIC_SEQ_CST);
 	if (i == queues->count)
@@ -64,4 +69,17 @@ const char *queues_find(struct queues *queues, struct queue_key key)
 		return NULL;
 	queues->last_used[i] = ++queues->clock;
 	return queues->names[i];
+}
+
+bool queues_revise(struct queues *queues, const struct grants *grants)
+{
+	bool lost = queues->forgot != 0;
+
+	for (uint32_t i = 0; i < used_entries(queues); i++) {
+		uint32_t permissions = grants_lookup(grants, queues->names[i]);
+
+		lost = lost || (queues->permissions[i] & ~permissions) != 0;
+		queues->permissions[i] = permissions;
+	}
+	return lost;
 }

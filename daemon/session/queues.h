@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "include/grants.h"
 #include "include/limits.h"
 
 struct queue_key {
@@ -20,8 +21,11 @@ struct queue_key {
 };
 
 struct queues {
-	uint32_t count; /* entries 0…count-1 have been used */
-	uint32_t clock; /* grows with each use */
+	uint32_t count;                           /* entries 0…count-1 have been used */
+	uint32_t clock;                           /* grows with each use */
+	uint32_t forgot;                          /* 1: one was forgotten that may be open still */
+	uint32_t permissions[SESSION_QUEUES_MAX]; /* that the session has on it, by the grants in
+						     force */
 	uint32_t last_used[SESSION_QUEUES_MAX];
 	struct queue_key keys[SESSION_QUEUES_MAX];
 	char names[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1];
@@ -29,7 +33,12 @@ struct queues {
 
 /* Remembers (or renames) a queue; forgets the least recently used one when full. Names longer than
  * QUEUE_NAME_MAX, which no queue can have, are not remembered. */
-void queues_remember(struct queues *queues, struct queue_key key, const char *name);
+void queues_remember(
+	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions);
+
+/* The grants have changed. True if the session has lost a permission on a queue that it may have
+ * open. */
+bool queues_revise(struct queues *queues, const struct grants *grants);
 
 /* The name, valid until the next queues_remember(); NULL if unknown. */
 const char *queues_find(struct queues *queues, struct queue_key key);

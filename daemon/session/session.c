@@ -33,15 +33,19 @@
 #include "notify.h"
 #include "target.h"
 
+#define LATE_CHECK_MS 5
+
 /* Everything about the request in hand but the request itself. */
 struct turn {
 	struct target target;
 	struct identity identity;
 	bool identity_known;
-	bool table_full; /* the app has no room for another descriptor */
-	bool resumed;    /* an earlier session process had it in hand before */
-	bool created;    /* the queue is this call's own */
-	int queue;       /* opened for the app, to be injected */
+	bool table_full;      /* the app has no room for another descriptor */
+	bool resumed;         /* an earlier session process had it in hand before */
+	bool created;         /* the queue is this call's own */
+	int queue;            /* opened for the app, to be injected */
+	struct queue_key key; /* of the descriptor that was looked at */
+	bool waits;           /* no answer yet: it is among the waiters */
 	struct verdict verdict;
 	struct answer answer;
 };
@@ -92,6 +96,12 @@ static bool link_is_true(struct session *session, struct turn *turn,
 	       named.mount == descriptor->mount;
 }
 
+static void remember(struct session *session, const struct descriptor *descriptor)
+{
+	queues_remember(&session->inflight->queues, descriptor->key, session->request.name,
+		grants_lookup(session->grants, session->request.name));
+}
+
 static enum queue_identity identify_stranger(
 	struct session *session, struct turn *turn, const struct descriptor *descriptor)
 {
@@ -102,7 +112,7 @@ static enum queue_identity identify_stranger(
 		link[0] == '/' && !strchr(link + 1, '/') &&
 		link_is_true(session, turn, descriptor, link + 1)) {
 		(void)strcpy(request->name, link + 1);
-		queues_remember(&session->inflight->queues, descriptor->key, request->name);
+		remember(session, descriptor);
 		return QUEUE_NAMED;
 	}
 	return target_is_queue(&turn->target, request->fd) == 0 ? QUEUE_NONE : QUEUE_UNKNOWN;
@@ -121,6 +131,7 @@ static int identify_queue(struct session *session, struct turn *turn)
 		request->queue = QUEUE_NONE;
 		return 0;
 	}
+	turn->key = descriptor.key;
 	name = queues_find(&session->inflight->queues, descriptor.key);
 	if (!name) {
 		request->queue = identify_stranger(session, turn, &descriptor);
@@ -271,7 +282,7 @@ static struct answer act_on_open(struct session *session, struct turn *turn)
 	if (turn->queue < 0)
 		return answer_error(-turn->queue);
 	if (own_descriptor(turn->queue, &descriptor) == 0)
-		queues_remember(&session->inflight->queues, descriptor.key, request->name);
+		remember(session, &descriptor);
 	number = inject(session, turn);
 	if (number < 0)
 		return take_back(session, turn, number);
@@ -293,7 +304,71 @@ static struct answer act_on_unlink(struct session *session, struct turn *turn)
 	return r < 0 ? answer_error(-r) : (struct answer){.kind = ANSWER_VALUE};
 }
 
-static struct answer act(struct session *session, struct turn *turn)
+/* Gives the call back to the kernel, in a session that has lost nothing. */
+static struct answer act_by_kernel(
+	struct session *session, const struct seccomp_notif *notification, const struct turn *turn)
+{
+	int r = threads_note(&session->inflight->threads, turn->target.proc, session->request.tid,
+		notification->data.arch);
+
+	return r < 0 ? answer_error(EACCES) : (struct answer){.kind = ANSWER_CONTINUE};
+}
+
+static bool is_same_queue(int queue, const struct queue_key *key)
+{
+	struct descriptor descriptor;
+
+	return own_descriptor(queue, &descriptor) == 0 && descriptor.key.device == key->device &&
+	       descriptor.key.inode == key->inode;
+}
+
+/* Carries the call out on the very file that was checked, in a session that has lost something. */
+static struct answer act_by_ourselves(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+{
+	const struct request *request = &session->request;
+	struct data_call call = data_call_decode(notification, request->call);
+	_cleanup_(carried_clear) struct carried carried = CARRIED_NONE;
+	_cleanup_close_ int queue = target_copy_descriptor(&turn->target, request->fd);
+	long r;
+
+	if (queue < 0)
+		return answer_error(queue == -EBADF ? EBADF : EACCES);
+	if (!is_same_queue(queue, &turn->key))
+		return answer_error(EACCES);
+	r = carry_prepare(&turn->target, &call, queue, &carried);
+	if (r < 0)
+		return answer_error(r == -EPERM ? EACCES : (int)-r);
+	queue = -EBADF;
+	/* A message must not be sent or taken for somebody who is gone. */
+	if (!notify_is_valid(session->listener, request->id))
+		return answer_error(EACCES);
+	r = carry_try(&turn->target, &carried);
+	if (r == -EINPROGRESS && carried_is_late(&carried))
+		r = -ETIMEDOUT;
+	if (r == -EINPROGRESS) {
+		r = waiters_add(&session->waiters, session->inflight, &turn->target, &carried,
+			request->name, request_needs(request));
+		turn->waits = r == 0;
+		r = r == 0 ? 0 : -EACCES;
+	}
+	return r < 0 ? answer_error((int)-r)
+		     : (struct answer){.kind = ANSWER_VALUE, .value = (int)r};
+}
+
+/* mq_notify registers the calling process, and nobody can do that for it. */
+static struct answer act_on_descriptor(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+{
+	if (!session->inflight->tainted || session->request.call == MQ_CALL_NOTIFY)
+		return act_by_kernel(session, notification, turn);
+	if (session->request.queue == QUEUE_NONE)
+		return answer_error(EBADF);
+	return act_by_ourselves(session, notification, turn);
+}
+
+static struct answer act(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
 	if (!turn->verdict.allow)
 		return answer_error(turn->verdict.error);
@@ -306,7 +381,7 @@ static struct answer act(struct session *session, struct turn *turn)
 	case MQ_CALL_RECEIVE:
 	case MQ_CALL_NOTIFY:
 	case MQ_CALL_GETSETATTR:
-		return (struct answer){.kind = ANSWER_CONTINUE};
+		return act_on_descriptor(session, notification, turn);
 	case MQ_CALL_COUNT:
 		break;
 	}
@@ -381,7 +456,9 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 	recorded = worth_a_record(session, &turn.verdict);
 	if (recorded)
 		(void)know_identity(session, &turn);
-	turn.answer = act(session, &turn);
+	turn.answer = act(session, notification, &turn);
+	if (turn.waits)
+		return;
 	if (notify_reply(session->listener, notification->id, &turn.answer) < 0)
 		return;
 	if (recorded)
@@ -401,6 +478,19 @@ static int serve_next(struct session *session)
 	return r == -ENOENT || r == -EINTR ? 0 : r;
 }
 
+/* A call that waited in an earlier session process: from the start, but for receiving it. */
+static void take_up(struct session *session, struct seccomp_notif *waiting)
+{
+	struct inflight *inflight = session->inflight;
+
+	inflight_begin(inflight);
+	inflight->notification = *waiting;
+	waiting->id = 0;
+	if (notify_is_valid(session->listener, inflight->notification.id))
+		serve(session, &inflight->notification, false);
+	inflight_end(inflight);
+}
+
 /* What an earlier session process of this session had in hand when it died. */
 static void resume(struct session *session)
 {
@@ -412,6 +502,9 @@ static void resume(struct session *session)
 			serve(session, &inflight->notification, true);
 	}
 	inflight_end(inflight);
+	for (size_t i = 0; i < SESSION_WAITING_MAX; i++)
+		if (inflight->waiting[i].id != 0)
+			take_up(session, &inflight->waiting[i]);
 }
 
 static int take_attach(struct session *session)
@@ -452,6 +545,30 @@ static int read_grants(int fd, uint64_t size, struct grants **ret)
 	return grants_deserialise(data, size, ret);
 }
 
+/* Calls that were given back to the kernel under older grants must come through the door again. Any
+ * process of the session may hold a descriptor of any queue that it ever opened, so all of its
+ * threads are concerned. */
+static int put_in_force(struct session *session)
+{
+	struct inflight *inflight = session->inflight;
+	pid_t waiting[SESSION_WAITING_MAX];
+	int r;
+
+	waiters_revise(&session->waiters, session->listener, session->grants);
+	if (queues_revise(&inflight->queues, session->grants)) {
+		inflight->tainted = 1;
+		__atomic_store_n(&inflight->returning, 1, __ATOMIC_SEQ_CST);
+	}
+	if (!inflight->returning)
+		return 0;
+	r = revoke_bring_back(&session->revoker, &inflight->threads, waiting,
+		waiters_tids(&session->waiters, waiting));
+	if (r < 0)
+		return r;
+	__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
 /* New grants are in force from here on, since nothing is in hand. The acknowledgement is the
  * barrier that connect and disconnect wait for. */
 static int take_grants(struct session *session)
@@ -471,6 +588,9 @@ static int take_grants(struct session *session)
 		return r;
 	(void)grants_free(session->grants);
 	session->grants = take_pointer(grants);
+	r = put_in_force(session);
+	if (r < 0)
+		return r;
 
 	message = (struct worker_message){
 		.type = WORKER_ACK, .ack = {.generation = session->grants->generation}};
@@ -490,25 +610,39 @@ static int take_message(struct session *session)
 	return r == -EAGAIN ? 1 : r;
 }
 
+static int shorter(int a, int b)
+{
+	return a < 0 ? b : b < 0 ? a : MIN(a, b);
+}
+
 int session_run(struct session *session)
 {
-	for (;;) {
-		struct pollfd fds[2] = {{.fd = session->channel, .events = POLLIN},
-			/* Not before there are grants to decide by. */
-			{.fd = session->grants ? session->listener : -1, .events = POLLIN}};
-		int r = poll(fds, ELEMENTSOF(fds), recorder_timeout(&session->recorder));
+	struct waiters *waiters = &session->waiters;
+	static struct pollfd fds[2 + SESSION_WAITING_MAX];
 
+	for (;;) {
+		int r;
+
+		fds[0] = (struct pollfd){.fd = session->channel, .events = POLLIN};
+		/* Not before there are grants to decide by. */
+		fds[1] = (struct pollfd){
+			.fd = session->grants ? session->listener : -1, .events = POLLIN};
+		waiters_poll(waiters, fds + 2);
+		r = poll(fds, 2 + waiters->count,
+			shorter(session->revoker.late_count > 0 ? LATE_CHECK_MS : -1,
+				shorter(recorder_timeout(&session->recorder),
+					waiters_timeout(waiters))));
 		if (r < 0 && errno != EINTR)
 			return -errno;
 		recorder_flush(&session->recorder, session->channel);
-		if (r <= 0)
-			continue;
+		revoke_let_go_late(&session->revoker);
 		if (fds[0].revents) {
 			r = take_message(session);
 			if (r <= 0)
 				return r;
 			continue;
 		}
+		waiters_serve(waiters, &session->revoker, session->listener, fds + 2);
 		if (fds[1].revents & POLLIN) {
 			r = serve_next(session);
 			if (r < 0)

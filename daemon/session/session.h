@@ -8,6 +8,8 @@
 #include "include/grants.h"
 #include "include/protocol.h"
 #include "inflight.h"
+#include "revoke.h"
+#include "waiting.h"
 
 /* What may be recorded, and what was held back. */
 struct recorder {
@@ -26,6 +28,8 @@ struct session {
 	struct grants *grants; /* NULL before the first message of them: nothing is answered */
 	struct own_identity own;
 	struct recorder recorder;
+	struct waiters waiters;
+	struct revoker revoker;
 	struct request request; /* in hand; here because it is large */
 };
 

@@ -38,6 +38,7 @@ void target_close(struct target *target)
 struct mapping {
 	uint64_t start, end;
 	bool accessible; /* in any way: then the processor can also read it */
+	bool writable;
 };
 
 static int find_mapping_by_query(int maps, uint64_t address, struct mapping *ret)
@@ -48,7 +49,8 @@ static int find_mapping_by_query(int maps, uint64_t address, struct mapping *ret
 		return errno == ENOENT ? -EFAULT : -errno;
 	*ret = (struct mapping){.start = query.vma_start,
 		.end = query.vma_end,
-		.accessible = query.vma_flags & PROCMAP_QUERY_VMA_ACCESSIBLE};
+		.accessible = query.vma_flags & PROCMAP_QUERY_VMA_ACCESSIBLE,
+		.writable = query.vma_flags & PROCMAP_QUERY_VMA_WRITABLE};
 	return 0;
 }
 
@@ -75,6 +77,7 @@ static int find_mapping_by_line(int maps, uint64_t address, struct mapping *ret)
 			return -EBADMSG;
 		if (address >= ret->start && address < ret->end) {
 			ret->accessible = r == 'r' || w == 'w' || x == 'x';
+			ret->writable = w == 'w';
 			return 0;
 		}
 	}
@@ -82,7 +85,7 @@ static int find_mapping_by_line(int maps, uint64_t address, struct mapping *ret)
 }
 
 /* Reading through /proc goes past the protection of pages; the app's own call would not. */
-static int check_protection(const struct target *target, uint64_t address, size_t size)
+static int check_protection(const struct target *target, uint64_t address, size_t size, bool write)
 {
 	_cleanup_close_ int maps = openat(target->proc, "maps", O_RDONLY | O_CLOEXEC);
 	uint64_t at = address;
@@ -97,7 +100,7 @@ static int check_protection(const struct target *target, uint64_t address, size_
 			r = find_mapping_by_line(maps, at, &mapping);
 		if (r < 0)
 			return r == -EFAULT ? r : -EPERM;
-		if (!mapping.accessible)
+		if (write ? !mapping.writable : !mapping.accessible)
 			return -EFAULT;
 		at = mapping.end;
 	}
@@ -114,17 +117,35 @@ static int read_memory(void *context, uint64_t address, void *buffer, size_t siz
 
 	if (address > INT64_MAX - size)
 		return -EFAULT;
-	r = check_protection(target, address, size);
+	r = check_protection(target, address, size, false);
 	if (r < 0)
 		return r;
 	if (target->memory < 0)
-		target->memory = openat(target->proc, "mem", O_RDONLY | O_CLOEXEC);
+		target->memory = openat(target->proc, "mem", O_RDWR | O_CLOEXEC);
 	if (target->memory < 0)
 		return -EPERM;
 	n = pread(target->memory, buffer, size, (off_t)address);
 	if (n == (ssize_t)size)
 		return 0;
 	return n >= 0 || errno == EIO || errno == EFAULT ? -EFAULT : -EPERM;
+}
+
+int target_write(struct target *target, uint64_t address, const void *data, size_t size)
+{
+	int r;
+
+	if (size == 0)
+		return 0;
+	if (address > INT64_MAX - size)
+		return -EFAULT;
+	r = check_protection(target, address, size, true);
+	if (r < 0)
+		return r;
+	if (target->memory < 0)
+		target->memory = openat(target->proc, "mem", O_RDWR | O_CLOEXEC);
+	if (target->memory < 0)
+		return -EPERM;
+	return pwrite(target->memory, data, size, (off_t)address) == (ssize_t)size ? 0 : -EFAULT;
 }
 
 struct app_memory target_memory(struct target *target)
@@ -492,8 +513,7 @@ int target_find_position(const struct target *target, int64_t position)
 	return fd < 0 ? -ENOENT : (int)fd;
 }
 
-/* A copy of a descriptor of the thread, sharing its position. */
-static int copy_descriptor(const struct target *target, int fd)
+int target_copy_descriptor(const struct target *target, int fd)
 {
 	_cleanup_close_ int pidfd = -EBADF;
 	int copy;
@@ -509,7 +529,7 @@ static int copy_descriptor(const struct target *target, int fd)
 
 int target_reset_position(const struct target *target, int fd)
 {
-	_cleanup_close_ int copy = copy_descriptor(target, fd);
+	_cleanup_close_ int copy = target_copy_descriptor(target, fd);
 
 	if (copy < 0)
 		return copy;
@@ -518,9 +538,21 @@ int target_reset_position(const struct target *target, int fd)
 
 int target_is_queue(const struct target *target, int fd)
 {
-	_cleanup_close_ int copy = copy_descriptor(target, fd);
+	_cleanup_close_ int copy = target_copy_descriptor(target, fd);
 
 	if (copy < 0)
 		return copy;
 	return syscall(SYS_mq_getsetattr, copy, NULL, NULL) == 0;
+}
+
+bool target_has_signal(const struct target *target)
+{
+	_cleanup_free_ char *status = NULL;
+	uint64_t own, shared, blocked;
+
+	return read_text(target, "status", STATUS_FILE_MAX, &status) == 0 &&
+	       parse_numbers(status, "SigPnd", 16, &own, 1) == 0 &&
+	       parse_numbers(status, "ShdPnd", 16, &shared, 1) == 0 &&
+	       parse_numbers(status, "SigBlk", 16, &blocked, 1) == 0 &&
+	       ((own | shared) & ~blocked) != 0;
 }

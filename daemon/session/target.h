@@ -32,6 +32,9 @@ void target_close(struct target *target);
 /* The app_memory reader of a target. */
 struct app_memory target_memory(struct target *target);
 
+/* Writes to the app's memory where the app itself could. 0, -EFAULT, or another negative errno. */
+int target_write(struct target *target, uint64_t address, const void *data, size_t size);
+
 /* Who asks, in the ids of our own user namespace. */
 struct identity {
 	uid_t real_uid, effective_uid, fs_uid;
@@ -81,6 +84,12 @@ int own_descriptor(int fd, struct descriptor *ret);
 /* The path behind a descriptor as the kernel prints it; at most size - 1 bytes. 0 or negative
  * errno. */
 int target_descriptor_link(const struct target *target, int fd, char *buffer, size_t size);
+
+/* A copy of a descriptor of the thread: the same file. A descriptor, or a negative errno. */
+int target_copy_descriptor(const struct target *target, int fd);
+
+/* True if a signal waits for the thread (or its process) that it does not block. */
+bool target_has_signal(const struct target *target);
 
 /* The number of the thread's descriptor that is at this position; -ENOENT if none is. */
 int target_find_position(const struct target *target, int64_t position);

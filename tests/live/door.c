@@ -113,15 +113,24 @@ static void send_grants(struct door *door)
 	cr_assert_eq(message.ack.generation, door->grants->generation);
 }
 
-void door_grant(struct door *door, uint32_t permissions)
+void door_grant_both(struct door *door, uint32_t permissions, uint32_t permissions_on_other)
 {
 	door->grants = grants_free(door->grants);
 	cr_assert_eq(grants_new(++door->generation, &door->grants), 0);
 	if (permissions)
 		cr_assert_eq(
 			grants_add(door->grants, door->stage->queue + 1, false, permissions), 0);
+	if (permissions_on_other)
+		cr_assert_eq(grants_add(door->grants, door->stage->other + 1, false,
+				     permissions_on_other),
+			0);
 	grants_seal(door->grants);
 	send_grants(door);
+}
+
+void door_grant(struct door *door, uint32_t permissions)
+{
+	door_grant_both(door, permissions, 0);
 }
 
 void door_replace(struct door *door)
@@ -186,6 +195,9 @@ void door_open(
 				      MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
 	cr_assert_neq(door->stage, MAP_FAILED);
 	(void)snprintf(door->stage->queue, sizeof(door->stage->queue), "/mqgate-live-%d", getpid());
+	(void)snprintf(
+		door->stage->other, sizeof(door->stage->other), "/mqgate-other-%d", getpid());
+	(void)mq_unlink(door->stage->other);
 	(void)mq_unlink(door->stage->queue);
 	cr_assert_eq(pipe(door->stage->go), 0);
 	cr_assert_eq(pipe(door->stage->ready), 0);
@@ -218,5 +230,6 @@ void door_close(struct door *door)
 	(void)kill(door->session, SIGKILL);
 	(void)waitpid(door->session, NULL, 0);
 	(void)mq_unlink(door->stage->queue);
+	(void)mq_unlink(door->stage->other);
 	cr_expect_eq(status, 0, "the app ended with wait status %#x", (unsigned)status);
 }

@@ -17,6 +17,7 @@ struct stage {
 	int go[2];      /* pipes: test → app */
 	int ready[2];   /* app → test */
 	char queue[64]; /* a name of this test's own, with slash */
+	char other[64]; /* a second one */
 	long results[64];
 };
 
@@ -42,6 +43,9 @@ void door_close(struct door *door);
 /* What the session has from now on: these permissions on the stage's queue; waits for the
  * acknowledgement. */
 void door_grant(struct door *door, uint32_t permissions);
+
+/* The same, with permissions for the other queue too. */
+void door_grant_both(struct door *door, uint32_t permissions, uint32_t permissions_on_other);
 
 /* Kills the session process and starts another on the same listener. */
 void door_replace(struct door *door);

@@ -69,13 +69,13 @@ Test(queues, remembers_by_device_and_inode)
 {
 	struct queues *queues = new_queues();
 
-	queues_remember(queues, (struct queue_key){1, 10}, "a");
-	queues_remember(queues, (struct queue_key){2, 10}, "b");
+	queues_remember(queues, (struct queue_key){1, 10}, "a", PERMISSIONS_ALL);
+	queues_remember(queues, (struct queue_key){2, 10}, "b", PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 10), "a");
 	cr_expect_str_eq(queues_find(queues, (struct queue_key){2, 10}), "b");
 	cr_expect_str_eq(find(queues, 11), "(unknown)");
 	cr_expect(queues_find(queues, (struct queue_key){0, 0}) == NULL);
-	queues_remember(queues, (struct queue_key){1, 10}, "renamed");
+	queues_remember(queues, (struct queue_key){1, 10}, "renamed", PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 10), "renamed");
 	cr_expect(queues->count == 2);
 	free(queues);
@@ -86,9 +86,10 @@ Test(queues, forgets_the_least_recently_used)
 	struct queues *queues = new_queues();
 
 	for (uint64_t i = 1; i <= SESSION_QUEUES_MAX; i++)
-		queues_remember(queues, (struct queue_key){1, i}, "full");
+		queues_remember(queues, (struct queue_key){1, i}, "full", PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 1), "full");
-	queues_remember(queues, (struct queue_key){1, SESSION_QUEUES_MAX + 1}, "one more");
+	queues_remember(
+		queues, (struct queue_key){1, SESSION_QUEUES_MAX + 1}, "one more", PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, SESSION_QUEUES_MAX + 1), "one more");
 	cr_expect_str_eq(find(queues, 1), "full", "used since, therefore kept");
 	cr_expect_str_eq(find(queues, 2), "(unknown)");
@@ -103,10 +104,10 @@ Test(queues, names_that_no_queue_has_are_not_remembered)
 
 	memset(name, 'a', sizeof(name));
 	name[QUEUE_NAME_MAX + 1] = '\0';
-	queues_remember(queues, (struct queue_key){1, 5}, name);
+	queues_remember(queues, (struct queue_key){1, 5}, name, PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 5), "(unknown)");
 	name[QUEUE_NAME_MAX] = '\0';
-	queues_remember(queues, (struct queue_key){1, 5}, name);
+	queues_remember(queues, (struct queue_key){1, 5}, name, PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 5), name);
 	free(queues);
 }

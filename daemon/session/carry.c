@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls on a descriptor that this process carries out itself.
+ *
+ * CONTINUE gives a call back with a number, and what is behind that number may have been exchanged
+ * by then. As long as the session has lost nothing that does not matter. Once it has, the call is
+ * made here, on a copy of the descriptor taken from the caller: the file that was checked is the
+ * file that is used. Only what would block is tried with a timeout in the past, so this process
+ * never waits inside the kernel; the caller's own O_NONBLOCK is a property of the file and needs
+ * nothing.
+ *
+ * Errors come in the kernel's order: timeout, priority, access mode, size, memory. */
+#include "carry.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+
+#include "include/limits.h"
+#include "include/syscalls.h"
+
+#define PRIORITY_MAX 32768
+
+struct data_call data_call_decode(const struct seccomp_notif *notification, enum mq_call call)
+{
+	const __u64 *args = notification->data.args;
+	bool compat = notification->data.arch == compat_arch;
+
+	return (struct data_call){.call = call,
+		.compat = compat,
+		.buffer = args[1],
+		.size = args[2],
+		.priority = args[3],
+		.timeout = args[4],
+		.long_time = !compat || intercepted_call_has_long_time(notification->data.nr)};
+}
+
+void carried_clear(struct carried *carried)
+{
+	carried->queue = safe_close(carried->queue);
+	free(carried->message);
+	carried->message = NULL;
+}
+
+static int read_timeout(struct target *target, const struct data_call *call, struct timespec *ret)
+{
+	struct app_memory memory = target_memory(target);
+	int64_t wide[2];
+	int32_t narrow[2];
+	int r;
+
+	if (call->long_time)
+		r = memory.read(memory.context, call->timeout, wide, sizeof(wide));
+	else
+		r = memory.read(memory.context, call->timeout, narrow, sizeof(narrow));
+	if (r < 0)
+		return r;
+	*ret = call->long_time ? (struct timespec){wide[0], wide[1]}
+			       : (struct timespec){narrow[0], narrow[1]};
+	/* The upper half of a 32-bit caller's nanoseconds is padding. */
+	if (call->compat && call->long_time)
+		ret->tv_nsec &= UINT32_MAX;
+	return ret->tv_sec < 0 || ret->tv_nsec < 0 || ret->tv_nsec >= 1000000000 ? -EINVAL : 0;
+}
+
+static int check_access(int queue, bool write)
+{
+	int flags = fcntl(queue, F_GETFL), mode = flags & O_ACCMODE;
+
+	if (flags < 0)
+		return -errno;
+	return mode == O_RDWR || mode == (write ? O_WRONLY : O_RDONLY) ? 0 : -EBADF;
+}
+
+static int check_send(const struct carried *carried, const struct mq_attr *attributes)
+{
+	if ((uint32_t)carried->call.priority >= PRIORITY_MAX)
+		return -EINVAL;
+	if (check_access(carried->queue, true) < 0)
+		return -EBADF;
+	return carried->call.size > (uint64_t)attributes->mq_msgsize ? -EMSGSIZE : 0;
+}
+
+static int check_receive(const struct carried *carried, const struct mq_attr *attributes)
+{
+	if (check_access(carried->queue, false) < 0)
+		return -EBADF;
+	return carried->call.size < (uint64_t)attributes->mq_msgsize ? -EMSGSIZE : 0;
+}
+
+static int prepare_message(struct target *target, struct carried *carried)
+{
+	struct app_memory memory = target_memory(target);
+	struct mq_attr attributes;
+	bool send = carried->call.call == MQ_CALL_SEND;
+	int r;
+
+	if (syscall(SYS_mq_getsetattr, carried->queue, NULL, &attributes) < 0)
+		return -errno;
+	r = send ? check_send(carried, &attributes) : check_receive(carried, &attributes);
+	if (r < 0)
+		return r;
+	if (attributes.mq_msgsize > SESSION_MESSAGE_MAX)
+		return -EPERM;
+	carried->message = malloc((size_t)attributes.mq_msgsize + 1);
+	if (!carried->message)
+		return -ENOMEM;
+	if (!send) {
+		carried->call.size = (uint64_t)attributes.mq_msgsize;
+		return 0;
+	}
+	return carried->call.size == 0 ? 0
+				       : memory.read(memory.context, carried->call.buffer,
+						 carried->message, carried->call.size);
+}
+
+int carry_prepare(
+	struct target *target, const struct data_call *call, int queue, struct carried *ret)
+{
+	struct carried carried = {.call = *call, .queue = queue};
+	int r = 0;
+
+	if (call->call != MQ_CALL_GETSETATTR) {
+		carried.has_deadline = call->timeout != 0;
+		if (carried.has_deadline)
+			r = read_timeout(target, call, &carried.deadline);
+		if (r == 0)
+			r = prepare_message(target, &carried);
+	}
+	if (r < 0) {
+		carried.queue = -EBADF;
+		carried_clear(&carried);
+		return r;
+	}
+	*ret = carried;
+	return 0;
+}
+
+static const struct timespec past = {0, 0};
+
+static long try_send(struct carried *carried)
+{
+	const struct data_call *call = &carried->call;
+
+	if (syscall(SYS_mq_timedsend, carried->queue, carried->message, call->size,
+		    (uint32_t)call->priority, &past) < 0)
+		return errno == ETIMEDOUT ? -EINPROGRESS : -errno;
+	return 0;
+}
+
+static long try_receive(struct target *target, struct carried *carried)
+{
+	const struct data_call *call = &carried->call;
+	uint32_t priority;
+	long n = syscall(SYS_mq_timedreceive, carried->queue, carried->message, call->size,
+		&priority, &past);
+
+	if (n < 0)
+		return errno == ETIMEDOUT ? -EINPROGRESS : -errno;
+	if (call->priority != 0 &&
+		target_write(target, call->priority, &priority, sizeof(priority)) < 0)
+		return -EFAULT;
+	if (target_write(target, call->buffer, carried->message, (size_t)n) < 0)
+		return -EFAULT;
+	return n;
+}
+
+static int read_attributes(struct target *target, const struct data_call *call, struct mq_attr *ret)
+{
+	struct app_memory memory = target_memory(target);
+	int32_t compat[8];
+	int r;
+
+	if (!call->compat)
+		return memory.read(memory.context, call->buffer, ret, sizeof(*ret));
+	r = memory.read(memory.context, call->buffer, compat, sizeof(compat));
+	if (r == 0)
+		*ret = (struct mq_attr){.mq_flags = compat[0],
+			.mq_maxmsg = compat[1],
+			.mq_msgsize = compat[2],
+			.mq_curmsgs = compat[3]};
+	return r;
+}
+
+static int write_attributes(
+	struct target *target, const struct data_call *call, const struct mq_attr *attributes)
+{
+	int32_t compat[8] = {(int32_t)attributes->mq_flags, (int32_t)attributes->mq_maxmsg,
+		(int32_t)attributes->mq_msgsize, (int32_t)attributes->mq_curmsgs};
+
+	return call->compat ? target_write(target, call->size, compat, sizeof(compat))
+			    : target_write(target, call->size, attributes, sizeof(*attributes));
+}
+
+static long try_getsetattr(struct target *target, struct carried *carried)
+{
+	const struct data_call *call = &carried->call;
+	struct mq_attr new, old;
+	int r;
+
+	if (call->buffer != 0) {
+		r = read_attributes(target, call, &new);
+		if (r < 0)
+			return r;
+	}
+	if (syscall(SYS_mq_getsetattr, carried->queue, call->buffer ? &new : NULL, &old) < 0)
+		return -errno;
+	return call->size == 0 ? 0 : write_attributes(target, call, &old);
+}
+
+long carry_try(struct target *target, struct carried *carried)
+{
+	switch (carried->call.call) {
+	case MQ_CALL_SEND:
+		return try_send(carried);
+	case MQ_CALL_RECEIVE:
+		return try_receive(target, carried);
+	case MQ_CALL_GETSETATTR:
+		return try_getsetattr(target, carried);
+	case MQ_CALL_OPEN:
+	case MQ_CALL_UNLINK:
+	case MQ_CALL_NOTIFY:
+	case MQ_CALL_COUNT:
+		break;
+	}
+	return -EACCES;
+}
+
+bool carried_is_late(const struct carried *carried)
+{
+	struct timespec now;
+
+	if (!carried->has_deadline || clock_gettime(CLOCK_REALTIME, &now) < 0)
+		return false;
+	return now.tv_sec > carried->deadline.tv_sec ||
+	       (now.tv_sec == carried->deadline.tv_sec && now.tv_nsec >= carried->deadline.tv_nsec);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* Bringing threads back out of calls that were given back to the kernel.
+ *
+ * A receiver that waits on an empty queue was allowed to when it began to wait. Nothing in the
+ * kernel takes that back. But a thread that is stopped by ptrace leaves the call it waits in, and
+ * when it goes on the kernel restarts the call from the beginning: through the filter, where it is
+ * decided anew. Nothing was received or sent by a call that is restarted; one that was just
+ * completing completes, before we acknowledge.
+ *
+ * Which threads: those that were answered with CONTINUE once (threads.h) and which the kernel now
+ * shows in one of our calls, on whatever queue: the descriptor that was checked may have been
+ * exchanged since, so the queue cannot be told from outside. Also those that are running, since
+ * they may be on their way in. A thread blocked in any other call has left ours, and is left alone:
+ * stopping it would make epoll_wait() or sigtimedwait() fail with EINTR.
+ *
+ * Only a thread that nobody traces can be stopped. One that is traced, by another process of the
+ * session or by a debugger, is killed with its process, after its start has shown that it is the
+ * thread that we noted. What neither stops nor dies in time is an error: the session process then
+ * does not acknowledge. */
+#include "revoke.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "include/compat.h"
+#include "include/util.h"
+
+#define STOP_CHECK_USEC 50
+#define PATIENCE_USEC   20000
+#define KILL_USEC       300000 /* of the deadline, kept for what does not stop */
+
+static int open_proc(pid_t tid)
+{
+	char path[32];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d", tid);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static long trace(int request, pid_t tid, long data)
+{
+	return ptrace(request, tid, NULL, (void *)data);
+}
+
+/* 1: stopped, and let go. 0: not yet. -ESRCH: gone. */
+static int let_go_if_stopped(pid_t tid)
+{
+	int status, signal = 0;
+	pid_t r = waitpid(tid, &status, WNOHANG | __WALL);
+
+	if (r == 0)
+		return 0;
+	if (r < 0 || !WIFSTOPPED(status))
+		return -ESRCH;
+	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
+	if (status >> 16 == 0)
+		signal = WSTOPSIG(status);
+	if (trace(PTRACE_DETACH, tid, signal) < 0)
+		return -ESRCH;
+	return 1;
+}
+
+/* 0: out of its call, and let go or gone. -EINPROGRESS: out of it, and blocked elsewhere before it
+ * stopped. */
+static int wait_and_let_go(pid_t tid, int proc, uint32_t arch, uint64_t deadline)
+{
+	uint64_t patience = now_usec() + PATIENCE_USEC;
+
+	for (;;) {
+		int r = let_go_if_stopped(tid);
+
+		if (r != 0)
+			return 0;
+		if (now_usec() > patience && thread_activity(proc, arch) == THREAD_ELSEWHERE)
+			return -EINPROGRESS;
+		if (now_usec() > deadline)
+			return -ETIMEDOUT;
+		(void)usleep(STOP_CHECK_USEC);
+	}
+}
+
+/* 0, or negative errno: -EPERM if somebody else traces it. */
+static int ask_to_stop(pid_t tid)
+{
+	if (trace(PTRACE_SEIZE, tid, 0) < 0)
+		return -errno;
+	if (trace(PTRACE_INTERRUPT, tid, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Kills the process of a thread that is certainly the one noted. */
+static int kill_process(const struct thread *thread, int proc)
+{
+	_cleanup_close_ int pidfd = -EBADF;
+	uint64_t start;
+
+	pidfd = (int)syscall(SYS_pidfd_open, thread->tid, PIDFD_THREAD);
+	if (pidfd < 0 && errno == EINVAL)
+		pidfd = (int)syscall(SYS_pidfd_open, thread->tid, 0);
+	if (pidfd < 0)
+		return errno == ESRCH ? 0 : -errno;
+	/* Both were opened by number; proc still shows the noted thread, so the number was its all
+	 * the time. */
+	start = thread_start(proc);
+	if (start == 0)
+		return 0;
+	if (start != thread->start)
+		return -EPERM;
+	/* A fatal signal to a thread is one to its process. */
+	return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH
+		       ? -errno
+		       : 0;
+}
+
+static int wait_until_dead(int proc, uint64_t deadline)
+{
+	while (thread_start(proc) != 0) {
+		if (now_usec() > deadline)
+			return -ETIMEDOUT;
+		(void)usleep(STOP_CHECK_USEC);
+	}
+	return 0;
+}
+
+static bool may_be_inside(const struct thread *thread, int proc)
+{
+	enum thread_activity activity = thread_activity(proc, thread->arch);
+
+	return activity == THREAD_IN_CALL || activity == THREAD_RUNNING;
+}
+
+static int kill_and_wait(
+	struct revoker *revoker, const struct thread *thread, int proc, uint64_t deadline)
+{
+	int r = kill_process(thread, proc);
+
+	if (r < 0)
+		return r;
+	revoker->killed++;
+	return wait_until_dead(proc, deadline);
+}
+
+static int bring_back(struct revoker *revoker, const struct thread *thread, uint64_t deadline)
+{
+	_cleanup_close_ int proc = open_proc(thread->tid);
+	int r;
+
+	if (proc < 0)
+		return proc == -ENOENT ? 0 : proc;
+	if (!may_be_inside(thread, proc))
+		return 0;
+	r = ask_to_stop(thread->tid);
+	if (r == -ESRCH)
+		return 0;
+	if (r == 0)
+		r = wait_and_let_go(thread->tid, proc, thread->arch, deadline - KILL_USEC);
+	if (r == -EINPROGRESS && revoker->late_count < REVOKE_LATE_MAX) {
+		revoker->late[revoker->late_count++] = thread->tid;
+		r = 0;
+	}
+	return r == 0 ? 0 : kill_and_wait(revoker, thread, proc, deadline);
+}
+
+static bool is_among(pid_t tid, const pid_t *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i] == tid)
+			return true;
+	return false;
+}
+
+int revoke_bring_back(struct revoker *revoker, const struct threads *threads, const pid_t *except,
+	size_t except_count)
+{
+	uint64_t deadline = now_usec() + REVOKE_DEADLINE_USEC;
+
+	for (uint32_t i = 0; i < threads->count; i++) {
+		int r;
+
+		if (is_among(threads->entries[i].tid, except, except_count) ||
+			is_among(threads->entries[i].tid, revoker->late, revoker->late_count))
+			continue;
+		r = bring_back(revoker, &threads->entries[i], deadline);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+void revoke_let_go_late(struct revoker *revoker)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < revoker->late_count; i++)
+		if (let_go_if_stopped(revoker->late[i]) == 0)
+			revoker->late[kept++] = revoker->late[i];
+	revoker->late_count = kept;
+}
+
+int revoke_bounce(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
+	void *context)
+{
+	_cleanup_close_ int proc = open_proc(tid);
+	int r;
+
+	if (proc < 0)
+		return proc;
+	/* There must be room to let go of it later, should it take its time. */
+	if (revoker->late_count == REVOKE_LATE_MAX)
+		return -EPERM;
+	r = ask_to_stop(tid);
+	if (r < 0)
+		return r;
+	r = answer(context);
+	if (r == 0)
+		r = wait_and_let_go(tid, proc, arch, now_usec() + PATIENCE_USEC);
+	if (r < 0)
+		revoker->late[revoker->late_count++] = tid;
+	return 0;
+}

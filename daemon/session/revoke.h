@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Bringing threads back out of calls that were given back to the kernel. */
+#pragma once
+
+#include "threads.h"
+
+/* Threads that were asked to stop and have gone elsewhere meanwhile; they stop when they come back
+ * from there. */
+#define REVOKE_LATE_MAX 64
+
+struct revoker {
+	pid_t late[REVOKE_LATE_MAX];
+	size_t late_count;
+	unsigned killed; /* processes that could not be brought back */
+};
+
+/* When it returns 0, every thread noted is out of any call on a descriptor that it was in, and
+ * whatever it does next comes through the door. Threads blocked elsewhere are not touched, nor
+ * those in except (they are inside the door). At most REVOKE_DEADLINE_USEC. Negative errno: some
+ * thread may still be inside; then it must not be acknowledged. */
+int revoke_bring_back(struct revoker *revoker, const struct threads *threads, const pid_t *except,
+	size_t except_count);
+
+/* Lets go of those that have stopped since. To be called every few milliseconds while late_count >
+ * 0. */
+void revoke_let_go_late(struct revoker *revoker);
+
+/* Brings one thread that waits inside the door out of it, to handle a signal: it must be answered
+ * with -ERESTARTSYS by the caller's answer() between the request to stop and the wait for it. 0 or
+ * negative errno; -EPERM: somebody else traces it, and it has not been answered. */
+int revoke_bounce(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
+	void *context);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* The threads that may be inside a call on a descriptor. */
+#include "threads.h"
+
+#include <fcntl.h>
+
+#include "include/syscalls.h"
+#include "include/util.h"
+
+static bool read_line(int proc, const char *name, char *buffer, size_t size)
+{
+	_cleanup_close_ int fd = openat(proc, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = read(fd, buffer, size - 1);
+	if (n <= 0)
+		return false;
+	buffer[n] = '\0';
+	return true;
+}
+
+enum thread_activity thread_activity(int proc, uint32_t arch)
+{
+	char line[256];
+	int nr;
+
+	if (!read_line(proc, "syscall", line, sizeof(line)))
+		return THREAD_GONE;
+	if (startswith(line, "running"))
+		return THREAD_RUNNING;
+	if (sscanf(line, "%d", &nr) != 1)
+		return THREAD_RUNNING;
+	return intercepted_call_find(arch, nr) ? THREAD_IN_CALL : THREAD_ELSEWHERE;
+}
+
+uint64_t thread_start(int proc)
+{
+	unsigned long long start;
+	char line[1024], state, *after;
+
+	if (!read_line(proc, "stat", line, sizeof(line)))
+		return 0;
+	/* The name, in parentheses, may hold anything; nothing after it does. Fields 3 and 22,
+	 * counted from 1. */
+	after = strrchr(line, ')');
+	if (!after ||
+		sscanf(after + 1,
+			" %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+			"%llu",
+			&state, &start) != 2)
+		return 0;
+	/* Dead, and waiting to be reaped. */
+	return state == 'Z' || state == 'X' ? 0 : start;
+}
+
+static bool is_inside(const struct thread *thread)
+{
+	_cleanup_close_ int proc = -EBADF;
+	enum thread_activity activity;
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d", thread->tid);
+	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (proc < 0)
+		return false;
+	activity = thread_activity(proc, thread->arch);
+	return activity == THREAD_IN_CALL || activity == THREAD_RUNNING;
+}
+
+static void forget_others(struct threads *threads)
+{
+	uint32_t kept = 0;
+
+	/* Entries move down only; a session process that dies in between leaves one twice, which
+	 * does no harm. */
+	for (uint32_t i = 0; i < threads->count; i++)
+		if (is_inside(&threads->entries[i]))
+			threads->entries[kept++] = threads->entries[i];
+	__atomic_store_n(&threads->count, kept, __ATOMIC_SEQ_CST);
+}
+
+static struct thread *find(struct threads *threads, pid_t tid)
+{
+	if (threads->latest < threads->count && threads->entries[threads->latest].tid == tid)
+		return &threads->entries[threads->latest];
+	for (uint32_t i = 0; i < threads->count; i++)
+		if (threads->entries[i].tid == tid) {
+			threads->latest = i;
+			return &threads->entries[i];
+		}
+	return NULL;
+}
+
+int threads_note(struct threads *threads, int proc, pid_t tid, uint32_t arch)
+{
+	struct thread *known = find(threads, tid);
+	uint64_t start;
+
+	if (known) {
+		known->arch = arch;
+		return 0;
+	}
+	if (threads->count >= SESSION_THREADS_MAX)
+		forget_others(threads);
+	if (threads->count >= SESSION_THREADS_MAX)
+		return -ENOSPC;
+	start = thread_start(proc);
+	if (start == 0)
+		return -ESRCH;
+	threads->entries[threads->count] =
+		(struct thread){.tid = tid, .arch = arch, .start = start};
+	__atomic_store_n(&threads->count, threads->count + 1, __ATOMIC_SEQ_CST);
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* The threads whose call on a descriptor was given back to the kernel, and which may be inside it
+ * still. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "include/limits.h"
+
+struct thread {
+	int32_t tid;
+	uint32_t arch;  /* of its latest call */
+	uint64_t start; /* when it began, in the kernel's ticks; tells it from a later thread of
+			   that number */
+};
+
+struct threads {
+	uint32_t count;
+	uint32_t latest; /* where the latest one was found */
+	struct thread entries[SESSION_THREADS_MAX];
+};
+
+/* Before a call is given back. proc is /proc/TID. 0; -ENOSPC if there are SESSION_THREADS_MAX
+ * threads inside calls; another negative errno. Unless it is 0 the call must not be given back. */
+int threads_note(struct threads *threads, int proc, pid_t tid, uint32_t arch);
+
+/* What the kernel says a thread is doing. */
+enum thread_activity {
+	THREAD_GONE,
+	THREAD_ELSEWHERE, /* blocked, but not in a message-queue call */
+	THREAD_RUNNING,   /* on a processor, perhaps on its way into one */
+	THREAD_IN_CALL,   /* blocked in one */
+};
+
+/* Of the thread of this number, whichever that is now. */
+enum thread_activity thread_activity(int proc, uint32_t arch);
+
+/* Its start; 0 if it is dead or gone. */
+uint64_t thread_start(int proc);

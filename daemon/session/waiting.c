@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls that wait inside the door.
+ *
+ * The caller is blocked in its notification, where only a fatal signal reaches it
+ * (WAIT_KILLABLE_RECV). So this process has to see that a signal is there for it, and let it out:
+ * asked to stop by ptrace first, and then answered with ERESTARTSYS, it handles the signal as it
+ * would have in the kernel's own wait, and the call restarts or fails with EINTR, as its handler
+ * was installed. Without the stop the number of that error could reach the app.
+ *
+ * Signals and deaths are looked for every few milliseconds; messages and room wake us by poll. Of
+ * several that wait for the same queue the oldest is served first, and before any new call. */
+#include "waiting.h"
+
+#include "notify.h"
+
+#define LOOK_USEC     5000
+#define LOOK_ONE_USEC 500 /* more with many: half a processor at most */
+#define ERESTARTSYS   512
+
+static struct seccomp_notif *free_note(struct inflight *inflight)
+{
+	for (size_t i = 0; i < SESSION_WAITING_MAX; i++)
+		if (inflight->waiting[i].id == 0)
+			return &inflight->waiting[i];
+	return NULL;
+}
+
+int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
+	struct carried *carried, const char *name, uint32_t needs)
+{
+	struct seccomp_notif *note = free_note(inflight), copy = inflight->notification;
+	struct waiter *waiter;
+
+	if (!note || waiters->count == SESSION_WAITING_MAX)
+		return -ENOSPC;
+	waiter = calloc(1, sizeof(*waiter));
+	if (!waiter)
+		return -ENOMEM;
+	*waiter = (struct waiter){
+		.note = note, .target = *target, .carried = *carried, .needs = needs};
+	(void)snprintf(waiter->name, sizeof(waiter->name), "%s", name);
+	*target = TARGET_CLOSED;
+	*carried = CARRIED_NONE;
+
+	/* The id last: then all of it is there. */
+	copy.id = 0;
+	*note = copy;
+	__atomic_store_n(&note->id, inflight->notification.id, __ATOMIC_SEQ_CST);
+	waiters->items[waiters->count++] = waiter;
+	return 0;
+}
+
+static void drop(struct waiters *waiters, size_t i)
+{
+	struct waiter *waiter = waiters->items[i];
+
+	__atomic_store_n(&waiter->note->id, 0, __ATOMIC_SEQ_CST);
+	target_close(&waiter->target);
+	carried_clear(&waiter->carried);
+	free(waiter);
+	waiters->count--;
+	memmove(&waiters->items[i], &waiters->items[i + 1],
+		(waiters->count - i) * sizeof(waiters->items[0]));
+}
+
+static void answer_result(int listener, const struct waiter *waiter, long result)
+{
+	struct answer answer = {.kind = ANSWER_VALUE, .value = (int)result};
+
+	if (result < 0)
+		answer = (struct answer){.kind = ANSWER_ERROR, .error = (int)-result};
+	(void)notify_reply(listener, waiter->note->id, &answer);
+}
+
+void waiters_poll(const struct waiters *waiters, struct pollfd *fds)
+{
+	for (size_t i = 0; i < waiters->count; i++)
+		fds[i] = (struct pollfd){.fd = waiters->items[i]->carried.queue,
+			.events = waiters->items[i]->carried.call.call == MQ_CALL_SEND ? POLLOUT
+										       : POLLIN};
+}
+
+int waiters_timeout(const struct waiters *waiters)
+{
+	uint64_t now = now_usec();
+
+	if (waiters->count == 0)
+		return -1;
+	return waiters->next_look <= now ? 0 : (int)((waiters->next_look - now) / 1000) + 1;
+}
+
+struct bounce {
+	int listener;
+	uint64_t id;
+};
+
+static int answer_restart(void *context)
+{
+	struct bounce *bounce = context;
+	struct answer answer = {.kind = ANSWER_ERROR, .error = ERESTARTSYS};
+
+	return notify_reply(bounce->listener, bounce->id, &answer);
+}
+
+static void let_handle_signal(struct revoker *revoker, int listener, const struct waiter *waiter)
+{
+	struct bounce bounce = {.listener = listener, .id = waiter->note->id};
+
+	/* Somebody traces it: it hears of the signal, if not as exactly. */
+	if (revoke_bounce(revoker, waiter->target.tid, waiter->note->data.arch, answer_restart,
+		    &bounce) == -EPERM)
+		answer_result(listener, waiter, -EINTR);
+}
+
+/* True if the waiter is done with. */
+static bool look_after(struct revoker *revoker, int listener, struct waiter *waiter)
+{
+	if (!notify_is_valid(listener, waiter->note->id))
+		return true;
+	if (carried_is_late(&waiter->carried)) {
+		answer_result(listener, waiter, -ETIMEDOUT);
+		return true;
+	}
+	if (target_has_signal(&waiter->target)) {
+		let_handle_signal(revoker, listener, waiter);
+		return true;
+	}
+	return false;
+}
+
+static bool try(int listener, struct waiter *waiter)
+{
+	long r;
+
+	/* A message must not be taken for somebody who is gone. */
+	if (!notify_is_valid(listener, waiter->note->id))
+		return true;
+	r = carry_try(&waiter->target, &waiter->carried);
+	if (r == -EINPROGRESS)
+		return false;
+	answer_result(listener, waiter, r);
+	return true;
+}
+
+void waiters_serve(
+	struct waiters *waiters, struct revoker *revoker, int listener, const struct pollfd *fds)
+{
+	bool look = now_usec() >= waiters->next_look;
+	size_t i = 0, original = 0;
+
+	while (i < waiters->count) {
+		bool ready = fds[original++].revents != 0;
+
+		if ((ready && try(listener, waiters->items[i])) ||
+			(look && look_after(revoker, listener, waiters->items[i])))
+			drop(waiters, i);
+		else
+			i++;
+	}
+	if (look)
+		waiters->next_look = now_usec() + LOOK_USEC + waiters->count * LOOK_ONE_USEC;
+}
+
+void waiters_revise(struct waiters *waiters, int listener, const struct grants *grants)
+{
+	for (size_t i = 0; i < waiters->count;) {
+		struct waiter *waiter = waiters->items[i];
+
+		if ((waiter->needs & ~grants_lookup(grants, waiter->name)) == 0) {
+			i++;
+			continue;
+		}
+		answer_result(listener, waiter, -EACCES);
+		drop(waiters, i);
+	}
+}
+
+size_t waiters_tids(const struct waiters *waiters, pid_t *ret_tids)
+{
+	for (size_t i = 0; i < waiters->count; i++)
+		ret_tids[i] = waiters->items[i]->target.tid;
+	return waiters->count;
+}

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking back: calls that are blocked, descriptors that are held, and what must not be disturbed.
+ */
+#include <fcntl.h>
+#include <mqueue.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "door.h"
+
+#define NOBODY 65534
+
+static mqd_t queue, other;
+static struct stage *the_stage;
+
+static mqd_t open_new(const char *name)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 2, .mq_msgsize = 32};
+
+	return mq_open(name, O_RDWR | O_CREAT, 0666, &attributes);
+}
+
+static struct timespec in_seconds(int seconds)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += seconds;
+	return ts;
+}
+
+static void in_background(void *(*f)(void *))
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, f, NULL) != 0)
+		_exit(110);
+}
+
+/* Until all but this thread have entered what they block in, as far as one can tell. */
+static void settle(void)
+{
+	(void)usleep(100000);
+}
+
+/* --- blocked calls --- */
+
+static void *receive_for_ever(void *unused)
+{
+	char buffer[32];
+
+	(void)unused;
+	the_stage->results[0] = result_of(mq_receive(queue, buffer, sizeof(buffer), NULL));
+	return NULL;
+}
+
+static void *receive_with_timeout(void *unused)
+{
+	struct timespec timeout = in_seconds(60);
+	char buffer[32];
+
+	(void)unused;
+	the_stage->results[1] =
+		result_of(mq_timedreceive(queue, buffer, sizeof(buffer), NULL, &timeout));
+	return NULL;
+}
+
+static void *send_for_ever(void *unused)
+{
+	(void)unused;
+	the_stage->results[2] = result_of(mq_send(other, "x", 1, 0));
+	return NULL;
+}
+
+static void *send_with_timeout(void *unused)
+{
+	struct timespec timeout = in_seconds(60);
+
+	(void)unused;
+	the_stage->results[3] = result_of(mq_timedsend(other, "x", 1, 0, &timeout));
+	return NULL;
+}
+
+static void block_everywhere(struct stage *stage)
+{
+	the_stage = stage;
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	other = open_new(stage->other);
+	while (fcntl(other, F_SETFL, O_NONBLOCK) == 0 && mq_send(other, "x", 1, 0) == 0)
+		;
+	(void)fcntl(other, F_SETFL, 0);
+	for (int i = 0; i < 4; i++)
+		stage->results[i] = 1;
+	in_background(receive_for_ever);
+	in_background(receive_with_timeout);
+	in_background(send_for_ever);
+	in_background(send_with_timeout);
+	settle();
+	app_pause(stage); /* now it is taken away */
+	for (int i = 0; i < 100 && (stage->results[0] == 1 || stage->results[1] == 1 ||
+					   stage->results[2] == 1 || stage->results[3] == 1);
+		i++)
+		(void)usleep(10000);
+}
+
+Test(revoke, blocked_calls_are_refused)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, block_everywhere);
+	door_wait(&door);
+	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_grant(&door, 0);
+	/* Acknowledged: whatever is sent from now on must not arrive. */
+	queue = mq_open(door.stage->queue, O_WRONLY);
+	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
+	other = mq_open(door.stage->other, O_RDONLY);
+	cr_assert_gt(mq_receive(other, (char[32]){0}, 32, NULL), 0);
+	door_go(&door);
+	door_close(&door);
+	for (int i = 0; i < 4; i++)
+		cr_expect_eq(door.stage->results[i], -EACCES, "%d: %ld", i, door.stage->results[i]);
+}
+
+static void replace_while_blocked(struct stage *stage)
+{
+	block_everywhere(stage);
+}
+
+Test(revoke, blocked_calls_are_refused_by_a_later_session_process)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, replace_while_blocked);
+	door_wait(&door);
+	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_replace(&door);
+	door_grant(&door, 0);
+	queue = mq_open(door.stage->queue, O_WRONLY);
+	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
+	door_go(&door);
+	door_close(&door);
+	for (int i = 0; i < 4; i++)
+		cr_expect_eq(door.stage->results[i], -EACCES, "%d: %ld", i, door.stage->results[i]);
+}
+
+/* --- not concerned --- */
+
+static void *wait_for_events(void *unused)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int epoll = epoll_create1(0), ends[2];
+
+	(void)unused;
+	if (pipe(ends) < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event) < 0)
+		_exit(111);
+	/* Through the door first, so this thread is among those noted. */
+	(void)mq_getattr(queue, &(struct mq_attr){0});
+	the_stage->results[10] = result_of(epoll_wait(epoll, &event, 1, 700));
+	return NULL;
+}
+
+static void *wait_for_a_signal(void *unused)
+{
+	struct timespec timeout = {.tv_nsec = 700000000};
+	sigset_t set;
+
+	(void)unused;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGUSR2);
+	(void)mq_getattr(queue, &(struct mq_attr){0});
+	the_stage->results[11] = result_of(sigtimedwait(&set, NULL, &timeout));
+	return NULL;
+}
+
+static void *sleep_a_little(void *unused)
+{
+	struct timespec time = {.tv_nsec = 700000000};
+
+	(void)unused;
+	(void)mq_getattr(queue, &(struct mq_attr){0});
+	the_stage->results[12] = result_of(nanosleep(&time, NULL));
+	return NULL;
+}
+
+static void *receive_from_other(void *unused)
+{
+	unsigned priority = 0;
+	char buffer[32];
+
+	(void)unused;
+	the_stage->results[13] = result_of(mq_receive(other, buffer, sizeof(buffer), &priority));
+	the_stage->results[14] = priority;
+	the_stage->results[15] = buffer[0];
+	return NULL;
+}
+
+static void others_go_on(struct stage *stage)
+{
+	the_stage = stage;
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	other = open_new(stage->other);
+	in_background(wait_for_events);
+	in_background(wait_for_a_signal);
+	in_background(sleep_a_little);
+	in_background(receive_from_other);
+	settle();
+	app_pause(stage); /* the first queue is taken away */
+	settle();
+	stage->results[0] = result_of(mq_send(queue, "x", 1, 0));
+	stage->results[1] = result_of(mq_send(other, "m", 1, 5));
+	(void)usleep(900000);
+}
+
+Test(revoke, what_is_not_concerned_notices_nothing)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, others_go_on);
+	door_wait(&door);
+	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_grant_both(&door, 0, PERMISSIONS_ALL);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], -EACCES);
+	cr_expect_eq(door.stage->results[1], 0);
+	cr_expect_eq(door.stage->results[10], 0, "epoll_wait: %ld", door.stage->results[10]);
+	cr_expect_eq(
+		door.stage->results[11], -EAGAIN, "sigtimedwait: %ld", door.stage->results[11]);
+	cr_expect_eq(door.stage->results[12], 0, "nanosleep: %ld", door.stage->results[12]);
+	cr_expect_eq(door.stage->results[13], 1, "the receiver of the other queue: %ld",
+		door.stage->results[13]);
+	cr_expect_eq(door.stage->results[14], 5);
+	cr_expect_eq(door.stage->results[15], 'm');
+}
+
+/* --- descriptors exchanged under a call --- */
+
+static atomic_bool stop;
+static int number;
+
+static void *exchange(void *unused)
+{
+	(void)unused;
+	while (!stop) {
+		(void)dup2(queue, number);
+		(void)dup2(other, number);
+	}
+	return NULL;
+}
+
+static void cheat(struct stage *stage)
+{
+	struct timespec past = {0};
+	long got = 0;
+
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	other = open_new(stage->other);
+	number = dup(other);
+	app_pause(stage); /* the first one is taken away */
+	in_background(exchange);
+	for (int i = 0; i < 50000; i++)
+		if (mq_timedsend(number, "stolen", 6, 0, &past) == 0)
+			got++;
+		else if (errno == ETIMEDOUT)
+			(void)mq_timedreceive(number, (char[32]){0}, 32, NULL, &past);
+	stop = true;
+	stage->results[0] = got;
+}
+
+Test(revoke, exchanged_descriptors_let_nothing_through, .timeout = 60)
+{
+	struct mq_attr attributes;
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, cheat);
+	door_wait(&door);
+	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_grant_both(&door, 0, PERMISSIONS_ALL);
+	queue = mq_open(door.stage->queue, O_RDONLY);
+	cr_assert(queue >= 0);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_gt(door.stage->results[0], 0, "the queue that is still granted works");
+	cr_assert_eq(mq_getattr(queue, &attributes), 0);
+	cr_expect_eq(attributes.mq_curmsgs, 0, "%ld messages got through", attributes.mq_curmsgs);
+}
+
+/* --- traced --- */
+
+static void traced_receiver(struct stage *stage)
+{
+	pid_t tracer, me = getpid();
+	int status;
+
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	(void)prctl(PR_SET_DUMPABLE, 1);
+	tracer = fork();
+	if (tracer == 0) {
+		if (ptrace(PTRACE_SEIZE, me, NULL, NULL) < 0)
+			_exit(112);
+		stage->results[1] = 1;
+		(void)waitpid(me, &status, __WALL);
+		_exit(0);
+	}
+	while (!*(volatile long *)&stage->results[1])
+		(void)usleep(1000);
+	if (write(stage->ready[1], "r", 1) != 1)
+		_exit(113);
+	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
+}
+
+Test(revoke, a_traced_receiver_is_killed)
+{
+	struct door door;
+	int status = 0;
+
+	door_open(&door, NOBODY, NULL, traced_receiver);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	(void)usleep(100000);
+	door_grant(&door, 0);
+	queue = mq_open(door.stage->queue, O_WRONLY);
+	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
+	cr_assert_eq(waitpid(door.app, &status, 0), door.app);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%#x", (unsigned)status);
+	cr_expect_eq(door.stage->results[0], 0, "it received nothing");
+	(void)kill(door.session, SIGKILL);
+	(void)mq_unlink(door.stage->queue);
+}
+
+/* --- a session that has lost something --- */
+
+static void lose_something(struct stage *stage)
+{
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	other = open_new(stage->other);
+	app_pause(stage);
+}
+
+static volatile sig_atomic_t handled;
+
+static void on_signal(int signal)
+{
+	handled += signal != 0;
+}
+
+static void *signal_me(void *argument)
+{
+	pthread_t *me = argument;
+
+	(void)usleep(100000);
+	(void)pthread_kill(*me, SIGUSR1);
+	(void)usleep(300000);
+	(void)mq_send(other, "late", 4, 0);
+	return NULL;
+}
+
+static long receive_under_signal(int flags)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags};
+	pthread_t me = pthread_self(), thread;
+	long r;
+
+	handled = 0;
+	(void)sigaction(SIGUSR1, &action, NULL);
+	(void)pthread_create(&thread, NULL, signal_me, &me);
+	r = result_of(mq_receive(other, (char[32]){0}, 32, NULL));
+	(void)pthread_join(thread, NULL);
+	if (r < 0)
+		(void)mq_receive(other, (char[32]){0}, 32, NULL);
+	return handled == 1 ? r : -1000;
+}
+
+static void signals_while_waiting(struct stage *stage)
+{
+	lose_something(stage);
+	stage->results[0] = receive_under_signal(SA_RESTART);
+	stage->results[1] = receive_under_signal(0);
+}
+
+static void open_and_lose(struct door *door, void (*app)(struct stage *))
+{
+	door_open(door, NOBODY, NULL, app);
+	door_wait(door);
+	door_grant_both(door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(door);
+	door_wait(door);
+	door_grant_both(door, 0, PERMISSIONS_ALL);
+	door_go(door);
+	door_close(door);
+}
+
+Test(revoke, signals_while_waiting_inside_the_door)
+{
+	struct door door;
+
+	open_and_lose(&door, signals_while_waiting);
+	cr_expect_eq(door.stage->results[0], 4, "with SA_RESTART: %ld", door.stage->results[0]);
+	cr_expect_eq(door.stage->results[1], -EINTR, "without: %ld", door.stage->results[1]);
+}
+
+static int received[8];
+
+static void *receive_share(void *argument)
+{
+	struct timespec timeout = in_seconds(20);
+	int *count = argument;
+
+	while (mq_timedreceive(other, (char[32]){0}, 32, NULL, &timeout) == 1)
+		(*count)++;
+	return NULL;
+}
+
+static void many_wait(struct stage *stage)
+{
+	pthread_t threads[8];
+
+	lose_something(stage);
+	for (int i = 0; i < 8; i++)
+		(void)pthread_create(&threads[i], NULL, receive_share, &received[i]);
+	for (int i = 0; i < 4000; i++)
+		(void)mq_send(other, "x", 1, 0);
+	for (int i = 0; i < 8; i++)
+		(void)mq_send(other, "end", 3, 0);
+	for (int i = 0; i < 8; i++) {
+		(void)pthread_join(threads[i], NULL);
+		stage->results[0] += received[i];
+		stage->results[1] = MAX(stage->results[1], received[i]);
+	}
+}
+
+Test(revoke, many_wait_inside_the_door_and_none_is_lost, .timeout = 60)
+{
+	struct door door;
+
+	open_and_lose(&door, many_wait);
+	cr_expect_eq(door.stage->results[0], 4000);
+	cr_expect_lt(door.stage->results[1], 2000, "one had %ld of 4000: not fair",
+		door.stage->results[1]);
+}
+
+static void wait_and_lose_the_rest(struct stage *stage)
+{
+	the_stage = stage;
+	lose_something(stage);
+	in_background(receive_from_other);
+	settle();
+	stage->results[13] = 1;
+	app_pause(stage); /* the second queue is taken away, too */
+	for (int i = 0; i < 100 && stage->results[13] == 1; i++)
+		(void)usleep(10000);
+}
+
+Test(revoke, one_that_waits_inside_the_door_is_refused)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, wait_and_lose_the_rest);
+	door_wait(&door);
+	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_grant_both(&door, 0, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_replace(&door);
+	(void)usleep(50000);
+	door_grant_both(&door, 0, 0);
+	other = mq_open(door.stage->other, O_WRONLY);
+	cr_assert_eq(mq_send(other, "too late", 8, 0), 0);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[13], -EACCES, "%ld", door.stage->results[13]);
+}
