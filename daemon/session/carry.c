@@ -72,8 +72,6 @@ static int check_access(int queue, bool write)
 
 static int check_send(const struct carried *carried, const struct mq_attr *attributes)
 {
-	if ((uint32_t)carried->call.priority >= PRIORITY_MAX)
-		return -EINVAL;
 	if (check_access(carried->queue, true) < 0)
 		return -EBADF;
 	return carried->call.size > (uint64_t)attributes->mq_msgsize ? -EMSGSIZE : 0;
@@ -93,6 +91,8 @@ static int prepare_message(struct target *target, struct carried *carried)
 	bool send = carried->call.call == MQ_CALL_SEND;
 	int r;
 
+	if (send && (uint32_t)carried->call.priority >= PRIORITY_MAX)
+		return -EINVAL;
 	if (syscall(SYS_mq_getsetattr, carried->queue, NULL, &attributes) < 0)
 		return -errno;
 	r = send ? check_send(carried, &attributes) : check_receive(carried, &attributes);

@@ -33,8 +33,9 @@ struct carried {
 
 void carried_clear(struct carried *carried);
 
-/* Copies what the call needs out of the app. 0, or the negative errno that the app gets, as the
- * kernel would find them, or -EPERM if we could not look. */
+/* Copies what the call needs out of the app. queue becomes ret's if it succeeds; it may be -EBADF,
+ * for the errors that come first. 0, or the negative errno that the app gets, as the kernel would
+ * find them, or -EPERM if we could not look. */
 int carry_prepare(
 	struct target *target, const struct data_call *call, int queue, struct carried *ret);
 

@@ -314,44 +314,54 @@ static struct answer act_by_kernel(
 	return r < 0 ? answer_error(EACCES) : (struct answer){.kind = ANSWER_CONTINUE};
 }
 
-static bool is_same_queue(int queue, const struct queue_key *key)
+/* The very file that was checked, not what may be behind its number by now. A descriptor, or
+ * -EBADF, which is what the app gets: it has closed or exchanged what it named. */
+static int checked_queue(const struct session *session, const struct turn *turn)
 {
+	_cleanup_close_ int queue = -EBADF;
 	struct descriptor descriptor;
 
-	return own_descriptor(queue, &descriptor) == 0 && descriptor.key.device == key->device &&
-	       descriptor.key.inode == key->inode;
+	if (session->request.queue == QUEUE_NONE)
+		return -EBADF;
+	queue = target_copy_descriptor(&turn->target, session->request.fd);
+	if (queue < 0 || own_descriptor(queue, &descriptor) < 0 ||
+		descriptor.key.device != turn->key.device ||
+		descriptor.key.inode != turn->key.inode)
+		return -EBADF;
+	return take_fd(&queue);
 }
 
-/* Carries the call out on the very file that was checked, in a session that has lost something. */
+/* 0: it waits. Otherwise the errno that the app gets. */
+static int let_wait(struct session *session, struct turn *turn, struct carried *carried)
+{
+	int r;
+
+	if (carried_is_late(carried))
+		return ETIMEDOUT;
+	r = waiters_add(&session->waiters, session->inflight, &turn->target, carried,
+		session->request.name, request_needs(&session->request));
+	turn->waits = r == 0;
+	return r == 0 ? 0 : EACCES;
+}
+
+/* Carries the call out, in a session that has lost something. */
 static struct answer act_by_ourselves(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
-	const struct request *request = &session->request;
-	struct data_call call = data_call_decode(notification, request->call);
+	struct data_call call = data_call_decode(notification, session->request.call);
 	_cleanup_(carried_clear) struct carried carried = CARRIED_NONE;
-	_cleanup_close_ int queue = target_copy_descriptor(&turn->target, request->fd);
-	long r;
+	_cleanup_close_ int queue = checked_queue(session, turn);
+	long r = carry_prepare(&turn->target, &call, queue, &carried);
 
-	if (queue < 0)
-		return answer_error(queue == -EBADF ? EBADF : EACCES);
-	if (!is_same_queue(queue, &turn->key))
-		return answer_error(EACCES);
-	r = carry_prepare(&turn->target, &call, queue, &carried);
 	if (r < 0)
 		return answer_error(r == -EPERM ? EACCES : (int)-r);
 	queue = -EBADF;
 	/* A message must not be sent or taken for somebody who is gone. */
-	if (!notify_is_valid(session->listener, request->id))
+	if (!notify_is_valid(session->listener, notification->id))
 		return answer_error(EACCES);
 	r = carry_try(&turn->target, &carried);
-	if (r == -EINPROGRESS && carried_is_late(&carried))
-		r = -ETIMEDOUT;
-	if (r == -EINPROGRESS) {
-		r = waiters_add(&session->waiters, session->inflight, &turn->target, &carried,
-			request->name, request_needs(request));
-		turn->waits = r == 0;
-		r = r == 0 ? 0 : -EACCES;
-	}
+	if (r == -EINPROGRESS)
+		r = -let_wait(session, turn, &carried);
 	return r < 0 ? answer_error((int)-r)
 		     : (struct answer){.kind = ANSWER_VALUE, .value = (int)r};
 }
@@ -362,8 +372,6 @@ static struct answer act_on_descriptor(
 {
 	if (!session->inflight->tainted || session->request.call == MQ_CALL_NOTIFY)
 		return act_by_kernel(session, notification, turn);
-	if (session->request.queue == QUEUE_NONE)
-		return answer_error(EBADF);
 	return act_by_ourselves(session, notification, turn);
 }
 

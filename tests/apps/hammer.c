@@ -80,6 +80,8 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "usage: hammer NAME PROCESSES THREADS\n");
 		return 2;
 	}
+	/* A group of its own, to end all of it together. */
+	(void)setpgid(0, 0);
 	name = argv[1];
 	inherited = mq_open(name, O_RDWR);
 	if (inherited < 0) {
