@@ -83,8 +83,10 @@ static void spawn_probe(void)
 	char name[] = "probe", what[] = "timeouts", *argv[] = {name, what, NULL};
 	pid_t pid;
 
-	(void)report(posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ), "posix_spawn");
+	int r = posix_spawn(&pid, "/proc/self/exe", NULL, NULL, argv, environ);
+
 	wait_for(pid, "spawned");
+	(void)report(r, "posix_spawn");
 }
 
 static void vfork_probe(void)

@@ -381,6 +381,16 @@ need_mqueue() {
 	fi
 }
 
+# private_ipc: starts the test again in an IPC namespace of its own, with its own queues and limits on them, where nobody else's queues
+# of the same names can disturb it. Before setup.
+private_ipc() {
+	[ -z "${PRIVATE_IPC:-}" ] && [ "$(id -u)" = 0 ] || return 0
+	PRIVATE_IPC=1 exec unshare --ipc --mount --propagation private bash -c '
+		mkdir -p /dev/mqueue
+		umount -l /dev/mqueue 2>/dev/null
+		mount -t mqueue none /dev/mqueue && exec bash "$0"' "$0"
+}
+
 write_helpers() {
 	cat >"$WORK/bin/as_uid" <<'SCRIPT'
 #!/bin/sh

@@ -19,6 +19,7 @@ declare -A TUTORIALS=(
 # Not 65534: what it has queued elsewhere on this machine would count against its limit.
 USER_ID=64321
 
+private_ipc
 setup
 mkdir "$WORK/below"
 cp "$BUILD_ROOT"/tests/probe/probe* "$BUILD_ROOT"/tests/tutorial/tutorial-* "$WORK/bin/" 2>/dev/null

@@ -5,6 +5,7 @@
 
 USER_ID=64322
 
+private_ipc
 setup
 cat >"$WORK/packages/everything.yaml" <<'YAML'
 name: everything

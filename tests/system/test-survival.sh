@@ -3,6 +3,7 @@
 # Session processes that are killed, stopped or hammered; floods; and that nothing is left behind.
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
+private_ipc
 setup
 
 write_package traffic.yaml <<'YAML'
