@@ -156,6 +156,35 @@ uint32_t grants_lookup(const struct grants *grants, const char *name)
 	return permissions;
 }
 
+/* FNV-1a. */
+static uint64_t mix(uint64_t hash, const void *data, size_t size)
+{
+	const unsigned char *bytes = data;
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static uint64_t mix_list(uint64_t hash, const struct grant *list, size_t count)
+{
+	hash = mix(hash, &count, sizeof(count));
+	for (size_t i = 0; i < count; i++) {
+		hash = mix(hash, list[i].name, strlen(list[i].name) + 1);
+		hash = mix(hash, &list[i].permissions, sizeof(list[i].permissions));
+	}
+	return hash;
+}
+
+uint64_t grants_fingerprint(const struct grants *grants)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	hash = mix_list(hash, grants->exact, grants->exact_count);
+	hash = mix_list(hash, grants->patterns, grants->pattern_count);
+	return hash ? hash : 1;
+}
+
 /* The wire form: a header, then entries, each followed by its name with the NUL. Both ends are on
  * one machine. */
 #define WIRE_MAGIC UINT32_C(0x6d716732)

@@ -57,6 +57,9 @@ void grants_seal(struct grants *grants);
 /* The union of what the exact name and every matching pattern give; 0: nothing granted. */
 uint32_t grants_lookup(const struct grants *grants, const char *name);
 
+/* A number that two sets share only if they give the same (but for one chance in 2^64). Not 0. */
+uint64_t grants_fingerprint(const struct grants *grants);
+
 /* A sealed set as bytes and back. Reading trusts nothing: -EBADMSG for anything that
  * grants_serialise() would not have written, -E2BIG past a limit. ret_data is the caller's to free.
  */

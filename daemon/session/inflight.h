@@ -40,6 +40,7 @@ struct inflight {
 	struct seccomp_notif notification;
 	/* Calls taken up before, that wait in the session process; id 0: none. */
 	struct seccomp_notif waiting[SESSION_WAITING_MAX];
+	uint64_t in_force;  /* fingerprint of the grants that were acknowledged last */
 	uint32_t tainted;   /* 1: the session has lost something; it stays so */
 	uint32_t returning; /* 1: threads are being brought back, and perhaps not all of them */
 	struct threads threads;

@@ -71,15 +71,16 @@ const char *queues_find(struct queues *queues, struct queue_key key)
 	return queues->names[i];
 }
 
-bool queues_revise(struct queues *queues, const struct grants *grants)
+bool queues_lose(const struct queues *queues, const struct grants *grants)
 {
-	bool lost = queues->forgot != 0;
+	for (uint32_t i = 0; i < used_entries(queues); i++)
+		if ((queues->permissions[i] & ~grants_lookup(grants, queues->names[i])) != 0)
+			return true;
+	return queues->forgot != 0;
+}
 
-	for (uint32_t i = 0; i < used_entries(queues); i++) {
-		uint32_t permissions = grants_lookup(grants, queues->names[i]);
-
-		lost = lost || (queues->permissions[i] & ~permissions) != 0;
-		queues->permissions[i] = permissions;
-	}
-	return lost;
+void queues_update(struct queues *queues, const struct grants *grants)
+{
+	for (uint32_t i = 0; i < used_entries(queues); i++)
+		queues->permissions[i] = grants_lookup(grants, queues->names[i]);
 }

@@ -36,9 +36,11 @@ struct queues {
 void queues_remember(
 	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions);
 
-/* The grants have changed. True if the session has lost a permission on a queue that it may have
- * open. */
-bool queues_revise(struct queues *queues, const struct grants *grants);
+/* True if by these grants the session has lost a permission on a queue that it may have open. */
+bool queues_lose(const struct queues *queues, const struct grants *grants);
+
+/* These grants are in force. */
+void queues_update(struct queues *queues, const struct grants *grants);
 
 /* The name, valid until the next queues_remember(); NULL if unknown. */
 const char *queues_find(struct queues *queues, struct queue_key key);

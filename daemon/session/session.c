@@ -553,24 +553,47 @@ static int read_grants(int fd, uint64_t size, struct grants **ret)
 	return grants_deserialise(data, size, ret);
 }
 
+/* The threads that are inside the door: taken up by us or by an earlier session process, and not
+ * answered. They cannot be stopped before they are answered, and then come through the door anyhow.
+ */
+static size_t inside_the_door(
+	const struct inflight *inflight, pid_t tids[static SESSION_WAITING_MAX + 1])
+{
+	size_t count = 0;
+
+	if (inflight->notification.id != 0)
+		tids[count++] = (pid_t)inflight->notification.pid;
+	for (size_t i = 0; i < SESSION_WAITING_MAX; i++)
+		if (inflight->waiting[i].id != 0)
+			tids[count++] = (pid_t)inflight->waiting[i].pid;
+	return count;
+}
+
 /* Calls that were given back to the kernel under older grants must come through the door again. Any
  * process of the session may hold a descriptor of any queue that it ever opened, so all of its
  * threads are concerned. */
 static int put_in_force(struct session *session)
 {
 	struct inflight *inflight = session->inflight;
-	pid_t waiting[SESSION_WAITING_MAX];
+	uint64_t fingerprint = grants_fingerprint(session->grants);
+	pid_t inside[SESSION_WAITING_MAX + 1];
 	int r;
 
 	waiters_revise(&session->waiters, session->listener, session->grants);
-	if (queues_revise(&inflight->queues, session->grants)) {
-		inflight->tainted = 1;
-		__atomic_store_n(&inflight->returning, 1, __ATOMIC_SEQ_CST);
+	if (fingerprint != inflight->in_force) {
+		/* Noted before anything else is: a session process that dies on the way leaves the
+		 * rest to the next. */
+		if (queues_lose(&inflight->queues, session->grants)) {
+			inflight->tainted = 1;
+			__atomic_store_n(&inflight->returning, 1, __ATOMIC_SEQ_CST);
+		}
+		queues_update(&inflight->queues, session->grants);
+		inflight->in_force = fingerprint;
 	}
 	if (!inflight->returning)
 		return 0;
-	r = revoke_bring_back(&session->revoker, &inflight->threads, waiting,
-		waiters_tids(&session->waiters, waiting));
+	r = revoke_bring_back(
+		&session->revoker, &inflight->threads, inside, inside_the_door(inflight, inside));
 	if (r < 0)
 		return r;
 	__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);

@@ -21,6 +21,14 @@ static bool read_line(int proc, const char *name, char *buffer, size_t size)
 	return true;
 }
 
+/* One of those that are given back to the kernel. */
+static bool is_call_on_descriptor(uint32_t arch, int nr)
+{
+	const struct intercepted_call *row = intercepted_call_find(arch, nr);
+
+	return row && row->call != MQ_CALL_OPEN && row->call != MQ_CALL_UNLINK;
+}
+
 enum thread_activity thread_activity(int proc, uint32_t arch)
 {
 	char line[256];
@@ -32,7 +40,7 @@ enum thread_activity thread_activity(int proc, uint32_t arch)
 		return THREAD_RUNNING;
 	if (sscanf(line, "%d", &nr) != 1)
 		return THREAD_RUNNING;
-	return intercepted_call_find(arch, nr) ? THREAD_IN_CALL : THREAD_ELSEWHERE;
+	return is_call_on_descriptor(arch, nr) ? THREAD_IN_CALL : THREAD_ELSEWHERE;
 }
 
 uint64_t thread_start(int proc)

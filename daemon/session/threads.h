@@ -29,7 +29,7 @@ int threads_note(struct threads *threads, int proc, pid_t tid, uint32_t arch);
 /* What the kernel says a thread is doing. */
 enum thread_activity {
 	THREAD_GONE,
-	THREAD_ELSEWHERE, /* blocked, but not in a message-queue call */
+	THREAD_ELSEWHERE, /* blocked, but not in a call on a descriptor */
 	THREAD_RUNNING,   /* on a processor, perhaps on its way into one */
 	THREAD_IN_CALL,   /* blocked in one */
 };

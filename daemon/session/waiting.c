@@ -174,10 +174,3 @@ void waiters_revise(struct waiters *waiters, int listener, const struct grants *
 		drop(waiters, i);
 	}
 }
-
-size_t waiters_tids(const struct waiters *waiters, pid_t *ret_tids)
-{
-	for (size_t i = 0; i < waiters->count; i++)
-		ret_tids[i] = waiters->items[i]->target.tid;
-	return waiters->count;
-}

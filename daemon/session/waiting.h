@@ -40,6 +40,3 @@ void waiters_serve(
 
 /* Refuses those that the new grants no longer allow. */
 void waiters_revise(struct waiters *waiters, int listener, const struct grants *grants);
-
-/* The waiting threads, at most SESSION_WAITING_MAX. */
-size_t waiters_tids(const struct waiters *waiters, pid_t *ret_tids);

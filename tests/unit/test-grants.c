@@ -334,3 +334,30 @@ Test(grants, a_count_beyond_the_bound_is_refused)
 	free(data);
 	grants_free(grants);
 }
+
+Test(grants, fingerprints_differ_with_what_is_given)
+{
+	static const struct {
+		const char *name;
+		bool pattern;
+		uint32_t permissions;
+	} sets[] = {{"a", false, PERMISSION_READ}, {"a", false, PERMISSION_WRITE},
+		{"a", true, PERMISSION_READ}, {"b", false, PERMISSION_READ},
+		{"aa", false, PERMISSION_READ}};
+	uint64_t seen[ELEMENTSOF(sets)];
+
+	for (size_t i = 0; i < ELEMENTSOF(sets); i++) {
+		struct grants *grants;
+
+		cr_assert_eq(grants_new(i, &grants), 0);
+		cr_assert_eq(
+			grants_add(grants, sets[i].name, sets[i].pattern, sets[i].permissions), 0);
+		grants_seal(grants);
+		seen[i] = grants_fingerprint(grants);
+		grants->generation += 100;
+		cr_expect_eq(grants_fingerprint(grants), seen[i], "the generation does not count");
+		(void)grants_free(grants);
+		for (size_t j = 0; j < i; j++)
+			cr_expect_neq(seen[i], seen[j], "%zu and %zu", i, j);
+	}
+}

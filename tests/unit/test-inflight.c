@@ -111,3 +111,35 @@ Test(queues, names_that_no_queue_has_are_not_remembered)
 	cr_expect_str_eq(find(queues, 5), name);
 	free(queues);
 }
+
+static struct grants *grants_on(const char *name, uint32_t permissions)
+{
+	struct grants *grants;
+
+	cr_assert_eq(grants_new(1, &grants), 0);
+	cr_assert_eq(grants_add(grants, name, false, permissions), 0);
+	grants_seal(grants);
+	return grants;
+}
+
+Test(queues, a_lost_permission_is_noticed_once)
+{
+	struct queues *queues = new_queues();
+	struct grants *all = grants_on("a", PERMISSIONS_ALL);
+	struct grants *read = grants_on("a", PERMISSION_READ);
+	struct grants *other = grants_on("b", PERMISSIONS_ALL);
+
+	cr_expect_not(queues_lose(queues, other), "nothing was open");
+	queues_remember(queues, (struct queue_key){1, 1}, "a", PERMISSION_OPEN | PERMISSION_READ);
+	cr_expect_not(queues_lose(queues, read));
+	cr_expect_not(queues_lose(queues, all));
+	queues_update(queues, all);
+	cr_expect(queues_lose(queues, read));
+	cr_expect(queues_lose(queues, other));
+	queues_update(queues, other);
+	cr_expect_not(queues_lose(queues, other));
+	(void)grants_free(all);
+	(void)grants_free(read);
+	(void)grants_free(other);
+	free(queues);
+}
