@@ -57,6 +57,7 @@ struct plug {
 	char *name;
 	char *id; /* attribute posix-mq; the name if absent */
 	enum mediation mediation;
+	bool scoped; /* named by an app or a hook, and bound to those only */
 	unsigned line, column;
 };
 
@@ -69,7 +70,18 @@ struct slot {
 	size_t path_count;
 	char **patterns; /* with leading slash */
 	size_t pattern_count;
+	bool scoped; /* as of a plug */
 	unsigned line, column;
+};
+
+/* What mq-run --app runs. Plugs and slots that no app and no hook names are bound to all of them.
+ */
+struct app {
+	char *name;   /* of a hook "hook.NAME" */
+	char **plugs; /* named by it, of our interface, sorted; each is in package->plugs */
+	size_t plug_count;
+	char **slots;
+	size_t slot_count;
 };
 
 struct package {
@@ -80,6 +92,8 @@ struct package {
 	size_t plug_count;
 	struct slot *slots; /* sorted by name */
 	size_t slot_count;
+	struct app *apps; /* and hooks; sorted by name */
+	size_t app_count;
 };
 
 struct package *package_free(struct package *package);
@@ -115,6 +129,11 @@ DEFINE_CLEANUP(struct packages *, packages_unref);
 const struct package *packages_find(const struct packages *packages, const char *name);
 const struct plug *package_plug(const struct package *package, const char *name);
 const struct slot *package_slot(const struct package *package, const char *name);
+const struct app *package_app(const struct package *package, const char *name);
+
+/* Whether a plug or slot of the app's package is bound to the app. */
+bool app_has_plug(const struct app *app, const struct plug *plug);
+bool app_has_slot(const struct app *app, const struct slot *slot);
 
 /* --- connections --------------------------------------------------------------------------- */
 
@@ -196,6 +215,11 @@ int policy_resolve_plug(const struct policy *policy, const char *text, const str
 	struct fault *fault);
 int policy_resolve_slot(const struct policy *policy, const char *text, const struct slot **ret,
 	struct fault *fault);
+
+/* "package.app" or "package.hook.hook", as typed by a person. 0, or with a fault -EINVAL or
+ * -ENOENT, or without one -ENOMEM. */
+int policy_find_app(const struct policy *policy, const char *text,
+	const struct package **ret_package, const struct app **ret, struct fault *fault);
 
 /* mqctl connect: slot is "pkg:slot", "pkg" (its only slot) or "". ret_connections is the changed
  * set; equal to the old one (a new reference) if it was already connected manually. 0, or with a

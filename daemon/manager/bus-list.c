@@ -274,11 +274,11 @@ static int append_session(const struct session *session, sd_bus_message *message
 	r = r < 0 ? r : bus_append_uint32(message, "pid", (uint32_t)session->launcher.pid);
 	r = r < 0 ? r : bus_append_uint32(message, "uid", session->launcher.uid);
 	r = r < 0 ? r
-		  : bus_append_strings(message, "plugs", (const char *const *)session->plugs,
-			    session->plug_count);
+		  : bus_append_strings(message, "plugs", (const char *const *)session->bound.plugs,
+			    session->bound.plug_count);
 	r = r < 0 ? r
-		  : bus_append_strings(message, "slots", (const char *const *)session->slots,
-			    session->slot_count);
+		  : bus_append_strings(message, "slots", (const char *const *)session->bound.slots,
+			    session->bound.slot_count);
 	r = r < 0 ? r : bus_append_string(message, "mediation", "call");
 	r = r < 0 ? r
 		  : bus_append_string(

@@ -10,6 +10,7 @@ struct update *update_free(struct update *update)
 {
 	if (update) {
 		update->grants = safe_close(update->grants);
+		bound_clear(&update->bound);
 		free(update);
 	}
 	return NULL;
@@ -109,8 +110,8 @@ static bool is_concerned(
 {
 	if (old->packages != new->packages)
 		return true;
-	for (size_t i = 0; i < session->plug_count; i++)
-		if (differs_for_plug(old->connections, new->connections, session->plugs[i]))
+	for (size_t i = 0; i < session->bound.plug_count; i++)
+		if (differs_for_plug(old->connections, new->connections, session->bound.plugs[i]))
 			return true;
 	return false;
 }
@@ -126,7 +127,15 @@ static int prepare_session(
 	update->change = change;
 	update->generation = ++change->manager->generation;
 	update->grants = -EBADF;
-	r = grants_memfd(policy, session, update->generation, &update->grants, &update->size);
+	update->rebinds = session->bound.app_count > 0 &&
+			  change->manager->policy.packages != policy->packages;
+	if (update->rebinds) {
+		r = bound_again(&session->bound, policy, &update->bound);
+		if (r < 0)
+			return r;
+	}
+	r = grants_memfd(policy, update->rebinds ? &update->bound : &session->bound,
+		update->generation, &update->grants, &update->size);
 	if (r < 0)
 		return r;
 	session->prepared = take_pointer(update);
@@ -197,6 +206,11 @@ static void send_prepared(struct change *change, struct session *session)
 	struct worker *worker = session->worker;
 	int r;
 
+	if (update && update->rebinds) {
+		bound_clear(&session->bound);
+		session->bound = update->bound;
+		update->bound = (struct bound){0};
+	}
 	/* Without a session process nothing is answered; the next one gets the policy as it is
 	 * then. */
 	if (!update || !worker)

@@ -20,6 +20,7 @@
 #include "include/policy.h"
 #include "include/protocol.h"
 #include "include/util.h"
+#include "bound.h"
 #include "list.h"
 #include "peer.h"
 
@@ -116,13 +117,14 @@ struct update {
 	uint64_t generation;
 	int grants; /* sealed memfd, until sent */
 	size_t size;
+	struct bound bound; /* what the session has from now on; nothing if that stays */
+	bool rebinds;
 };
 
 struct session {
 	struct session *previous, *next;
 	struct manager *manager;
-	char **plugs, **slots; /* canonical, "package:name" */
-	size_t plug_count, slot_count;
+	struct bound bound;
 	struct identity launcher; /* for display only */
 	uint64_t constant;
 	bool ended; /* last process is gone; no longer in manager->sessions */
@@ -142,10 +144,10 @@ struct session {
 	struct launch *launch;   /* waits for the first acknowledgement */
 };
 
-/* A session, and a session process on its way. plugs, slots and listener are NULL or -EBADF
- * afterwards if they were taken over; on failure too. 0 or negative errno. */
-int session_new(struct manager *manager, struct launch *launch, char ***plugs, size_t plug_count,
-	char ***slots, size_t slot_count, int *listener, struct session **ret);
+/* A session, and a session process on its way. bound and listener are empty or -EBADF afterwards if
+ * they were taken over; on failure too. 0 or negative errno. */
+int session_new(struct manager *manager, struct launch *launch, struct bound *bound, int *listener,
+	struct session **ret);
 /* Its last process is gone, or its launcher is. Frees it as soon as its session process is
  * reaped. */
 void session_end(struct session *session);
@@ -195,7 +197,7 @@ int worker_attach(struct worker *worker, struct session *session);
 int worker_send_grants(struct worker *worker, int grants, size_t size, uint64_t generation);
 
 /* A sealed memfd with what these plugs and slots have under this policy. */
-int grants_memfd(const struct policy *policy, const struct session *session, uint64_t generation,
+int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_t generation,
 	int *ret_fd, size_t *ret_size);
 
 /* It is to read to the end of its socket and to exit; after a deadline it is killed. */

@@ -396,6 +396,39 @@ Test(connect, nearest)
 	free(longest);
 }
 
+Test(connect, apps_are_found_or_named)
+{
+	static const struct refusal refusals[] = {
+		{"station", "", -EINVAL, FAULT_INVALID,
+			"invalid value: \"station\" (want package.app)"},
+		{".tool", "", -EINVAL, FAULT_INVALID,
+			"invalid value: \".tool\" (want package.app)"},
+		{"station.", "", -EINVAL, FAULT_INVALID,
+			"invalid value: \"station.\" (want package.app)"},
+		{"statoin.tool", "", -ENOENT, FAULT_NOT_FOUND,
+			"package \"statoin\" is not known; did you mean \"station\"?"},
+		{"station.tol", "", -ENOENT, FAULT_NOT_FOUND,
+			"package \"station\" has no app named \"tol\"; did you mean \"tool\"?"},
+		{"station.zzzzzz", "", -ENOENT, FAULT_NOT_FOUND,
+			"package \"station\" has no app named \"zzzzzz\"; apps stand in its "
+			"document below \"apps:\""},
+	};
+	const struct package *package = NULL;
+	const struct app *app = NULL;
+	struct fault fault = {0};
+
+	fixture_policy_clear(&policy);
+	fixture_policy(&policy, "name: station\napps: {tool: }\nhooks: {configure: }\n");
+	for (size_t i = 0; i < ELEMENTSOF(refusals); i++)
+		expect_fault(&refusals[i],
+			policy_find_app(&policy, refusals[i].first, &package, &app, &fault),
+			&fault);
+	cr_assert(policy_find_app(&policy, "station.tool", &package, &app, &fault) == 0);
+	cr_expect_str_eq(package->name, "station");
+	cr_expect_str_eq(app->name, "tool");
+	cr_expect(policy_find_app(&policy, "station.hook.configure", &package, &app, &fault) == 0);
+}
+
 /* --- grants -------------------------------------------------------------------------------- */
 
 static uint32_t granted(const char *plug, const char *slot, const char *queue)
