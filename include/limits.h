@@ -13,13 +13,15 @@
 #define PUBLISHER_MAX    255
 
 /* Policy. Past one of these the document or the change is refused, and the old one stays. */
-#define PACKAGE_FILE_MAX (1024 * 1024) /* bytes of one document */
-#define PACKAGES_MAX     20000
-#define STATE_FILE_MAX   (96 * 1024 * 1024) /* CONNECTIONS_MAX of the longest names fit */
-#define CONFIG_FILE_MAX  (64 * 1024)
-#define CONNECTIONS_MAX  200000
-#define SLOT_QUEUES_MAX  1024 /* names and patterns of one slot */
-#define DIAGNOSTICS_MAX  200  /* further ones are counted, not kept */
+#define PACKAGE_FILE_MAX    (1024 * 1024) /* bytes of one document */
+#define PACKAGES_MAX        20000
+#define STATE_FILE_MAX      (96 * 1024 * 1024) /* CONNECTIONS_MAX of the longest names fit */
+#define CONFIG_FILE_MAX     (64 * 1024)
+#define CONNECTIONS_MAX     200000
+#define APPLY_FILE_MAX      (32 * 1024 * 1024)    /* of mqctl apply */
+#define CONNECTION_SPAN_MAX (10 * 366 * 86400ULL) /* seconds of a timed connection */
+#define SLOT_QUEUES_MAX     1024                  /* names and patterns of one slot */
+#define DIAGNOSTICS_MAX     200                   /* further ones are counted, not kept */
 
 /* YAML of every kind. Past one of these the document is refused. */
 #define YAML_DEPTH_MAX   64    /* nesting, aliases followed */
@@ -62,6 +64,8 @@
 #define DISMISS_DEADLINE_USEC (1 * 1000000ULL)  /* to exit after the session; then killed */
 
 /* The manager's own pace. */
+#define EXPIRY_RETRY_USEC       (1 * 1000000ULL) /* after a run-out that could not be made */
+#define CHANGES_LOGGED_MAX      100              /* connections of one change; then counted */
 #define WATCH_INTERVAL_USEC     (1 * 1000000ULL) /* looks at the requests in hand */
 #define SPARE_RETRY_USEC        (1 * 1000000ULL) /* after a session process could not be started */
 #define WORKER_MESSAGES_AT_ONCE 64               /* of one session process, then others' turn */

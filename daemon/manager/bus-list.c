@@ -127,6 +127,20 @@ static int append_connection(
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
+#define NOTES_MAX (sizeof("manual,until=") + UTC_STRING_MAX)
+
+static const char *notes_format(const struct connection *connection, char buffer[static NOTES_MAX])
+{
+	char until[UTC_STRING_MAX];
+
+	if (connection->until > 0)
+		(void)snprintf(
+			buffer, NOTES_MAX, "manual,until=%s", utc_format(connection->until, until));
+	else
+		(void)strcpy(buffer, connection->state == CONNECTION_MANUAL ? "manual" : "");
+	return buffer;
+}
+
 static int append_unconnected(sd_bus_message *message, const struct package *package,
 	const struct refs *plugs, const struct refs *slots)
 {
@@ -151,10 +165,11 @@ static int append_connections(struct manager *manager, uid_t viewer, sd_bus_mess
 	r = connected_refs(policy, &plugs, &slots);
 	for (size_t i = 0; r >= 0 && i < policy->connections->count; i++) {
 		const struct connection *connection = &policy->connections->items[i];
+		char notes[NOTES_MAX];
 
 		if (is_live(policy, connection))
 			r = append_connection(message, connection->plug, connection->slot,
-				connection->state == CONNECTION_MANUAL ? "manual" : "");
+				notes_format(connection, notes));
 	}
 	for (size_t i = 0; r >= 0 && i < policy->packages->count; i++)
 		r = append_unconnected(message, policy->packages->items[i], &plugs, &slots);

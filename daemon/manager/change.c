@@ -24,6 +24,8 @@ struct change *change_free(struct change *change)
 	change->deadline_source = sd_event_source_disable_unref(change->deadline_source);
 	change->call = sd_bus_message_unref(change->call);
 	diagnostics_clear(&change->warnings);
+	(void)connections_unref(change->before);
+	(void)connections_unref(change->after);
 	free(change);
 	return NULL;
 }
@@ -246,12 +248,13 @@ static int make(struct change *change, struct policy *policy, int *ret_state_err
 	if (manager->policy.connections != policy->connections) {
 		*ret_state_error =
 			connections_save(manager->options->state_dir, policy->connections);
-		if (*ret_state_error < 0) {
+		if (*ret_state_error < 0 && change->kind != CHANGE_EXPIRE) {
 			forget_prepared(manager);
 			return -EIO;
 		}
 	}
 	swap_policy(manager, policy);
+	(void)expiry_arm(manager);
 	FOREACH (session, manager->sessions)
 		send_prepared(change, session);
 	return 0;

@@ -79,6 +79,7 @@ struct manager {
 	struct peer *peers;
 	size_t peer_count;
 	struct change *changes;
+	sd_event_source *expiry_source; /* at the next end of a timed connection */
 	struct mount_watch *mounts;
 };
 
@@ -99,6 +100,8 @@ void settings_clear(struct settings *settings);
 /* Logs nothing; what is wrong is in diagnostics. 0 or negative errno. */
 int settings_load(const char *file, struct diagnostics *diagnostics, struct settings *ret);
 void log_diagnostics(const struct diagnostics *diagnostics);
+/* All of them and a closing line, malloc'd; NULL on lack of memory. */
+char *diagnostics_text(const struct diagnostics *diagnostics, const char *closing);
 
 /* --- sockets.c ----------------------------------------------------------------------------- */
 
@@ -223,6 +226,9 @@ enum change_kind {
 	CHANGE_CONNECT,
 	CHANGE_DISCONNECT,
 	CHANGE_RELOAD,
+	CHANGE_APPLY,
+	CHANGE_EXPIRE, /* made also if the state cannot be written: there the end has passed anyway
+			*/
 };
 
 struct change {
@@ -235,6 +241,7 @@ struct change {
 	size_t cut;      /* connections */
 	size_t sessions; /* concerned */
 	struct diagnostics warnings;
+	struct connections *before, *after; /* of CHANGE_APPLY, for its reply */
 };
 
 int change_new(
@@ -246,7 +253,8 @@ DEFINE_CLEANUP(struct change *, change_free);
  * then swaps and sends. Takes the references in policy if it succeeds, and the change in any case
  * (NULL afterwards); the reply goes out when all sessions have taken it over, perhaps at once. On
  * failure nothing has changed; -EIO stands for a state that could not be written, and
- * ret_state_error then says why; anything else is a lack of resources or a limit. */
+ * ret_state_error then says why; anything else is a lack of resources or a limit. (CHANGE_EXPIRE
+ * succeeds in spite of a ret_state_error.) */
 int change_apply(struct change **change, struct policy *policy, int *ret_state_error);
 
 /* Where a plug's connections begin, or would. */
@@ -261,10 +269,28 @@ void update_done(struct update *update);
  * logged. error is filled for the bus. */
 int manager_reload(struct manager *manager, sd_bus_message *call, sd_bus_error *error);
 
-/* --- bus.c, bus-list.c, bus-record.c, status.c --------------------------------------------- */
+/* --- expiry.c: connections without a command ------------------------------------------------- */
+
+/* When a connection of so many seconds ends, if it begins now. */
+uint64_t end_of_span(uint64_t seconds);
+/* One line for each connection that differs: "connect PLUG SLOT: WHO". */
+void log_changes(const struct connections *old, const struct connections *new, const char *who);
+/* The connections as they follow from other packages. 0 or -ENOMEM. */
+int settle_connections(const struct manager *manager, struct packages *packages,
+	struct diagnostics *diagnostics, struct connections **ret);
+/* After loading: cuts what has run out meanwhile, connects automatically, writes the state if that
+ * changed it, and arms the timer. Logs. */
+int connections_start(struct manager *manager);
+/* To be called whenever the connections are others. */
+int expiry_arm(struct manager *manager);
+
+/* --- bus*.c, status.c ------------------------------------------------------------ */
 
 int bus_accept(sd_event_source *source, int fd, uint32_t events, void *userdata);
 void peers_free(struct manager *manager);
+/* For a change_apply() that failed with r. Returns as sd_bus_error_set(). */
+int bus_set_change_error(
+	sd_bus_error *error, const struct manager *manager, int r, int state_error);
 void bus_reply_change(struct change *change, bool in_time);
 int bus_append_string(sd_bus_message *message, const char *key, const char *value);
 int bus_append_uint32(sd_bus_message *message, const char *key, uint32_t value);
@@ -275,6 +301,17 @@ int bus_append_list(
 	struct manager *manager, uid_t viewer, const char *what, sd_bus_message *message);
 void kernel_features_probe(struct kernel_features *ret);
 int bus_append_status(struct manager *manager, sd_bus_message *message);
+/* An option of a method. */
+struct bus_option {
+	const char *key;
+	char type; /* 'b' (int), 't' (uint64_t), 's' (const char *) */
+	void *ret;
+};
+/* Reads an a{sv}; what is not in options is refused. 0 or negative errno, with error. */
+int bus_read_options(sd_bus_message *message, const struct bus_option *options, size_t count,
+	sd_bus_error *error);
+int bus_reply_apply(
+	sd_bus_message *call, const struct connections *before, const struct connections *after);
 /* Sends a Record to every peer that may see it. */
 struct record;
 int bus_send_record(sd_bus *bus, const struct record *record);

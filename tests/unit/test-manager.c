@@ -273,8 +273,10 @@ Test(mounts, finds_mqueue_anywhere_but_at_its_place)
 
 Test(connections, of_a_plug_are_found_where_they_begin)
 {
-	struct connection items[] = {{(char *)"a:p", (char *)"s:s"}, {(char *)"b:p", (char *)"s:s"},
-		{(char *)"b:p", (char *)"s:t"}, {(char *)"c:p", (char *)"s:s"}};
+	struct connection items[] = {{.plug = (char *)"a:p", .slot = (char *)"s:s"},
+		{.plug = (char *)"b:p", .slot = (char *)"s:s"},
+		{.plug = (char *)"b:p", .slot = (char *)"s:t"},
+		{.plug = (char *)"c:p", .slot = (char *)"s:s"}};
 	struct connections connections = {.references = 1, .items = items, .count = 4};
 
 	cr_expect_eq(connections_first(&connections, "a:p"), 0);
