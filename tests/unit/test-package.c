@@ -108,7 +108,7 @@ static void check_good(const char *name, const char *text, const char *expected)
 
 Test(package, good_documents)
 {
-	cr_expect(each_document("good", check_good) >= 8);
+	cr_expect(each_document("good", check_good) >= 9);
 }
 
 /* The diagnostics, and then what is left of the package. */
