@@ -112,11 +112,29 @@ expect_status "… and another" 1
 mqctl connections >"$WORK/connections"
 holds "all of them can be listed" test "$(wc -l <"$WORK/connections")" = $((PACKAGES * PLUGS + 2))
 
+# A list of one, over all that: each change is told, up to CHANGES_LOGGED_MAX of them.
+cat >"$WORK/list.yaml" <<'YAML'
+version: 1
+connections:
+- {plug: app:work, slot: provider:all}
+YAML
+mark_log
+begin=$(now)
+check "a list can be applied" mqctl apply "$WORK/list.yaml"
+applied=$(($(now) - begin))
+holds "… which tells all that it disconnects" \
+	test "$(grep -c '^- ' "$WORK/stdout")" = $((PACKAGES * PLUGS))
+expect_log "… and logs some, and how many more" \
+	"^mqgated: $((PACKAGES * PLUGS - 100)) further connections changed: by pid"
+holds "… exactly so many" test "$(new_log | grep -c ': disconnect many-')" = 100
+holds "… and one is left" test "$(mqctl connections | wc -l)" = 2
+
 figure "a call, with 100,002 connections over 1" "$calls_many" "$calls_few"
 holds "decisions stay as fast" test "$RATIO" -le 125
 figure "a launch, the same" "$launch_many" "$launch_few"
 figure "connect and disconnect, the same" "$change_many" "$change_few"
 figure "a reload, the same" "$reload_many" "$reload_few"
+figure "apply, over a reload" "$applied" "$reload_many"
 figure "start until it answers, over a reload" "$loaded" "$reload_many"
 holds "connect and disconnect take no second" test "$change_many" -lt 1000000000
 finish
