@@ -23,26 +23,26 @@ static bool is_message_queue(int fd)
 	return fstatfs(fd, &statfs) == 0 && statfs.f_type == MQUEUE_MAGIC;
 }
 
-static bool is_io_uring(int directory_fd, const char *name)
+static bool is_io_uring(int fd)
 {
-	char link[sizeof("anon_inode:[io_uring]")];
-	ssize_t n = readlinkat(directory_fd, name, link, sizeof(link));
+	char path[64], link[sizeof("anon_inode:[io_uring]")];
+	ssize_t n;
 
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, link, sizeof(link));
 	return n == sizeof(link) - 1 && memcmp(link, "anon_inode:[io_uring]", (size_t)n) == 0;
 }
 
-static int check_one(int directory_fd, const char *name, char **ret_message)
+static int check_one(int fd, void *userdata)
 {
-	int fd = atoi(name);
+	char **ret_message = userdata;
 
-	if (fd == directory_fd)
-		return 0;
 	if (is_message_queue(fd))
 		return refuse(ret_message, -EBUSY,
 			"descriptor %d is open on a message queue or its file system, and the "
 			"command would get past mqgate with it; close it first (%d<&- in a shell)",
 			fd, fd);
-	if (is_io_uring(directory_fd, name))
+	if (is_io_uring(fd))
 		return refuse(ret_message, -EBUSY,
 			"descriptor %d is an io_uring, and the command could get past mqgate with "
 			"it; close it first (%d<&- in a shell)",
@@ -50,7 +50,7 @@ static int check_one(int directory_fd, const char *name, char **ret_message)
 	return 0;
 }
 
-int descriptors_check(char **ret_message)
+int descriptors_visit(descriptor_visit_t visit, void *userdata, char **ret_message)
 {
 	_cleanup_(closedirp) DIR *directory = opendir("/proc/self/fd");
 	const struct dirent *entry;
@@ -61,16 +61,23 @@ int descriptors_check(char **ret_message)
 			"mounted?",
 			strerror(errno));
 	while ((errno = 0, entry = readdir(directory))) {
-		int r = entry->d_name[0] == '.'
-				? 0
-				: check_one(dirfd(directory), entry->d_name, ret_message);
+		int fd = atoi(entry->d_name);
+		int r;
 
+		if (entry->d_name[0] == '.' || fd == dirfd(directory))
+			continue;
+		r = visit(fd, userdata);
 		if (r < 0)
 			return r;
 	}
 	if (errno)
 		return refuse(ret_message, -errno, "/proc/self/fd: %s", strerror(errno));
 	return 0;
+}
+
+int descriptors_check(char **ret_message)
+{
+	return descriptors_visit(check_one, ret_message, ret_message);
 }
 
 int descriptors_fill_standard(void)

@@ -27,7 +27,9 @@ static const char usage[] =
 	"      --slot [PACKAGE:]NAME  the queues that this slot offers, with every permission\n"
 	"      --app PACKAGE.APP      the plugs and slots that are bound to this app\n"
 	"                             (at least one of the three, each as often as needed)\n"
-	"      --wall=rules           how the other roads to queues are closed (default)\n"
+	"      --wall=rules|mount     how the other roads to queues are closed: by rules for the\n"
+	"                             file tree (default), or by mounts of its own, for root and\n"
+	"                             without CAP_SYS_ADMIN; see mq-run(1)\n"
 	"      --runtime-dir DIR      where mqgated's sockets are (default: $MQGATE_RUNTIME_DIR\n"
 	"                             or " DEFAULT_RUNTIME_DIR ")\n"
 	"      --help                 show this and exit\n"
@@ -57,7 +59,7 @@ static int confine(const struct options *options, char **ret_message)
 		return refuse(ret_message, r, "cannot build the filter: %s", strerror(-r));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return refuse(ret_message, -errno, "cannot set no_new_privs: %s", strerror(errno));
-	r = wall_raise(ret_message);
+	r = wall_raise(options->wall, ret_message);
 	if (r < 0)
 		return r;
 	r = filter_load(program, length, &listener, ret_message);

@@ -34,16 +34,16 @@ static int add_ref(struct options *options, const char *option, uint32_t kind, c
 	return 0;
 }
 
-static int check_wall(const char *form, char **ret_message)
+static int choose_wall(struct options *options, const char *form, char **ret_message)
 {
 	if (streq(form, "rules"))
-		return 0;
-	if (streq(form, "mount"))
-		return refuse(ret_message, -EOPNOTSUPP,
-			"--wall=mount: this version has no such wall; use --wall=rules, or leave "
-			"the option away");
-	return refuse(
-		ret_message, -EINVAL, "--wall=%s: there is no such wall; use --wall=rules", form);
+		options->wall = WALL_RULES;
+	else if (streq(form, "mount"))
+		options->wall = WALL_MOUNT;
+	else
+		return refuse(ret_message, -EINVAL,
+			"--wall=%s: there is no such wall; use --wall=rules or --wall=mount", form);
+	return 0;
 }
 
 enum {
@@ -77,7 +77,7 @@ static int take_option(struct options *options, int option, char *argv[], char *
 	case OPTION_APP:
 		return add_ref(options, "--app", LAUNCH_REF_APP, optarg, ret_message);
 	case OPTION_WALL:
-		return check_wall(optarg, ret_message);
+		return choose_wall(options, optarg, ret_message);
 	case OPTION_RUNTIME_DIR:
 		options->runtime_dir = optarg;
 		return 0;

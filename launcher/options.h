@@ -6,10 +6,12 @@
 #include <stddef.h>
 
 #include "include/protocol.h"
+#include "wall.h"
 
 /* Points into argv and the environment. */
 struct options {
 	const char *runtime_dir;
+	enum wall_form wall;
 	struct launch_ref refs[LAUNCH_REFS_MAX];
 	size_t ref_count;
 	char **command;

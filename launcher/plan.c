@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "include/util.h"
+#include "mountinfo.h"
 
 void plan_clear(struct plan *plan)
 {
@@ -33,30 +34,6 @@ static int append(void *list, size_t *count, const void *item, size_t size)
 
 /* --- hidden places ------------------------------------------------------------------------- */
 
-static bool is_octal(const char *digits)
-{
-	for (size_t i = 0; i < 3; i++)
-		if (digits[i] < '0' || digits[i] > '7')
-			return false;
-	return true;
-}
-
-/* Undoes mountinfo's escapes (blank, tab, newline, backslash as \ooo), in place. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (const char *from = text; *from; to++) {
-		if (*from == '\\' && is_octal(from + 1)) {
-			*to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + from[3] - '0');
-			from += 4;
-		} else {
-			*to = *from++;
-		}
-	}
-	*to = '\0';
-}
-
 static int hide(struct plan *plan, const char *path)
 {
 	_cleanup_free_ char *copy = strdup(streq(path, "/") ? "" : path);
@@ -71,55 +48,33 @@ static int hide(struct plan *plan, const char *path)
 	return 0;
 }
 
-/* "ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAG]… - TYPE SOURCE OPTIONS" */
-static int read_mount(struct plan *plan, char *line)
+static int hide_mount(struct plan *plan, const struct mount_entry *mount)
 {
-	const char *fields[5], *field, *type;
-	unsigned major_number, minor_number;
-	uint64_t device;
-	char *mount_point;
 	int r;
 
-	for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
-		fields[i] = strsep(&line, " ");
-		if (!fields[i])
-			return -EBADMSG;
-	}
-	do {
-		field = strsep(&line, " ");
-		if (!field)
-			return -EBADMSG;
-	} while (!streq(field, "-"));
-	type = strsep(&line, " ");
-	mount_point = (char *)fields[4];
-	if (!type || mount_point[0] != '/' ||
-		sscanf(fields[2], "%u:%u", &major_number, &minor_number) != 2)
-		return -EBADMSG;
-	if (!streq(type, "mqueue"))
+	if (!streq(mount->type, "mqueue"))
 		return 0;
-
-	unescape(mount_point);
-	device = makedev(major_number, minor_number);
-	r = append(&plan->devices, &plan->device_count, &device, sizeof(device));
-	return r < 0 ? r : hide(plan, mount_point);
+	r = append(&plan->devices, &plan->device_count, &mount->device, sizeof(mount->device));
+	return r < 0 ? r : hide(plan, mount->mount_point);
 }
 
 static int find_hidden(struct plan *plan, const char *mountinfo)
 {
 	_cleanup_free_ char *copy = strdup(mountinfo);
-	char *rest = copy, *line;
+	struct mount_entry mount;
+	char *rest = copy;
 	int r;
 
 	if (!copy)
 		return -ENOMEM;
 	if (isempty(mountinfo))
 		return -EBADMSG;
-	while ((line = strsep(&rest, "\n")) && *line) {
-		r = read_mount(plan, line);
+	while ((r = mountinfo_next(&rest, &mount)) > 0) {
+		r = hide_mount(plan, &mount);
 		if (r < 0)
 			return r;
 	}
-	return hide(plan, "/dev/mqueue");
+	return r < 0 ? r : hide(plan, "/dev/mqueue");
 }
 
 static bool is_hidden(const struct plan *plan, const char *path)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The wall, in the form "rules".
+/* The wall, in two forms. First what both rest on, and the form "rules".
  *
  * The contract with the kernel. A Landlock domain refuses the handled rights on every file, unless
  * a rule stands on the file itself or on a directory that the kernel meets on its way up from the
@@ -40,18 +40,51 @@
  * directory has also been bound directly below a directory on the way, and the command inherits a
  * working directory beneath the cover. Where an mqueue mount itself is covered, its mount point
  * stays hidden, whatever is now seen there.
+ *
+ * The form "mount". The launcher moves into a mount namespace of its own: a slave of the one
+ * outside, so that file systems mounted there later arrive, and nothing goes out. Every mqueue
+ * mount in it is detached; one that cannot be reached, because something else covers it, could be
+ * reached from a working directory beneath the cover, and so the launch is refused. What has been
+ * detached while it was somebody's working directory has no way up, and so no rule. /dev is made
+ * private: a later mount on /dev/mqueue does not arrive, and the unmounting of today's, which would
+ * take along whatever is mounted here at the same place, does not either. /dev/mqueue gets an empty
+ * cover.
+ *
+ * Then one rule for all. It must not stand on the root directory: rules stand on inodes, the root
+ * directory outside is the same inode, and there are roads outside that no capability guards: a
+ * directory inherited or received from another process, a user namespace that belongs to this user
+ * and the mount namespaces in it. On each of them the way up from a queue leads over that inode
+ * (tried: all of them open). So the tree is hung below a directory that no other namespace has, the
+ * anchor: the root of an empty tmpfs that is mounted nowhere else and cannot be written to. Only
+ * what is in our tree has it on its way up. The command's root directory is the tree's, as before;
+ * the kernel takes that for a changed root and lets nobody make user namespaces in it. Whoever
+ * climbs out by CAP_SYS_CHROOT finds the empty anchor, and what may lie around it has no rule.
+ * Inherited files get a rule each, since programs re-open them by /proc/self/fd (/dev/stdout);
+ * none of them is a queue (see descriptors.c), and directories get none.
+ *
+ * With CAP_SYS_ADMIN setns leads back to the mounts outside, or the propagation of mounts can be
+ * changed. The anchor closes the first as it is, and mounting is closed by the domain; it is taken
+ * away all the same, for good, so that no queue depends on one of the two alone. It leaves the
+ * bounding set too: an exec as uid 0 takes its capabilities from there. What is mounted outside
+ * later than the launch arrives, an mqueue in another place than /dev/mqueue too: mqgated warns.
  */
 #include "wall.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/landlock.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "capability.h"
+#include "descriptors.h"
 #include "include/compat.h"
 #include "include/util.h"
+#include "mountinfo.h"
 #include "plan.h"
 #include "refuse.h"
+#include "view.h"
 
 #define RIGHTS_OF_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 #define RIGHTS                                                                            \
@@ -131,21 +164,6 @@ static int check_landlock(char **ret_message)
 		strerror(errno));
 }
 
-static int read_mountinfo(char **ret)
-{
-	_cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
-	_cleanup_free_ char *text = NULL;
-	size_t allocated = 0;
-
-	if (!file)
-		return -errno;
-	errno = 0;
-	if (getdelim(&text, &allocated, '\0', file) < 0)
-		return errno ? -errno : -EBADMSG;
-	*ret = take_pointer(text);
-	return 0;
-}
-
 static int refuse_plan(int error, char **ret_message)
 {
 	if (error == -EBUSY)
@@ -166,7 +184,7 @@ static int add_rules(struct plan *plan, char **ret_message)
 	_cleanup_free_ char *mountinfo = NULL;
 	int r;
 
-	r = read_mountinfo(&mountinfo);
+	r = mountinfo_read(&mountinfo);
 	if (r < 0)
 		return refuse(ret_message, r,
 			"cannot build the wall: /proc/self/mountinfo: %s; is /proc mounted?",
@@ -176,19 +194,25 @@ static int add_rules(struct plan *plan, char **ret_message)
 	return r < 0 ? refuse_plan(r, ret_message) : 0;
 }
 
-static int make_rulesets(struct rulesets *ret, char **ret_message)
+static int make_ruleset(uint64_t rights, int *ret_fd, char **ret_message)
 {
-	static const struct landlock_ruleset_attr wall = {.handled_access_fs = RIGHTS};
-	static const struct landlock_ruleset_attr proof = {
-		.handled_access_fs = RIGHTS | LANDLOCK_ACCESS_FS_READ_DIR};
+	struct landlock_ruleset_attr attr = {.handled_access_fs = rights};
 
-	ret->wall_fd = landlock_create_ruleset(&wall, sizeof(wall), 0);
-	if (ret->wall_fd >= 0)
-		ret->proof_fd = landlock_create_ruleset(&proof, sizeof(proof), 0);
-	if (ret->wall_fd >= 0 && ret->proof_fd >= 0)
+	*ret_fd = landlock_create_ruleset(&attr, sizeof(attr), 0);
+	if (*ret_fd >= 0)
 		return 0;
 	return refuse(ret_message, -errno, "cannot build the wall: landlock_create_ruleset: %s",
 		strerror(errno));
+}
+
+static int make_rulesets(struct rulesets *ret, char **ret_message)
+{
+	int r;
+
+	r = make_ruleset(RIGHTS, &ret->wall_fd, ret_message);
+	if (r < 0)
+		return r;
+	return make_ruleset(RIGHTS | LANDLOCK_ACCESS_FS_READ_DIR, &ret->proof_fd, ret_message);
 }
 
 static int stand_behind(int ruleset_fd, char **ret_message)
@@ -270,15 +294,12 @@ static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 	return refuse(ret_message, -EIO, "cannot prove the wall: the child that tries it failed");
 }
 
-int wall_raise(char **ret_message)
+static int raise_rules(char **ret_message)
 {
 	_cleanup_(rulesets_close) struct rulesets rulesets = {-EBADF, -EBADF};
 	_cleanup_(plan_clear) struct plan plan = {.add = add_landlock_rule, .userdata = &rulesets};
 	int r;
 
-	r = check_landlock(ret_message);
-	if (r < 0)
-		return r;
 	r = make_rulesets(&rulesets, ret_message);
 	if (r < 0)
 		return r;
@@ -289,4 +310,94 @@ int wall_raise(char **ret_message)
 	if (r < 0)
 		return r;
 	return stand_behind(rulesets.wall_fd, ret_message);
+}
+
+/* --- the form "mount" ---------------------------------------------------------------------- */
+
+static int check_capabilities(char **ret_message)
+{
+	static const struct {
+		int capability;
+		const char *name;
+	} needed[] = {
+		{CAP_SYS_ADMIN, "CAP_SYS_ADMIN"},
+		{CAP_SYS_CHROOT, "CAP_SYS_CHROOT"},
+		{CAP_SETPCAP, "CAP_SETPCAP"},
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(needed); i++)
+		if (!capability_has(needed[i].capability))
+			return refuse(ret_message, -EPERM,
+				"--wall=mount needs %s; start mq-run as root, or use --wall=rules",
+				needed[i].name);
+	return 0;
+}
+
+struct allowing {
+	int ruleset_fd;
+	char **ret_message;
+};
+
+/* A rule on that one file, so that it can be re-opened by /proc/self/fd (as /dev/stdout is). */
+static int allow_file(int fd, void *userdata)
+{
+	const struct allowing *allowing = userdata;
+	struct landlock_path_beneath_attr attr = {
+		.allowed_access = RIGHTS_OF_FILES, .parent_fd = fd};
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode))
+		return 0;
+	if (landlock_add_path_rule(allowing->ruleset_fd, &attr) == 0 || errno == EBADFD)
+		return 0;
+	return refuse(allowing->ret_message, -errno,
+		"cannot build the wall: adding a rule for descriptor %d: %s", fd, strerror(errno));
+}
+
+static int allow_view(int ruleset_fd, int anchor_fd, char **ret_message)
+{
+	struct landlock_path_beneath_attr attr = {.allowed_access = RIGHTS, .parent_fd = anchor_fd};
+	struct allowing allowing = {ruleset_fd, ret_message};
+
+	if (landlock_add_path_rule(ruleset_fd, &attr) < 0)
+		return refuse(ret_message, -errno, "cannot build the wall: adding its rule: %s",
+			strerror(errno));
+	return descriptors_visit(allow_file, &allowing, ret_message);
+}
+
+static int raise_mount(char **ret_message)
+{
+	_cleanup_close_ int ruleset_fd = -EBADF, anchor_fd = -EBADF;
+	int r;
+
+	r = check_capabilities(ret_message);
+	if (r < 0)
+		return r;
+	r = make_ruleset(RIGHTS, &ruleset_fd, ret_message);
+	if (r < 0)
+		return r;
+	r = view_enter(&anchor_fd, ret_message);
+	if (r < 0)
+		return r;
+	r = allow_view(ruleset_fd, anchor_fd, ret_message);
+	if (r < 0)
+		return r;
+	r = stand_behind(ruleset_fd, ret_message);
+	if (r < 0)
+		return r;
+	r = capability_give_up(CAP_SYS_ADMIN);
+	if (r < 0)
+		return refuse(ret_message, r, "cannot build the wall: giving up CAP_SYS_ADMIN: %s",
+			strerror(-r));
+	return 0;
+}
+
+int wall_raise(enum wall_form form, char **ret_message)
+{
+	int r;
+
+	r = check_landlock(ret_message);
+	if (r < 0)
+		return r;
+	return form == WALL_MOUNT ? raise_mount(ret_message) : raise_rules(ret_message);
 }

@@ -2,6 +2,11 @@
 /* The wall: a Landlock domain that keeps this process away from every queue by every other road. */
 #pragma once
 
+enum wall_form {
+	WALL_RULES, /* for everybody */
+	WALL_MOUNT, /* needs CAP_SYS_ADMIN, and takes it away */
+};
+
 /* Puts this process behind the wall, for good. no_new_privs must be set. Returns 0, or a negative
  * errno with a message (see refuse.h); then the process must not go on. */
-int wall_raise(char **ret_message);
+int wall_raise(enum wall_form form, char **ret_message);

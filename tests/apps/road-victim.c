@@ -51,22 +51,27 @@ static void give(int listening, int fd)
 
 int be_victim(void)
 {
-	struct pollfd polled[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}};
-	int fd = mq_open(queue, O_RDWR);
+	struct pollfd polled[3] = {
+		{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
+	int fd = mq_open(queue, O_RDWR), dev = open("/dev", O_RDONLY | O_DIRECTORY);
 	FILE *file;
 
 	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
 	polled[1].fd = listen_at(path_in(directory, "/socket"));
+	polled[2].fd = listen_at(path_in(directory, "/directory-socket"));
 	file = fopen(path_in(directory, "/victim"), "we");
-	if (fd < 0 || polled[1].fd < 0 || !file || chdir("/dev/mqueue") < 0)
+	if (fd < 0 || dev < 0 || polled[1].fd < 0 || polled[2].fd < 0 || !file ||
+		chdir("/dev/mqueue") < 0)
 		return untried("victim");
 	fprintf(file, "%d %d %lu\n", getpid(), fd, (unsigned long)&command);
 	(void)fclose(file);
 	printf("ready\n");
 	(void)fflush(stdout);
-	while (poll(polled, 2, 20) >= 0 && !polled[0].revents) {
+	while (poll(polled, 3, 20) >= 0 && !polled[0].revents) {
 		if (polled[1].revents)
 			give(polled[1].fd, fd);
+		if (polled[2].revents)
+			give(polled[2].fd, dev);
 		if (command)
 			(void)mq_send(fd, POKED, sizeof(POKED), 0);
 		command = 0;
@@ -171,7 +176,8 @@ int road_proc_cwd(const struct victim *victim)
 	return use_or_closed(open(in_proc(victim, path), O_RDWR), "open");
 }
 
-int road_sent_descriptor(const struct victim *victim)
+/* What the neighbour gives at this socket; negative with errno. */
+int receive_descriptor(const char *name)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	union control control = {0};
@@ -183,12 +189,17 @@ int road_sent_descriptor(const struct victim *victim)
 		.msg_controllen = sizeof(control)};
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-	(void)snprintf(
-		address.sun_path, sizeof(address.sun_path), "%s", path_in(directory, "/socket"));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return untried("connect");
-	if (recvmsg(fd, &message, 0) != 1 || control.header.cmsg_type != SCM_RIGHTS)
-		return untried("recvmsg");
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path_in(directory, name));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		recvmsg(fd, &message, 0) != 1 || control.header.cmsg_type != SCM_RIGHTS)
+		return -1;
 	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
-	return use(fd);
+	return fd;
+}
+
+int road_sent_descriptor(const struct victim *victim)
+{
+	int fd = receive_descriptor("/socket");
+
+	return fd < 0 ? untried("recvmsg") : use(fd);
 }

@@ -4,7 +4,8 @@
  * Prints "open" (0) if the queue was really used that way, "closed STEP ERRNO" (1), or
  * "untried STEP ERRNO" (2) if what the road needs for a start was not to be had.
  * DIRECTORY is writable; in it "mount" is an empty directory, "victim" says where the unconfined
- * neighbour is: "road victim QUEUE DIRECTORY", which runs until its standard input ends. */
+ * neighbour is: "road victim QUEUE DIRECTORY", which runs until its standard input ends.
+ * Descriptors 6 to 9 are opened outside: see road.h. */
 #include <linux/io_uring.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -58,15 +59,11 @@ int use_or_closed(int fd, const char *step)
 	return fd < 0 ? closed(step) : use(fd);
 }
 
-/* Returns a static buffer. */
 const char *path_in(const char *prefix, const char *suffix)
 {
-	static char path[2][4096];
-	static int turn;
+	char *path;
 
-	turn = !turn;
-	(void)snprintf(path[turn], sizeof(path[turn]), "%s%s", prefix, suffix);
-	return path[turn];
+	return asprintf(&path, "%s%s", prefix, suffix) < 0 ? "" : path;
 }
 
 const char *queue_file(void)
@@ -332,6 +329,16 @@ static const struct {
 	{"proc-root", NULL, road_proc_root},
 	{"proc-cwd", NULL, road_proc_cwd},
 	{"sent-descriptor", NULL, road_sent_descriptor},
+	{"sent-directory", NULL, road_sent_directory},
+	{"inherited-directory", road_inherited_directory},
+	{"inherited-root", road_inherited_root},
+	{"inherited-link", road_inherited_link},
+	{"inherited-namespace", road_inherited_namespace},
+	{"inherited-user-namespace", road_inherited_user_namespace},
+	{"parent", road_parent},
+	{"escaped-root", road_escaped_root},
+	{"other-namespaces", road_other_namespaces},
+	{"user-other-namespaces", road_user_other_namespaces},
 	{"mq_open", road_mq_open},
 	{"mq_unlink", road_mq_unlink},
 	{"mq_create", road_mq_create},

@@ -9,6 +9,15 @@
 extern const char *queue;     /* "/name" */
 extern const char *directory; /* DIRECTORY */
 
+/* What every road is started with, opened outside: the mount namespace of a neighbour in
+ * a user namespace of this user's, a mount namespace, / and /dev. */
+enum {
+	INHERITED_USER_NAMESPACE = 6,
+	INHERITED_NAMESPACE = 7,
+	INHERITED_ROOT = 8,
+	INHERITED_DEV = 9,
+};
+
 /* An unconfined process of the same user that has the queue open. */
 struct victim {
 	int pid, fd;
@@ -24,12 +33,15 @@ int is_open(void);
 int use(int fd);
 int use_or_closed(int fd, const char *step);
 
-/* Both return one of two static buffers, in turn. */
+/* Both return what nobody frees: a road is short. */
 const char *path_in(const char *prefix, const char *suffix);
 const char *queue_file(void);
 
 int be_victim(void);
 int find_victim(struct victim *ret);
+
+/* What it gives at the socket of this name in DIRECTORY; negative with errno. */
+int receive_descriptor(const char *name);
 
 int road_ptrace(const struct victim *victim);
 int road_proc_mem(const struct victim *victim);
@@ -39,6 +51,18 @@ int road_proc_fd(const struct victim *victim);
 int road_proc_root(const struct victim *victim);
 int road_proc_cwd(const struct victim *victim);
 int road_sent_descriptor(const struct victim *victim);
+int road_sent_directory(const struct victim *victim);
+
+int road_inherited_directory(void);
+int road_inherited_root(void);
+int road_inherited_link(void);
+int road_inherited_namespace(void);
+int road_inherited_user_namespace(void);
+int road_parent(void);
+int road_escaped_root(void);
+int road_other_namespaces(void);
+int road_user_other_namespaces(void);
+
 int road_mq_open(void);
 int road_mq_unlink(void);
 int road_mq_create(void);

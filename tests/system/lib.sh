@@ -69,7 +69,17 @@ skip_all() {
 	exit 0
 }
 
+# sanitizer_reports: of the daemon, the session processes and the apps
+sanitizer_reports() {
+	grep -hE 'runtime error:|ERROR: (Address|Leak)Sanitizer' "$WORK/daemon.log" "$WORK"/*.err \
+		2>/dev/null
+}
+
 finish() {
+	stop_daemon
+	if [ -n "$(sanitizer_reports)" ]; then
+		not_ok "the sanitizers have nothing to report" < <(sanitizer_reports)
+	fi
 	echo "1..$TAP_COUNT"
 	[ "$TAP_FAILED" = 0 ]
 	exit
@@ -317,7 +327,7 @@ tell() {
 	local before
 
 	before=$(wc -l <"$WORK/$1.out")
-	echo "$2" 2>/dev/null >&"$(cat "$WORK/$1.fd")"
+	echo "$2" 2>/dev/null 1>&"$(cat "$WORK/$1.fd")"
 	if wait_until 10 more_lines "$WORK/$1.out" "$before"; then
 		ANSWER=$(sed -n "$((before + 1))p" "$WORK/$1.out")
 	else

@@ -20,6 +20,7 @@ declare -A TUTORIALS=(
 USER_ID=64321
 
 setup
+mkdir "$WORK/below"
 cp "$BUILD_ROOT"/tests/probe/probe* "$BUILD_ROOT"/tests/tutorial/tutorial-* "$WORK/bin/" 2>/dev/null
 chmod -R a+rX "$WORK/bin"
 cat >"$WORK/packages/everything.yaml" <<'YAML'
@@ -44,12 +45,14 @@ exec as_uid $USER_ID "\$@"
 SCRIPT
 chmod 755 "$WORK/bin/as"
 
-# bare WALL CMD…: with the capabilities that this form of the wall leaves
+# bare WALL CMD…: with what this form of the wall leaves: without CAP_SYS_ADMIN, and below a directory, where
+# there are no user namespaces
 bare() {
 	local wall=$1
 	shift
 	if [ "$wall" = mount ]; then
-		setpriv --inh-caps=-sys_admin --bounding-set=-sys_admin -- "$@"
+		unshare -m sh -c 'mount --rbind / "$0" && exec chroot "$0" "$@"' "$WORK/below" \
+			setpriv --inh-caps=-sys_admin --bounding-set=-sys_admin -- "$@"
 	else
 		"$@"
 	fi

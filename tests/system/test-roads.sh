@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Every road to a queue past the door: open for a bare process, else this test fails, and closed
-# under mq-run. As root and as an ordinary user.
+# under mq-run. As root and as an ordinary user, behind both forms of the wall.
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 setup
@@ -35,6 +35,13 @@ not_open_bare() {
 	"user "mount | "user "fsmount | "user "bind | "user "open-tree)
 		echo "mounting needs CAP_SYS_ADMIN"
 		;;
+	"user "inherited-namespace) echo "setns needs CAP_SYS_ADMIN" ;;
+	"user "escaped-root) echo "chroot needs CAP_SYS_CHROOT" ;;
+	"user "other-namespaces) echo "listing mount namespaces needs CAP_SYS_ADMIN" ;;
+	*" user-other-namespaces") echo "a user namespace of one's own owns none of the others" ;;
+	*" other-namespaces")
+		kernel_before 6.12 && echo "Linux 6.12 is the first to list mount namespaces"
+		;;
 	esac
 }
 
@@ -42,10 +49,35 @@ bare_i386() {
 	[ ! -e /sys/kernel/ia32_emulation ] || grep -q 1 /sys/kernel/ia32_emulation
 }
 
+kernel_before() {
+	[ "$(printf '%s\n' "$1" "$(uname -r)" | sort -V | head -n 1)" != "$1" ]
+}
+
+# closed_as_by_mount ROAD: where that differs behind a wall of mounts, which shows an empty directory
+# and takes CAP_SYS_ADMIN away
+closed_as_by_mount() {
+	case $1 in
+	open | relative | parent | escaped-root | i386-open) echo "open ENOENT" ;;
+	io_uring-open) echo "OPENAT ENOENT" ;;
+	path-descriptor) echo "O_PATH ENOENT" ;;
+	create) echo "open EROFS" ;;
+	unlink | rename | io_uring-unlink) closed_as "$1" | sed -E 's/(E|\(E).*/(EROFS|ENOENT)/' ;;
+	fsmount) echo "fsopen EPERM" ;;
+	open-tree) echo "open_tree EPERM" ;;
+	user-*) echo "unshare EPERM" ;;
+	inherited-namespace) echo "setns EPERM" ;;
+	other-namespaces) echo "list (EPERM|ENOTTY)" ;;
+	*) closed_as "$1" ;;
+	esac
+}
+
 # closed_as ROAD: where and how the road must end under mq-run
 closed_as() {
 	case $1 in
-	open | create | relative | proc-root | proc-cwd | proc-fd | proc-mem) echo "open EACCES" ;;
+	inherited-directory | inherited-root | inherited-link | parent | inherited-user-namespace | \
+		sent-directory | open | create | relative | proc-root | proc-cwd | proc-fd | proc-mem) echo "open EACCES" ;;
+	inherited-namespace) echo "(open EACCES|setns EPERM)" ;;
+	escaped-root) echo "(open EACCES|chroot EPERM)" ;;
 	path-descriptor | reopen) echo "reopen EACCES" ;;
 	unlink) echo "unlink EACCES" ;;
 	rename) echo "rename (EACCES|EPERM|EXDEV)" ;;
@@ -57,12 +89,15 @@ closed_as() {
 	ptrace) echo "PTRACE_ATTACH EPERM" ;;
 	process_vm_writev | pidfd_getfd) echo "$1 EPERM" ;;
 	sent-descriptor) echo "mq_send EACCES" ;;
+	other-namespaces) echo "(open EACCES|list (EPERM|ENOTTY))" ;;
+	user-other-namespaces) echo "list (EPERM|ENOTTY)" ;;
 	mq_open | mq_create) echo "mq_open EACCES" ;;
 	mq_unlink) echo "mq_unlink EACCES" ;;
-	# No i386 program runs at all, so the wall is not even asked.
-	i386-open) echo "open ENOSYS" ;;
-	i386-mq_open | x32-mq_open) echo "mq_open ENOSYS" ;;
-	i386-mq_unlink | x32-mq_unlink) echo "mq_unlink ENOSYS" ;;
+	i386-open) echo "open (EACCES|ENOSYS)" ;;
+	i386-mq_open) echo "mq_open (EACCES|ENOSYS)" ;;
+	i386-mq_unlink) echo "mq_unlink (EACCES|ENOSYS)" ;;
+	x32-mq_open) echo "mq_open ENOSYS" ;;
+	x32-mq_unlink) echo "mq_unlink ENOSYS" ;;
 	*) echo "(no expectation for $1)" ;;
 	esac
 }
@@ -82,16 +117,31 @@ travel() {
 	TARGET=${Q}target-$who
 	[ "$road" != reopen ] || TARGET=${Q}granted-$who
 	make_queue "$@"
-	run unshare -m "$@" road "$road" "$TARGET" "$WORK/open/$who"
+	run_outside unshare -m "$@" road "$road" "$TARGET" "$WORK/open/$who"
 	reason=$(not_open_bare "$who" "$road")
 	if [ -z "$reason" ]; then
 		expect_output "$who: $road: open if bare" open
 	else
 		holds "$who: $road: not open even if bare: $reason" test "$(stdout)" != open
 	fi
+	travel_confined "$who" "$road" rules "$(closed_as "$road")" "$@"
+	[ "$who" != root ] || travel_confined root "$road" mount "$(closed_as_by_mount "$road")" "$@"
+}
+
+# run_outside CMD…: with the descriptors that the roads expect, opened out here
+run_outside() {
+	run "$@" 6<"/proc/$(app_pid "namespaces-$who")/ns/mnt" 7</proc/$$/ns/mnt 8</ 9</dev
+}
+
+# travel_confined WHO ROAD FORM EXPECTED CMD…
+travel_confined() {
+	local who=$1 road=$2 form=$3 expected=$4
+	shift 4
+
 	make_queue "$@"
-	run unshare -m "$@" mq-run --plug granted road "$road" "$TARGET" "$WORK/open/$who"
-	expect_stdout "$who: $road: closed under mq-run" "^closed $(closed_as "$road")\$"
+	run_outside unshare -m "$@" mq-run --wall="$form" --plug granted \
+		road "$road" "$TARGET" "$WORK/open/$who"
+	expect_stdout "$who: $road: closed under mq-run --wall=$form" "^(closed|untried) $expected\$"
 	holds "$who: $road: the queue is still there" test -e "/dev/mqueue$TARGET"
 }
 
@@ -104,6 +154,9 @@ travel_all() {
 	make_queue "$@"
 	start_app "victim-$who" "$@" road victim "$TARGET" "$WORK/open/$who"
 	holds "$who: the neighbour is ready" wait_until 5 grep -q ready "$WORK/victim-$who.out"
+	start_app "namespaces-$who" "$@" unshare -U -m sh -c 'echo ready; exec cat'
+	holds "$who: the neighbour in namespaces of this user's is ready" \
+		wait_until 5 grep -q ready "$WORK/namespaces-$who.out"
 	for road in $(road --list); do
 		# The neighbour's queue is gone once it has been unlinked: these go last.
 		case $road in *unlink) ;; *) travel "$who" "$road" "$@" ;; esac
@@ -112,6 +165,7 @@ travel_all() {
 		case $road in *unlink) travel "$who" "$road" "$@" ;; esac
 	done
 	stop_app "victim-$who"
+	stop_app "namespaces-$who"
 }
 
 travel_all root env
@@ -128,30 +182,72 @@ shaped() {
 	check "$1: in reach if bare" "${shape[@]}" sh -c ": <>'$2'"
 	run "${shape[@]}" mq-run --plug granted sh -c ": <>'$2'"
 	expect_stderr "$1: out of reach under mq-run" 'cannot (create|open).*Permission denied'
-	check "$1: the rest is in reach" "${shape[@]}" mq-run --plug granted sh -c \
-		': </etc/passwd && : >"$1/file" && rm "$1/file"' sh "$WORK/rest"
+	check "$1: the rest is in reach" "${shape[@]}" mq-run --plug granted sh -c "$TRY_THE_REST"
 }
 
+TRY_THE_REST=': </etc/passwd && : >"$WORK/rest/file" && rm "$WORK/rest/file"'
+
+# shaped_for_both …: as shaped, and behind a wall of mounts no mqueue is left
+shaped_for_both() {
+	local shape=(unshare -m sh -c "$3"'; exec "$@"' shape)
+
+	shaped "$@"
+	run "${shape[@]}" mq-run --wall=mount --plug granted sh -c \
+		"stat -f -c %T '$2'; ls -A /dev/mqueue; cat /proc/self/mountinfo"
+	expect_stdout "$1: --wall=mount shows mounts" ' / '
+	holds "$1: --wall=mount: none of them is mqueue" test -z "$(grep mqueue "$WORK/stdout" |
+		grep -v '/dev/mqueue ro.* - tmpfs ')"
+	check "$1: --wall=mount: the rest is in reach" \
+		"${shape[@]}" mq-run --wall=mount --plug granted sh -c "$TRY_THE_REST"
+	run "${shape[@]}" mq-run --wall=mount --plug granted sh -c "[ -s '$2' ]"
+	expect_status "$1: --wall=mount: nothing of the queue is seen" 1
+}
+
+# refused_by_mount DESCRIPTION REGEX SCRIPT
+refused_by_mount() {
+	run unshare -m sh -c "$3"'; exec "$@"' shape \
+		mq-run --wall=mount --plug granted touch "$WORK/rest/started"
+	expect_status "$1: --wall=mount: 125" 125
+	expect_message "$1: --wall=mount: says why, and what to do" "^mq-run: .*$2.*--wall=rules"
+	holds "$1: --wall=mount: nothing started" test ! -e "$WORK/rest/started"
+}
+
+export WORK
+mkdir -p "$WORK/root/usr" "$WORK/root/etc" "$WORK/root/proc" "$WORK/root/dev" "$WORK/root$WORK"
+ln -s usr/bin usr/lib usr/lib64 "$WORK/root"
 TARGET=${Q}target-root
 D=$WORK/elsewhere
 mkdir -p "$D/sub" "$WORK/rest" "$WORK/a b"
 touch "$WORK/queue"
-shaped "as it is" "/dev/mqueue$TARGET" true
-shaped "a second mount" "$D$TARGET" "mount -t mqueue none $D"
-shaped "a mount with an odd name" "$WORK/a b$TARGET" "mount -t mqueue none '$WORK/a b'"
-shaped "a bound queue" "$WORK/queue" "mount --bind /dev/mqueue$TARGET $WORK/queue"
-shaped "mqueue bound below /" "/srv$TARGET" "mount --bind /dev/mqueue /srv"
-shaped "/ bound below /" "/dev/mqueue$TARGET" "mount --bind / /srv"
-shaped "/ and all in it bound below /" "/srv/dev/mqueue$TARGET" "mount --rbind / /srv"
-shaped "/dev bound below /" "/dev/mqueue$TARGET" "mount --bind /dev /srv"
-shaped "a mount only in one view of a directory" "/srv/sub$TARGET" \
+shaped_for_both "as it is" "/dev/mqueue$TARGET" true
+shaped_for_both "a second mount" "$D$TARGET" "mount -t mqueue none $D"
+shaped_for_both "a mount with an odd name" "$WORK/a b$TARGET" "mount -t mqueue none '$WORK/a b'"
+shaped_for_both "a bound queue" "$WORK/queue" "mount --bind /dev/mqueue$TARGET $WORK/queue"
+shaped_for_both "mqueue bound below /" "/srv$TARGET" "mount --bind /dev/mqueue /srv"
+shaped_for_both "/ bound below /" "/dev/mqueue$TARGET" "mount --bind / /srv"
+shaped_for_both "/ and all in it bound below /" "/srv/dev/mqueue$TARGET" "mount --rbind / /srv"
+shaped_for_both "/dev bound below /" "/dev/mqueue$TARGET" "mount --bind /dev /srv"
+shaped_for_both "a mount only in one view of a directory" "/srv/sub$TARGET" \
 	"mount --bind $D /srv; mount -t mqueue none /srv/sub"
-shaped "a mount only in another view of /" "$D/mnt$TARGET" \
+shaped_for_both "a mount only in another view of /" "$D/mnt$TARGET" \
 	"mount --bind / $D; mount -t mqueue none $D/mnt"
-shaped "two mounts, one upon the other" "/dev/mqueue$TARGET" "mount -t mqueue none /dev/mqueue"
+shaped_for_both "two mounts, one upon the other" "/dev/mqueue$TARGET" "mount -t mqueue none /dev/mqueue"
 shaped "a mount whose directory was covered" "sub$TARGET" \
 	"mount -t mqueue none $D/sub; cd $D; mount -t tmpfs none $D"
-shaped "in a changed root" "/dev/mqueue$TARGET" "
+refused_by_mount "a mount whose directory was covered" "$D/sub cannot be detached" \
+	"mount -t mqueue none $D/sub; cd $D; mount -t tmpfs none $D"
+refused_by_mount "a mount that is covered" "$D cannot be detached" \
+	"mount -t mqueue none $D; mount -t tmpfs none $D"
+refused_by_mount "a changed root that is no mount" "changed" \
+	"cd $WORK/root; for d in usr etc proc dev; do mount --rbind /\$d \$d; done
+	mount --rbind $WORK .$WORK; set -- chroot $WORK/root \"\$@\""
+refused_by_mount "a /dev that is no mount" "/dev is no mount point" "
+	mount -t tmpfs none /srv; cd /srv
+	mkdir -p usr etc proc dev .$WORK; ln -s usr/bin usr/lib usr/lib64 .
+	for d in usr etc proc; do mount --rbind /\$d \$d; done; mknod -m 666 dev/null c 1 3
+	mount --rbind $WORK .$WORK; set -- chroot /srv \"\$@\""
+shaped_for_both "no mqueue at all" "$D$TARGET" "umount /dev/mqueue; mount -t mqueue none $D"
+shaped_for_both "in a changed root" "/dev/mqueue$TARGET" "
 	mount -t tmpfs none /srv; cd /srv
 	mkdir -p usr etc proc dev .$WORK; ln -s usr/bin usr/lib usr/lib64 .
 	for d in usr etc proc dev; do mount --rbind /\$d \$d; done
@@ -175,6 +271,125 @@ mkdir "$WORK/many/sub"
 shaped "many neighbours" "$WORK/many/sub$TARGET" "mount -t mqueue none $WORK/many/sub"
 check "many neighbours: the last is in reach" unshare -m sh -c \
 	"mount -t mqueue none $WORK/many/sub; ulimit -n 64; exec mq-run --plug granted cat $WORK/many/1500"
+
+# --- behind a wall of mounts ---------------------------------------------------------------------
+
+by_mount() {
+	run mq-run --wall=mount --plug granted "$@"
+}
+
+# The directory that holds the root is in reach inside it: what is above has another anchor, or none.
+run_above() {
+	run unshare -m sh -c "mount --rbind / $D; "'exec "$@"' sh chroot "$D" "$@"
+}
+run_above road escaped-root "$TARGET" "$WORK/open/root"
+expect_output "out of a changed root: open if bare" open
+run_above mq-run --wall=mount --plug granted road escaped-root "$TARGET" "$WORK/open/root"
+expect_output "out of a changed root: closed" "closed open EACCES"
+
+by_mount sh -c 'ls -A /dev/mqueue; stat -f -c %T /dev/mqueue; : >/dev/mqueue/file'
+expect_output "/dev/mqueue looks empty" tmpfs
+expect_stderr "/dev/mqueue cannot be written to" "Read-only file system"
+by_mount mqtry "open ${Q}granted-root r"
+expect_stdout "a granted queue opens" " -> [0-9]"
+by_mount mqtry "open $TARGET r"
+expect_stdout "another does not" " -> -1 EACCES"
+by_mount sh -c 'pwd; cd - >/dev/null 2>&1; readlink /proc/self/root'
+expect_output "working directory and root are what they were" "$(printf '%s\n/' "$WORK")"
+run sh -c 'cd / && exec "$@"' sh mq-run --wall=mount --plug granted sh -c 'pwd; ls -d dev/null'
+expect_output "… if it is / as well" "$(printf '/\ndev/null')"
+run sh -c 'cd /dev/mqueue && exec "$@"' sh mq-run --wall=mount --plug granted sh -c ": <'${TARGET#/}'"
+expect_stderr "a working directory of queues leads to none" "Permission denied"
+run setpriv --bounding-set=-dac_override,-dac_read_search \
+	sh -c 'umask 777; exec "$@"' sh mq-run --wall=mount --plug granted true
+expect_status "root without CAP_DAC_OVERRIDE can have it, whatever the umask" 0
+run sh -c 'exec "$@" >"$WORK/open/log"' sh mq-run --wall=mount --plug granted sh -c 'echo x >>/dev/stdout'
+holds "a file inherited as standard output can be re-opened" grep -q x "$WORK/open/log"
+rm -f "$WORK/open/log"
+run sh -c 'exec "$@" <"$WORK"' sh mq-run --wall=mount --plug granted sh -c ': </dev/fd/0/packages/road.yaml'
+expect_stderr "nothing is opened below an inherited directory" "Permission denied"
+
+# CAP_SYS_ADMIN (bit 21) is gone, and no way leads back. The other capabilities stay.
+# has_admin CMD…: it sees CAP_SYS_ADMIN in one of its sets
+has_admin() {
+	"$@" | awk '/^Cap/ { n++; digit = index("0123456789abcdef", substr($2, 11, 1)) - 1
+			if (digit % 4 >= 2) found = 1 }
+		END { exit n == 5 && found ? 0 : n == 5 ? 1 : 2 }'
+}
+has_no_admin() {
+	has_admin mq-run --wall=mount --plug granted "$@"
+	[ $? = 1 ]
+}
+holds "bare, root has CAP_SYS_ADMIN" has_admin cat /proc/self/status
+holds "CAP_SYS_ADMIN is in no set" has_no_admin cat /proc/self/status
+cp "$(command -v cat)" "$WORK/bin/set-uid-cat"
+chmod 4755 "$WORK/bin/set-uid-cat"
+holds "… nor of a set-uid program" has_no_admin as_user set-uid-cat /proc/self/status
+by_mount setpriv --inh-caps=+sys_admin --ambient-caps=+sys_admin true
+expect_stderr "it cannot be inherited again" setpriv
+by_mount grep CapEff /proc/self/status
+expect_stdout "other capabilities stay" '[1-9a-f]$'
+for command in "unshare -m true" "unshare -U true" "mount -t tmpfs none /mnt" "umount /dev/mqueue" \
+	"mount -o remount,rw /dev/mqueue" "umount -l /dev/mqueue"; do
+	# shellcheck disable=SC2086
+	run mq-run --wall=mount --plug granted $command
+	holds "$command: refused" test "$STATUS" != 0
+done
+
+# What the wall of rules closes: what appears later, directly below / and /dev, from outside as well.
+late() {
+	local form=$1
+
+	run timeout 20 unshare -m --propagation private bash -c '
+		umount -l /dev/mqueue; mount -t mqueue none /dev/mqueue
+		mount -t tmpfs none /srv; mkdir /srv/top
+		mount --make-rshared /
+		cd "$WORK/open" && rm -f go ready && mkfifo go ready
+		mq-run --wall="$1" --plug granted bash -c "
+			exec 3>ready 4<go
+			echo x >&3; read -r x <&4
+			: >\"/top-file-\$\$\" && rm \"/top-file-\$\$\" && echo file
+			(: </late-top/file) && echo directory
+			(: </srv/mounted) && echo mount
+			(: </dev/late-node) && echo device
+			[ $1 = rules ] || ls -A /dev/mqueue
+			[ $1 = rules ] || ! grep \" - mqueue \" /proc/self/mountinfo
+			(: </dev/mqueue$2) && echo queue
+			true
+		" &
+		exec 3<ready 4>go
+		read -r x <&3
+		mkdir /late-top && : >/late-top/file
+		mount -t tmpfs none /srv && : >/srv/mounted
+		mknod /dev/late-node c 1 3
+		umount /dev/mqueue && mount -t mqueue none /dev/mqueue
+		echo x >&4
+		wait $!
+		rm -rf /late-top /dev/late-node
+	' late "$form" "$TARGET"
+}
+late rules
+expect_output "rules: what appears later is out of reach" ""
+late mount
+expect_output "mount: what appears later is in reach, and no queue" \
+	"$(printf 'file\ndirectory\nmount\ndevice')"
+
+# Whoever cannot have it is told what to use.
+refused_for() {
+	local description=$1 expected=$2
+	shift 2
+
+	run "$@" mq-run --wall=mount --plug granted touch "$WORK/open/started"
+	expect_status "--wall=mount, $description: 125" 125
+	expect_message "--wall=mount, $description: says why, and what to do" \
+		"^mq-run: .*$expected.*--wall=rules"
+	holds "--wall=mount, $description: nothing started" test ! -e "$WORK/open/started"
+}
+refused_for "a user" CAP_SYS_ADMIN as_user
+refused_for "root without CAP_SYS_ADMIN" CAP_SYS_ADMIN setpriv --bounding-set=-sys_admin
+refused_for "root without CAP_SETPCAP" CAP_SETPCAP setpriv --bounding-set=-setpcap
+refused_for "root without CAP_SYS_CHROOT" CAP_SYS_CHROOT setpriv --bounding-set=-sys_chroot
+refused_for "in a user namespace" "/dev/mqueue cannot be detached" as_user unshare -Ur
 
 # --- kernels that cannot -------------------------------------------------------------------------
 

@@ -123,3 +123,22 @@ Test(descriptors, fills_what_is_closed)
 	if (saved >= 0)
 		(void)dup2(saved, STDIN_FILENO);
 }
+
+static int fail_at(int fd, void *userdata)
+{
+	int *wanted = userdata;
+
+	return fd == *wanted ? -EXFULL : 0;
+}
+
+Test(descriptors, visits_every_one_and_stops_at_an_error)
+{
+	_cleanup_free_ char *message = NULL;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), none = -1;
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(descriptors_visit(fail_at, &fd, &message), -EXFULL);
+	cr_assert_eq(descriptors_visit(fail_at, &none, &message), 0);
+	cr_assert_null(message);
+	(void)close(fd);
+}

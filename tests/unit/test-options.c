@@ -114,11 +114,14 @@ Test(options, refused)
 	assert_message("-x: unknown option");
 }
 
-Test(options, there_is_one_wall)
+Test(options, there_are_two_walls)
 {
+	cr_assert_eq(parse("--plug", "a", "true"), 0, "%s", message);
+	cr_assert_eq(options.wall, WALL_RULES);
+	cr_assert_eq(parse("--wall=mount", "--plug", "a", "true"), 0, "%s", message);
+	cr_assert_eq(options.wall, WALL_MOUNT);
 	cr_assert_eq(parse("--wall=rules", "--plug", "a", "true"), 0, "%s", message);
-	cr_assert_eq(parse("--wall=mount", "--plug", "a", "true"), -EOPNOTSUPP);
-	assert_message("--wall=mount");
+	cr_assert_eq(options.wall, WALL_RULES);
 	cr_assert_eq(parse("--wall", "paper", "--plug", "a", "true"), -EINVAL);
 	assert_message("--wall=paper");
 }
