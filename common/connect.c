@@ -63,7 +63,7 @@ static int find_slot_argument(const struct policy *policy, const struct plug *pl
 	return r < 0 ? r : only_slot(package, ret, fault);
 }
 
-int policy_connect(const struct policy *policy, const char *plug, const char *slot,
+int policy_connect(const struct policy *policy, const char *plug, const char *slot, uint64_t until,
 	struct connections **ret_connections, struct fault *fault)
 {
 	char plug_ref[REF_MAX + 1], slot_ref[REF_MAX + 1];
@@ -81,12 +81,12 @@ int policy_connect(const struct policy *policy, const char *plug, const char *sl
 	ref_format(found_plug->package->name, found_plug->name, plug_ref);
 	ref_format(found_slot->package->name, found_slot->name, slot_ref);
 	connection = connections_find(policy->connections, plug_ref, slot_ref);
-	if (connection && connection->state == CONNECTION_MANUAL) {
+	if (connection && connection->state == CONNECTION_MANUAL && connection->until == until) {
 		*ret_connections = connections_ref(policy->connections);
 		return 0;
 	}
-	r = connections_with(
-		policy->connections, plug_ref, slot_ref, CONNECTION_MANUAL, ret_connections);
+	r = connections_with_end(
+		policy->connections, plug_ref, slot_ref, CONNECTION_MANUAL, until, ret_connections);
 	if (r == -E2BIG)
 		return fault_set(fault, FAULT_INVALID, -E2BIG,
 			"there are %d connections, the most there may be; disconnect some first",
@@ -94,23 +94,24 @@ int policy_connect(const struct policy *policy, const char *plug, const char *sl
 	return r;
 }
 
-/* A manual connection goes without a trace; an automatic one leaves word that it is not wanted. */
-static int cut(const struct connections *connections, const struct connection *connection,
-	struct connections **ret)
-{
-	if (connection->state == CONNECTION_AUTO)
-		return connections_with(
-			connections, connection->plug, connection->slot, CONNECTION_UNDESIRED, ret);
-	return connections_without(connections, connection->plug, connection->slot, ret);
-}
-
 static bool is_live(const struct connection *connection)
 {
 	return connection->state != CONNECTION_UNDESIRED;
 }
 
+/* A manual connection goes without a trace; an automatic one leaves word that it is not wanted,
+ * unless that is to be forgotten. */
+static int cut(const struct connections *connections, const struct connection *connection,
+	bool forget, struct connections **ret)
+{
+	if (connection->state == CONNECTION_AUTO && !forget)
+		return connections_with(
+			connections, connection->plug, connection->slot, CONNECTION_UNDESIRED, ret);
+	return connections_without(connections, connection->plug, connection->slot, ret);
+}
+
 static int disconnect_two(const struct policy *policy, const char *plug, const char *slot,
-	struct connections **ret_connections, size_t *ret_count, struct fault *fault)
+	bool forget, struct connections **ret_connections, size_t *ret_count, struct fault *fault)
 {
 	const struct connection *connection = connections_find(policy->connections, plug, slot);
 	const struct plug *found_plug;
@@ -118,9 +119,9 @@ static int disconnect_two(const struct policy *policy, const char *plug, const c
 	int r;
 
 	/* What is recorded can be cut even if its packages are gone. */
-	if (connection && is_live(connection)) {
+	if (connection && (forget || is_live(connection))) {
 		*ret_count = 1;
-		return cut(policy->connections, connection, ret_connections);
+		return cut(policy->connections, connection, forget, ret_connections);
 	}
 	r = policy_find_plug(policy, plug, &found_plug, fault);
 	if (r < 0)
@@ -128,17 +129,20 @@ static int disconnect_two(const struct policy *policy, const char *plug, const c
 	r = policy_find_slot(policy, slot, &found_slot, fault);
 	if (r < 0)
 		return r;
+	if (forget)
+		return fault_set(fault, FAULT_NOT_CONNECTED, -ENOTCONN,
+			"cannot forget connection %s from %s, it was not connected", plug, slot);
 	return fault_set(fault, FAULT_NOT_CONNECTED, -ENOTCONN,
 		"cannot disconnect %s from %s, it is not connected", plug, slot);
 }
 
-static bool concerns(const struct connection *connection, const char *ref)
+static bool concerns(const struct connection *connection, const char *ref, bool forget)
 {
-	return is_live(connection) &&
+	return (forget || is_live(connection)) &&
 	       (streq(connection->plug, ref) || streq(connection->slot, ref));
 }
 
-static int cut_all(const struct connections *connections, const char *ref,
+static int cut_all(const struct connections *connections, const char *ref, bool forget,
 	struct connections **ret_connections, size_t *ret_count)
 {
 	_cleanup_(connections_unrefp) struct connections *changed = NULL;
@@ -150,10 +154,10 @@ static int cut_all(const struct connections *connections, const char *ref,
 		return r;
 	for (size_t i = 0; i < connections->count; i++) {
 		const struct connection *item = &connections->items[i];
-		bool concerned = concerns(item, ref);
+		bool concerned = concerns(item, ref, forget);
 
 		count += concerned;
-		if (concerned && item->state == CONNECTION_MANUAL)
+		if (concerned && (forget || item->state == CONNECTION_MANUAL))
 			continue;
 		connections_append(changed, item);
 		if (concerned)
@@ -164,10 +168,10 @@ static int cut_all(const struct connections *connections, const char *ref,
 	return 0;
 }
 
-static bool any_concerned(const struct connections *connections, const char *ref)
+static bool any_concerned(const struct connections *connections, const char *ref, bool forget)
 {
 	for (size_t i = 0; i < connections->count; i++)
-		if (concerns(&connections->items[i], ref))
+		if (concerns(&connections->items[i], ref, forget))
 			return true;
 	return false;
 }
@@ -195,14 +199,15 @@ static int find_either(const struct policy *policy, const char *ref, struct faul
 }
 
 int policy_disconnect(const struct policy *policy, const char *first, const char *second,
-	struct connections **ret_connections, size_t *ret_count, struct fault *fault)
+	bool forget, struct connections **ret_connections, size_t *ret_count, struct fault *fault)
 {
 	int r;
 
 	if (*second)
-		return disconnect_two(policy, first, second, ret_connections, ret_count, fault);
-	if (any_concerned(policy->connections, first))
-		return cut_all(policy->connections, first, ret_connections, ret_count);
+		return disconnect_two(
+			policy, first, second, forget, ret_connections, ret_count, fault);
+	if (any_concerned(policy->connections, first, forget))
+		return cut_all(policy->connections, first, forget, ret_connections, ret_count);
 	r = find_either(policy, first, fault);
 	if (r < 0)
 		return r;

@@ -62,7 +62,7 @@ static struct connection connection_share(const struct connection *connection)
 	return *connection;
 }
 
-static void connection_clear(struct connection *connection)
+void connection_clear(struct connection *connection)
 {
 	struct texts *texts = texts_of(connection);
 
@@ -152,6 +152,12 @@ void connections_append(struct connections *connections, const struct connection
 int connections_with(const struct connections *connections, const char *plug, const char *slot,
 	enum connection_state state, struct connections **ret)
 {
+	return connections_with_end(connections, plug, slot, state, 0, ret);
+}
+
+int connections_with_end(const struct connections *connections, const char *plug, const char *slot,
+	enum connection_state state, uint64_t until, struct connections **ret)
+{
 	_cleanup_(connections_unrefp) struct connections *changed = NULL;
 	size_t at = connections_lower_bound(connections, plug, slot);
 	bool replaces = connections_find(connections, plug, slot) != NULL;
@@ -167,6 +173,7 @@ int connections_with(const struct connections *connections, const char *plug, co
 	r = connection_init(&changed->items[at], plug, slot, state);
 	if (r < 0)
 		return r;
+	changed->items[at].until = until;
 	changed->count++;
 	for (size_t i = at + replaces; i < connections->count; i++)
 		connections_append(changed, &connections->items[i]);
@@ -191,4 +198,84 @@ int connections_without(const struct connections *connections, const char *plug,
 			connections_append(changed, &connections->items[i]);
 	*ret = changed;
 	return 0;
+}
+
+static bool has_run_out(const struct connection *connection, uint64_t now)
+{
+	return connection->until > 0 && connection->until <= now;
+}
+
+int connections_expire(
+	const struct connections *connections, uint64_t now, struct connections **ret)
+{
+	struct connections *changed;
+	size_t count = 0;
+	int r;
+
+	for (size_t i = 0; i < connections->count; i++)
+		count += has_run_out(&connections->items[i], now);
+	if (count == 0) {
+		*ret = connections_ref((struct connections *)connections);
+		return 0;
+	}
+	r = connections_new_sized(connections->count - count, &changed);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < connections->count; i++)
+		if (!has_run_out(&connections->items[i], now))
+			connections_append(changed, &connections->items[i]);
+	*ret = changed;
+	return 0;
+}
+
+uint64_t connections_next_end(const struct connections *connections)
+{
+	uint64_t next = 0;
+
+	for (size_t i = 0; i < connections->count; i++) {
+		uint64_t until = connections->items[i].until;
+
+		if (until > 0 && (next == 0 || until < next))
+			next = until;
+	}
+	return next;
+}
+
+static bool is_wanted(const struct connection *connection)
+{
+	return connection->state != CONNECTION_UNDESIRED;
+}
+
+/* Of a pair in at least one of two sets; NULL: it is not in that one. */
+static bool differs(
+	const struct connection *old, const struct connection *new, enum connection_difference *ret)
+{
+	bool before = old && is_wanted(old), after = new &&is_wanted(new);
+
+	*ret = before && after ? CONNECTION_KEPT
+	       : after         ? CONNECTION_CONNECTED
+			       : CONNECTION_DISCONNECTED;
+	return before != after ||
+	       (before && (old->state != new->state || old->until != new->until));
+}
+
+void connections_compare(const struct connections *old, const struct connections *new,
+	void (*report)(const struct connection *connection, enum connection_difference difference,
+		void *userdata),
+	void *userdata)
+{
+	size_t i = 0, j = 0;
+
+	while (i < old->count || j < new->count) {
+		int c = i == old->count   ? 1
+			: j == new->count ? -1
+					  : connection_compare(&old->items[i], &new->items[j]);
+		const struct connection *before = c <= 0 ? &old->items[i++] : NULL;
+		const struct connection *after = c >= 0 ? &new->items[j++] : NULL;
+		enum connection_difference difference;
+
+		if (differs(before, after, &difference))
+			report(difference == CONNECTION_DISCONNECTED ? before : after, difference,
+				userdata);
+	}
 }

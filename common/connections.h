@@ -11,6 +11,9 @@ int connections_new_sized(size_t allocated, struct connections **ret);
 int connection_init(struct connection *connection, const char *plug, const char *slot,
 	enum connection_state state);
 
+/* Frees its texts if nobody else has them. */
+void connection_clear(struct connection *connection);
+
 /* Appends one that shares its texts with item; there must be room. */
 void connections_append(struct connections *connections, const struct connection *item);
 

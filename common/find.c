@@ -132,6 +132,45 @@ int policy_find_slot(
 	return r < 0 ? r : find_slot(package, name, ret, fault);
 }
 
+static int unknown_app(const struct package *package, const char *name, struct fault *fault)
+{
+	_cleanup_(names_clear) struct names names = {0};
+	char buffer[PROPOSAL_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < package->app_count && r == 0; i++)
+		r = names_add(&names, package->apps[i].name);
+	if (r < 0)
+		return r;
+	return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+		"package \"%s\" has no app named \"%s\"%s", package->name, typed(name),
+		proposal(nearest_name(name, names.items, names.count),
+			"; apps stand in its document below \"apps:\"", buffer, sizeof(buffer)));
+}
+
+int policy_find_app(const struct policy *policy, const char *text,
+	const struct package **ret_package, const struct app **ret, struct fault *fault)
+{
+	char name[PACKAGE_NAME_MAX + 1];
+	size_t length = strcspn(text, ".");
+	int r;
+
+	if (length == 0 || text[length] == '\0' || text[length + 1] == '\0')
+		return fault_set(fault, FAULT_INVALID, -EINVAL,
+			"invalid value: \"%s\" (want package.app)", typed(text));
+	if (length > PACKAGE_NAME_MAX)
+		return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+			"package \"%.*s…\" is not known; names have at most %d characters", 32,
+			typed(text), PACKAGE_NAME_MAX);
+	memcpy(name, text, length);
+	name[length] = '\0';
+	r = find_package(policy, name, ret_package, fault);
+	if (r < 0)
+		return r;
+	*ret = package_app(*ret_package, text + length + 1);
+	return *ret ? 0 : unknown_app(*ret_package, text + length + 1, fault);
+}
+
 /* What differs between looking a bare plug and a bare slot up in all packages. */
 struct side {
 	const char *name, *other, *option;

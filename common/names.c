@@ -64,6 +64,19 @@ bool plug_name_is_valid(const char *name)
 	return length <= PLUG_NAME_MAX && is_lower(name[0]) && is_dashed(name, length);
 }
 
+bool app_name_is_valid(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < length; i++) {
+		if (is_lower(name[i]) || is_digit(name[i]) || (name[i] >= 'A' && name[i] <= 'Z'))
+			continue;
+		if (name[i] != '-' || i == 0 || i + 1 == length || name[i + 1] == '-')
+			return false;
+	}
+	return length > 0;
+}
+
 int ref_parse(const char *text, struct ref *ret)
 {
 	size_t package_length = strcspn(text, ":");

@@ -17,6 +17,9 @@ bool instance_key_is_valid(const char *key);
 /* For plugs and slots: a letter, then a-z, 0-9 and single inner "-". At most PLUG_NAME_MAX. */
 bool plug_name_is_valid(const char *name);
 
+/* Letters, digits and single inner "-". */
+bool app_name_is_valid(const char *name);
+
 /* "package:name", taken apart. */
 struct ref {
 	char package[PACKAGE_NAME_MAX + 1];

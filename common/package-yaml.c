@@ -8,16 +8,8 @@
 #include "attributes.h"
 #include "include/limits.h"
 #include "names.h"
+#include "package-reader.h"
 #include "package.h"
-
-struct reader {
-	struct package *package;
-	struct diagnostics *diagnostics;
-};
-
-#define refuse(reader, at, ...)                                                         \
-	diagnostics_add((reader)->diagnostics, SEVERITY_ERROR, (reader)->package->file, \
-		(at)->line, (at)->column, __VA_ARGS__)
 
 static int copy_text(const char *text, char **ret)
 {
@@ -169,7 +161,7 @@ static const char *read_interface(struct reader *reader, const char *side, const
 	}
 }
 
-static bool check_name(struct reader *reader, const char *side, const struct value *name)
+bool check_name(struct reader *reader, const char *side, const struct value *name)
 {
 	if (value_is_scalar(name) && plug_name_is_valid(name->text))
 		return true;
@@ -269,72 +261,148 @@ static const struct value *read_side(
 	return map;
 }
 
-/* Maps are sorted by key, and so are the package's plugs. */
-static int read_plugs(struct reader *reader, const struct value *map)
+/* One that is only mentioned by an app or a hook has the interface of its own name and no
+ * attributes; so one such plug, and one such slot, can be ours. */
+static const struct value *find_implicit(const struct value *map, const struct mentions *mentions)
 {
-	int r = 0;
+	for (size_t i = 0; i < mentions->count; i++) {
+		const struct value *name = mentions->items[i].name;
 
-	if (!map || map->count == 0)
-		return 0;
-	reader->package->plugs = calloc(map->count, sizeof(*reader->package->plugs));
-	if (!reader->package->plugs)
-		return -ENOMEM;
-	for (size_t i = 0; i < map->count && r == 0; i++)
-		r = add_plug(reader, &map->pairs[i]);
-	return r;
-}
-
-static int read_slots(struct reader *reader, const struct value *map)
-{
-	int r = 0;
-
-	if (!map || map->count == 0)
-		return 0;
-	reader->package->slots = calloc(map->count, sizeof(*reader->package->slots));
-	if (!reader->package->slots)
-		return -ENOMEM;
-	for (size_t i = 0; i < map->count && r == 0; i++)
-		r = add_slot(reader, &map->pairs[i]);
-	return r;
-}
-
-static void check_shared_names(
-	struct reader *reader, const struct value *plugs, const struct value *slots)
-{
-	if (!plugs || !slots)
-		return;
-	for (size_t i = 0; i < slots->count; i++) {
-		const struct value *name = slots->pairs[i].key;
-
-		if (value_is_scalar(name) && value_get(plugs, name->text))
-			refuse(reader, name,
-				"cannot have plug and slot with the same name: \"%s\"; rename one",
-				name->text);
+		if (streq(name->text, "posix-mq") && !(map && value_get(map, name->text)))
+			return name;
 	}
+	return NULL;
+}
+
+static int compare_plugs(const void *a, const void *b)
+{
+	return strcmp(((const struct plug *)a)->name, ((const struct plug *)b)->name);
+}
+
+static int compare_slots(const void *a, const void *b)
+{
+	return strcmp(((const struct slot *)a)->name, ((const struct slot *)b)->name);
+}
+
+static struct value no_attributes = {.kind = VALUE_NULL};
+
+static int read_plugs(
+	struct reader *reader, const struct value *map, const struct mentions *mentions)
+{
+	const struct value *implicit = find_implicit(map, mentions);
+	struct package *package = reader->package;
+	size_t count = map ? map->count : 0;
+	int r = 0;
+
+	package->plugs = calloc(count + 1, sizeof(*package->plugs));
+	if (!package->plugs)
+		return -ENOMEM;
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = add_plug(reader, &map->pairs[i]);
+	if (r == 0 && implicit)
+		r = add_plug(reader, &(struct pair){(struct value *)implicit, &no_attributes});
+	qsort(package->plugs, package->plug_count, sizeof(*package->plugs), compare_plugs);
+	return r;
+}
+
+static int read_slots(
+	struct reader *reader, const struct value *map, const struct mentions *mentions)
+{
+	const struct value *implicit = find_implicit(map, mentions);
+	struct package *package = reader->package;
+	size_t count = map ? map->count : 0;
+	int r = 0;
+
+	package->slots = calloc(count + 1, sizeof(*package->slots));
+	if (!package->slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = add_slot(reader, &map->pairs[i]);
+	if (r == 0 && implicit)
+		r = add_slot(reader, &(struct pair){(struct value *)implicit, &no_attributes});
+	qsort(package->slots, package->slot_count, sizeof(*package->slots), compare_slots);
+	return r;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct value *x = *(const struct value *const *)a,
+			   *y = *(const struct value *const *)b;
+	int c = strcmp(x->text, y->text);
+
+	return c ? c : (x->line > y->line) - (x->line < y->line);
+}
+
+/* All names of one side, defined and mentioned, sorted; the caller frees the array. */
+static const struct value **all_names(
+	const struct value *map, const struct mentions *mentions, size_t *ret_count)
+{
+	size_t defined = map ? map->count : 0, count = 0;
+	const struct value **names = calloc(defined + mentions->count + 1, sizeof(*names));
+
+	for (size_t i = 0; names && i < defined; i++)
+		if (value_is_scalar(map->pairs[i].key))
+			names[count++] = map->pairs[i].key;
+	for (size_t i = 0; names && i < mentions->count; i++)
+		names[count++] = mentions->items[i].name;
+	if (names)
+		qsort(names, count, sizeof(*names), compare_names);
+	*ret_count = count;
+	return names;
+}
+
+static int check_shared_names(struct reader *reader, const struct value *plugs,
+	const struct mentions *plug_mentions, const struct value *slots,
+	const struct mentions *slot_mentions)
+{
+	size_t plug_count, slot_count, j = 0;
+	_cleanup_free_ const struct value **plug_names =
+		all_names(plugs, plug_mentions, &plug_count);
+	_cleanup_free_ const struct value **slot_names =
+		all_names(slots, slot_mentions, &slot_count);
+
+	if (!plug_names || !slot_names)
+		return -ENOMEM;
+	for (size_t i = 0; i < slot_count; i++) {
+		if (i > 0 && streq(slot_names[i]->text, slot_names[i - 1]->text))
+			continue;
+		while (j < plug_count && strcmp(plug_names[j]->text, slot_names[i]->text) < 0)
+			j++;
+		if (j < plug_count && streq(plug_names[j]->text, slot_names[i]->text))
+			refuse(reader, slot_names[i],
+				"cannot have plug and slot with the same name: \"%s\"; rename one",
+				slot_names[i]->text);
+	}
+	return 0;
+}
+
+static int read_sides(struct reader *reader, const struct value *root,
+	struct mentions *plug_mentions, struct mentions *slot_mentions)
+{
+	const struct value *plugs = read_side(reader, root, "plugs");
+	const struct value *slots = read_side(reader, root, "slots");
+	int r;
+
+	r = apps_read(reader, root, plug_mentions, slot_mentions);
+	if (r == 0)
+		r = read_plugs(reader, plugs, plug_mentions);
+	if (r == 0)
+		r = read_slots(reader, slots, slot_mentions);
+	if (r == 0)
+		r = check_shared_names(reader, plugs, plug_mentions, slots, slot_mentions);
+	return r < 0 ? r : apps_bind(reader->package, plug_mentions, slot_mentions);
 }
 
 static int read_root(struct reader *reader, const struct value *root)
 {
-	const struct value *plugs, *slots;
+	_cleanup_(mentions_clear) struct mentions plugs = {0}, slots = {0};
 	int r;
 
 	value_report_duplicates(root, reader->package->file, reader->diagnostics);
 	r = read_name(reader, root);
-	if (r < 0)
-		return r;
-	r = read_publisher(reader, root);
-	if (r < 0)
-		return r;
-	plugs = read_side(reader, root, "plugs");
-	r = read_plugs(reader, plugs);
-	if (r < 0)
-		return r;
-	slots = read_side(reader, root, "slots");
-	r = read_slots(reader, slots);
-	if (r < 0)
-		return r;
-	check_shared_names(reader, plugs, slots);
-	return 0;
+	if (r == 0)
+		r = read_publisher(reader, root);
+	return r < 0 ? r : read_sides(reader, root, &plugs, &slots);
 }
 
 int package_from_tree(

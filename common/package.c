@@ -30,6 +30,14 @@ void slot_clear(struct slot *slot)
 	*slot = (struct slot){0};
 }
 
+static void app_clear(struct app *app)
+{
+	free(app->name);
+	free_names(app->plugs, app->plug_count);
+	free_names(app->slots, app->slot_count);
+	*app = (struct app){0};
+}
+
 struct package *package_free(struct package *package)
 {
 	if (!package)
@@ -38,8 +46,11 @@ struct package *package_free(struct package *package)
 		plug_clear(&package->plugs[i]);
 	for (size_t i = 0; i < package->slot_count; i++)
 		slot_clear(&package->slots[i]);
+	for (size_t i = 0; i < package->app_count; i++)
+		app_clear(&package->apps[i]);
 	free(package->plugs);
 	free(package->slots);
+	free(package->apps);
 	free(package->name);
 	free(package->publisher);
 	free(package->file);
@@ -142,4 +153,37 @@ const struct slot *package_slot(const struct package *package, const char *name)
 		return NULL;
 	return bsearch(
 		name, package->slots, package->slot_count, sizeof(*package->slots), compare_slot);
+}
+
+static int compare_app(const void *name, const void *app)
+{
+	return strcmp(name, ((const struct app *)app)->name);
+}
+
+const struct app *package_app(const struct package *package, const char *name)
+{
+	if (package->app_count == 0)
+		return NULL;
+	return bsearch(
+		name, package->apps, package->app_count, sizeof(*package->apps), compare_app);
+}
+
+static int compare_text(const void *text, const void *item)
+{
+	return strcmp(text, *(char *const *)item);
+}
+
+static bool names_have(char *const *names, size_t count, const char *name)
+{
+	return count > 0 && bsearch(name, names, count, sizeof(*names), compare_text);
+}
+
+bool app_has_plug(const struct app *app, const struct plug *plug)
+{
+	return !plug->scoped || names_have(app->plugs, app->plug_count, plug->name);
+}
+
+bool app_has_slot(const struct app *app, const struct slot *slot)
+{
+	return !slot->scoped || names_have(app->slots, app->slot_count, slot->name);
 }

@@ -27,7 +27,7 @@ static int check_version(uint32_t magic, uint32_t version)
 
 static bool ref_is_valid(const struct launch_ref *ref)
 {
-	return (ref->kind == LAUNCH_REF_PLUG || ref->kind == LAUNCH_REF_SLOT) &&
+	return ref->kind > LAUNCH_REF_NONE && ref->kind <= LAUNCH_REF_APP &&
 	       terminated(ref->text, sizeof(ref->text)) && ref->text[0] != '\0';
 }
 

@@ -18,7 +18,9 @@
 #define STATE_OLD   ".connections.yaml.old"
 #define STATE_TITLE "# Written by mqgated; use mqctl connect and mqctl disconnect to change it.\n"
 
-#define ITEM_SIZE_MAX (sizeof("- plug: \n  slot: \n  state: undesired\n") + 2 * REF_MAX)
+#define ITEM_SIZE_MAX                                                                        \
+	(sizeof("- plug: \n  slot: \n  state: undesired\n  until: 2000-01-31T23:59:59Z\n") + \
+		2 * REF_MAX)
 static_assert(
 	ITEM_SIZE_MAX * CONNECTIONS_MAX + 256 <= STATE_FILE_MAX, "what can be written can be read");
 
@@ -74,12 +76,32 @@ static const char *read_ref(const struct reader *reader, const struct value *map
 	return NULL;
 }
 
+/* 0 if there is none. False after an error. */
+static bool read_until(const struct reader *reader, const struct value *map,
+	enum connection_state state, uint64_t *ret)
+{
+	const struct value *value = value_get(map, "until");
+
+	*ret = 0;
+	if (!value)
+		return true;
+	if (value->kind != VALUE_STRING || utc_parse(value->text, ret) < 0)
+		refuse(reader, value, "until: \"%s\" is no time like 2000-01-31T23:59:59Z; " REPAIR,
+			value->text);
+	else if (state != CONNECTION_MANUAL)
+		refuse(reader, value, "until: only a manual connection has an end; " REPAIR);
+	else
+		return true;
+	return false;
+}
+
 static int read_connection(struct reader *reader, const struct value *map)
 {
-	static const char *const known[] = {"plug", "slot", "state"};
+	static const char *const known[] = {"plug", "slot", "state", "until"};
 	struct connections *connections = reader->connections;
 	const char *plug, *slot, *text;
 	enum connection_state state;
+	uint64_t until;
 	int r;
 
 	if (map->kind != VALUE_MAP) {
@@ -98,10 +120,13 @@ static int read_connection(struct reader *reader, const struct value *map)
 			"state: unknown word \"%s\", not manual, auto or undesired; " REPAIR, text);
 		return 0;
 	}
+	if (!read_until(reader, map, state, &until))
+		return 0;
 	r = connection_init(&connections->items[connections->count], plug, slot, state);
-	if (r == 0)
-		connections->count++;
-	return r;
+	if (r < 0)
+		return r;
+	connections->items[connections->count++].until = until;
+	return 0;
 }
 
 static void check_version(const struct reader *reader, const struct value *root)
@@ -226,8 +251,8 @@ int connections_load(
 /* References and states consist of characters that need no quotes. */
 static int emit(const struct connections *connections, char **ret_text, size_t *ret_size)
 {
+	char *text, *at, until[UTC_STRING_MAX];
 	size_t size = 256;
-	char *text, *at;
 
 	for (size_t i = 0; i < connections->count; i++)
 		size += ITEM_SIZE_MAX - 2 * REF_MAX + strlen(connections->items[i].plug) +
@@ -243,6 +268,8 @@ static int emit(const struct connections *connections, char **ret_text, size_t *
 		at = stpcpy(stpcpy(at, "- plug: "), item->plug);
 		at = stpcpy(stpcpy(at, "\n  slot: "), item->slot);
 		at = stpcpy(stpcpy(at, "\n  state: "), connection_state_to_string(item->state));
+		if (item->until > 0)
+			at = stpcpy(stpcpy(at, "\n  until: "), utc_format(item->until, until));
 		at = stpcpy(at, "\n");
 	}
 	*ret_text = text;

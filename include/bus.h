@@ -2,23 +2,32 @@
 /* The control bus: sd-bus over the Unix socket "control" in the runtime directory, without a bus
  * daemon.
  *
- *   Connect(ssa{sv})              plug "pkg:plug"; slot "pkg:slot", "pkg" or ""; options: none yet
- *   Disconnect(ssa{sv}) → a{sv}   "pkg:plug" "pkg:slot", or "pkg:plug-or-slot" ""; options: none
- * yet disconnected t (connections cut; 0 only in the one-argument form), sessions t (concerned)
+ *   Connect(ssa{sv})              plug "pkg:plug"; slot "pkg:slot", "pkg" or "";
+ *                                 options: for t (seconds; then it is disconnected)
+ *   Disconnect(ssa{sv}) → a{sv}   "pkg:plug" "pkg:slot", or "pkg:plug-or-slot" "";
+ *                                 options: forget b (leave no word that it is not wanted)
+ *                                 → disconnected t (connections cut; 0 only in the one-argument
+ *                                 form), sessions t (concerned)
+ *   Apply(sa{sv}) → a{sv}         a document (see policy_apply());
+ *                                 options: dry-run b, file s (the document's name, for messages)
+ *                                 → connect as, disconnect as, keep as: each "pkg:plug pkg:slot";
+ *                                 keep: those that were automatic or had an end
  *   List(s) → aa{sv}              rows, see below
- *   Explain(sss) → a{sv}          plug, permission word, "/queue" → allowed b, text s, slot s,
- * command s ("" if none) Reload() → as                 warnings, each as diagnostic_format() writes
- * it Status() → a{sv}              every value a string; keys in the order shown signal
- * Record(a{sv})          to root and the session's own user
+ *   Explain(sss) → a{sv}          plug, permission word, "/queue"
+ *                                 → allowed b, text s, slot s, command s ("" if none)
+ *   Reload() → as                 warnings, each as diagnostic_format() writes it
+ *   Status() → a{sv}              every value a string; keys in the order shown
+ *   signal Record(a{sv})          to root and the session's own user
  *
- * Connect, Disconnect return when the change is in force in every running session. Unknown options
- * are InvalidArgument.
+ * Connect, Disconnect and Apply return when the change is in force in every running session.
+ * Unknown options are InvalidArgument.
  *
  * Rows of List. Keys are the column names in lower case; absent values are "".
  *   packages      name s, publisher s, file s
  *   plugs         plug s, id s, mediation s, connected as (slots)
  *   slots         slot s, id s, permissions as, queues as (patterns too)
- *   connections   interface s ("posix-mq"), plug s, slot s, notes s ("manual", "" for auto)
+ *   connections   interface s ("posix-mq"), plug s, slot s, notes s ("manual", "" for
+ *                 auto; "manual,until=2000-01-31T23:59:59Z" for one with an end)
  *                 also one row for each plug and each slot that is not connected, the other side ""
  *   sessions      pid u, uid u, plugs as, slots as, mediation s, command s; root sees all, others
  * their own

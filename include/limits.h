@@ -9,16 +9,19 @@
 #define PACKAGE_NAME_MAX 51  /* 40, and "_" and an instance key of 10 */
 #define PLUG_NAME_MAX    128 /* plugs, slots and their ids; the document's line is refused */
 #define REF_MAX          (PACKAGE_NAME_MAX + 1 + PLUG_NAME_MAX) /* "package:name" */
+#define APP_NAME_MAX     128 /* with "hook." before it for a hook; the document is refused */
 #define PUBLISHER_MAX    255
 
 /* Policy. Past one of these the document or the change is refused, and the old one stays. */
-#define PACKAGE_FILE_MAX (1024 * 1024) /* bytes of one document */
-#define PACKAGES_MAX     20000
-#define STATE_FILE_MAX   (96 * 1024 * 1024) /* CONNECTIONS_MAX of the longest names fit */
-#define CONFIG_FILE_MAX  (64 * 1024)
-#define CONNECTIONS_MAX  200000
-#define SLOT_QUEUES_MAX  1024 /* names and patterns of one slot */
-#define DIAGNOSTICS_MAX  200  /* further ones are counted, not kept */
+#define PACKAGE_FILE_MAX    (1024 * 1024) /* bytes of one document */
+#define PACKAGES_MAX        20000
+#define STATE_FILE_MAX      (96 * 1024 * 1024) /* CONNECTIONS_MAX of the longest names fit */
+#define CONFIG_FILE_MAX     (64 * 1024)
+#define CONNECTIONS_MAX     200000
+#define APPLY_FILE_MAX      (32 * 1024 * 1024)    /* of mqctl apply */
+#define CONNECTION_SPAN_MAX (10 * 366 * 86400ULL) /* seconds of a timed connection */
+#define SLOT_QUEUES_MAX     1024                  /* names and patterns of one slot */
+#define DIAGNOSTICS_MAX     200                   /* further ones are counted, not kept */
 
 /* YAML of every kind. Past one of these the document is refused. */
 #define YAML_DEPTH_MAX   64    /* nesting, aliases followed */
@@ -31,6 +34,7 @@
 #define LAUNCHES_PENDING_MAX  64    /* launchers between connect and exec; more wait in listen() */
 #define LAUNCHES_PER_USER_MAX 16    /* root: LAUNCHES_PENDING_MAX */
 #define LAUNCH_REFS_MAX       32    /* plugs and slots of one hello */
+#define SESSION_PLUGS_MAX     256   /* plugs of one session, and as many slots */
 #define LAUNCH_TEXT_MAX       2048  /* message of an answer, longer ones are cut */
 #define GRANTS_MAX            16384 /* queue names and patterns of one session */
 #define GRANTS_PATTERNS_MAX   512
@@ -67,6 +71,8 @@
 #define DISMISS_DEADLINE_USEC (1 * 1000000ULL)  /* to exit after the session; then killed */
 
 /* The manager's own pace. */
+#define EXPIRY_RETRY_USEC       (1 * 1000000ULL) /* after a run-out that could not be made */
+#define CHANGES_LOGGED_MAX      100              /* connections of one change; then counted */
 #define WATCH_INTERVAL_USEC     (1 * 1000000ULL) /* looks at the requests in hand */
 #define SPARE_RETRY_USEC        (1 * 1000000ULL) /* after a session process could not be started */
 #define WORKER_MESSAGES_AT_ONCE 64               /* of one session process, then others' turn */

@@ -57,6 +57,7 @@ struct plug {
 	char *name;
 	char *id; /* attribute posix-mq; the name if absent */
 	enum mediation mediation;
+	bool scoped; /* named by an app or a hook, and bound to those only */
 	unsigned line, column;
 };
 
@@ -69,7 +70,18 @@ struct slot {
 	size_t path_count;
 	char **patterns; /* with leading slash */
 	size_t pattern_count;
+	bool scoped; /* as of a plug */
 	unsigned line, column;
+};
+
+/* What mq-run --app runs. Plugs and slots that no app and no hook names are bound to all of them.
+ */
+struct app {
+	char *name;   /* of a hook "hook.NAME" */
+	char **plugs; /* named by it, of our interface, sorted; each is in package->plugs */
+	size_t plug_count;
+	char **slots;
+	size_t slot_count;
 };
 
 struct package {
@@ -80,6 +92,8 @@ struct package {
 	size_t plug_count;
 	struct slot *slots; /* sorted by name */
 	size_t slot_count;
+	struct app *apps; /* and hooks; sorted by name */
+	size_t app_count;
 };
 
 struct package *package_free(struct package *package);
@@ -115,6 +129,11 @@ DEFINE_CLEANUP(struct packages *, packages_unref);
 const struct package *packages_find(const struct packages *packages, const char *name);
 const struct plug *package_plug(const struct package *package, const char *name);
 const struct slot *package_slot(const struct package *package, const char *name);
+const struct app *package_app(const struct package *package, const char *name);
+
+/* Whether a plug or slot of the app's package is bound to the app. */
+bool app_has_plug(const struct app *app, const struct plug *plug);
+bool app_has_slot(const struct app *app, const struct slot *slot);
 
 /* --- connections --------------------------------------------------------------------------- */
 
@@ -131,6 +150,7 @@ struct connection {
 	char *plug; /* "package:plug"; both texts are shared between sets and not to be freed */
 	char *slot; /* "package:slot" */
 	enum connection_state state;
+	uint64_t until; /* its end, seconds of CLOCK_REALTIME; 0: none. Only of manual ones */
 };
 
 struct connections {
@@ -145,9 +165,11 @@ struct connections *connections_unref(struct connections *connections);
 DEFINE_CLEANUP(struct connections *, connections_unref);
 
 /* A new set that also has (or changes) this one; without this one. -ENOENT if there was none;
- * -E2BIG. */
+ * -E2BIG. The first gives it no end. */
 int connections_with(const struct connections *connections, const char *plug, const char *slot,
 	enum connection_state state, struct connections **ret);
+int connections_with_end(const struct connections *connections, const char *plug, const char *slot,
+	enum connection_state state, uint64_t until, struct connections **ret);
 int connections_without(const struct connections *connections, const char *plug, const char *slot,
 	struct connections **ret);
 const struct connection *connections_find(
@@ -197,18 +219,75 @@ int policy_resolve_plug(const struct policy *policy, const char *text, const str
 int policy_resolve_slot(const struct policy *policy, const char *text, const struct slot **ret,
 	struct fault *fault);
 
-/* mqctl connect: slot is "pkg:slot", "pkg" (its only slot) or "". ret_connections is the changed
- * set; equal to the old one (a new reference) if it was already connected manually. 0, or with a
- * fault -ENOENT, -EINVAL, -ENOTUNIQ (a package of several slots) or -E2BIG (CONNECTIONS_MAX; kind
- * FAULT_INVALID), or without one -ENOMEM. */
-int policy_connect(const struct policy *policy, const char *plug, const char *slot,
+/* "package.app" or "package.hook.hook", as typed by a person. 0, or with a fault -EINVAL or
+ * -ENOENT, or without one -ENOMEM. */
+int policy_find_app(const struct policy *policy, const char *text,
+	const struct package **ret_package, const struct app **ret, struct fault *fault);
+
+/* mqctl connect: slot is "pkg:slot", "pkg" (its only slot) or "". until as in struct connection.
+ * ret_connections is the changed set; equal to the old one (a new reference) if it was already
+ * connected manually with that end. 0, or with a fault -ENOENT, -EINVAL, -ENOTUNIQ (a package of
+ * several slots) or -E2BIG (CONNECTIONS_MAX; kind FAULT_INVALID), or without one -ENOMEM. */
+int policy_connect(const struct policy *policy, const char *plug, const char *slot, uint64_t until,
 	struct connections **ret_connections, struct fault *fault);
 
 /* mqctl disconnect: second is "" in the one-argument form. ret_count: how many were cut; 0 is
  * possible only in the one-argument form. What is connected can be cut even if its package is gone.
- * 0, or with a fault -ENOENT, -EINVAL or -ENOTCONN, or without one -ENOMEM. */
+ * With forget no word is left that an automatic one is not wanted, and what is only recorded goes
+ * too. 0, or with a fault -ENOENT, -EINVAL or -ENOTCONN, or without one -ENOMEM. */
 int policy_disconnect(const struct policy *policy, const char *first, const char *second,
-	struct connections **ret_connections, size_t *ret_count, struct fault *fault);
+	bool forget, struct connections **ret_connections, size_t *ret_count, struct fault *fault);
+
+/* What follows from the packages alone: an automatic connection whose plug or slot is gone, or to
+ * which it is no longer entitled, is dropped; each plug is connected to the slot of the same
+ * publisher and id if there is exactly one, it is not of a parallel installation, and no record
+ * stands against it. Manual and undesired ones stay. ret_connections is equal to the old one (a new
+ * reference) if nothing follows. ret_left_out: how many CONNECTIONS_MAX did not admit. 0 or
+ * -ENOMEM. */
+int policy_auto_connect(
+	const struct policy *policy, struct connections **ret_connections, size_t *ret_left_out);
+
+/* Without those that have run out at now, in seconds of CLOCK_REALTIME. A new reference to the old
+ * set if none has. 0 or -ENOMEM. */
+int connections_expire(
+	const struct connections *connections, uint64_t now, struct connections **ret);
+
+/* The earliest end; 0 if no connection has one. */
+uint64_t connections_next_end(const struct connections *connections);
+
+enum connection_difference {
+	CONNECTION_CONNECTED,    /* only in the new set */
+	CONNECTION_DISCONNECTED, /* only in the old set */
+	CONNECTION_KEPT,         /* in both; another state or another end */
+};
+
+/* Calls report for each connection that differs; undesired ones are none. connection is that of the
+ * new set, or for disconnected ones of the old. */
+void connections_compare(const struct connections *old, const struct connections *new,
+	void (*report)(const struct connection *connection, enum connection_difference difference,
+		void *userdata),
+	void *userdata);
+
+/* mqctl apply. text is a document
+ *
+ *   version: 1
+ *   connections:
+ *   - {plug: "pkg:plug", slot: "pkg:slot"}
+ *
+ * after which exactly these are connected, by hand and without an end. The others are cut as by
+ * policy_disconnect(). All or nothing: 0, -EBADMSG with diagnostics that name file, or -ENOMEM.
+ * ret_connections is equal to the old one (a new reference) if nothing changes. */
+int policy_apply(const struct policy *policy, const char *file, const char *text, size_t size,
+	struct diagnostics *diagnostics, struct connections **ret_connections);
+
+/* "90s", "10m", "2h", "1d", "1h 30m" → seconds. 0, -EINVAL (no such span, or without a unit) or
+ * -ERANGE (0, or more than CONNECTION_SPAN_MAX). */
+int span_parse(const char *text, uint64_t *ret_seconds);
+
+/* Seconds of CLOCK_REALTIME as "2000-01-31T23:59:59Z", and back (0 or -EINVAL). */
+#define UTC_STRING_MAX sizeof("2000-01-31T23:59:59Z")
+char *utc_format(uint64_t seconds, char buffer[static UTC_STRING_MAX]);
+int utc_parse(const char *text, uint64_t *ret_seconds);
 
 /* Adds to grants what a plug has through its connections (manual and auto, of slots that exist), or
  * all permissions on a slot's own queues. Both refs are canonical ("pkg:name"); what no longer

@@ -2,7 +2,7 @@
 /* What goes over our two private sockets. Both are SOCK_SEQPACKET; every message is one fixed-size
  * struct, and any other size is a fault of the peer, which is then dropped.
  *
- * launcher → manager   hello                    which plugs and slots
+ * launcher → manager   hello                    which plugs, slots and apps
  * manager → launcher   answer                   error and text, or the session's constant
  * launcher → manager   handover + 1 descriptor  the seccomp listener
  * manager → launcher   answer                   the word: exec now
@@ -28,13 +28,15 @@ enum launch_ref_kind {
 	LAUNCH_REF_NONE = 0,
 	LAUNCH_REF_PLUG = 1,
 	LAUNCH_REF_SLOT = 2,
+	LAUNCH_REF_APP = 3, /* package.app: what is bound to it */
 };
 
 struct launch_ref {
 	uint32_t kind;
-	char text[188]; /* [PKG:]NAME, NUL-terminated */
+	char text[188]; /* [PKG:]NAME, or of an app PKG.APP; NUL-terminated */
 };
 static_assert(sizeof(((struct launch_ref *)0)->text) > REF_MAX, "a reference must fit");
+static_assert(APP_NAME_MAX <= PLUG_NAME_MAX, "so an app's reference is no longer");
 
 struct launch_hello {
 	uint32_t magic;

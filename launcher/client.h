@@ -17,7 +17,7 @@ struct client {
 int client_connect(const char *runtime_dir, struct client *ret, char **ret_message);
 void client_close(struct client *client);
 
-/* Says which plugs and slots; learns the constant of the session's filter. */
+/* Says which plugs, slots and apps; learns the constant of the session's filter. */
 int client_hello(struct client *client, const struct launch_ref *refs, size_t ref_count,
 	uint64_t *ret_constant, char **ret_message);
 

@@ -15,12 +15,15 @@ static int add_ref(struct options *options, const char *option, uint32_t kind, c
 
 	if (options->ref_count == LAUNCH_REFS_MAX)
 		return refuse(ret_message, -E2BIG,
-			"%s %s: there are more than %d plugs and slots; give one command fewer of "
-			"them",
+			"%s %s: there are more than %d plugs, slots and apps; give one command fewer "
+			"of them",
 			option, text, LAUNCH_REFS_MAX);
 	if (isempty(text))
-		return refuse(ret_message, -EINVAL,
-			"%s: the name is empty; write %s [PACKAGE:]NAME", option, option);
+		return refuse(ret_message, -EINVAL, "%s: the name is empty; write %s %s", option,
+			option, kind == LAUNCH_REF_APP ? "PACKAGE.APP" : "[PACKAGE:]NAME");
+	if (kind == LAUNCH_REF_APP && !strchr(text, '.'))
+		return refuse(ret_message, -EINVAL, "%s %s: this is no app; write %s PACKAGE.APP",
+			option, text, option);
 	if (strlen(text) > REF_MAX)
 		return refuse(ret_message, -EINVAL,
 			"%s %s: the name is too long; a package and a name have at most %d bytes",
@@ -46,6 +49,7 @@ static int choose_wall(struct options *options, const char *form, char **ret_mes
 enum {
 	OPTION_PLUG = 256,
 	OPTION_SLOT,
+	OPTION_APP,
 	OPTION_WALL,
 	OPTION_RUNTIME_DIR,
 	OPTION_HELP,
@@ -55,6 +59,7 @@ enum {
 static const struct option long_options[] = {
 	{"plug", required_argument, NULL, OPTION_PLUG},
 	{"slot", required_argument, NULL, OPTION_SLOT},
+	{"app", required_argument, NULL, OPTION_APP},
 	{"wall", required_argument, NULL, OPTION_WALL},
 	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
 	{"help", no_argument, NULL, OPTION_HELP},
@@ -69,6 +74,8 @@ static int take_option(struct options *options, int option, char *argv[], char *
 		return add_ref(options, "--plug", LAUNCH_REF_PLUG, optarg, ret_message);
 	case OPTION_SLOT:
 		return add_ref(options, "--slot", LAUNCH_REF_SLOT, optarg, ret_message);
+	case OPTION_APP:
+		return add_ref(options, "--app", LAUNCH_REF_APP, optarg, ret_message);
 	case OPTION_WALL:
 		return choose_wall(options, optarg, ret_message);
 	case OPTION_RUNTIME_DIR:
@@ -113,6 +120,7 @@ int options_parse(int argc, char *argv[], struct options *ret, char **ret_messag
 		return refuse(ret_message, -EINVAL, "the command is missing; see mq-run --help");
 	if (options.ref_count == 0)
 		return refuse(ret_message, -EINVAL,
-			"neither --plug nor --slot is given; name at least one, see mq-run --help");
+			"none of --plug, --slot and --app is given; name at least one, see mq-run "
+			"--help");
 	return 0;
 }

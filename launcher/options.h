@@ -19,6 +19,6 @@ struct options {
 };
 
 /* Options end at the command. With help or version set nothing else counts. Returns 0, or a
- * negative errno with a message (see refuse.h); -E2BIG at more than LAUNCH_REFS_MAX plugs and
- * slots. */
+ * negative errno with a message (see refuse.h); -E2BIG at more than LAUNCH_REFS_MAX plugs,
+ * slots and apps. */
 int options_parse(int argc, char *argv[], struct options *ret, char **ret_message);

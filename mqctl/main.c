@@ -11,6 +11,9 @@
 enum {
 	TAKES_JSON = 1 << 0,
 	TAKES_ALL = 1 << 1,
+	TAKES_FOR = 1 << 2,
+	TAKES_FORGET = 1 << 3,
+	TAKES_DRY_RUN = 1 << 4,
 };
 
 struct verb {
@@ -30,10 +33,15 @@ struct verb_group {
 };
 
 static const struct verb connection_verbs[] = {
-	{"connect", "PKG:PLUG [PKG:SLOT|PKG]", "give a plug the queues of a slot, now",
-		"mqctl connect logger:events sensor:events", 1, 2, 0, verb_connect},
-	{"disconnect", "PKG:PLUG PKG:SLOT | PKG:PLUG-OR-SLOT", "take them back, now",
-		"mqctl disconnect logger:events sensor:events", 1, 2, 0, verb_disconnect},
+	{"connect", "[--for SPAN] PKG:PLUG [PKG:SLOT|PKG]", "give a plug the queues of a slot, now",
+		"mqctl connect logger:events sensor:events", 1, 2, TAKES_FOR, verb_connect},
+	{"disconnect", "[--forget] PKG:PLUG PKG:SLOT | PKG:PLUG-OR-SLOT", "take them back, now",
+		"mqctl disconnect logger:events sensor:events", 1, 2, TAKES_FORGET,
+		verb_disconnect},
+	{"apply", "[--dry-run] FILE",
+		"connect what FILE lists, and disconnect EVERYTHING that it does not list",
+		"mqctl apply --dry-run /etc/mqgate/connections.yaml", 1, 1, TAKES_DRY_RUN,
+		verb_apply},
 	{"connections", "[--json] [--all | PKG]", "list connections", "mqctl connections --all", 0,
 		1, TAKES_JSON | TAKES_ALL, verb_connections},
 };
@@ -77,12 +85,16 @@ static void print_help(void)
 			(void)printf("  %-12s %s\n", groups[i].verbs[j].name,
 				groups[i].verbs[j].summary);
 	}
-	(void)puts("\nOptions:\n"
-		   "  --json             tables and status as JSON\n"
-		   "  --runtime-dir DIR  where the daemon's sockets are (or MQGATE_RUNTIME_DIR)\n"
-		   "  --help             this text; with a VERB, how to use it\n"
-		   "  --version          the version\n"
-		   "\nExit code: 0 done, 1 refused or failed, 2 wrong usage. More: man mqctl");
+	(void)puts(
+		"\nOptions:\n"
+		"  --json             tables and status as JSON\n"
+		"  --for SPAN         connect: disconnect again after so long (90s, 10m, 2h, 1d)\n"
+		"  --forget           disconnect: an automatic connection may come back\n"
+		"  --dry-run          apply: only show what would change\n"
+		"  --runtime-dir DIR  where the daemon's sockets are (or MQGATE_RUNTIME_DIR)\n"
+		"  --help             this text; with a VERB, how to use it\n"
+		"  --version          the version\n"
+		"\nExit code: 0 done, 1 refused or failed, 2 wrong usage. More: man mqctl");
 }
 
 static void print_usage(const struct verb *verb, FILE *file)
@@ -122,13 +134,34 @@ static void print_unknown_verb(const char *name)
 		print_error("unknown verb \"%s\"; \"mqctl --help\" lists them", name);
 }
 
+/* An option that was given and the verb does not take; NULL if there is none. */
+static const char *foreign_option(const struct verb *verb, const struct arguments *arguments)
+{
+	const struct {
+		const char *name;
+		bool given;
+		unsigned flag;
+	} options[] = {
+		{"--json", arguments->json, TAKES_JSON},
+		{"--all", arguments->all, TAKES_ALL},
+		{"--for", arguments->span != NULL, TAKES_FOR},
+		{"--forget", arguments->forget, TAKES_FORGET},
+		{"--dry-run", arguments->dry_run, TAKES_DRY_RUN},
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(options); i++)
+		if (options[i].given && !(verb->takes & options[i].flag))
+			return options[i].name;
+	return NULL;
+}
+
 /* Returns DONE, or USAGE after a message. */
 static int check_usage(const struct verb *verb, const struct arguments *arguments)
 {
-	if (arguments->json && !(verb->takes & TAKES_JSON))
-		print_error("%s does not take --json", verb->name);
-	else if (arguments->all && !(verb->takes & TAKES_ALL))
-		print_error("%s does not take --all", verb->name);
+	const char *foreign = foreign_option(verb, arguments);
+
+	if (foreign)
+		print_error("%s does not take %s", verb->name, foreign);
 	else if (arguments->word_count < verb->words_min)
 		print_error("too few arguments for %s", verb->name);
 	else if (verb->words_max >= 0 && arguments->word_count > verb->words_max)
@@ -146,6 +179,9 @@ enum {
 	OPTION_RUNTIME_DIR,
 	OPTION_JSON,
 	OPTION_ALL,
+	OPTION_FOR,
+	OPTION_FORGET,
+	OPTION_DRY_RUN,
 };
 
 struct command {
@@ -169,7 +205,9 @@ static int parse_options(int argc, char **argv, struct command *command)
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
 		{"json", no_argument, NULL, OPTION_JSON}, {"all", no_argument, NULL, OPTION_ALL},
-		{0}};
+		{"for", required_argument, NULL, OPTION_FOR},
+		{"forget", no_argument, NULL, OPTION_FORGET},
+		{"dry-run", no_argument, NULL, OPTION_DRY_RUN}, {0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0)
@@ -189,6 +227,15 @@ static int parse_options(int argc, char **argv, struct command *command)
 			break;
 		case OPTION_ALL:
 			command->arguments.all = true;
+			break;
+		case OPTION_FOR:
+			command->arguments.span = optarg;
+			break;
+		case OPTION_FORGET:
+			command->arguments.forget = true;
+			break;
+		case OPTION_DRY_RUN:
+			command->arguments.dry_run = true;
 			break;
 		case ':':
 			print_error("%s needs a value", argv[optind - 1]);

@@ -18,15 +18,16 @@ enum {
 struct arguments {
 	const char *runtime_dir;
 	bool json;
-	bool all;
-	char **words; /* after the verb; NULL-terminated */
+	bool all, forget, dry_run;
+	const char *span; /* of --for; NULL: none */
+	char **words;     /* after the verb; NULL-terminated */
 	int word_count;
 };
 
 /* A verb returns an exit code, or a negative errno whose message has already been printed. */
 typedef int verb_function(const struct arguments *arguments);
 
-verb_function verb_connect, verb_disconnect;
+verb_function verb_connect, verb_disconnect, verb_apply;
 verb_function verb_connections, verb_plugs, verb_slots, verb_sessions;
 verb_function verb_explain, verb_check, verb_reload, verb_status;
 

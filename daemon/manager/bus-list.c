@@ -127,6 +127,20 @@ static int append_connection(
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
+#define NOTES_MAX (sizeof("manual,until=") + UTC_STRING_MAX)
+
+static const char *notes_format(const struct connection *connection, char buffer[static NOTES_MAX])
+{
+	char until[UTC_STRING_MAX];
+
+	if (connection->until > 0)
+		(void)snprintf(
+			buffer, NOTES_MAX, "manual,until=%s", utc_format(connection->until, until));
+	else
+		(void)strcpy(buffer, connection->state == CONNECTION_MANUAL ? "manual" : "");
+	return buffer;
+}
+
 static int append_unconnected(sd_bus_message *message, const struct package *package,
 	const struct refs *plugs, const struct refs *slots)
 {
@@ -151,10 +165,11 @@ static int append_connections(struct manager *manager, uid_t viewer, sd_bus_mess
 	r = connected_refs(policy, &plugs, &slots);
 	for (size_t i = 0; r >= 0 && i < policy->connections->count; i++) {
 		const struct connection *connection = &policy->connections->items[i];
+		char notes[NOTES_MAX];
 
 		if (is_live(policy, connection))
 			r = append_connection(message, connection->plug, connection->slot,
-				connection->state == CONNECTION_MANUAL ? "manual" : "");
+				notes_format(connection, notes));
 	}
 	for (size_t i = 0; r >= 0 && i < policy->packages->count; i++)
 		r = append_unconnected(message, policy->packages->items[i], &plugs, &slots);
@@ -274,11 +289,11 @@ static int append_session(const struct session *session, sd_bus_message *message
 	r = r < 0 ? r : bus_append_uint32(message, "pid", (uint32_t)session->launcher.pid);
 	r = r < 0 ? r : bus_append_uint32(message, "uid", session->launcher.uid);
 	r = r < 0 ? r
-		  : bus_append_strings(message, "plugs", (const char *const *)session->plugs,
-			    session->plug_count);
+		  : bus_append_strings(message, "plugs", (const char *const *)session->bound.plugs,
+			    session->bound.plug_count);
 	r = r < 0 ? r
-		  : bus_append_strings(message, "slots", (const char *const *)session->slots,
-			    session->slot_count);
+		  : bus_append_strings(message, "slots", (const char *const *)session->bound.slots,
+			    session->bound.slot_count);
 	r = r < 0 ? r : bus_append_string(message, "mediation", "call");
 	r = r < 0 ? r
 		  : bus_append_string(

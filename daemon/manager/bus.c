@@ -76,8 +76,7 @@ static int set_fault(sd_bus_error *error, int r, const struct fault *fault)
 		error, names[fault->kind], fault->message ? fault->message : strerror(-r));
 }
 
-static int set_apply_error(
-	sd_bus_error *error, const struct manager *manager, int r, int state_error)
+int bus_set_change_error(sd_bus_error *error, const struct manager *manager, int r, int state_error)
 {
 	if (r == -EIO)
 		return sd_bus_error_setf(error, BUS_ERROR_STATE,
@@ -85,9 +84,9 @@ static int set_apply_error(
 			manager->options->state_dir, strerror(-state_error));
 	if (r == -E2BIG)
 		return sd_bus_error_setf(error, BUS_ERROR_FAILED,
-			"a running session would have more than %d queues or %d patterns; "
+			"a running session would have more than %d queues, %d patterns or %d plugs; "
 			"nothing has changed",
-			GRANTS_MAX, GRANTS_PATTERNS_MAX);
+			GRANTS_MAX, GRANTS_PATTERNS_MAX, SESSION_PLUGS_MAX);
 	return sd_bus_error_setf(error, BUS_ERROR_FAILED, "%s; nothing has changed", strerror(-r));
 }
 
@@ -121,58 +120,35 @@ static int check_administrator(const struct peer *peer, sd_bus_error *error)
 	return 0;
 }
 
-static int refuse_options(sd_bus_message *message, sd_bus_error *error)
-{
-	const char *key;
-	int r;
-
-	r = sd_bus_message_enter_container(message, 'a', "{sv}");
-	if (r < 0)
-		return r;
-	r = sd_bus_message_at_end(message, false);
-	if (r > 0)
-		return sd_bus_message_exit_container(message);
-	r = r < 0 ? r : sd_bus_message_enter_container(message, 'e', "sv");
-	r = r < 0 ? r : sd_bus_message_read(message, "s", &key);
-	if (r < 0)
-		return r;
-	return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGUMENT, "unknown option \"%s\"", key);
-}
-
 /* A change, and who asks for it: found out before the reply, after which the asker may be gone. */
 struct attempt {
 	const char *what, *first, *second;
-	char command[COMMAND_STRING_MAX];
+	char who[COMMAND_STRING_MAX + 64];
 };
 
 static void attempt_begin(struct attempt *attempt, const struct peer *peer, const char *what,
 	const char *first, const char *second)
 {
+	char command[COMMAND_STRING_MAX];
+
 	*attempt = (struct attempt){.what = what, .first = first, .second = second};
-	(void)identity_command(&peer->identity, attempt->command);
+	(void)snprintf(attempt->who, sizeof(attempt->who), "by pid %d, uid %u (%s)",
+		(int)peer->identity.pid, peer->identity.uid,
+		identity_command(&peer->identity, command));
 }
 
-static void attempt_log(const struct attempt *attempt, const struct peer *peer)
+/* note: "" or more about it */
+static void attempt_log(const struct attempt *attempt, const char *note)
 {
 	char first[512], second[512];
 
-	log_notice("%s%s%s%s%s: by pid %d, uid %u (%s)", attempt->what, *attempt->first ? " " : "",
+	log_notice("%s%s%s%s%s%s%s: %s", attempt->what, *attempt->first ? " " : "",
 		escape(attempt->first, first, sizeof(first)), *attempt->second ? " " : "",
-		escape(attempt->second, second, sizeof(second)), (int)peer->identity.pid,
-		peer->identity.uid, attempt->command);
+		escape(attempt->second, second, sizeof(second)), *note ? " " : "", note,
+		attempt->who);
 }
 
 /* --- methods ---------------------------------------------------------------------------------- */
-
-static int read_change(sd_bus_message *message, struct peer *peer, const char **ret_first,
-	const char **ret_second, sd_bus_error *error)
-{
-	int r;
-
-	r = sd_bus_message_read(message, "ss", ret_first, ret_second);
-	r = r < 0 ? r : refuse_options(message, error);
-	return r < 0 ? r : check_administrator(peer, error);
-}
 
 /* Takes the reference to connections. */
 static int apply_connections(struct peer *peer, struct connections *connections,
@@ -186,10 +162,35 @@ static int apply_connections(struct peer *peer, struct connections *connections,
 	r = change_new(manager, kind, call, &change);
 	if (r == 0) {
 		change->cut = cut;
+		change->before = connections_ref(manager->policy.connections);
+		change->after = connections_ref(connections);
 		r = change_apply(&change, &policy, &state_error);
 	}
 	policy_release(&policy);
-	return r < 0 ? set_apply_error(error, manager, r, state_error) : 1;
+	return r < 0 ? bus_set_change_error(error, manager, r, state_error) : 1;
+}
+
+static int read_connect(sd_bus_message *message, const char **ret_plug, const char **ret_slot,
+	uint64_t *ret_until, sd_bus_error *error)
+{
+	uint64_t span = UINT64_MAX;
+	const struct bus_option options[] = {{"for", 't', &span}};
+	int r;
+
+	r = sd_bus_message_read(message, "ss", ret_plug, ret_slot);
+	r = r < 0 ? r : bus_read_options(message, options, ELEMENTSOF(options), error);
+	if (r < 0)
+		return r;
+	*ret_until = 0;
+	if (span == UINT64_MAX)
+		return 0;
+	if (span == 0 || span > CONNECTION_SPAN_MAX)
+		return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGUMENT,
+			"a timed connection lasts from 1 second to %llu days; without a time it has "
+			"no end",
+			CONNECTION_SPAN_MAX / 86400);
+	*ret_until = end_of_span(span);
+	return 0;
 }
 
 static int method_connect(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -198,22 +199,40 @@ static int method_connect(sd_bus_message *message, void *userdata, sd_bus_error 
 	struct connections *connections;
 	struct attempt attempt;
 	struct fault fault = {0};
+	char note[sizeof("until ") + UTC_STRING_MAX] = "", until_text[UTC_STRING_MAX];
 	const char *plug, *slot;
+	uint64_t until;
 	int r;
 
-	r = read_change(message, peer, &plug, &slot, error);
+	r = read_connect(message, &plug, &slot, &until, error);
+	r = r < 0 ? r : check_administrator(peer, error);
 	if (r < 0)
 		return r;
+	if (until > 0)
+		(void)snprintf(note, sizeof(note), "until %s", utc_format(until, until_text));
 	attempt_begin(&attempt, peer, "connect", plug, slot);
-	r = policy_connect(&peer->manager->policy, plug, slot, &connections, &fault);
+	r = policy_connect(&peer->manager->policy, plug, slot, until, &connections, &fault);
 	if (r == 0) {
 		r = apply_connections(peer, connections, CHANGE_CONNECT, 0, message, error);
 		if (r > 0)
-			attempt_log(&attempt, peer);
+			attempt_log(&attempt, note);
 	} else {
 		r = set_fault(error, r, &fault);
 	}
 	fault_clear(&fault);
+	return r;
+}
+
+static int read_disconnect(sd_bus_message *message, const char **ret_first, const char **ret_second,
+	bool *ret_forget, sd_bus_error *error)
+{
+	int forget = 0;
+	const struct bus_option options[] = {{"forget", 'b', &forget}};
+	int r;
+
+	r = sd_bus_message_read(message, "ss", ret_first, ret_second);
+	r = r < 0 ? r : bus_read_options(message, options, ELEMENTSOF(options), error);
+	*ret_forget = forget;
 	return r;
 }
 
@@ -225,22 +244,79 @@ static int method_disconnect(sd_bus_message *message, void *userdata, sd_bus_err
 	struct fault fault = {0};
 	const char *first, *second;
 	size_t cut;
+	bool forget;
 	int r;
 
-	r = read_change(message, peer, &first, &second, error);
+	r = read_disconnect(message, &first, &second, &forget, error);
+	r = r < 0 ? r : check_administrator(peer, error);
 	if (r < 0)
 		return r;
 	attempt_begin(&attempt, peer, "disconnect", first, second);
-	r = policy_disconnect(&peer->manager->policy, first, second, &connections, &cut, &fault);
+	r = policy_disconnect(
+		&peer->manager->policy, first, second, forget, &connections, &cut, &fault);
 	if (r == 0) {
 		r = apply_connections(peer, connections, CHANGE_DISCONNECT, cut, message, error);
 		if (r > 0)
-			attempt_log(&attempt, peer);
+			attempt_log(&attempt, forget ? "and forget" : "");
 	} else {
 		r = set_fault(error, r, &fault);
 	}
 	fault_clear(&fault);
 	return r;
+}
+
+static int make_apply(struct peer *peer, struct connections *connections, bool dry_run,
+	const struct attempt *attempt, sd_bus_message *message, sd_bus_error *error)
+{
+	_cleanup_(connections_unrefp) struct connections *before =
+		connections_ref(peer->manager->policy.connections);
+	_cleanup_(connections_unrefp) struct connections *after = connections_ref(connections);
+	int r;
+
+	if (dry_run) {
+		r = bus_reply_apply(message, before, after);
+		(void)connections_unref(connections);
+		return r;
+	}
+	r = apply_connections(peer, connections, CHANGE_APPLY, 0, message, error);
+	if (r > 0) {
+		attempt_log(attempt, "");
+		log_changes(before, after, attempt->who);
+	}
+	return r;
+}
+
+static int refuse_apply(int r, const struct diagnostics *diagnostics, sd_bus_error *error)
+{
+	_cleanup_free_ char *text = diagnostics_text(diagnostics, "nothing has changed");
+
+	if (r != -EBADMSG || !text)
+		return sd_bus_error_set(
+			error, BUS_ERROR_FAILED, strerror(r == -EBADMSG ? ENOMEM : -r));
+	return sd_bus_error_set(error, BUS_ERROR_INVALID_ARGUMENT, text);
+}
+
+static int method_apply(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(diagnostics_clear) struct diagnostics diagnostics = {0};
+	struct peer *peer = userdata;
+	struct connections *connections;
+	struct attempt attempt;
+	const char *text, *file = "document";
+	int dry_run = 0, r;
+	const struct bus_option options[] = {{"dry-run", 'b', &dry_run}, {"file", 's', &file}};
+
+	/* Not even read for somebody who may not: it can be long. */
+	r = check_administrator(peer, error);
+	r = r < 0 ? r : sd_bus_message_read(message, "s", &text);
+	r = r < 0 ? r : bus_read_options(message, options, ELEMENTSOF(options), error);
+	if (r < 0)
+		return r;
+	attempt_begin(&attempt, peer, "apply", file, "");
+	r = policy_apply(
+		&peer->manager->policy, file, text, strlen(text), &diagnostics, &connections);
+	return r < 0 ? refuse_apply(r, &diagnostics, error)
+		     : make_apply(peer, connections, dry_run, &attempt, message, error);
 }
 
 static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -253,7 +329,7 @@ static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *
 	if (r < 0)
 		return r;
 	attempt_begin(&attempt, peer, "reload", "", "");
-	attempt_log(&attempt, peer);
+	attempt_log(&attempt, "");
 	r = manager_reload(peer->manager, message, error);
 	return r < 0 ? r : 1;
 }
@@ -334,6 +410,7 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD("Connect", "ssa{sv}", "", method_connect, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD(
 		"Disconnect", "ssa{sv}", "a{sv}", method_disconnect, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Apply", "sa{sv}", "a{sv}", method_apply, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("List", "s", "aa{sv}", method_list, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Explain", "sss", "a{sv}", method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Reload", "", "as", method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -370,6 +447,10 @@ static int reply_in_time(const struct change *change)
 			(uint64_t)change->cut, "sessions", "t", (uint64_t)change->sessions);
 	case CHANGE_RELOAD:
 		return reply_reload(change);
+	case CHANGE_APPLY:
+		return bus_reply_apply(change->call, change->before, change->after);
+	case CHANGE_EXPIRE:
+		break;
 	}
 	return -EINVAL;
 }

@@ -10,6 +10,7 @@ struct update *update_free(struct update *update)
 {
 	if (update) {
 		update->grants = safe_close(update->grants);
+		bound_clear(&update->bound);
 		free(update);
 	}
 	return NULL;
@@ -23,6 +24,8 @@ struct change *change_free(struct change *change)
 	change->deadline_source = sd_event_source_disable_unref(change->deadline_source);
 	change->call = sd_bus_message_unref(change->call);
 	diagnostics_clear(&change->warnings);
+	(void)connections_unref(change->before);
+	(void)connections_unref(change->after);
 	free(change);
 	return NULL;
 }
@@ -109,8 +112,8 @@ static bool is_concerned(
 {
 	if (old->packages != new->packages)
 		return true;
-	for (size_t i = 0; i < session->plug_count; i++)
-		if (differs_for_plug(old->connections, new->connections, session->plugs[i]))
+	for (size_t i = 0; i < session->bound.plug_count; i++)
+		if (differs_for_plug(old->connections, new->connections, session->bound.plugs[i]))
 			return true;
 	return false;
 }
@@ -126,7 +129,15 @@ static int prepare_session(
 	update->change = change;
 	update->generation = ++change->manager->generation;
 	update->grants = -EBADF;
-	r = grants_memfd(policy, session, update->generation, &update->grants, &update->size);
+	update->rebinds = session->bound.app_count > 0 &&
+			  change->manager->policy.packages != policy->packages;
+	if (update->rebinds) {
+		r = bound_again(&session->bound, policy, &update->bound);
+		if (r < 0)
+			return r;
+	}
+	r = grants_memfd(policy, update->rebinds ? &update->bound : &session->bound,
+		update->generation, &update->grants, &update->size);
 	if (r < 0)
 		return r;
 	session->prepared = take_pointer(update);
@@ -208,6 +219,11 @@ static void send_prepared(struct change *change, struct session *session)
 
 	if (!update)
 		return;
+	if (update->rebinds) {
+		bound_clear(&session->bound);
+		session->bound = update->bound;
+		update->bound = (struct bound){0};
+	}
 	/* Without a session process the next one gets the policy as it is then, and acknowledges
 	 * that. */
 	if (worker) {
@@ -243,12 +259,13 @@ static int make(struct change *change, struct policy *policy, int *ret_state_err
 	if (manager->policy.connections != policy->connections) {
 		*ret_state_error =
 			connections_save(manager->options->state_dir, policy->connections);
-		if (*ret_state_error < 0) {
+		if (*ret_state_error < 0 && change->kind != CHANGE_EXPIRE) {
 			forget_prepared(manager);
 			return -EIO;
 		}
 	}
 	swap_policy(manager, policy);
+	(void)expiry_arm(manager);
 	FOREACH (session, manager->sessions)
 		send_prepared(change, session);
 	return 0;

@@ -24,8 +24,7 @@ struct launch {
 	sd_event_source *socket_source, *deadline_source;
 	enum launch_state state;
 	struct identity identity;
-	char **plugs, **slots; /* canonical */
-	size_t plug_count, slot_count;
+	struct bound bound;
 	uint64_t constant;
 	struct session *session; /* while attaching */
 };
@@ -54,8 +53,7 @@ static struct launch *launch_free(struct launch *launch)
 	launch->deadline_source = sd_event_source_disable_unref(launch->deadline_source);
 	launch->socket = safe_close(launch->socket);
 	launch->identity.pidfd = safe_close(launch->identity.pidfd);
-	(void)strings_free(launch->plugs, launch->plug_count);
-	(void)strings_free(launch->slots, launch->slot_count);
+	bound_clear(&launch->bound);
 	free(launch);
 	return NULL;
 }
@@ -141,54 +139,6 @@ static int check_launcher(const struct launch *launch, const char **ret_text)
 	return 0;
 }
 
-static int canonical(const struct package *package, const char *name, char **ret)
-{
-	return asprintf(ret, "%s:%s", package->name, name) < 0 ? -ENOMEM : 0;
-}
-
-/* The same plug named twice counts once. */
-static int add_string(char **strings, size_t *count, char **string)
-{
-	for (size_t i = 0; i < *count; i++)
-		if (streq(strings[i], *string))
-			return 0;
-	strings[(*count)++] = take_pointer(*string);
-	return 0;
-}
-
-static int resolve(struct launch *launch, const struct launch_ref *ref, struct fault *fault)
-{
-	const struct policy *policy = &launch->manager->policy;
-	_cleanup_free_ char *name = NULL;
-	const struct plug *plug;
-	const struct slot *slot;
-	int r;
-
-	if (ref->kind == LAUNCH_REF_PLUG) {
-		r = policy_resolve_plug(policy, ref->text, &plug, fault);
-		r = r < 0 ? r : canonical(plug->package, plug->name, &name);
-		return r < 0 ? r : add_string(launch->plugs, &launch->plug_count, &name);
-	}
-	r = policy_resolve_slot(policy, ref->text, &slot, fault);
-	r = r < 0 ? r : canonical(slot->package, slot->name, &name);
-	return r < 0 ? r : add_string(launch->slots, &launch->slot_count, &name);
-}
-
-static int resolve_all(struct launch *launch, const struct launch_hello *hello, struct fault *fault)
-{
-	launch->plugs = calloc(LAUNCH_REFS_MAX, sizeof(char *));
-	launch->slots = calloc(LAUNCH_REFS_MAX, sizeof(char *));
-	if (!launch->plugs || !launch->slots)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < hello->ref_count; i++) {
-		int r = resolve(launch, &hello->refs[i], fault);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 /* From here on the launch may be gone when a function returns. */
 
 static void accept_hello(struct launch *launch)
@@ -228,7 +178,7 @@ static void on_hello(struct launch *launch)
 	}
 	r = check_launcher(launch, &text);
 	if (r == 0)
-		r = resolve_all(launch, &hello, &fault);
+		r = bound_from_hello(&launch->manager->policy, &hello, &launch->bound, &fault);
 	if (r < 0)
 		refuse(launch, r, text ? text : fault.message ? fault.message : strerror(-r));
 	else
@@ -247,6 +197,20 @@ static const char *session_error(int error)
 	default:
 		return strerror(-error);
 	}
+}
+
+/* The policy may be another one than at the hello. */
+static int bind_again(struct launch *launch)
+{
+	struct bound bound;
+	int r;
+
+	r = bound_again(&launch->bound, &launch->manager->policy, &bound);
+	if (r < 0)
+		return r;
+	bound_clear(&launch->bound);
+	launch->bound = bound;
+	return 0;
 }
 
 static void on_handover(struct launch *launch)
@@ -274,8 +238,10 @@ static void on_handover(struct launch *launch)
 		refuse(launch, -EAGAIN, "too many sessions; end some of them");
 		return;
 	}
-	r = session_new(launch->manager, launch, &launch->plugs, launch->plug_count, &launch->slots,
-		launch->slot_count, &listener, &launch->session);
+	r = bind_again(launch);
+	if (r == 0)
+		r = session_new(
+			launch->manager, launch, &launch->bound, &listener, &launch->session);
 	if (r < 0) {
 		log_errno(r, "cannot start a session for pid %d, uid %u", (int)launch->identity.pid,
 			launch->identity.uid);

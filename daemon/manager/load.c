@@ -74,7 +74,7 @@ void log_diagnostics(const struct diagnostics *diagnostics)
 		log_warning("%zu further errors and warnings", diagnostics->suppressed);
 }
 
-static char *diagnostics_text(const struct diagnostics *diagnostics)
+char *diagnostics_text(const struct diagnostics *diagnostics, const char *closing)
 {
 	char *text = NULL;
 	size_t size;
@@ -89,7 +89,7 @@ static char *diagnostics_text(const struct diagnostics *diagnostics)
 	}
 	if (diagnostics->suppressed > 0)
 		(void)fprintf(f, "%zu further errors and warnings\n", diagnostics->suppressed);
-	(void)fputs("nothing has changed; correct the files and reload again", f);
+	(void)fputs(closing, f);
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;
@@ -99,7 +99,8 @@ static char *diagnostics_text(const struct diagnostics *diagnostics)
 
 static int refuse_reload(const struct diagnostics *diagnostics, sd_bus_error *error)
 {
-	_cleanup_free_ char *text = diagnostics_text(diagnostics);
+	_cleanup_free_ char *text = diagnostics_text(
+		diagnostics, "nothing has changed; correct the files and reload again");
 
 	log_diagnostics(diagnostics);
 	log_error("not reloaded, the old policy stays in force");
@@ -107,19 +108,26 @@ static int refuse_reload(const struct diagnostics *diagnostics, sd_bus_error *er
 }
 
 static int apply_reload(struct manager *manager, struct packages *packages,
-	struct diagnostics *diagnostics, sd_bus_message *call)
+	struct diagnostics *diagnostics, sd_bus_message *call, sd_bus_error *error)
 {
-	struct policy policy = {
-		packages_ref(packages), connections_ref(manager->policy.connections)};
+	struct policy policy = {packages_ref(packages), NULL};
+	_cleanup_(connections_unrefp) struct connections *old =
+		connections_ref(manager->policy.connections);
 	_cleanup_(change_freep) struct change *change = NULL;
-	int r, state_error;
+	int r, state_error = 0;
 
-	r = change_new(manager, CHANGE_RELOAD, call, &change);
+	r = settle_connections(manager, packages, diagnostics, &policy.connections);
+	if (r == 0)
+		r = change_new(manager, CHANGE_RELOAD, call, &change);
 	if (r == 0) {
 		log_diagnostics(diagnostics);
 		change->warnings = *diagnostics;
 		*diagnostics = (struct diagnostics){0};
 		r = change_apply(&change, &policy, &state_error);
+		if (r < 0)
+			(void)bus_set_change_error(error, manager, r, state_error);
+		else
+			log_changes(old, manager->policy.connections, "by reload");
 	}
 	policy_release(&policy);
 	return r;
@@ -143,7 +151,7 @@ static int reload(struct manager *manager, sd_bus_message *call, struct diagnost
 	if (diagnostics->errors > 0)
 		r = refuse_reload(diagnostics, error);
 	else if (r == 0)
-		r = apply_reload(manager, packages, diagnostics, call);
+		r = apply_reload(manager, packages, diagnostics, call, error);
 	if (r < 0) {
 		settings_clear(&settings);
 		return r;
@@ -161,11 +169,11 @@ int manager_reload(struct manager *manager, sd_bus_message *call, sd_bus_error *
 
 	(void)sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_usec());
 	r = reload(manager, call, &diagnostics, error);
-	if (r < 0 && !sd_bus_error_is_set(error)) {
-		log_errno(r, "not reloaded, the old policy stays in force");
-		(void)sd_bus_error_setf(error, BUS_ERROR_FAILED,
-			"cannot reload: %s; nothing has changed", strerror(-r));
-	}
+	if (r < 0 && !sd_bus_error_is_set(error))
+		(void)bus_set_change_error(error, manager, r, 0);
+	/* Malformed documents have been logged. */
+	if (r < 0 && !sd_bus_error_has_name(error, BUS_ERROR_POLICY))
+		log_error("not reloaded, the old policy stays in force: %s", error->message);
 	diagnostics_clear(&diagnostics);
 	(void)sd_notify(false, "READY=1");
 	manager_update_status(manager);

@@ -131,6 +131,7 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 	r = start_loop(manager);
 	r = r < 0 ? r : lock_state_dir(options->state_dir, &manager->lock);
 	r = r < 0 ? r : load(manager);
+	r = r < 0 ? r : connections_start(manager);
 	r = r < 0 ? r : sockets_open(manager);
 	r = r < 0 ? r : start_parts(manager);
 	if (r < 0)
@@ -166,6 +167,7 @@ struct manager *manager_free(struct manager *manager)
 	FOREACH (change, manager->changes)
 		(void)change_free(change);
 	manager->mounts = mounts_free(manager->mounts);
+	manager->expiry_source = sd_event_source_disable_unref(manager->expiry_source);
 	manager->watch_source = sd_event_source_disable_unref(manager->watch_source);
 	manager->spare_source = sd_event_source_disable_unref(manager->spare_source);
 	policy_release(&manager->policy);

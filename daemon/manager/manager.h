@@ -20,6 +20,7 @@
 #include "include/policy.h"
 #include "include/protocol.h"
 #include "include/util.h"
+#include "bound.h"
 #include "list.h"
 #include "peer.h"
 
@@ -78,6 +79,7 @@ struct manager {
 	struct peer *peers;
 	size_t peer_count;
 	struct change *changes;
+	sd_event_source *expiry_source; /* at the next end of a timed connection */
 	struct mount_watch *mounts;
 };
 
@@ -98,6 +100,8 @@ void settings_clear(struct settings *settings);
 /* Logs nothing; what is wrong is in diagnostics. 0 or negative errno. */
 int settings_load(const char *file, struct diagnostics *diagnostics, struct settings *ret);
 void log_diagnostics(const struct diagnostics *diagnostics);
+/* All of them and a closing line, malloc'd; NULL on lack of memory. */
+char *diagnostics_text(const struct diagnostics *diagnostics, const char *closing);
 
 /* --- sockets.c ----------------------------------------------------------------------------- */
 
@@ -116,13 +120,14 @@ struct update {
 	uint64_t generation;
 	int grants; /* sealed memfd, until sent */
 	size_t size;
+	struct bound bound; /* what the session has from now on; nothing if that stays */
+	bool rebinds;
 };
 
 struct session {
 	struct session *previous, *next;
 	struct manager *manager;
-	char **plugs, **slots; /* canonical, "package:name" */
-	size_t plug_count, slot_count;
+	struct bound bound;
 	struct identity launcher; /* for display only */
 	uint64_t constant;
 	bool ended; /* last process is gone; no longer in manager->sessions */
@@ -142,10 +147,10 @@ struct session {
 	struct launch *launch;   /* waits for the first acknowledgement */
 };
 
-/* A session, and a session process on its way. plugs, slots and listener are NULL or -EBADF
- * afterwards if they were taken over; on failure too. 0 or negative errno. */
-int session_new(struct manager *manager, struct launch *launch, char ***plugs, size_t plug_count,
-	char ***slots, size_t slot_count, int *listener, struct session **ret);
+/* A session, and a session process on its way. bound and listener are empty or -EBADF afterwards if
+ * they were taken over; on failure too. 0 or negative errno. */
+int session_new(struct manager *manager, struct launch *launch, struct bound *bound, int *listener,
+	struct session **ret);
 /* Its last process is gone, or its launcher is. Frees it as soon as its session process is
  * reaped. */
 void session_end(struct session *session);
@@ -195,7 +200,7 @@ int worker_attach(struct worker *worker, struct session *session);
 int worker_send_grants(struct worker *worker, int grants, size_t size, uint64_t generation);
 
 /* A sealed memfd with what these plugs and slots have under this policy. */
-int grants_memfd(const struct policy *policy, const struct session *session, uint64_t generation,
+int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_t generation,
 	int *ret_fd, size_t *ret_size);
 
 /* It is to read to the end of its socket and to exit; after a deadline it is killed. */
@@ -221,6 +226,9 @@ enum change_kind {
 	CHANGE_CONNECT,
 	CHANGE_DISCONNECT,
 	CHANGE_RELOAD,
+	CHANGE_APPLY,
+	CHANGE_EXPIRE, /* made also if the state cannot be written: there the end has passed anyway
+			*/
 };
 
 struct change {
@@ -233,6 +241,7 @@ struct change {
 	size_t cut;      /* connections */
 	size_t sessions; /* concerned */
 	struct diagnostics warnings;
+	struct connections *before, *after; /* of CHANGE_APPLY, for its reply */
 };
 
 int change_new(
@@ -244,7 +253,8 @@ DEFINE_CLEANUP(struct change *, change_free);
  * then swaps and sends. Takes the references in policy if it succeeds, and the change in any case
  * (NULL afterwards); the reply goes out when all sessions have taken it over, perhaps at once. On
  * failure nothing has changed; -EIO stands for a state that could not be written, and
- * ret_state_error then says why; anything else is a lack of resources or a limit. */
+ * ret_state_error then says why; anything else is a lack of resources or a limit. (CHANGE_EXPIRE
+ * succeeds in spite of a ret_state_error.) */
 int change_apply(struct change **change, struct policy *policy, int *ret_state_error);
 
 /* Where a plug's connections begin, or would. */
@@ -259,10 +269,28 @@ void update_done(struct update *update);
  * logged. error is filled for the bus. */
 int manager_reload(struct manager *manager, sd_bus_message *call, sd_bus_error *error);
 
-/* --- bus.c, bus-list.c, bus-record.c, status.c --------------------------------------------- */
+/* --- expiry.c: connections without a command ------------------------------------------------- */
+
+/* When a connection of so many seconds ends, if it begins now. */
+uint64_t end_of_span(uint64_t seconds);
+/* One line for each connection that differs: "connect PLUG SLOT: WHO". */
+void log_changes(const struct connections *old, const struct connections *new, const char *who);
+/* The connections as they follow from other packages. 0 or -ENOMEM. */
+int settle_connections(const struct manager *manager, struct packages *packages,
+	struct diagnostics *diagnostics, struct connections **ret);
+/* After loading: cuts what has run out meanwhile, connects automatically, writes the state if that
+ * changed it, and arms the timer. Logs. */
+int connections_start(struct manager *manager);
+/* To be called whenever the connections are others. */
+int expiry_arm(struct manager *manager);
+
+/* --- bus*.c, status.c ------------------------------------------------------------ */
 
 int bus_accept(sd_event_source *source, int fd, uint32_t events, void *userdata);
 void peers_free(struct manager *manager);
+/* For a change_apply() that failed with r. Returns as sd_bus_error_set(). */
+int bus_set_change_error(
+	sd_bus_error *error, const struct manager *manager, int r, int state_error);
 void bus_reply_change(struct change *change, bool in_time);
 int bus_append_string(sd_bus_message *message, const char *key, const char *value);
 int bus_append_uint32(sd_bus_message *message, const char *key, uint32_t value);
@@ -273,6 +301,17 @@ int bus_append_list(
 	struct manager *manager, uid_t viewer, const char *what, sd_bus_message *message);
 void kernel_features_probe(struct kernel_features *ret);
 int bus_append_status(struct manager *manager, sd_bus_message *message);
+/* An option of a method. */
+struct bus_option {
+	const char *key;
+	char type; /* 'b' (int), 't' (uint64_t), 's' (const char *) */
+	void *ret;
+};
+/* Reads an a{sv}; what is not in options is refused. 0 or negative errno, with error. */
+int bus_read_options(sd_bus_message *message, const struct bus_option *options, size_t count,
+	sd_bus_error *error);
+int bus_reply_apply(
+	sd_bus_message *call, const struct connections *before, const struct connections *after);
 /* Sends a Record to every peer that may see it. */
 struct record;
 int bus_send_record(sd_bus *bus, const struct record *record);

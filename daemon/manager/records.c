@@ -26,9 +26,10 @@ char *missing_format(uint32_t missing, char buffer[static PERMISSIONS_STRING_MAX
 static void print_why(FILE *f, const struct record *record)
 {
 	if (record->allowed)
-		(void)fprintf(f, "to %s", record->plug);
+		(void)fprintf(f, "to %s", *record->plug ? record->plug : "the session");
 	else if (record->missing[0])
-		(void)fprintf(f, "%s not granted to %s", record->missing, record->plug);
+		(void)fprintf(f, "%s not granted to %s", record->missing,
+			*record->plug ? record->plug : "the session, to which nothing is bound");
 	else
 		(void)fprintf(f, "%s", record->reason);
 }
@@ -102,15 +103,17 @@ static int find_plug(
 {
 	int r = 0;
 
-	if (missing && session->plug_count > 0)
-		r = policy_suggest(&session->manager->policy, (const char *const *)session->plugs,
-			session->plug_count, queue, missing, &record->plug, &record->suggestion);
+	if (missing && session->bound.plug_count > 0)
+		r = policy_suggest(&session->manager->policy,
+			(const char *const *)session->bound.plugs, session->bound.plug_count, queue,
+			missing, &record->plug, &record->suggestion);
 	if (r < 0)
 		return r;
 	if (!record->suggestion || !record->plug) {
 		free(record->plug);
-		record->plug = session->plug_count > 0 ? join(session->plugs, session->plug_count)
-						       : join(session->slots, session->slot_count);
+		record->plug = session->bound.plug_count > 0
+				       ? join(session->bound.plugs, session->bound.plug_count)
+				       : join(session->bound.slots, session->bound.slot_count);
 	}
 	return record->plug ? 0 : -ENOMEM;
 }

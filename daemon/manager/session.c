@@ -37,8 +37,8 @@ bool in_hand_too_long(uint64_t since, uint64_t seen, uint64_t now)
 
 bool session_has_plug(const struct session *session, const char *plug)
 {
-	for (size_t i = 0; i < session->plug_count; i++)
-		if (streq(session->plugs[i], plug))
+	for (size_t i = 0; i < session->bound.plug_count; i++)
+		if (streq(session->bound.plugs[i], plug))
 			return true;
 	return false;
 }
@@ -86,8 +86,7 @@ struct session *session_free(struct session *session)
 		session->worker->session = NULL;
 	release_kernel_side(session);
 	session_in_force(session, UINT64_MAX);
-	(void)strings_free(session->plugs, session->plug_count);
-	(void)strings_free(session->slots, session->slot_count);
+	bound_clear(&session->bound);
 	free(session);
 	return NULL;
 }
@@ -260,8 +259,8 @@ static int start(struct session *session, struct worker *worker)
 	return worker_attach(worker, session);
 }
 
-int session_new(struct manager *manager, struct launch *launch, char ***plugs, size_t plug_count,
-	char ***slots, size_t slot_count, int *listener, struct session **ret)
+int session_new(struct manager *manager, struct launch *launch, struct bound *bound, int *listener,
+	struct session **ret)
 {
 	struct session *session = calloc(1, sizeof(*session));
 	struct worker *worker;
@@ -270,14 +269,12 @@ int session_new(struct manager *manager, struct launch *launch, char ***plugs, s
 	if (!session)
 		return -ENOMEM;
 	*session = (struct session){.manager = manager,
-		.plugs = take_pointer(*plugs),
-		.plug_count = plug_count,
-		.slots = take_pointer(*slots),
-		.slot_count = slot_count,
+		.bound = *bound,
 		.launcher = *launch_identity(launch),
 		.constant = launch_constant(launch),
 		.listener = take_fd(listener),
 		.inflight = -EBADF};
+	*bound = (struct bound){0};
 	LIST_ADD(manager->sessions, session);
 	manager->session_count++;
 	session->launcher.pidfd = fcntl(session->launcher.pidfd, F_DUPFD_CLOEXEC, 0);

@@ -341,17 +341,17 @@ int worker_take(struct manager *manager, struct worker **ret)
 }
 
 static int collect_grants(
-	const struct policy *policy, const struct session *session, struct grants *grants)
+	const struct policy *policy, const struct bound *bound, struct grants *grants)
 {
 	int r;
 
-	for (size_t i = 0; i < session->plug_count; i++) {
-		r = policy_add_plug_grants(policy, session->plugs[i], grants);
+	for (size_t i = 0; i < bound->plug_count; i++) {
+		r = policy_add_plug_grants(policy, bound->plugs[i], grants);
 		if (r < 0)
 			return r;
 	}
-	for (size_t i = 0; i < session->slot_count; i++) {
-		r = policy_add_slot_grants(policy, session->slots[i], grants);
+	for (size_t i = 0; i < bound->slot_count; i++) {
+		r = policy_add_slot_grants(policy, bound->slots[i], grants);
 		if (r < 0)
 			return r;
 	}
@@ -373,7 +373,7 @@ static int write_sealed(int fd, const char *data, size_t size)
 	return 0;
 }
 
-int grants_memfd(const struct policy *policy, const struct session *session, uint64_t generation,
+int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_t generation,
 	int *ret_fd, size_t *ret_size)
 {
 	_cleanup_(grants_freep) struct grants *grants = NULL;
@@ -384,7 +384,7 @@ int grants_memfd(const struct policy *policy, const struct session *session, uin
 	r = grants_new(generation, &grants);
 	if (r < 0)
 		return r;
-	r = collect_grants(policy, session, grants);
+	r = collect_grants(policy, bound, grants);
 	if (r < 0)
 		return r;
 	r = grants_serialise(grants, &data, ret_size);
@@ -435,7 +435,7 @@ int worker_attach(struct worker *worker, struct session *session)
 	r = message_send(worker->socket, &message, sizeof(message), fds, ELEMENTSOF(fds));
 	if (r < 0)
 		return r;
-	r = grants_memfd(&session->manager->policy, session, generation, &grants, &size);
+	r = grants_memfd(&session->manager->policy, &session->bound, generation, &grants, &size);
 	if (r < 0)
 		return r;
 	return worker_send_grants(worker, grants, size, generation);

@@ -17,7 +17,7 @@ declare -A TUTORIALS=(
 	[request-reply]="humidity -> HUMIDITY"
 )
 # Not 65534: what it has queued elsewhere on this machine would count against its limit.
-USER_ID=64321
+USER_ID=$((60000 + $$ % 4000))
 
 private_ipc
 setup

@@ -14,7 +14,8 @@ for path in usr/bin/mq-run usr/bin/mqctl usr/sbin/mqgated usr/libexec/mqgate/mqg
 done
 for path in usr/lib/systemd/system/mqgated.service etc/mqgate/mqgated.yaml \
 	usr/lib/sysusers.d/mqgate.conf usr/lib/tmpfiles.d/mqgate.conf \
-	usr/share/man/man1/mq-run.1 usr/share/man/man1/mqctl.1 usr/share/man/man8/mqgated.8; do
+	usr/share/man/man1/mq-run.1 usr/share/man/man1/mqctl.1 usr/share/man/man8/mqgated.8 \
+	usr/share/man/man5/mqgate-packages.5; do
 	holds "$path" test -s "$DEST/$path"
 done
 for path in etc/mqgate/packages.d usr/lib/mqgate/packages.d \

@@ -3,7 +3,7 @@
 # Signals at every moment of every call; apps killed in the middle of one.
 . "$(dirname "$0")/lib.sh"
 
-USER_ID=64322
+USER_ID=$((60000 + $$ % 4000))
 
 private_ipc
 setup

@@ -56,7 +56,7 @@ static void must_connect(const char *plug, const char *slot)
 {
 	struct connections *changed = NULL;
 	struct fault fault = {0};
-	int r = policy_connect(&policy, plug, slot, &changed, &fault);
+	int r = policy_connect(&policy, plug, slot, 0, &changed, &fault);
 
 	cr_assert(r == 0, "%s %s: %s", plug, slot, fault.message);
 	adopt(changed);
@@ -67,7 +67,7 @@ static size_t must_disconnect(const char *first, const char *second)
 	struct connections *changed = NULL;
 	struct fault fault = {0};
 	size_t count = 99;
-	int r = policy_disconnect(&policy, first, second, &changed, &count, &fault);
+	int r = policy_disconnect(&policy, first, second, false, &changed, &count, &fault);
 
 	cr_assert(r == 0, "%s %s: %s", first, second, fault.message);
 	adopt(changed);
@@ -116,7 +116,7 @@ Test(connect, again_is_the_same_set)
 
 	must_connect("logger:events", "sensor:events");
 	before = policy.connections;
-	cr_assert(policy_connect(&policy, "logger:events", "sensor", &again, &fault) == 0);
+	cr_assert(policy_connect(&policy, "logger:events", "sensor", 0, &again, &fault) == 0);
 	cr_expect(again == before && before->references == 2);
 	connections_unref(again);
 }
@@ -175,7 +175,7 @@ Test(connect, refusals)
 		struct connections *changed = NULL;
 		struct fault fault = {0};
 		int r = policy_connect(
-			&policy, refusals[i].first, refusals[i].second, &changed, &fault);
+			&policy, refusals[i].first, refusals[i].second, 0, &changed, &fault);
 
 		expect_fault(&refusals[i], r, &fault);
 		cr_expect(changed == NULL);
@@ -191,7 +191,7 @@ Test(connect, unknown_package_says_where_packages_are)
 					"from %s, then mqctl reload",
 		policy.packages->directories[0]);
 
-	cr_expect(policy_connect(&policy, "zzzzzzzzzz:a", "", &changed, &fault) == -ENOENT);
+	cr_expect(policy_connect(&policy, "zzzzzzzzzz:a", "", 0, &changed, &fault) == -ENOENT);
 	cr_expect_str_eq(fault.message, expected, "%s", fault.message);
 	fault_clear(&fault);
 	free(expected);
@@ -203,7 +203,7 @@ Test(connect, package_name_bound)
 	struct fault fault = {0};
 	char *ref = fixture_format("%0*d:events", PACKAGE_NAME_MAX + 1, 7);
 
-	cr_expect(policy_connect(&policy, ref, "sensor", &changed, &fault) == -ENOENT);
+	cr_expect(policy_connect(&policy, ref, "sensor", 0, &changed, &fault) == -ENOENT);
 	cr_expect(strstr(fault.message, "at most 51 characters") != NULL, "%s", fault.message);
 	fault_clear(&fault);
 	free(ref);
@@ -278,8 +278,8 @@ Test(connect, disconnect_refusals)
 		struct connections *changed = NULL;
 		struct fault fault = {0};
 		size_t count;
-		int r = policy_disconnect(
-			&policy, refusals[i].first, refusals[i].second, &changed, &count, &fault);
+		int r = policy_disconnect(&policy, refusals[i].first, refusals[i].second, false,
+			&changed, &count, &fault);
 
 		expect_fault(&refusals[i], r, &fault);
 		cr_expect(changed == NULL);
@@ -394,6 +394,39 @@ Test(connect, nearest)
 	cr_expect(nearest_name(longest, (const char *const *)&longest, 1) == NULL);
 	cr_expect(nearest_name(longest + 1, (const char *const[]){longest + 1}, 1) != NULL);
 	free(longest);
+}
+
+Test(connect, apps_are_found_or_named)
+{
+	static const struct refusal refusals[] = {
+		{"station", "", -EINVAL, FAULT_INVALID,
+			"invalid value: \"station\" (want package.app)"},
+		{".tool", "", -EINVAL, FAULT_INVALID,
+			"invalid value: \".tool\" (want package.app)"},
+		{"station.", "", -EINVAL, FAULT_INVALID,
+			"invalid value: \"station.\" (want package.app)"},
+		{"statoin.tool", "", -ENOENT, FAULT_NOT_FOUND,
+			"package \"statoin\" is not known; did you mean \"station\"?"},
+		{"station.tol", "", -ENOENT, FAULT_NOT_FOUND,
+			"package \"station\" has no app named \"tol\"; did you mean \"tool\"?"},
+		{"station.zzzzzz", "", -ENOENT, FAULT_NOT_FOUND,
+			"package \"station\" has no app named \"zzzzzz\"; apps stand in its "
+			"document below \"apps:\""},
+	};
+	const struct package *package = NULL;
+	const struct app *app = NULL;
+	struct fault fault = {0};
+
+	fixture_policy_clear(&policy);
+	fixture_policy(&policy, "name: station\napps: {tool: }\nhooks: {configure: }\n");
+	for (size_t i = 0; i < ELEMENTSOF(refusals); i++)
+		expect_fault(&refusals[i],
+			policy_find_app(&policy, refusals[i].first, &package, &app, &fault),
+			&fault);
+	cr_assert(policy_find_app(&policy, "station.tool", &package, &app, &fault) == 0);
+	cr_expect_str_eq(package->name, "station");
+	cr_expect_str_eq(app->name, "tool");
+	cr_expect(policy_find_app(&policy, "station.hook.configure", &package, &app, &fault) == 0);
 }
 
 /* --- grants -------------------------------------------------------------------------------- */

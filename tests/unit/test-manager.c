@@ -9,6 +9,7 @@
 #include "daemon/manager/manager.h"
 #include "daemon/manager/mounts.h"
 #include "daemon/manager/record.h"
+#include "fixture.h"
 #include "include/verdict.h"
 
 /* --- who is at the other end ------------------------------------------------------------------ */
@@ -272,12 +273,139 @@ Test(mounts, finds_mqueue_anywhere_but_at_its_place)
 
 Test(connections, of_a_plug_are_found_where_they_begin)
 {
-	struct connection items[] = {{(char *)"a:p", (char *)"s:s"}, {(char *)"b:p", (char *)"s:s"},
-		{(char *)"b:p", (char *)"s:t"}, {(char *)"c:p", (char *)"s:s"}};
+	struct connection items[] = {{.plug = (char *)"a:p", .slot = (char *)"s:s"},
+		{.plug = (char *)"b:p", .slot = (char *)"s:s"},
+		{.plug = (char *)"b:p", .slot = (char *)"s:t"},
+		{.plug = (char *)"c:p", .slot = (char *)"s:s"}};
 	struct connections connections = {.references = 1, .items = items, .count = 4};
 
 	cr_expect_eq(connections_first(&connections, "a:p"), 0);
 	cr_expect_eq(connections_first(&connections, "b:p"), 1);
 	cr_expect_eq(connections_first(&connections, "bb:p"), 3);
 	cr_expect_eq(connections_first(&connections, "z:p"), 4);
+}
+
+/* --- what a session has ----------------------------------------------------------------------- */
+
+static struct launch_hello hello_of(uint32_t kind, const char *text)
+{
+	struct launch_hello hello = {.ref_count = 1};
+
+	hello.refs[0].kind = kind;
+	(void)strcpy(hello.refs[0].text, text);
+	return hello;
+}
+
+static char *bound_text(const struct bound *bound)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	for (size_t i = 0; i < bound->plug_count; i++)
+		(void)fprintf(f, "plug %s\n", bound->plugs[i]);
+	for (size_t i = 0; i < bound->slot_count; i++)
+		(void)fprintf(f, "slot %s\n", bound->slots[i]);
+	(void)fclose(f);
+	return text;
+}
+
+static void expect_bound(const struct bound *bound, const char *expected)
+{
+	_cleanup_free_ char *text = bound_text(bound);
+
+	cr_expect_str_eq(text, expected, "%s", text);
+}
+
+static const char station[] = "name: station\n"
+			      "plugs: {commands: posix-mq, log: posix-mq}\n"
+			      "slots: {data: {interface: posix-mq, path: /data}}\n"
+			      "apps: {main: {plugs: [commands], slots: [data]}, tool: }\n";
+
+Test(bound, app_has_what_names_it_and_what_names_nobody)
+{
+	struct launch_hello hello = hello_of(LAUNCH_REF_APP, "station.main");
+	struct policy policy;
+	struct bound bound;
+	struct fault fault = {0};
+
+	fixture_policy(&policy, station);
+	cr_assert_eq(bound_from_hello(&policy, &hello, &bound, &fault), 0);
+	expect_bound(&bound, "plug station:commands\nplug station:log\nslot station:data\n");
+	bound_clear(&bound);
+	hello = hello_of(LAUNCH_REF_APP, "station.tool");
+	cr_assert_eq(bound_from_hello(&policy, &hello, &bound, &fault), 0);
+	expect_bound(&bound, "plug station:log\n");
+	bound_clear(&bound);
+	hello = hello_of(LAUNCH_REF_APP, "station.tol");
+	cr_expect_eq(bound_from_hello(&policy, &hello, &bound, &fault), -ENOENT);
+	cr_expect_not_null(fault.message);
+	fault_clear(&fault);
+	fixture_policy_clear(&policy);
+}
+
+/* What was named itself stays; what came by the app follows the document. */
+Test(bound, again_follows_the_app)
+{
+	struct launch_hello hello = hello_of(LAUNCH_REF_APP, "station.tool");
+	struct policy policy, later, gone;
+	struct bound bound, again;
+	struct fault fault = {0};
+
+	hello.refs[1] = (struct launch_ref){.kind = LAUNCH_REF_PLUG, .text = "commands"};
+	hello.ref_count = 2;
+	fixture_policy(&policy, station);
+	fixture_policy(&later, "name: station\nplugs: {log: posix-mq}\n"
+			       "slots: {more: {interface: posix-mq, path: /more}}\n"
+			       "apps: {main: {plugs: [log]}, tool: }\n");
+	fixture_policy(&gone, "name: other\n");
+	cr_assert_eq(bound_from_hello(&policy, &hello, &bound, &fault), 0);
+	expect_bound(&bound, "plug station:commands\nplug station:log\n");
+	cr_assert_eq(bound_again(&bound, &later, &again), 0);
+	expect_bound(&again, "plug station:commands\nslot station:more\n");
+	bound_clear(&bound);
+	cr_assert_eq(bound_again(&again, &gone, &bound), 0);
+	expect_bound(&bound, "plug station:commands\n");
+	bound_clear(&again);
+	cr_assert_eq(bound_again(&bound, &policy, &again), 0);
+	expect_bound(&again, "plug station:commands\nplug station:log\n");
+	bound_clear(&bound);
+	bound_clear(&again);
+	fixture_policy_clear(&policy);
+	fixture_policy_clear(&later);
+	fixture_policy_clear(&gone);
+}
+
+static char *package_of_plugs(size_t count)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	(void)fprintf(f, "name: many\napps: {a: }\nplugs:\n");
+	for (size_t i = 0; i < count; i++)
+		(void)fprintf(f, "  p%zu: posix-mq\n", i);
+	(void)fclose(f);
+	return text;
+}
+
+Test(bound, plugs_of_a_session_bound)
+{
+	struct launch_hello hello = hello_of(LAUNCH_REF_APP, "many.a");
+
+	for (size_t more = 0; more < 2; more++) {
+		_cleanup_free_ char *text = package_of_plugs(SESSION_PLUGS_MAX + more);
+		struct policy policy;
+		struct bound bound;
+		struct fault fault = {0};
+
+		fixture_policy(&policy, text);
+		cr_expect_eq(bound_from_hello(&policy, &hello, &bound, &fault), more ? -E2BIG : 0);
+		if (more)
+			cr_expect_not_null(strstr(fault.message, "more than 256 plugs or slots"));
+		else
+			bound_clear(&bound);
+		fault_clear(&fault);
+		fixture_policy_clear(&policy);
+	}
 }

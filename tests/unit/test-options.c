@@ -55,6 +55,15 @@ Test(options, plugs_and_slots_in_order)
 	cr_assert_null(options.command[1]);
 }
 
+Test(options, an_app_is_a_ref_too)
+{
+	cr_assert_eq(parse("--app", "station.tool", "--plug", "a", "true"), 0, "%s", message);
+	cr_assert_eq(options.ref_count, 2);
+	cr_assert_eq(options.refs[0].kind, LAUNCH_REF_APP);
+	cr_assert_str_eq(options.refs[0].text, "station.tool");
+	cr_assert_eq(options.refs[1].kind, LAUNCH_REF_PLUG);
+}
+
 Test(options, end_at_the_command)
 {
 	cr_assert_eq(parse("--plug", "a", "ls", "--plug", "b", "--nonsense"), 0, "%s", message);
@@ -90,13 +99,17 @@ Test(options, refused)
 	cr_assert_eq(parse("--plug", "a"), -EINVAL);
 	assert_message("command is missing");
 	cr_assert_eq(parse("true"), -EINVAL);
-	assert_message("neither --plug nor --slot");
+	assert_message("none of --plug, --slot and --app");
 	cr_assert_eq(parse("--plug"), -EINVAL);
 	assert_message("--plug: the value is missing");
 	cr_assert_eq(parse("--plug", "", "true"), -EINVAL);
 	assert_message("--plug: the name is empty");
-	cr_assert_eq(parse("--app", "a.b", "true"), -EINVAL);
-	assert_message("--app: unknown option");
+	cr_assert_eq(parse("--app", "", "true"), -EINVAL);
+	assert_message("write --app PACKAGE.APP");
+	cr_assert_eq(parse("--app", "logger", "true"), -EINVAL);
+	assert_message("--app logger: this is no app; write --app PACKAGE.APP");
+	cr_assert_eq(parse("--application", "a.b", "true"), -EINVAL);
+	assert_message("--application: unknown option");
 	cr_assert_eq(parse("-xy", "true"), -EINVAL);
 	assert_message("-x: unknown option");
 }

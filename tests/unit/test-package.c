@@ -10,20 +10,33 @@
 
 static void dump_plug(FILE *f, const struct plug *plug)
 {
-	fprintf(f, "plug %s id=%s mediation=%s\n", plug->name, plug->id,
-		plug->mediation == MEDIATION_OPEN ? "open" : "call");
+	fprintf(f, "plug %s id=%s mediation=%s%s\n", plug->name, plug->id,
+		plug->mediation == MEDIATION_OPEN ? "open" : "call", plug->scoped ? " scoped" : "");
 }
 
 static void dump_slot(FILE *f, const struct slot *slot)
 {
 	char permissions[PERMISSIONS_STRING_MAX];
 
-	fprintf(f, "slot %s id=%s permissions=%s\n", slot->name, slot->id,
-		permissions_format(slot->permissions, permissions));
+	fprintf(f, "slot %s id=%s permissions=%s%s\n", slot->name, slot->id,
+		permissions_format(slot->permissions, permissions), slot->scoped ? " scoped" : "");
 	for (size_t i = 0; i < slot->path_count; i++)
 		fprintf(f, "\tpath %s\n", slot->paths[i]);
 	for (size_t i = 0; i < slot->pattern_count; i++)
 		fprintf(f, "\tpath-pattern %s\n", slot->patterns[i]);
+}
+
+/* What is bound to an app, by name. */
+static void dump_app(FILE *f, const struct package *package, const struct app *app)
+{
+	fprintf(f, "app %s:", app->name);
+	for (size_t i = 0; i < package->plug_count; i++)
+		if (app_has_plug(app, &package->plugs[i]))
+			fprintf(f, " %s", package->plugs[i].name);
+	for (size_t i = 0; i < package->slot_count; i++)
+		if (app_has_slot(app, &package->slots[i]))
+			fprintf(f, " %s", package->slots[i].name);
+	fprintf(f, "\n");
 }
 
 static char *dump(const struct package *package)
@@ -37,6 +50,8 @@ static char *dump(const struct package *package)
 		dump_plug(f, &package->plugs[i]);
 	for (size_t i = 0; i < package->slot_count; i++)
 		dump_slot(f, &package->slots[i]);
+	for (size_t i = 0; i < package->app_count; i++)
+		dump_app(f, package, &package->apps[i]);
 	fclose(f);
 	return text;
 }
@@ -93,7 +108,7 @@ static void check_good(const char *name, const char *text, const char *expected)
 
 Test(package, good_documents)
 {
-	cr_expect(each_document("good", check_good) >= 7);
+	cr_expect(each_document("good", check_good) >= 9);
 }
 
 /* The diagnostics, and then what is left of the package. */
@@ -119,7 +134,7 @@ static void check_bad(const char *name, const char *text, const char *expected)
 
 Test(package, bad_documents)
 {
-	cr_expect(each_document("bad", check_bad) >= 27);
+	cr_expect(each_document("bad", check_bad) >= 29);
 }
 
 /* --- bounds -------------------------------------------------------------------------------- */
@@ -209,6 +224,20 @@ Test(package, name_bounds)
 	free(forty);
 	free(plug);
 	free(publisher);
+}
+
+Test(package, app_name_bound)
+{
+	char *longest = times('A', APP_NAME_MAX), *hook = times('h', APP_NAME_MAX - 5);
+
+	expect_outcome(fixture_format("name: ab\napps: {%s: }", longest), "0 plugs 0 slots 0");
+	expect_outcome(fixture_format("name: ab\napps: {%sA: }", longest),
+		"test.yaml:2:8: error: invalid app name: 129 bytes long; use at most 128");
+	expect_outcome(fixture_format("name: ab\nhooks: {%s: }", hook), "0 plugs 0 slots 0");
+	expect_outcome(fixture_format("name: ab\nhooks: {%sh: }", hook),
+		"test.yaml:2:9: error: invalid hook name: 124 bytes long; use at most 123");
+	free(longest);
+	free(hook);
 }
 
 static char *slot_of(size_t paths, size_t patterns)
@@ -516,5 +545,24 @@ Test(package, lookup)
 	cr_expect_str_eq(package_slot(package, "y")->paths[0], "/yy");
 	cr_expect(package_slot(package, "z")->package == package);
 	cr_expect(package_slot(package, "a") == NULL);
+	package_free(package);
+}
+
+/* Whoever is named by nobody is everybody's. */
+Test(package, apps_are_found)
+{
+	struct package *package = fixture_package(
+		"name: ab\nplugs: {a: posix-mq, b: posix-mq, net: network}\n"
+		"apps: {zz: {plugs: [a, net, a]}, Aa: {plugs: []}}\nhooks: {configure: }\n");
+	const struct app *named = package_app(package, "zz"), *none = package_app(package, "Aa");
+
+	cr_assert(named && none && package_app(package, "hook.configure"));
+	cr_expect(package_app(package, "configure") == NULL);
+	cr_expect(package_app(package, "z") == NULL);
+	cr_expect(named->plug_count == 1, "of our interface, once");
+	cr_expect(app_has_plug(named, package_plug(package, "a")));
+	cr_expect(app_has_plug(named, package_plug(package, "b")));
+	cr_expect(!app_has_plug(none, package_plug(package, "a")));
+	cr_expect(app_has_plug(none, package_plug(package, "b")));
 	package_free(package);
 }

@@ -15,7 +15,7 @@ static struct launch_hello hello(uint32_t count)
 		.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION, .ref_count = count};
 
 	for (uint32_t i = 0; i < count && i < LAUNCH_REFS_MAX; i++) {
-		message.refs[i].kind = i % 2 ? LAUNCH_REF_SLOT : LAUNCH_REF_PLUG;
+		message.refs[i].kind = LAUNCH_REF_PLUG + i % LAUNCH_REF_APP;
 		strcpy(message.refs[i].text, "logger:events");
 	}
 	return message;
@@ -72,7 +72,7 @@ Test(protocol, hello_refs)
 
 	message.refs[1].kind = LAUNCH_REF_NONE;
 	cr_expect(check_hello(&message) == -EBADMSG);
-	message.refs[1].kind = LAUNCH_REF_SLOT + 1;
+	message.refs[1].kind = LAUNCH_REF_APP + 1;
 	cr_expect(check_hello(&message) == -EBADMSG);
 	message = hello(2);
 	message.refs[1].text[0] = '\0';

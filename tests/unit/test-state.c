@@ -140,6 +140,27 @@ Test(state, written_and_read_back)
 	connections_unref(back);
 }
 
+Test(state, an_end_is_written_and_read_back)
+{
+	struct connections *empty, *timed, *back;
+	char *text;
+
+	cr_assert(connections_new(&empty) == 0);
+	cr_assert(connections_with_end(
+			  empty, "aa:p", "cc:s", CONNECTION_MANUAL, 4102444799, &timed) == 0);
+	cr_assert(connections_save(directory, timed) == 0);
+	text = state_text();
+	cr_expect(strstr(text, "  state: manual\n  until: 2099-12-31T23:59:59Z\n") != NULL, "%s",
+		text);
+	back = load();
+	cr_assert(back->count == 1);
+	cr_expect(back->items[0].until == 4102444799);
+	free(text);
+	connections_unref(empty);
+	connections_unref(timed);
+	connections_unref(back);
+}
+
 Test(state, any_order_and_style_is_read)
 {
 	struct connections *connections;
@@ -201,8 +222,21 @@ Test(state, refused_documents)
 		{"version: 1\nconnections:\n- {plug: aa:p, slot: cc:s, state: maybe}",
 			"3:35: error: state: unknown word \"maybe\", not manual, auto or "
 			"undesired" REPAIR},
-		{"version: 1\nconnections:\n- {plug: aa:p, slot: cc:s, state: auto, until: 7}",
-			"3:41: error: unknown key \"until\"" REPAIR},
+		{"version: 1\nconnections:\n- {plug: aa:p, slot: cc:s, state: auto, ends: 7}",
+			"3:41: error: unknown key \"ends\"" REPAIR},
+		{"version: 1\nconnections:\n- {plug: aa:p, slot: cc:s, state: manual, until: 7}",
+			"3:50: error: until: \"7\" is no time like 2000-01-31T23:59:59Z" REPAIR},
+		{"version: 1\nconnections:\n- {plug: aa:p, slot: cc:s, state: manual, until: "
+		 "2026-13-01T00:00:00Z}",
+			"3:50: error: until: \"2026-13-01T00:00:00Z\" is no time like "
+			"2000-01-31T23:59:59Z" REPAIR},
+		{"version: 1\nconnections:\n- {plug: aa:p, slot: cc:s, state: manual, until: "
+		 "2026-01-01T00:00:00}",
+			"3:50: error: until: \"2026-01-01T00:00:00\" is no time like "
+			"2000-01-31T23:59:59Z" REPAIR},
+		{"version: 1\nconnections:\n- {plug: aa:p, slot: cc:s, state: auto, until: "
+		 "2026-01-01T00:00:00Z}",
+			"3:48: error: until: only a manual connection has an end" REPAIR},
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -360,7 +394,7 @@ Test(state, connections_bound)
 				"slots: {s: {interface: posix-mq, path: /s}}\n");
 	connections_unref(policy.connections);
 	policy.connections = full;
-	cr_expect(policy_connect(&policy, "plug:p", "slot:s", &more, &fault) == -E2BIG);
+	cr_expect(policy_connect(&policy, "plug:p", "slot:s", 0, &more, &fault) == -E2BIG);
 	cr_expect_str_eq(fault.message, "there are 200000 connections, the most there may be; "
 					"disconnect some first");
 	fault_clear(&fault);

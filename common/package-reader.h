@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* What package-yaml.c and package-apps.c share: one document that is being read. */
+#pragma once
+
+#include "tree.h"
+
+struct reader {
+	struct package *package;
+	struct diagnostics *diagnostics;
+};
+
+#define refuse(reader, at, ...)                                                         \
+	diagnostics_add((reader)->diagnostics, SEVERITY_ERROR, (reader)->package->file, \
+		(at)->line, (at)->column, __VA_ARGS__)
+
+/* False after an error if this is no name of a plug or slot (side). */
+bool check_name(struct reader *reader, const char *side, const struct value *name);
+
+/* A name that an app or a hook mentions, under plugs or under slots. */
+struct mention {
+	const struct value *name;
+	size_t app; /* in package->apps, before apps_bind() */
+};
+
+struct mentions {
+	struct mention *items;
+	size_t count, allocated;
+};
+void mentions_clear(struct mentions *mentions);
+
+/* Reads "apps" and "hooks" into package->apps, without what is bound to them. 0 or -ENOMEM. */
+int apps_read(struct reader *reader, const struct value *root, struct mentions *plugs,
+	struct mentions *slots);
+
+/* Binds the package's plugs and slots, which are complete and sorted, to the apps that mention
+ * them, and sorts the apps. 0 or -ENOMEM. */
+int apps_bind(struct package *package, const struct mentions *plugs, const struct mentions *slots);

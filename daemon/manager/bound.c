@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* What a session has: named by its hello, or bound to its apps. */
+#include "bound.h"
+
+#include "include/limits.h"
+#include "manager.h"
+
+void bound_clear(struct bound *bound)
+{
+	(void)strings_free(bound->plugs, bound->plug_count);
+	(void)strings_free(bound->slots, bound->slot_count);
+	(void)strings_free(bound->apps, bound->app_count);
+	*bound = (struct bound){0};
+}
+
+static int allocate(struct bound *bound)
+{
+	bound->plugs = calloc(SESSION_PLUGS_MAX, sizeof(char *));
+	bound->slots = calloc(SESSION_PLUGS_MAX, sizeof(char *));
+	bound->apps = calloc(LAUNCH_REFS_MAX, sizeof(char *));
+	return bound->plugs && bound->slots && bound->apps ? 0 : -ENOMEM;
+}
+
+/* The same thing named twice counts once. */
+static int add(char **strings, size_t *count, size_t count_max, const char *joint,
+	const char *package, const char *name)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (asprintf(&text, "%s%s%s", package, joint, name) < 0) {
+		text = NULL;
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < *count; i++)
+		if (streq(strings[i], text))
+			return 0;
+	if (*count == count_max)
+		return -E2BIG;
+	strings[(*count)++] = take_pointer(text);
+	return 0;
+}
+
+static int add_plug(struct bound *bound, const struct plug *plug)
+{
+	return add(bound->plugs, &bound->plug_count, SESSION_PLUGS_MAX, ":", plug->package->name,
+		plug->name);
+}
+
+static int add_slot(struct bound *bound, const struct slot *slot)
+{
+	return add(bound->slots, &bound->slot_count, SESSION_PLUGS_MAX, ":", slot->package->name,
+		slot->name);
+}
+
+static int add_ref(struct bound *bound, const struct policy *policy, const struct launch_ref *ref,
+	struct fault *fault)
+{
+	const struct package *package;
+	const struct plug *plug;
+	const struct slot *slot;
+	const struct app *app;
+	int r;
+
+	switch (ref->kind) {
+	case LAUNCH_REF_PLUG:
+		r = policy_resolve_plug(policy, ref->text, &plug, fault);
+		return r < 0 ? r : add_plug(bound, plug);
+	case LAUNCH_REF_SLOT:
+		r = policy_resolve_slot(policy, ref->text, &slot, fault);
+		return r < 0 ? r : add_slot(bound, slot);
+	default:
+		r = policy_find_app(policy, ref->text, &package, &app, fault);
+		return r < 0 ? r
+			     : add(bound->apps, &bound->app_count, LAUNCH_REFS_MAX, ".",
+				       package->name, app->name);
+	}
+}
+
+/* An app that no longer exists has nothing. */
+static int bind_app(struct bound *bound, const struct policy *policy, const char *text)
+{
+	struct fault fault = {0};
+	const struct package *package;
+	const struct app *app;
+	int r = policy_find_app(policy, text, &package, &app, &fault);
+
+	fault_clear(&fault);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	for (size_t i = 0; i < package->plug_count && r == 0; i++)
+		if (app_has_plug(app, &package->plugs[i]))
+			r = add_plug(bound, &package->plugs[i]);
+	for (size_t i = 0; i < package->slot_count && r == 0; i++)
+		if (app_has_slot(app, &package->slots[i]))
+			r = add_slot(bound, &package->slots[i]);
+	return r;
+}
+
+static int bind_apps(struct bound *bound, const struct policy *policy)
+{
+	int r = 0;
+
+	bound->own_plug_count = bound->plug_count;
+	bound->own_slot_count = bound->slot_count;
+	for (size_t i = 0; i < bound->app_count && r == 0; i++)
+		r = bind_app(bound, policy, bound->apps[i]);
+	return r;
+}
+
+static int too_many(struct fault *fault)
+{
+	fault->kind = FAULT_INVALID;
+	if (asprintf(&fault->message,
+		    "more than %d plugs or slots are bound to these apps; name the ones that are "
+		    "needed with --plug and --slot",
+		    SESSION_PLUGS_MAX) < 0) {
+		*fault = (struct fault){0};
+		return -ENOMEM;
+	}
+	return -E2BIG;
+}
+
+int bound_from_hello(const struct policy *policy, const struct launch_hello *hello,
+	struct bound *ret, struct fault *fault)
+{
+	_cleanup_(bound_clear) struct bound bound = {0};
+	int r = allocate(&bound);
+
+	for (uint32_t i = 0; i < hello->ref_count && r == 0; i++)
+		r = add_ref(&bound, policy, &hello->refs[i], fault);
+	if (r == 0)
+		r = bind_apps(&bound, policy);
+	if (r == -E2BIG)
+		r = too_many(fault);
+	if (r < 0)
+		return r;
+	*ret = bound;
+	bound = (struct bound){0};
+	return 0;
+}
+
+static int copy(char *const *from, size_t from_count, char **to, size_t *to_count)
+{
+	for (; *to_count < from_count; (*to_count)++) {
+		to[*to_count] = strdup(from[*to_count]);
+		if (!to[*to_count])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int bound_again(const struct bound *bound, const struct policy *policy, struct bound *ret)
+{
+	_cleanup_(bound_clear) struct bound again = {0};
+	int r = allocate(&again);
+
+	if (r == 0)
+		r = copy(bound->plugs, bound->own_plug_count, again.plugs, &again.plug_count);
+	if (r == 0)
+		r = copy(bound->slots, bound->own_slot_count, again.slots, &again.slot_count);
+	if (r == 0)
+		r = copy(bound->apps, bound->app_count, again.apps, &again.app_count);
+	if (r == 0)
+		r = bind_apps(&again, policy);
+	if (r < 0)
+		return r;
+	*ret = again;
+	again = (struct bound){0};
+	return 0;
+}

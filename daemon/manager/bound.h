@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What a session has: the plugs and slots that its hello named, and those bound to its apps. */
+#pragma once
+
+#include "include/policy.h"
+#include "include/protocol.h"
+
+struct bound {
+	char **plugs, **slots; /* canonical, "package:name", each once; the hello's own first */
+	size_t plug_count, slot_count;
+	size_t own_plug_count, own_slot_count;
+	char **apps; /* "package.app" */
+	size_t app_count;
+};
+
+void bound_clear(struct bound *bound);
+
+/* 0; or -ENOENT, -EINVAL, -ENOTUNIQ or -E2BIG (SESSION_PLUGS_MAX) with a fault; or -ENOMEM. */
+int bound_from_hello(const struct policy *policy, const struct launch_hello *hello,
+	struct bound *ret, struct fault *fault);
+
+/* The same under another policy: what was named stays, also if it no longer exists; what is bound
+ * to the apps is looked up again. 0, -E2BIG or -ENOMEM. */
+int bound_again(const struct bound *bound, const struct policy *policy, struct bound *ret);
