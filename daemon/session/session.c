@@ -18,10 +18,11 @@
  * Three things can go wrong: fatal ends the process (the manager starts another), refused goes to
  * the app as an errno, gone (the app was killed meanwhile) is dropped silently.
  *
- * What remains: between our look at a descriptor and the kernel's use of it another thread of the
- * app may put another one in its place. The wall lets no queue in that the session was not granted,
- * so this reaches only queues that it was granted earlier and has lost since, or that somebody
- * outside sent it. */
+ * Between our look at a descriptor and the kernel's use of it another thread of the app may put
+ * another one in its place. The wall lets no queue in that the session was not granted, so as long
+ * as it has lost nothing there is no other queue to reach. Once it has lost something, or has shown
+ * a descriptor from outside that it was not granted, it is tainted: then calls on descriptors are
+ * not given back but carried out here, on the file that was checked (carry.c). */
 #include "session.h"
 
 #include <fcntl.h>
@@ -448,6 +449,17 @@ static struct verdict verdict_on_failure(int error)
 	return verdict;
 }
 
+/* The app holds a descriptor of a queue on which it was granted nothing: somebody outside has sent
+ * it. */
+static bool has_foreign_queue(const struct session *session, const struct verdict *verdict)
+{
+	const struct request *request = &session->request;
+
+	return verdict->reason == REASON_UNKNOWN_QUEUE ||
+	       (verdict->reason == REASON_NOT_GRANTED && request_has_descriptor(request) &&
+		       grants_lookup(session->grants, request->name) == 0);
+}
+
 static void serve(struct session *session, const struct seccomp_notif *notification, bool resumed)
 {
 	_cleanup_(turn_clear) struct turn turn = TURN_START;
@@ -461,6 +473,8 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 	if (!notify_is_valid(session->listener, notification->id))
 		return;
 	turn.verdict = r < 0 ? verdict_on_failure(r) : decide(session->grants, &session->request);
+	if (has_foreign_queue(session, &turn.verdict))
+		session->inflight->tainted = 1;
 	recorded = worth_a_record(session, &turn.verdict);
 	if (recorded)
 		(void)know_identity(session, &turn);

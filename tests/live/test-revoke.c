@@ -494,3 +494,47 @@ Test(revoke, one_that_waits_inside_the_door_is_refused)
 	door_close(&door);
 	cr_expect_eq(door.stage->results[13], -EACCES, "%ld", door.stage->results[13]);
 }
+
+/* --- a queue from outside --- */
+
+static void open_outside(struct stage *stage)
+{
+	queue = open_new(stage->queue);
+	if (queue < 0)
+		_exit(114);
+}
+
+static void cheat_with_a_foreign_one(struct stage *stage)
+{
+	struct timespec past = {0};
+
+	app_pause(stage);
+	other = open_new(stage->other);
+	number = dup(other);
+	stage->results[1] = result_of(mq_timedsend(queue, "shown", 5, 0, &past));
+	in_background(exchange);
+	for (int i = 0; i < 20000; i++)
+		if (mq_timedsend(number, "stolen", 6, 0, &past) == 0)
+			stage->results[0]++;
+		else if (errno == ETIMEDOUT)
+			(void)mq_timedreceive(number, (char[32]){0}, 32, NULL, &past);
+	stop = true;
+}
+
+Test(revoke, a_foreign_queue_once_refused_is_not_reached_by_exchanging, .timeout = 60)
+{
+	struct mq_attr attributes;
+	struct door door;
+
+	door_open(&door, NOBODY, open_outside, cheat_with_a_foreign_one);
+	door_wait(&door);
+	door_grant_both(&door, 0, PERMISSIONS_ALL);
+	queue = mq_open(door.stage->queue, O_RDONLY);
+	cr_assert(queue >= 0);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[1], -EACCES);
+	cr_expect_gt(door.stage->results[0], 0);
+	cr_assert_eq(mq_getattr(queue, &attributes), 0);
+	cr_expect_eq(attributes.mq_curmsgs, 0, "%ld messages got through", attributes.mq_curmsgs);
+}
