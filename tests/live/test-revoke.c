@@ -278,7 +278,7 @@ static void cheat(struct stage *stage)
 		if (mq_timedsend(number, "stolen", 6, 0, &past) == 0)
 			got++;
 		else if (errno == ETIMEDOUT)
-			(void)mq_timedreceive(number, (char[32]){0}, 32, NULL, &past);
+			(void)mq_timedreceive(other, (char[32]){0}, 32, NULL, &past);
 	stop = true;
 	stage->results[0] = got;
 }
@@ -517,7 +517,7 @@ static void cheat_with_a_foreign_one(struct stage *stage)
 		if (mq_timedsend(number, "stolen", 6, 0, &past) == 0)
 			stage->results[0]++;
 		else if (errno == ETIMEDOUT)
-			(void)mq_timedreceive(number, (char[32]){0}, 32, NULL, &past);
+			(void)mq_timedreceive(other, (char[32]){0}, 32, NULL, &past);
 	stop = true;
 }
 
