@@ -2,14 +2,15 @@
 /* Sends and receives on one queue from many processes and threads, as fast as it is let, and goes
  * on when it is refused.
  *
- * usage: hammer NAME PROCESSES THREADS
+ * usage: hammer NAME PROCESSES THREADS [receive]
  *
- * Half of the threads block, half poll; descriptors are duplicated, inherited and kept. Ends at end
- * of file on stdin. */
+ * With "receive" all threads receive and wait for messages. Without, half of the threads block,
+ * half poll; descriptors are duplicated, inherited and kept. Ends at end of file on stdin. */
 #include <fcntl.h>
 #include <mqueue.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -19,6 +20,7 @@
 
 static mqd_t inherited = -1;
 static const char *name;
+static bool only_receive;
 
 static void pause_a_little(void)
 {
@@ -36,7 +38,7 @@ static mqd_t any_queue(void)
 
 static void *hammer(void *argument)
 {
-	long kind = (long)argument;
+	long kind = only_receive ? 1 : (long)argument;
 	struct timespec past = {0};
 	mqd_t queue = any_queue();
 	char buffer[64];
@@ -76,13 +78,14 @@ int main(int argc, char **argv)
 {
 	char byte;
 
-	if (argc != 4) {
-		(void)fprintf(stderr, "usage: hammer NAME PROCESSES THREADS\n");
+	if (argc != 4 && argc != 5) {
+		(void)fprintf(stderr, "usage: hammer NAME PROCESSES THREADS [receive]\n");
 		return 2;
 	}
 	/* A group of its own, to end all of it together. */
 	(void)setpgid(0, 0);
 	name = argv[1];
+	only_receive = argc == 5;
 	inherited = mq_open(name, O_RDWR);
 	if (inherited < 0) {
 		perror("mq_open");
