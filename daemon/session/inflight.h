@@ -38,7 +38,9 @@ struct inflight {
 	/* RECV writes here, so there is no moment at which a notification was taken but not noted.
 	 * id 0: none. */
 	struct seccomp_notif notification;
-	/* Calls taken up before, that wait in the session process; id 0: none. */
+	/* Calls taken up before, that wait in the session process; id 0: none. Beyond waiting_used
+	 * none ever did: what is not looked at takes no memory. */
+	uint32_t waiting_used;
 	struct seccomp_notif waiting[SESSION_WAITING_MAX];
 	uint64_t in_force;  /* fingerprint of the grants that were acknowledged last */
 	uint32_t tainted;   /* 1: the session has lost something; it stays so */

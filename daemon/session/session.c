@@ -524,7 +524,7 @@ static void resume(struct session *session)
 			serve(session, &inflight->notification, true);
 	}
 	inflight_end(inflight);
-	for (size_t i = 0; i < SESSION_WAITING_MAX; i++)
+	for (uint32_t i = 0; i < inflight->waiting_used; i++)
 		if (inflight->waiting[i].id != 0)
 			take_up(session, &inflight->waiting[i]);
 }
@@ -577,7 +577,7 @@ static size_t inside_the_door(
 
 	if (inflight->notification.id != 0)
 		tids[count++] = (pid_t)inflight->notification.pid;
-	for (size_t i = 0; i < SESSION_WAITING_MAX; i++)
+	for (uint32_t i = 0; i < inflight->waiting_used; i++)
 		if (inflight->waiting[i].id != 0)
 			tids[count++] = (pid_t)inflight->waiting[i].pid;
 	return count;

@@ -19,10 +19,12 @@
 
 static struct seccomp_notif *free_note(struct inflight *inflight)
 {
-	for (size_t i = 0; i < SESSION_WAITING_MAX; i++)
+	for (uint32_t i = 0; i < inflight->waiting_used; i++)
 		if (inflight->waiting[i].id == 0)
 			return &inflight->waiting[i];
-	return NULL;
+	if (inflight->waiting_used >= SESSION_WAITING_MAX)
+		return NULL;
+	return &inflight->waiting[inflight->waiting_used++];
 }
 
 int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
