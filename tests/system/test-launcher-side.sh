@@ -214,8 +214,9 @@ launch_daemon_inside() {
 }
 
 stop_daemon
+mark_log
 launch_daemon_inside
-holds "a daemon in a PID namespace of its own" wait_until 5 daemon_answers
+expect_log "a daemon in a PID namespace of its own" "ready"
 INSIDE=$(pgrep -P "$DAEMON" mqgated)
 run as_user mq-run --plug granted true
 expect_status "a launcher from outside of it has no pid there: 125" 125
@@ -234,6 +235,7 @@ check "… and others are served" timeout 2 nsenter -p -t "$INSIDE" as_uid 65533
 stop_app relay
 stop_app giver
 holds "a thread without a pid: root's queue is still there" test -e "/dev/mqueue$TARGET"
+kill "$INSIDE"
 stop_daemon
 
 finish
