@@ -9,6 +9,7 @@
  *   die STEP, sleep STEP            stops at that step; sleep: prints when it is let go
  *   give SOCKET                     listens there and gives a listener to whoever connects
  *   relay SOCKET TARGET GRANTED     hands over the listener that is given there
+ *   give-input SOCKET               gives its standard input to whoever connects there
  *
  * Everywhere the plug is "granted", the daemon that of MQGATE_RUNTIME_DIR. */
 #include <linux/seccomp.h>
@@ -480,6 +481,20 @@ static int give(const char *path, const char *target, const char *granted)
 	return 0;
 }
 
+/* Gives standard input to whoever connects, once. */
+static int give_input(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int listening = socket(AF_UNIX, SOCK_STREAM, 0), fd = STDIN_FILENO;
+
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (bind(listening, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		listen(listening, 1) < 0)
+		give_up("bind");
+	send_any(accept(listening, NULL, NULL), "x", 1, &fd, 1);
+	return 0;
+}
+
 static int relay(const char *path)
 {
 	struct launch_handover handover;
@@ -515,6 +530,8 @@ int main(int argc, char *argv[])
 	}
 	if (argc == 5 && strcmp(argv[1], "give") == 0)
 		return give(argv[2], argv[3], argv[4]);
+	if (argc == 3 && strcmp(argv[1], "give-input") == 0)
+		return give_input(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "relay") == 0)
 		return relay(argv[2]);
 	fprintf(stderr, "usage: see the beginning of rogue-launcher.c\n");

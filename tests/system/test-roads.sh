@@ -446,6 +446,26 @@ run env G="$FORGED" unshare -m sh -c '
 	"$TARGET" mq-run --plug granted road-inherited 0
 expect_status "a bound queue with a granted name: not started under mq-run" 125
 
+# The same sent by somebody outside: the link has a granted name, but the mount gives it away.
+send_forged() {
+	rm -f "$WORK/forged/socket"
+	G=$FORGED timeout 20 unshare -m sh -c '
+		mount -t tmpfs none /srv && : >"/srv$G" && mount --bind "/dev/mqueue$0" "/srv$G" || exit 99
+		exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' \
+		"$TARGET" rogue-launcher give-input "$WORK/forged/socket" &
+	wait_until 5 test -S "$WORK/forged/socket"
+}
+mkdir "$WORK/forged"
+start_app forged-victim road victim "$FORGED" "$WORK/forged"
+wait_until 5 grep -q ready "$WORK/forged-victim.out"
+send_forged
+run road sent-descriptor "$FORGED" "$WORK/forged"
+expect_output "a forged name, sent: open if bare" open
+send_forged
+run mq-run --plug granted road sent-descriptor "$FORGED" "$WORK/forged"
+expect_output "a forged name, sent: closed" "closed mq_send EACCES"
+stop_app forged-victim
+
 # --- what comes later ----------------------------------------------------------------------------
 
 # An mqueue file system on /dev/mqueue after the app was started.
