@@ -105,15 +105,15 @@ static void every_call(struct rogue *rogue)
 static void race(struct rogue *rogue)
 {
 	struct timespec end = from_now(2000), now;
-	long opened = 0, calls = 0;
+	long calls = 0;
 
 	do {
 		long fd = syscall(SYS_mq_open, rogue->target + 1, O_RDWR, 0, NULL);
 		struct timespec soon = from_now(1);
 
-		/* The launcher may have answered with any number: only a message counts. */
-		opened += fd > 2 && syscall(SYS_mq_timedsend, fd, "x", 1, 0, &soon) == 0;
-		/* The same here: the test looks whether the queue is still there. */
+		/* The launcher may have answered with anything, to this too: the test looks whether
+		 * the queue is still there, and empty. */
+		(void)syscall(SYS_mq_timedsend, fd, "x", 1, 0, &soon);
 		(void)syscall(SYS_mq_unlink, rogue->target + 1);
 		if (fd > 2)
 			(void)close((int)fd);
@@ -121,7 +121,6 @@ static void race(struct rogue *rogue)
 		(void)clock_gettime(CLOCK_REALTIME, &now);
 	} while (
 		now.tv_sec < end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec < end.tv_nsec));
-	note(rogue, "messages-sent", opened);
 	note(rogue, "many-calls", calls > 100);
 }
 
