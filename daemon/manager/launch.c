@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+#include "courier.h"
 #include "include/bus.h"
 #include "include/limits.h"
 #include "include/log.h"
@@ -62,6 +63,7 @@ void launches_free(struct manager *manager)
 {
 	FOREACH (launch, manager->launches)
 		(void)launch_free(launch);
+	couriers_free(manager);
 }
 
 static int answer(int socket, int error, uint64_t constant, const char *text)
@@ -141,11 +143,35 @@ static int check_launcher(const struct launch *launch, const char **ret_text)
 
 /* From here on the launch may be gone when a function returns. */
 
+static int on_socket(sd_event_source *source, int fd, uint32_t events, void *userdata);
+
+/* From now on the launcher may send descriptors, of whatever kind. Root's are as good as ours. */
+static int expect_descriptor(struct launch *launch)
+{
+	int r;
+
+	(void)descriptors_allow(launch->socket, true);
+	if (launch->identity.uid == 0)
+		return 0;
+	launch->socket_source = sd_event_source_disable_unref(launch->socket_source);
+	r = courier_start(launch->manager, &launch->socket);
+	return r < 0 ? r
+		     : sd_event_add_io(launch->manager->event, &launch->socket_source,
+			       launch->socket, EPOLLIN, on_socket, launch);
+}
+
 static void accept_hello(struct launch *launch)
 {
+	int r;
+
 	if (getrandom(&launch->constant, sizeof(launch->constant), 0) !=
 		(ssize_t)sizeof(launch->constant)) {
 		refuse(launch, -EIO, "no random number");
+		return;
+	}
+	r = expect_descriptor(launch);
+	if (r < 0) {
+		refuse(launch, r, "mqgated cannot take a descriptor from a launcher now");
 		return;
 	}
 	if (answer(launch->socket, 0, launch->constant, "") < 0) {

@@ -26,6 +26,7 @@
 
 struct change;
 struct launch;
+struct courier;
 struct manager;
 struct mount_watch;
 struct peer;
@@ -75,6 +76,7 @@ struct manager {
 	struct worker *spare;
 	sd_event_source *spare_source; /* starts the next spare */
 	struct launch *launches;
+	struct courier *couriers;
 	size_t launch_count;
 	struct peer *peers;
 	size_t peer_count;

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
+#include "courier.h"
 #include "include/bus.h"
 #include "include/limits.h"
 #include "include/log.h"
@@ -185,6 +186,8 @@ static int serve(
 {
 	int r;
 
+	/* Whoever receives one must close it, which may take long: see courier.c. */
+	(void)descriptors_allow(fd, false);
 	r = sd_event_add_io(manager->event, ret, fd, EPOLLIN, handler, manager);
 	return r < 0 ? r : sd_event_source_set_ratelimit(*ret, ACCEPT_INTERVAL_USEC, ACCEPT_BURST);
 }

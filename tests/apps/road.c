@@ -6,10 +6,14 @@
  * DIRECTORY is writable; in it "mount" is an empty directory, "victim" says where the unconfined
  * neighbour is: "road victim QUEUE DIRECTORY", which runs until its standard input ends.
  * Descriptors 6 to 9 are opened outside: see road.h. */
+#include <linux/filter.h>
 #include <linux/io_uring.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -120,6 +124,122 @@ static int road_reopen(void)
 	if (fd < 0)
 		return untried("mq_open");
 	return use_or_closed(reopen(fd, O_RDWR), "reopen");
+}
+
+static int road_thread_reopen(void)
+{
+	char path[64];
+	int fd = mq_open(queue, O_RDONLY);
+
+	if (fd < 0)
+		return untried("mq_open");
+	(void)snprintf(path, sizeof(path), "/proc/thread-self/fd/%d", fd);
+	return use_or_closed(open(path, O_RDWR), "reopen");
+}
+
+static int road_dev_fd(void)
+{
+	char path[64];
+	int fd = mq_open(queue, O_RDONLY);
+
+	if (fd < 0)
+		return untried("mq_open");
+	(void)snprintf(path, sizeof(path), "/dev/fd/%d", fd);
+	return use_or_closed(open(path, O_RDWR), "reopen");
+}
+
+static int openat2_from(int directory_fd, const char *path, __u64 resolve)
+{
+	struct open_how how = {.flags = O_RDWR, .resolve = resolve};
+
+	return (int)syscall(SYS_openat2, directory_fd, path, &how, sizeof(how));
+}
+
+static int road_openat2(void)
+{
+	return use_or_closed(openat2_from(AT_FDCWD, queue_file(), RESOLVE_NO_SYMLINKS), "open");
+}
+
+static int road_openat2_in_root(void)
+{
+	return use_or_closed(
+		openat2_from(INHERITED_DEV, path_in("/mqueue", queue), RESOLVE_IN_ROOT), "open");
+}
+
+static int road_openat2_beneath(void)
+{
+	return use_or_closed(
+		openat2_from(INHERITED_DEV, path_in("mqueue", queue), RESOLVE_BENEATH), "open");
+}
+
+/* Taken outside, the handle names the file without any way to it. */
+static int road_handle(void)
+{
+	union {
+		struct file_handle handle;
+		char space[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} file = {.handle.handle_bytes = MAX_HANDLE_SZ};
+	int mount_id, at;
+
+	if (name_to_handle_at(AT_FDCWD, queue_file(), &file.handle, &mount_id, 0) < 0)
+		return closed("name_to_handle_at");
+	at = open("/dev/mqueue", O_RDONLY | O_DIRECTORY);
+	if (at < 0)
+		return closed("open");
+	return use_or_closed(open_by_handle_at(at, &file.handle, O_RDWR), "open_by_handle_at");
+}
+
+/* A filter of one's own that answers every call with an error, or allows it, is asked as well as
+ * the one that is there, and the stricter answer counts. */
+static int road_second_filter(void)
+{
+	struct sock_filter program[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_fprog fprog = {.len = 1, .filter = program};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &fprog) < 0)
+		return untried("seccomp");
+	return use_or_closed(mq_open(queue, O_RDWR), "mq_open");
+}
+
+/* With a listener, whose owner could have every call carried out. */
+static int road_second_listener(void)
+{
+	struct sock_filter program[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_fprog fprog = {.len = 1, .filter = program};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return untried("no_new_privs");
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+		    &fprog) < 0)
+		return closed("seccomp");
+	return is_open();
+}
+
+/* Whose parent is gone, and who belongs to init then. */
+static int road_orphan(void)
+{
+	int answer[2], status = 3;
+	pid_t pid;
+
+	if (pipe(answer) < 0)
+		return untried("pipe");
+	pid = fork();
+	if (pid == 0) {
+		pid_t parent = getpid();
+
+		if (fork() != 0)
+			_exit(0);
+		while (getppid() == parent)
+			pause_for(1);
+		status = use_or_closed(mq_open(queue, O_RDWR), "mq_open");
+		(void)fflush(stdout);
+		(void)!write(answer[1], &status, sizeof(status));
+		_exit(0);
+	}
+	(void)close(answer[1]);
+	(void)!read(answer[0], &status, sizeof(status));
+	return status;
 }
 
 static int road_unlink(void)
@@ -298,6 +418,20 @@ static int road_io_uring_unlink(void)
 	return ring_run(&ring, &entry) < 0 ? closed("UNLINKAT") : is_open();
 }
 
+static int road_io_uring_rename(void)
+{
+	struct io_uring_sqe entry = {.opcode = IORING_OP_RENAMEAT,
+		.fd = AT_FDCWD,
+		.addr = (unsigned long)queue_file(),
+		.len = (__u32)AT_FDCWD,
+		.addr2 = (unsigned long)path_in(queue_file(), "-renamed")};
+	struct ring ring;
+
+	if (ring_open(&ring) < 0)
+		return untried("io_uring_setup");
+	return ring_run(&ring, &entry) < 0 ? closed("RENAMEAT") : is_open();
+}
+
 /* --- which one ----------------------------------------------------------------------------- */
 
 static const struct {
@@ -310,6 +444,15 @@ static const struct {
 	{"relative", road_relative},
 	{"path-descriptor", road_path_descriptor},
 	{"reopen", road_reopen},
+	{"thread-reopen", road_thread_reopen},
+	{"dev-fd", road_dev_fd},
+	{"openat2", road_openat2},
+	{"openat2-in-root", road_openat2_in_root},
+	{"openat2-beneath", road_openat2_beneath},
+	{"handle", road_handle},
+	{"second-filter", road_second_filter},
+	{"second-listener", road_second_listener},
+	{"orphan", road_orphan},
 	{"unlink", road_unlink},
 	{"rename", road_rename},
 	{"mount", road_mount},
@@ -320,6 +463,7 @@ static const struct {
 	{"user-mount-host", road_user_mount_host},
 	{"user-fsmount", road_user_fsmount},
 	{"io_uring-open", road_io_uring_open},
+	{"io_uring-rename", road_io_uring_rename},
 	{"io_uring-unlink", road_io_uring_unlink},
 	{"ptrace", NULL, road_ptrace},
 	{"proc-mem", NULL, road_proc_mem},

@@ -28,7 +28,8 @@ check "connected" mqctl connect road:reader road:private-queue
 # not_open_bare WHO ROAD: prints the reason if this road leads nowhere even without mqgate.
 not_open_bare() {
 	case "$1 $2" in
-	*" rename") echo "mqueue has no rename" ;;
+	*" handle") echo "mqueue files have no handles" ;;
+	*rename) echo "mqueue has no rename" ;;
 	*" user-mount-host") echo "mounting mqueue needs CAP_SYS_ADMIN where its IPC namespace is" ;;
 	*" x32-"*) echo "this kernel may be built without the x32 calls" ;;
 	*" i386-"*) [ "$(uname -m)" = x86_64 ] && ! bare_i386 && echo "no IA32 emulation here" ;;
@@ -40,7 +41,11 @@ not_open_bare() {
 	"user "other-namespaces) echo "listing mount namespaces needs CAP_SYS_ADMIN" ;;
 	*" user-other-namespaces") echo "a user namespace of one's own owns none of the others" ;;
 	*" other-namespaces")
-		kernel_before 6.12 && echo "Linux 6.12 is the first to list mount namespaces"
+		if kernel_before 6.12; then
+			echo "Linux 6.12 is the first to list mount namespaces"
+		elif [ "$(readlink /proc/self/ns/pid)" != "pid:[4026531836]" ]; then
+			echo "listing mount namespaces needs the initial PID namespace"
+		fi
 		;;
 	esac
 }
@@ -57,6 +62,9 @@ kernel_before() {
 # and takes CAP_SYS_ADMIN away
 closed_as_by_mount() {
 	case $1 in
+	openat2) echo "open ENOENT" ;;
+	handle) echo "(name_to_handle_at (ENOENT|EOPNOTSUPP)|open.* EACCES)" ;;
+	io_uring-rename) echo "RENAMEAT (EROFS|ENOENT|EXDEV|EACCES)" ;;
 	open | relative | parent | escaped-root | i386-open) echo "open ENOENT" ;;
 	io_uring-open) echo "OPENAT ENOENT" ;;
 	path-descriptor) echo "O_PATH ENOENT" ;;
@@ -77,6 +85,12 @@ closed_as() {
 	inherited-directory | inherited-root | inherited-link | parent | inherited-user-namespace | \
 		sent-directory | open | create | relative | proc-root | proc-cwd | proc-fd | proc-mem) echo "open EACCES" ;;
 	inherited-namespace) echo "(open EACCES|setns EPERM)" ;;
+	openat2 | openat2-in-root | openat2-beneath) echo "open EACCES" ;;
+	thread-reopen | dev-fd) echo "reopen EACCES" ;;
+	handle) echo "(open_by_handle_at|open|name_to_handle_at) (EACCES|EPERM|EOPNOTSUPP|ESTALE)" ;;
+	second-filter | orphan) echo "mq_open EACCES" ;;
+	second-listener) echo "seccomp EBUSY" ;;
+	io_uring-rename) echo "RENAMEAT (EACCES|EPERM|EXDEV)" ;;
 	escaped-root) echo "(open EACCES|chroot EPERM)" ;;
 	path-descriptor | reopen) echo "reopen EACCES" ;;
 	unlink) echo "unlink EACCES" ;;
@@ -115,7 +129,7 @@ travel() {
 	shift 2
 
 	TARGET=${Q}target-$who
-	[ "$road" != reopen ] || TARGET=${Q}granted-$who
+	case $road in reopen | thread-reopen | dev-fd) TARGET=${Q}granted-$who ;; esac
 	make_queue "$@"
 	run_outside unshare -m "$@" road "$road" "$TARGET" "$WORK/open/$who"
 	reason=$(not_open_bare "$who" "$road")
@@ -402,6 +416,93 @@ for who in env as_user; do
 	expect_message "$who: … says which kernel has it" '^mq-run: .*WAIT_KILLABLE_RECV.*5\.19'
 	holds "$who: nothing started" test ! -e "$WORK/open/started"
 done
+
+# --- what is inherited ---------------------------------------------------------------------------
+
+# A queue as standard input, output or error: as a file it was opened outside, for another name.
+TARGET=${Q}target-root
+make_queue env
+for who in env as_user; do
+	for number in 0 1 2; do
+		run sh -c 'exec "$@" '"$number<>/dev/mqueue$TARGET" sh \
+			$who road-inherited "$number"
+		expect_status "$who: a queue as descriptor $number: usable if bare" 0
+		run sh -c 'exec "$@" '"$number<>/dev/mqueue$TARGET" sh \
+			$who mq-run --plug granted road-inherited "$number"
+		expect_status "$who: a queue as descriptor $number: not started under mq-run" 125
+	done
+done
+
+# Another queue's file, bound to where the link has a granted name: in a root of its own.
+FORGED=${Q}granted-root
+check "a granted queue" mqtry "open $FORGED rwc 600 4 64"
+run env G="$FORGED" unshare -m sh -c '
+	mount -t tmpfs none /srv && : >"/srv$G" && mount --bind "/dev/mqueue$0" "/srv$G" || exit 99
+	exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' "$TARGET" road-inherited 0
+expect_status "a bound queue with a granted name: usable if bare" 0
+run env G="$FORGED" unshare -m sh -c '
+	mount -t tmpfs none /srv && : >"/srv$G" && mount --bind "/dev/mqueue$0" "/srv$G" || exit 99
+	exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' \
+	"$TARGET" mq-run --plug granted road-inherited 0
+expect_status "a bound queue with a granted name: not started under mq-run" 125
+
+# The same sent by somebody outside: the link has a granted name, but the mount gives it away.
+send_forged() {
+	rm -f "$WORK/forged/socket"
+	G=$FORGED timeout 20 unshare -m sh -c '
+		mount -t tmpfs none /srv && : >"/srv$G" && mount --bind "/dev/mqueue$0" "/srv$G" || exit 99
+		exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' \
+		"$TARGET" rogue-launcher give-input "$WORK/forged/socket" &
+	wait_until 5 test -S "$WORK/forged/socket"
+}
+mkdir "$WORK/forged"
+start_app forged-victim road victim "$FORGED" "$WORK/forged"
+wait_until 5 grep -q ready "$WORK/forged-victim.out"
+send_forged
+run road sent-descriptor "$FORGED" "$WORK/forged"
+expect_output "a forged name, sent: open if bare" open
+send_forged
+run mq-run --plug granted road sent-descriptor "$FORGED" "$WORK/forged"
+expect_output "a forged name, sent: closed" "closed mq_send EACCES"
+stop_app forged-victim
+
+# --- what comes later ----------------------------------------------------------------------------
+
+# An mqueue file system on /dev/mqueue after the app was started.
+run timeout 20 unshare -m --propagation private bash -c '
+	cd "$WORK/open" && rm -f go ready && mkfifo go ready
+	mq-run --plug granted bash -c "exec 3>ready 4<go; echo x >&3; read -r x <&4
+		: <>/dev/mqueue$0" &
+	exec 3<ready 4>go
+	read -r x <&3
+	mount -t mqueue none /dev/mqueue
+	(: <>"/dev/mqueue$0") && echo bare
+	echo x >&4
+	wait $!' "$TARGET"
+expect_output "mounted later on /dev/mqueue: open if bare" bare
+expect_stderr "mounted later on /dev/mqueue: closed" "/dev/mqueue$TARGET: Permission denied"
+
+# --- set-uid programs ----------------------------------------------------------------------------
+
+cp "$WORK/bin/mqtry" "$WORK/bin/set-uid-mqtry"
+chmod 4755 "$WORK/bin/set-uid-mqtry"
+run as_user set-uid-mqtry "open $TARGET rw"
+expect_stdout "set-uid root: root's queue: open if bare" " -> [0-9]"
+run as_user mq-run --plug granted set-uid-mqtry "open $TARGET rw"
+expect_stdout "set-uid root: root's queue: closed" " -> -1 EACCES"
+
+# --- a confined root at the daemon's sockets -------------------------------------------------------
+
+run mq-run --plug granted mqctl connect road:reader road:granted-queues
+expect_status "a confined root connects nothing" 1
+run mq-run --plug granted mqctl disconnect road:granted road:granted-queues
+expect_status "a confined root disconnects nothing" 1
+run mq-run --plug granted mqctl reload
+expect_status "a confined root reloads nothing" 1
+run mq-run --plug granted mq-run --plug reader true
+expect_status "a confined root launches nothing" 125
+run mq-run --wall=mount --plug granted rogue-launcher app queues "$TARGET" "${Q}granted-root"
+expect_stdout "a confined root's launcher made by hand: refused" "^refused EPERM: a confined process"
 
 # --- user namespaces -------------------------------------------------------------------------------
 

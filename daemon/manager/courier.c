@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* The courier: a child of the manager that stands between it and one launcher.
+ *
+ * A launcher may send any descriptor, and whoever closes that one last can be made to wait by it: a
+ * connection that lingers, a file of a user's own file system. Whoever receives it cannot but close
+ * it. So the manager never receives any: the courier does, hands on what is a listener, and keeps
+ * the rest open until it exits (then the kernel waits for nobody). A descriptor that nobody has
+ * received yet is closed with the launcher's socket, so that too is the courier's until the end. */
+#include "courier.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "include/compat.h"
+#include "include/limits.h"
+#include "include/protocol.h"
+#include "manager.h"
+#include "peer.h"
+
+#define COURIER_DESCRIPTORS_MAX 253 /* SCM_MAX_FD: all that one message can have */
+
+int descriptors_allow(int socket, bool allow)
+{
+	const int value = allow;
+
+	return setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &value, sizeof(value)) < 0 ? -errno
+											: 0;
+}
+
+/* A message as it came, but with a socket of ours in the place of each descriptor that is no
+ * listener. Only one counts: the manager takes no more. Returns 0 at the end. */
+static int carry_in(int launcher, int manager)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int) * COURIER_DESCRIPTORS_MAX)];
+	} control;
+	char data[sizeof(struct launch_hello) + 1];
+	struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
+	struct msghdr message = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(launcher, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
+	size_t count = 0;
+	int fds[2] = {manager, manager};
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 1 : 0;
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+		count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(header), sizeof(int) * MIN(count, ELEMENTSOF(fds)));
+	}
+	if (n == 0 && count == 0)
+		return 0;
+	count = MIN(count, ELEMENTSOF(fds));
+	for (size_t i = 0; i < count; i++)
+		if (listener_check(fds[i]) < 0)
+			fds[i] = manager;
+	return message_send(manager, data, (size_t)n, fds, count) == 0;
+}
+
+static int carry_out(int manager, int launcher)
+{
+	struct launch_answer answer;
+	int r = message_receive(manager, &answer, sizeof(answer), NULL, 0);
+
+	if (r == -EAGAIN || r == -EINTR)
+		return 1;
+	return r == 1 && message_send(launcher, &answer, sizeof(answer), NULL, 0) == 0;
+}
+
+_noreturn_ static void carry(int manager, int launcher)
+{
+	struct pollfd fds[2] = {
+		{.fd = manager, .events = POLLIN}, {.fd = launcher, .events = POLLIN}};
+
+	/* What the manager says comes first: it may be its last word. */
+	while (poll(fds, 2, -1) > 0 || errno == EINTR)
+		if (fds[0].revents ? !carry_out(manager, launcher)
+				   : fds[1].revents && !carry_in(launcher, manager))
+			break;
+	/* Nothing is closed but by the kernel, which waits for nobody when a process exits. */
+	_exit(0);
+}
+
+/* Nothing of the manager's stays open here. */
+static void close_all_but(int first, int second)
+{
+	const unsigned low = (unsigned)MIN(first, second), high = (unsigned)MAX(first, second);
+
+	if (low > 3)
+		(void)close_range(3, low - 1, 0);
+	if (high > low + 1)
+		(void)close_range(low + 1, high - 1, 0);
+	(void)close_range(high + 1, UINT32_MAX, 0);
+}
+
+struct courier {
+	struct courier *previous, *next;
+	struct manager *manager;
+	sd_event_source *child_source;
+};
+
+static void courier_free(struct courier *courier)
+{
+	LIST_DROP(courier->manager->couriers, courier);
+	courier->child_source = sd_event_source_disable_unref(courier->child_source);
+	free(courier);
+}
+
+void couriers_free(struct manager *manager)
+{
+	FOREACH (courier, manager->couriers)
+		courier_free(courier);
+}
+
+/* It ends by itself when either side closes. */
+static int on_exit_of_courier(sd_event_source *source, const siginfo_t *information, void *userdata)
+{
+	courier_free(userdata);
+	return 0;
+}
+
+static int spawn(int ours, int launcher, pid_t *ret_pid)
+{
+	pid_t manager = getpid(), pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != manager)
+			_exit(0);
+		close_all_but(ours, launcher);
+		carry(ours, launcher);
+	}
+	*ret_pid = pid;
+	return 0;
+}
+
+static int reap_later(struct manager *manager, pid_t pid)
+{
+	struct courier *courier = calloc(1, sizeof(*courier));
+	int r;
+
+	if (!courier)
+		return -ENOMEM;
+	courier->manager = manager;
+	LIST_ADD(manager->couriers, courier);
+	r = sd_event_add_child(
+		manager->event, &courier->child_source, pid, WEXITED, on_exit_of_courier, courier);
+	if (r < 0)
+		courier_free(courier);
+	return r;
+}
+
+int courier_start(struct manager *manager, int *socket)
+{
+	_cleanup_close_ int ours = -EBADF, theirs = -EBADF;
+	int sockets[2], r;
+	pid_t pid = -1;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0)
+		return -errno;
+	ours = sockets[0];
+	theirs = sockets[1];
+	r = spawn(theirs, *socket, &pid);
+	if (r < 0)
+		return r;
+	r = reap_later(manager, pid);
+	if (r < 0) {
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+		return r;
+	}
+	(void)safe_close(*socket);
+	*socket = take_fd(&ours);
+	return 0;
+}
