@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mqctl connections, plugs, slots, sessions: what the manager lists, as tables. */
 #include <inttypes.h>
+#include <sys/ioctl.h>
 
 #include "client.h"
 #include "print.h"
@@ -123,13 +124,28 @@ static int list(const struct arguments *arguments, const char *what, const struc
 	return 0;
 }
 
+/* 0 if the output is not for a terminal. */
+static size_t terminal_width(void)
+{
+	struct winsize size = {0};
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	(void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	return size.ws_col > 0 ? size.ws_col : 80;
+}
+
 static int print(const struct arguments *arguments, const struct table *table)
 {
+	struct table_form form = {0};
+
 	if (arguments->json) {
 		table_print_json(table, stdout);
 		return DONE;
 	}
-	return table_print(table, stdout) < 0 ? print_no_memory() : DONE;
+	form.no_legend = arguments->no_legend;
+	form.width = terminal_width();
+	return table_print(table, &form, stdout) < 0 ? print_no_memory() : DONE;
 }
 
 static int list_and_print(const struct arguments *arguments, const char *what,

@@ -20,7 +20,7 @@ YAML
 write_package multi.yaml <<'YAML'
 name: multi
 slots:
-  can-read: {interface: posix-mq, path: @Q@test, permissions: [read]}
+  can-read: {interface: posix-mq, path: [@Q@test, @Q@rest], permissions: [read]}
   can-write: {interface: posix-mq, path: @Q@test, permissions: [write]}
 YAML
 write_package pump.yaml <<'YAML'
@@ -192,6 +192,75 @@ Usage: mqctl connect [--for SPAN] PKG:PLUG [PKG:SLOT|PKG]' connect --json a:a b:
 	situation "no such option" 2 'unknown option --jsn; "mqctl --help" lists them' plugs --jsn
 }
 
+# Without the daemon: what it would have in force if it started now.
+offline() {
+	local state="$WORK/other.yaml"
+
+	run mqctl explain --packages packages logger:events read "${Q}events"
+	expect_status "explain offline: not connected" 1
+	holds "explain offline: … says what would give it" test "$(stdout)" = \
+		"logger:events may not read ${Q}events: it lacks read
+sensor:events gives it, but is not connected
+To allow it: mqctl connect logger:events sensor:events"
+	situation "explain offline: an automatic connection" 0 "pump:water may write ${Q}water: it is \
+connected to tank:water, which gives open,read,write" \
+		explain --packages packages pump:water write "${Q}water"
+	printf 'version: 1\nconnections:\n- {plug: "%s", slot: "%s", state: manual}\n' \
+		logger:events sensor:events >"$state"
+	situation "explain offline: a state file" 0 "logger:events may read ${Q}events: it is connected \
+to sensor:events, which gives open,read" \
+		explain --packages packages --state "$state" logger:events read "${Q}events"
+	situation "explain offline: an unknown plug" 1 \
+		'package "logger" has no plug named "evnts"; did you mean "events"?' \
+		explain --packages packages logger:evnts read "${Q}events"
+	situation "explain offline: no such state file" 1 \
+		"nowhere: no such file; the daemon's is connections.yaml in its --state-dir" \
+		explain --packages packages --state nowhere logger:events read "${Q}events"
+	situation "explain: a state file without packages" 2 "--state is for explaining without the \
+daemon; name the packages too, with --packages DIR" explain --state "$state" logger:events read /x
+	echo "version: 9" >"$state"
+	run mqctl explain --packages packages --state "$state" logger:events read "${Q}events"
+	expect_status "explain offline: a bad state file" 1
+	expect_message "explain offline: … is named with its place" "other.yaml:1:[0-9]+: error: "
+}
+
+# narrow DESCRIPTION: no line of the last output has more than 80 columns
+narrow() {
+	[ "$(wc -L <"$WORK/stdout")" -le 80 ]
+	verdict "$1" $? "expected at most 80 columns"
+}
+
+helps() {
+	local verb verbs
+
+	run mqctl
+	expect_status "mqctl alone" 0
+	expect_stdout "mqctl alone: verbs are grouped by task" "^Connections:$"
+	narrow "mqctl alone: 80 columns"
+	verbs=$(stdout | sed -n 's/^  \([a-z]\{1,\}\) .*/\1/p')
+	holds "mqctl alone names the verbs" test "$(echo "$verbs" | wc -l)" = 11
+	for verb in $verbs; do
+		run mqctl "$verb" --help
+		expect_stdout "$verb --help has an example" "^Example: mqctl $verb"
+		narrow "$verb --help: 80 columns"
+	done
+}
+
+# in_terminal COLUMNS COMMAND…: what it prints there
+in_terminal() {
+	script -qec "stty cols $1; ${*:2}" /dev/null | tr -d '\r'
+}
+
+tables() {
+	situation "--no-legend" 0 "logger:events  events  call       -
+logger:spare   spare   call       -
+pump:water     water   call       -" plugs --no-legend
+	situation "--no-legend, nothing" 0 "" sessions --no-legend
+	holds "a table that is too wide …" test "$(mqctl slots | wc -L)" -gt 80
+	holds "… fits into a terminal" test "$(in_terminal 80 mqctl slots | wc -L)" -le 80
+	holds "a table has no colours in a terminal" test -z "$(in_terminal 80 mqctl slots | grep $'\e')"
+}
+
 as_others() {
 	run as_user mqctl connect logger:events sensor:events
 	expect_status "a user cannot connect" 1
@@ -199,6 +268,8 @@ as_others() {
 		"error: permission denied: changing connections is for root; try sudo"
 }
 
+helps
+offline
 absent connect logger:events sensor:events
 absent disconnect logger:events
 absent connections
@@ -208,6 +279,7 @@ automatic
 connecting
 disconnecting
 listing
+tables
 usage
 as_others
 finish
