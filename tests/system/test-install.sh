@@ -18,6 +18,10 @@ for path in usr/lib/systemd/system/mqgated.service etc/mqgate/mqgated.yaml \
 	usr/share/man/man5/mqgate-packages.5; do
 	holds "$path" test -s "$DEST/$path"
 done
+for path in usr/share/bash-completion/completions/mqctl usr/share/bash-completion/completions/mq-run \
+	usr/share/zsh/site-functions/_mqctl; do
+	holds "$path" test -s "$DEST/$path"
+done
 for path in etc/mqgate/packages.d usr/lib/mqgate/packages.d \
 	usr/share/doc/mqgate/examples/packages.d; do
 	holds "$path/" test -d "$DEST/$path"
