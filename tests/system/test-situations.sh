@@ -261,6 +261,59 @@ pump:water     water   call       -" plugs --no-legend
 	holds "a table has no colours in a terminal" test -z "$(in_terminal 80 mqctl slots | grep $'\e')"
 }
 
+# polite_end DESCRIPTION REGEX: of the mqctl that waits
+polite_end() {
+	local status
+
+	wait "$WAITING"
+	status=$?
+	COMMAND="mqctl"
+	STATUS=$status
+	: >"$WORK/stdout"
+	expect_status "$1" 1
+	expect_message "$1: … and is told" "$2"
+}
+
+slow_daemon() {
+	kill -STOP "$DAEMON"
+	situation "a daemon that does not answer" 1 "no answer from mqgated at $WORK/run/control within \
+5 seconds; what was to be changed may still change" status
+	mqctl connect logger:events sensor:events 2>"$WORK/stderr" &
+	WAITING=$!
+	sleep 0.5
+	kill -KILL "$DAEMON"
+	wait "$DAEMON" 2>/dev/null
+	DAEMON=
+	polite_end "a daemon that ends meanwhile" "^error: mqgated at .* closed the connection: it is stopping"
+	start_daemon
+	situation "… and the next one answers" 0 "" sessions
+} 2>/dev/null # the shell tells of the daemon that was killed
+
+no_controls() {
+	! LC_ALL=C grep -q $'[\x01-\x08\x0b-\x1f\x7f]' "$@"
+}
+
+# What comes from an app: its command, the names of queues.
+control_characters() {
+	local evil=$'e\e[31mvil'
+
+	ln -s "$WORK/bin/mqtry" "$WORK/bin/$evil"
+	start_app evil mq-run --plug logger:spare "$evil"
+	tell evil "open ${Q}ev"$'\e'"[2Jil r"
+	run mqctl sessions
+	expect_stdout "an app's name is escaped in the table" 'e\\x1b\[31mvil'
+	holds "… nothing is left" no_controls "$WORK/stdout"
+	run mqctl sessions --json
+	expect_stdout "… as JSON" '"command": "e\\\\x1b\[31mvil"'
+	wait_until 5 grep -q "denied mq_open" "$WORK/daemon.log"
+	holds "… in the log, with the queue's name" grep -q 'ev\\x1b\[2Jil' "$WORK/daemon.log"
+	holds "… nothing is left" no_controls "$WORK/daemon.log"
+	stop_app evil
+	situation "a name with control characters" 1 \
+		'package "x\x1b[31my" is not known; packages are read from '"$WORK/packages, then mqctl reload" \
+		connect $'x\e[31my:z' sensor:events
+}
+
 as_others() {
 	run as_user mqctl connect logger:events sensor:events
 	expect_status "a user cannot connect" 1
@@ -282,4 +335,6 @@ listing
 tables
 usage
 as_others
+control_characters
+slow_daemon
 finish
