@@ -295,16 +295,16 @@ no_controls() {
 
 # What comes from an app: its command, the names of queues.
 control_characters() {
-	local evil=$'e\e[31mvil'
+	local evil=$'e\e[31m\nvil'
 
 	ln -s "$WORK/bin/mqtry" "$WORK/bin/$evil"
 	start_app evil mq-run --plug logger:spare "$evil"
 	tell evil "open ${Q}ev"$'\e'"[2Jil r"
 	run mqctl sessions
-	expect_stdout "an app's name is escaped in the table" 'e\\x1b\[31mvil'
+	expect_stdout "an app's name is escaped in the table" 'e\\x1b\[31m\\x0avil'
 	holds "… nothing is left" no_controls "$WORK/stdout"
 	run mqctl sessions --json
-	expect_stdout "… as JSON" '"command": "e\\\\x1b\[31mvil"'
+	expect_stdout "… as JSON" '"command": "e\\\\x1b\[31m\\\\x0avil"'
 	wait_until 5 grep -q "denied mq_open" "$WORK/daemon.log"
 	holds "… in the log, with the queue's name" grep -q 'ev\\x1b\[2Jil' "$WORK/daemon.log"
 	holds "… nothing is left" no_controls "$WORK/daemon.log"
