@@ -26,7 +26,8 @@ static int slot_left_out(const struct policy *policy, const struct plug *plug, s
 		"slots shows");
 }
 
-static int only_slot(const struct package *package, const struct slot **ret, struct fault *fault)
+static int only_slot(const struct plug *plug, const struct package *package,
+	const struct slot **ret, struct fault *fault)
 {
 	_cleanup_(names_clear) struct names names = {0};
 	_cleanup_free_ char *joined = NULL;
@@ -38,15 +39,18 @@ static int only_slot(const struct package *package, const struct slot **ret, str
 	}
 	if (package->slot_count == 0)
 		return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
-			"package \"%s\" has no \"posix-mq\" interface slots", package->name);
+			"package \"%s\" has no \"posix-mq\" interface slots; see mqctl slots",
+			package->name);
 	for (size_t i = 0; i < package->slot_count && r == 0; i++)
 		r = names_add(&names, package->slots[i].name);
 	joined = names_join(&names);
 	if (r < 0 || !joined)
 		return -ENOMEM;
 	return fault_set(fault, FAULT_AMBIGUOUS, -ENOTUNIQ,
-		"package \"%s\" has multiple \"posix-mq\" interface slots: %s", package->name,
-		joined);
+		"package \"%s\" has multiple \"posix-mq\" interface slots: %s; name one: mqctl "
+		"connect %s:%s %s:%s",
+		package->name, joined, plug->package->name, plug->name, package->name,
+		package->slots[0].name);
 }
 
 static int find_slot_argument(const struct policy *policy, const struct plug *plug,
@@ -60,7 +64,18 @@ static int find_slot_argument(const struct policy *policy, const struct plug *pl
 	if (strchr(text, ':'))
 		return policy_find_slot(policy, text, ret, fault);
 	r = find_package(policy, text, &package, fault);
-	return r < 0 ? r : only_slot(package, ret, fault);
+	return r < 0 ? r : only_slot(plug, package, ret, fault);
+}
+
+/* The plug comes first. 0 if it does. */
+static int check_order(const struct policy *policy, const char *verb, const char *plug,
+	const char *slot, struct fault *fault)
+{
+	if (policy_plug(policy, plug) || !policy_slot(policy, plug) || !policy_plug(policy, slot))
+		return 0;
+	return fault_set(fault, FAULT_INVALID, -EINVAL,
+		"%s is a slot and %s a plug, and the plug comes first: mqctl %s %s %s", plug, slot,
+		verb, slot, plug);
 }
 
 int policy_connect(const struct policy *policy, const char *plug, const char *slot, uint64_t until,
@@ -72,6 +87,9 @@ int policy_connect(const struct policy *policy, const char *plug, const char *sl
 	const struct slot *found_slot;
 	int r;
 
+	r = check_order(policy, "connect", plug, slot, fault);
+	if (r < 0)
+		return r;
 	r = policy_find_plug(policy, plug, &found_plug, fault);
 	if (r < 0)
 		return r;
@@ -110,6 +128,24 @@ static int cut(const struct connections *connections, const struct connection *c
 	return connections_without(connections, connection->plug, connection->slot, ret);
 }
 
+static int not_connected(const struct connections *connections, const char *plug, const char *slot,
+	struct fault *fault)
+{
+	_cleanup_(names_clear) struct names slots = {0};
+	_cleanup_free_ char *joined = NULL;
+
+	for (size_t i = 0; i < connections->count; i++)
+		if (streq(connections->items[i].plug, plug) && is_live(&connections->items[i]) &&
+			names_add(&slots, connections->items[i].slot) < 0)
+			return -ENOMEM;
+	joined = names_join(&slots);
+	if (!joined)
+		return -ENOMEM;
+	return fault_set(fault, FAULT_NOT_CONNECTED, -ENOTCONN,
+		"cannot disconnect %s from %s, it is not connected; %s is connected to %s", plug,
+		slot, plug, slots.count > 0 ? joined : "nothing");
+}
+
 static int disconnect_two(const struct policy *policy, const char *plug, const char *slot,
 	bool forget, struct connections **ret_connections, size_t *ret_count, struct fault *fault)
 {
@@ -123,6 +159,9 @@ static int disconnect_two(const struct policy *policy, const char *plug, const c
 		*ret_count = 1;
 		return cut(policy->connections, connection, forget, ret_connections);
 	}
+	r = check_order(policy, "disconnect", plug, slot, fault);
+	if (r < 0)
+		return r;
 	r = policy_find_plug(policy, plug, &found_plug, fault);
 	if (r < 0)
 		return r;
@@ -132,8 +171,7 @@ static int disconnect_two(const struct policy *policy, const char *plug, const c
 	if (forget)
 		return fault_set(fault, FAULT_NOT_CONNECTED, -ENOTCONN,
 			"cannot forget connection %s from %s, it was not connected", plug, slot);
-	return fault_set(fault, FAULT_NOT_CONNECTED, -ENOTCONN,
-		"cannot disconnect %s from %s, it is not connected", plug, slot);
+	return not_connected(policy->connections, plug, slot, fault);
 }
 
 static bool concerns(const struct connection *connection, const char *ref, bool forget)
@@ -185,6 +223,11 @@ static int find_either(const struct policy *policy, const char *ref, struct faul
 
 	if (policy_plug(policy, ref) || policy_slot(policy, ref))
 		return 0;
+	if (!strchr(ref, ':'))
+		return fault_set(fault, FAULT_INVALID, -EINVAL,
+			"invalid value: \"%s\"; allowed forms are PACKAGE:PLUG PACKAGE:SLOT or "
+			"PACKAGE:PLUG-OR-SLOT; see mqctl connections",
+			typed(ref));
 	r = policy_find_plug(policy, ref, &plug, fault);
 	/* The package is known, the name is neither plug nor slot. */
 	if (r == -ENOENT && ref_parse(ref, &parts) == 0) {

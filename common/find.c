@@ -6,15 +6,27 @@
 #include "include/log.h"
 #include "names.h"
 
-/* "; did you mean "x"?", or the other remedy, in the caller's buffer. */
-static const char *proposal(const char *nearest, const char *otherwise, char *buffer, size_t size)
+/* What a message says after the name that was not found: the nearest one, else what it is instead,
+ * else all there are. Malloc'd; NULL on lack of memory. */
+static char *remedy(const char *name, const struct names *names, const char *kind, bool is_other)
 {
-	if (!nearest)
-		return otherwise;
-	(void)snprintf(buffer, size, "; did you mean \"%s\"?", nearest);
-	return buffer;
+	const char *nearest = nearest_name(name, names->items, names->count);
+	_cleanup_free_ char *joined = names_join(names);
+	char *text = NULL;
+	int n;
+
+	if (!joined)
+		return NULL;
+	if (nearest)
+		n = asprintf(&text, "; did you mean \"%s\"?", nearest);
+	else if (is_other)
+		n = asprintf(&text, "; it is a %s", streq(kind, "plug") ? "slot" : "plug");
+	else if (names->count == 0)
+		n = asprintf(&text, "; it has no %ss", kind);
+	else
+		n = asprintf(&text, "; its %ss are: %s", kind, joined);
+	return n < 0 ? NULL : text;
 }
-#define PROPOSAL_MAX (REF_MAX + 32)
 
 static int unknown_package(const struct policy *policy, const char *name, struct fault *fault)
 {
@@ -51,7 +63,7 @@ int find_plug(const struct package *package, const char *name, const struct plug
 	struct fault *fault)
 {
 	_cleanup_(names_clear) struct names names = {0};
-	char buffer[PROPOSAL_MAX];
+	_cleanup_free_ char *text = NULL;
 	int r = 0;
 
 	*ret = package_plug(package, name);
@@ -59,20 +71,18 @@ int find_plug(const struct package *package, const char *name, const struct plug
 		return 0;
 	for (size_t i = 0; i < package->plug_count && r == 0; i++)
 		r = names_add(&names, package->plugs[i].name);
-	if (r < 0)
-		return r;
+	text = r < 0 ? NULL : remedy(name, &names, "plug", package_slot(package, name) != NULL);
+	if (!text)
+		return -ENOMEM;
 	return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
-		"package \"%s\" has no plug named \"%s\"%s", package->name, typed(name),
-		proposal(nearest_name(name, names.items, names.count),
-			package_slot(package, name) ? "; it is a slot" : "; see mqctl plugs",
-			buffer, sizeof(buffer)));
+		"package \"%s\" has no plug named \"%s\"%s", package->name, typed(name), text);
 }
 
 int find_slot(const struct package *package, const char *name, const struct slot **ret,
 	struct fault *fault)
 {
 	_cleanup_(names_clear) struct names names = {0};
-	char buffer[PROPOSAL_MAX];
+	_cleanup_free_ char *text = NULL;
 	int r = 0;
 
 	*ret = package_slot(package, name);
@@ -80,13 +90,48 @@ int find_slot(const struct package *package, const char *name, const struct slot
 		return 0;
 	for (size_t i = 0; i < package->slot_count && r == 0; i++)
 		r = names_add(&names, package->slots[i].name);
-	if (r < 0)
-		return r;
+	text = r < 0 ? NULL : remedy(name, &names, "slot", package_plug(package, name) != NULL);
+	if (!text)
+		return -ENOMEM;
 	return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
-		"package \"%s\" has no slot named \"%s\"%s", package->name, typed(name),
-		proposal(nearest_name(name, names.items, names.count),
-			package_plug(package, name) ? "; it is a plug" : "; see mqctl slots",
-			buffer, sizeof(buffer)));
+		"package \"%s\" has no slot named \"%s\"%s", package->name, typed(name), text);
+}
+
+/* A package alone where package:name is wanted: the names to choose from. */
+static int name_left_out(const struct package *package, const struct names *names, const char *kind,
+	struct fault *fault)
+{
+	_cleanup_free_ char *joined = names_join(names);
+
+	if (!joined)
+		return -ENOMEM;
+	if (names->count == 0)
+		return fault_set(fault, FAULT_INVALID, -EINVAL,
+			"invalid value: \"%s\" (want package:name); package \"%s\" has no %ss",
+			package->name, package->name, kind);
+	return fault_set(fault, FAULT_INVALID, -EINVAL,
+		"invalid value: \"%s\" (want package:name); the %ss of package \"%s\" are: %s",
+		package->name, kind, package->name, joined);
+}
+
+static int plug_left_out(const struct package *package, struct fault *fault)
+{
+	_cleanup_(names_clear) struct names names = {0};
+
+	for (size_t i = 0; i < package->plug_count; i++)
+		if (names_add(&names, package->plugs[i].name) < 0)
+			return -ENOMEM;
+	return name_left_out(package, &names, "plug", fault);
+}
+
+static int slot_left_out(const struct package *package, struct fault *fault)
+{
+	_cleanup_(names_clear) struct names names = {0};
+
+	for (size_t i = 0; i < package->slot_count; i++)
+		if (names_add(&names, package->slots[i].name) < 0)
+			return -ENOMEM;
+	return name_left_out(package, &names, "slot", fault);
 }
 
 /* Takes "package:name" apart; the package must be known, the name need not. */
@@ -117,6 +162,9 @@ int policy_find_plug(
 	const char *name;
 	int r;
 
+	package = packages_find(policy->packages, ref);
+	if (package)
+		return plug_left_out(package, fault);
 	r = find_ref(policy, ref, &package, &name, fault);
 	return r < 0 ? r : find_plug(package, name, ret, fault);
 }
@@ -128,6 +176,9 @@ int policy_find_slot(
 	const char *name;
 	int r;
 
+	package = packages_find(policy->packages, ref);
+	if (package)
+		return slot_left_out(package, fault);
 	r = find_ref(policy, ref, &package, &name, fault);
 	return r < 0 ? r : find_slot(package, name, ret, fault);
 }
@@ -135,17 +186,16 @@ int policy_find_slot(
 static int unknown_app(const struct package *package, const char *name, struct fault *fault)
 {
 	_cleanup_(names_clear) struct names names = {0};
-	char buffer[PROPOSAL_MAX];
+	_cleanup_free_ char *text = NULL;
 	int r = 0;
 
 	for (size_t i = 0; i < package->app_count && r == 0; i++)
 		r = names_add(&names, package->apps[i].name);
-	if (r < 0)
-		return r;
+	text = r < 0 ? NULL : remedy(name, &names, "app", false);
+	if (!text)
+		return -ENOMEM;
 	return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
-		"package \"%s\" has no app named \"%s\"%s", package->name, typed(name),
-		proposal(nearest_name(name, names.items, names.count),
-			"; apps stand in its document below \"apps:\"", buffer, sizeof(buffer)));
+		"package \"%s\" has no app named \"%s\"%s", package->name, typed(name), text);
 }
 
 int policy_find_app(const struct policy *policy, const char *text,

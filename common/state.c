@@ -221,21 +221,15 @@ static int parse(const char *file, const char *text, size_t size, struct diagnos
 	return 0;
 }
 
-int connections_load(
-	const char *directory, struct diagnostics *diagnostics, struct connections **ret)
+int connections_load_file(
+	const char *file, struct diagnostics *diagnostics, struct connections **ret)
 {
-	_cleanup_free_ char *file = NULL, *text = NULL;
+	_cleanup_free_ char *text = NULL;
 	size_t size;
 	int r;
 
-	if (asprintf(&file, "%s/" STATE_FILE, directory) < 0) {
-		file = NULL;
-		return -ENOMEM;
-	}
 	r = file_read(file, STATE_FILE_MAX, &text, &size);
-	if (r == -ENOENT)
-		return connections_new(ret);
-	if (r == -ENOMEM)
+	if (r == -ENOMEM || r == -ENOENT)
 		return r;
 	if (r == -EFBIG)
 		diagnostics_add(diagnostics, SEVERITY_ERROR, file, 0, 0,
@@ -246,6 +240,20 @@ int connections_load(
 	if (r < 0)
 		return -EBADMSG;
 	return parse(file, text, size, diagnostics, ret);
+}
+
+int connections_load(
+	const char *directory, struct diagnostics *diagnostics, struct connections **ret)
+{
+	_cleanup_free_ char *file = NULL;
+	int r;
+
+	if (asprintf(&file, "%s/" STATE_FILE, directory) < 0) {
+		file = NULL;
+		return -ENOMEM;
+	}
+	r = connections_load_file(file, diagnostics, ret);
+	return r == -ENOENT ? connections_new(ret) : r;
 }
 
 /* References and states consist of characters that need no quotes. */

@@ -180,6 +180,10 @@ const struct connection *connections_find(
 int connections_load(
 	const char *directory, struct diagnostics *diagnostics, struct connections **ret);
 
+/* The same of any file; -ENOENT, without a diagnostic, if it is missing. */
+int connections_load_file(
+	const char *file, struct diagnostics *diagnostics, struct connections **ret);
+
 /* Durable when it returns 0: temporary file, fsync, rename, fsync of the directory. On error the
  * old file stands, and no temporary file is left. */
 int connections_save(const char *directory, const struct connections *connections);

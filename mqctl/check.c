@@ -16,7 +16,7 @@ static void checked_clear(struct checked *checked)
 	free(checked->items);
 }
 
-static int print_diagnostics(const struct diagnostics *diagnostics)
+int print_diagnostics(const struct diagnostics *diagnostics)
 {
 	for (size_t i = 0; i < diagnostics->count; i++) {
 		_cleanup_free_ char *line = diagnostic_format(&diagnostics->items[i]);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* mqctl connections, plugs, slots, sessions: what the manager lists, as tables. */
 #include <inttypes.h>
+#include <sys/ioctl.h>
 
 #include "client.h"
 #include "print.h"
 
 #include "include/bus.h"
 #include "include/limits.h"
+#include "include/policy.h"
 
 static struct cell *find_cell(const struct table *table, struct cell *cells, const char *key)
 {
@@ -122,13 +124,28 @@ static int list(const struct arguments *arguments, const char *what, const struc
 	return 0;
 }
 
+/* 0 if the output is not for a terminal. */
+static size_t terminal_width(void)
+{
+	struct winsize size = {0};
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	(void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	return size.ws_col > 0 ? size.ws_col : 80;
+}
+
 static int print(const struct arguments *arguments, const struct table *table)
 {
+	struct table_form form = {0};
+
 	if (arguments->json) {
 		table_print_json(table, stdout);
 		return DONE;
 	}
-	return table_print(table, stdout) < 0 ? print_no_memory() : DONE;
+	form.no_legend = arguments->no_legend;
+	form.width = terminal_width();
+	return table_print(table, &form, stdout) < 0 ? print_no_memory() : DONE;
 }
 
 static int list_and_print(const struct arguments *arguments, const char *what,
@@ -190,6 +207,27 @@ static bool concerns_package(const struct cell *cells, const void *package)
 	       belongs_to(cell_text(&cells[CONNECTION_SLOT]), package);
 }
 
+/* packages: one column, the name. */
+static int print_unknown_package(const struct table *packages, const char *name)
+{
+	_cleanup_free_ const char **names = calloc(packages->row_count + 1, sizeof(*names));
+	const char *nearest;
+
+	if (!names)
+		return print_no_memory();
+	for (size_t i = 0; i < packages->row_count; i++)
+		names[i] = cell_text(&packages->rows[i][0]);
+	nearest = nearest_name(name, names, packages->row_count);
+	if (nearest)
+		print_error("package \"%s\" not found; did you mean \"%s\"?", name, nearest);
+	else
+		print_error(
+			"package \"%s\" not found; \"mqctl connections --all\" lists every plug "
+			"and slot",
+			name);
+	return -ENOENT;
+}
+
 /* Reports its failures, an unknown package too. */
 static int check_package(const struct arguments *arguments, const char *name)
 {
@@ -203,10 +241,7 @@ static int check_package(const struct arguments *arguments, const char *name)
 	for (size_t i = 0; i < table->row_count; i++)
 		if (streq(cell_text(&table->rows[i][0]), name))
 			return 0;
-	print_error("package \"%s\" not found; \"mqctl connections --all\" lists every plug and "
-		    "slot",
-		name);
-	return -ENOENT;
+	return print_unknown_package(table, name);
 }
 
 int verb_connections(const struct arguments *arguments)

@@ -14,6 +14,10 @@ enum {
 	TAKES_FOR = 1 << 2,
 	TAKES_FORGET = 1 << 3,
 	TAKES_DRY_RUN = 1 << 4,
+	TAKES_NO_LEGEND = 1 << 5,
+	TAKES_OFFLINE = 1 << 6,
+
+	TAKES_TABLE = TAKES_JSON | TAKES_NO_LEGEND,
 };
 
 struct verb {
@@ -38,24 +42,23 @@ static const struct verb connection_verbs[] = {
 	{"disconnect", "[--forget] PKG:PLUG PKG:SLOT | PKG:PLUG-OR-SLOT", "take them back, now",
 		"mqctl disconnect logger:events sensor:events", 1, 2, TAKES_FORGET,
 		verb_disconnect},
-	{"apply", "[--dry-run] FILE",
-		"connect what FILE lists, and disconnect EVERYTHING that it does not list",
+	{"apply", "[--dry-run] FILE", "connect what FILE lists, and disconnect EVERYTHING else",
 		"mqctl apply --dry-run /etc/mqgate/connections.yaml", 1, 1, TAKES_DRY_RUN,
 		verb_apply},
-	{"connections", "[--json] [--all | PKG]", "list connections", "mqctl connections --all", 0,
-		1, TAKES_JSON | TAKES_ALL, verb_connections},
+	{"connections", "[--json|--no-legend] [--all | PKG]", "list connections",
+		"mqctl connections --all", 0, 1, TAKES_TABLE | TAKES_ALL, verb_connections},
 };
 
 static const struct verb look_verbs[] = {
-	{"plugs", "[--json]", "list plugs and what they are connected to", "mqctl plugs", 0, 0,
-		TAKES_JSON, verb_plugs},
-	{"slots", "[--json]", "list slots, their permissions and queues", "mqctl slots", 0, 0,
-		TAKES_JSON, verb_slots},
-	{"sessions", "[--json]", "list running confined programs", "mqctl sessions --json", 0, 0,
-		TAKES_JSON, verb_sessions},
-	{"explain", "PKG:PLUG open|read|write|create|delete /QUEUE",
+	{"plugs", "[--json|--no-legend]", "list plugs and what they are connected to",
+		"mqctl plugs", 0, 0, TAKES_TABLE, verb_plugs},
+	{"slots", "[--json|--no-legend]", "list slots, their permissions and queues", "mqctl slots",
+		0, 0, TAKES_TABLE, verb_slots},
+	{"sessions", "[--json|--no-legend]", "list running confined programs",
+		"mqctl sessions --json", 0, 0, TAKES_TABLE, verb_sessions},
+	{"explain", "[--packages DIR [--state FILE]] PKG:PLUG PERMISSION /QUEUE",
 		"tell whether a plug may, and why", "mqctl explain logger:events read /events", 3,
-		3, 0, verb_explain},
+		3, TAKES_OFFLINE, verb_explain},
 };
 
 static const struct verb maintenance_verbs[] = {
@@ -91,6 +94,9 @@ static void print_help(void)
 		"  --for SPAN         connect: disconnect again after so long (90s, 10m, 2h, 1d)\n"
 		"  --forget           disconnect: an automatic connection may come back\n"
 		"  --dry-run          apply: only show what would change\n"
+		"  --no-legend        tables without their first line\n"
+		"  --packages DIR     explain: without the daemon, from these documents\n"
+		"  --state FILE       explain: and these connections\n"
 		"  --runtime-dir DIR  where the daemon's sockets are (or MQGATE_RUNTIME_DIR)\n"
 		"  --help             this text; with a VERB, how to use it\n"
 		"  --version          the version\n"
@@ -147,6 +153,9 @@ static const char *foreign_option(const struct verb *verb, const struct argument
 		{"--for", arguments->span != NULL, TAKES_FOR},
 		{"--forget", arguments->forget, TAKES_FORGET},
 		{"--dry-run", arguments->dry_run, TAKES_DRY_RUN},
+		{"--no-legend", arguments->no_legend, TAKES_NO_LEGEND},
+		{"--packages", *arguments->packages != NULL, TAKES_OFFLINE},
+		{"--state", arguments->state != NULL, TAKES_OFFLINE},
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(options); i++)
@@ -182,6 +191,9 @@ enum {
 	OPTION_FOR,
 	OPTION_FORGET,
 	OPTION_DRY_RUN,
+	OPTION_NO_LEGEND,
+	OPTION_PACKAGES,
+	OPTION_STATE,
 };
 
 struct command {
@@ -207,7 +219,11 @@ static int parse_options(int argc, char **argv, struct command *command)
 		{"json", no_argument, NULL, OPTION_JSON}, {"all", no_argument, NULL, OPTION_ALL},
 		{"for", required_argument, NULL, OPTION_FOR},
 		{"forget", no_argument, NULL, OPTION_FORGET},
-		{"dry-run", no_argument, NULL, OPTION_DRY_RUN}, {0}};
+		{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+		{"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
+		{"packages", required_argument, NULL, OPTION_PACKAGES},
+		{"state", required_argument, NULL, OPTION_STATE}, {0}};
+	size_t packages = 0;
 	int option;
 
 	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0)
@@ -236,6 +252,15 @@ static int parse_options(int argc, char **argv, struct command *command)
 			break;
 		case OPTION_DRY_RUN:
 			command->arguments.dry_run = true;
+			break;
+		case OPTION_NO_LEGEND:
+			command->arguments.no_legend = true;
+			break;
+		case OPTION_PACKAGES:
+			command->arguments.packages[packages++] = optarg;
+			break;
+		case OPTION_STATE:
+			command->arguments.state = optarg;
 			break;
 		case ':':
 			print_error("%s needs a value", argv[optind - 1]);
@@ -268,10 +293,6 @@ static int run_verb(struct command *command, int argc, char **argv)
 	const struct verb *verb;
 	int r;
 
-	if (optind == argc) {
-		print_error("no verb given; \"mqctl --help\" lists them");
-		return USAGE;
-	}
 	verb = find_verb(argv[optind]);
 	if (!verb) {
 		print_unknown_verb(argv[optind]);
@@ -291,17 +312,21 @@ static int run_verb(struct command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct command command = {.arguments = {.runtime_dir = default_runtime_dir()}};
+	_cleanup_free_ char **packages = calloc((size_t)argc + 1, sizeof(*packages));
+	struct command command = {
+		.arguments = {.runtime_dir = default_runtime_dir(), .packages = packages}};
 	int r;
 
 	/* Only for the width of characters; messages are the same everywhere. */
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
+	if (!packages)
+		return print_no_memory() < 0 ? REFUSED : DONE;
 	r = parse_options(argc, argv, &command);
 	if (r != DONE)
 		return r;
 	if (command.version)
 		(void)puts("mqctl " MQGATE_VERSION);
-	else if (command.help && optind == argc)
+	else if (optind == argc)
 		print_help();
 	else
 		r = run_verb(&command, argc, argv);

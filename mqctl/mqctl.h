@@ -15,12 +15,17 @@ enum {
 	USAGE = 2,
 };
 
+struct diagnostics;
+
 struct arguments {
 	const char *runtime_dir;
 	bool json;
+	bool no_legend;
 	bool all, forget, dry_run;
-	const char *span; /* of --for; NULL: none */
-	char **words;     /* after the verb; NULL-terminated */
+	char **packages;   /* of --packages, in order; NULL-terminated */
+	const char *state; /* of --state; NULL: none */
+	const char *span;  /* of --for; NULL: none */
+	char **words;      /* after the verb; NULL-terminated */
 	int word_count;
 };
 
@@ -36,6 +41,9 @@ void print_error(const char *format, ...) _printf_(1, 2);
 
 /* "error: not enough memory", and -ENOMEM. */
 int print_no_memory(void);
+
+/* Each on a line of stderr. REFUSED if there is any, else DONE; or -ENOMEM, reported. */
+int print_diagnostics(const struct diagnostics *diagnostics);
 
 /* "error: cannot read what mqgated answered", and r. */
 int print_bad_answer(int r);

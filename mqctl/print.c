@@ -174,68 +174,137 @@ size_t display_width(const char *text)
 	return width;
 }
 
-/* The cell as shown to a person, malloc'd. */
-static char *cell_render(const struct cell *cell)
+/* The cell as shown to a person, malloc'd. Its items are separated by separator. */
+static char *cell_render(const struct cell *cell, char separator)
 {
 	_cleanup_free_ char *joined = NULL;
-	size_t size = sizeof("-");
-	char *end;
+	size_t size;
+	FILE *file;
 
-	for (char **item = cell->items; item && *item; item++)
-		size += strlen(*item) + 1;
-	joined = malloc(size);
-	if (!joined)
+	if (!*cell_text(cell))
+		return strdup("-");
+	file = open_memstream(&joined, &size);
+	if (!file)
 		return NULL;
-	*joined = '\0';
-	end = joined;
-	for (char **item = cell->items; item && *item; item++)
-		end = stpcpy(stpcpy(end, item == cell->items ? "" : ","), *item);
-	return escape_all(*joined ? joined : "-");
+	for (char **item = cell->items; *item; item++) {
+		_cleanup_free_ char *escaped = escape_all(*item);
+
+		if (item != cell->items)
+			(void)fputc(separator, file);
+		(void)fputs(escaped ? escaped : "(not enough memory)", file);
+	}
+	return fclose(file) == 0 ? take_pointer(joined) : NULL;
 }
 
-static void print_row(char **texts, const size_t *widths, size_t count, FILE *file)
+/* Prints the first line of each text, and moves the texts behind it. */
+static bool print_line(const char **texts, const size_t *widths, size_t count, FILE *file)
 {
+	size_t gap = 0;
+	bool more = false;
+
 	for (size_t i = 0; i < count; i++) {
-		(void)fputs(texts[i], file);
-		if (i + 1 < count)
-			(void)fprintf(
-				file, "%*s", (int)(widths[i] - display_width(texts[i]) + 2), "");
+		size_t length = strcspn(texts[i], "\n");
+		_cleanup_free_ char *line = strndup(texts[i], length);
+		size_t width = line ? display_width(line) : 0;
+
+		if (width > 0)
+			(void)fprintf(file, "%*s%s", (int)gap, "", line);
+		gap = (width > 0 ? 0 : gap) + widths[i] - width + 2;
+		texts[i] += length + (texts[i][length] == '\n');
+		more = more || *texts[i];
 	}
 	(void)fputc('\n', file);
+	return more;
 }
 
 /* All cells of the table, titles first, row by row. */
-static int render(const struct table *table, char **texts, size_t *widths)
+static int render(const struct table *table, char separator, char **texts)
 {
 	for (size_t row = 0; row <= table->row_count; row++)
 		for (size_t i = 0; i < table->column_count; i++) {
 			char *text = row == 0 ? strdup(table->columns[i].title)
-					      : cell_render(&table->rows[row - 1][i]);
+					      : cell_render(&table->rows[row - 1][i], separator);
 
 			if (!text)
 				return -ENOMEM;
 			texts[row * table->column_count + i] = text;
-			widths[i] = MAX(widths[i], display_width(text));
 		}
 	return 0;
 }
 
-int table_print(const struct table *table, FILE *file)
+static size_t widest_line(const char *text)
 {
-	size_t count = table->column_count, cells = (table->row_count + 1) * count;
-	_cleanup_free_ size_t *widths = NULL;
-	char **texts;
+	size_t widest = 0;
+
+	for (;;) {
+		size_t length = strcspn(text, "\n");
+		_cleanup_free_ char *line = strndup(text, length);
+
+		widest = MAX(widest, line ? display_width(line) : length);
+		if (text[length] == '\0')
+			return widest;
+		text += length + 1;
+	}
+}
+
+/* Of each column; returns that of a whole line. */
+static size_t measure(char **texts, size_t cells, size_t columns, size_t *widths)
+{
+	size_t sum = 0;
+
+	memset(widths, 0, columns * sizeof(*widths));
+	for (size_t i = 0; i < cells; i++)
+		widths[i % columns] = MAX(widths[i % columns], widest_line(texts[i]));
+	for (size_t i = 0; i < columns; i++)
+		sum += widths[i] + (i > 0 ? 2 : 0);
+	return sum;
+}
+
+static void free_texts(char **texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(texts[i]);
+		texts[i] = NULL;
+	}
+}
+
+static int print_texts(char **texts, size_t cells, size_t columns, const size_t *widths,
+	bool no_legend, FILE *file)
+{
+	_cleanup_free_ const char **rest = calloc(columns, sizeof(*rest));
+
+	if (!rest)
+		return -ENOMEM;
+	for (size_t i = no_legend ? columns : 0; i < cells; i += columns) {
+		for (size_t j = 0; j < columns; j++)
+			rest[j] = texts[i + j];
+		while (print_line(rest, widths, columns, file))
+			;
+	}
+	return 0;
+}
+
+int table_print(const struct table *table, const struct table_form *form, FILE *file)
+{
+	size_t columns = table->column_count, cells = (table->row_count + 1) * columns;
+	_cleanup_free_ size_t *widths = calloc(columns, sizeof(*widths));
+	_cleanup_free_ char **texts = calloc(cells, sizeof(*texts));
 	int r;
 
 	if (table->row_count == 0)
 		return 0;
-	widths = calloc(count, sizeof(*widths));
-	texts = calloc(cells + 1, sizeof(*texts));
-	r = widths && texts ? render(table, texts, widths) : -ENOMEM;
+	if (!widths || !texts)
+		return -ENOMEM;
+	r = render(table, ',', texts);
+	if (r == 0 && measure(texts, cells, columns, widths) > form->width && form->width > 0) {
+		free_texts(texts, cells);
+		r = render(table, '\n', texts);
+		if (r == 0)
+			(void)measure(texts, cells, columns, widths);
+	}
 	if (r == 0)
-		for (size_t i = 0; i < cells; i += count)
-			print_row(texts + i, widths, count, file);
-	free_items(texts);
+		r = print_texts(texts, cells, columns, widths, form->no_legend, file);
+	free_texts(texts, cells);
 	return r;
 }
 

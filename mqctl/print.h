@@ -51,9 +51,15 @@ void table_sort(struct table *table);
 void table_keep(struct table *table, bool (*wanted)(const struct cell *cells, const void *userdata),
 	const void *userdata);
 
+struct table_form {
+	bool no_legend; /* no line with the titles */
+	size_t width;   /* columns of the terminal; 0: not one */
+};
+
 /* Columns two spaces apart, aligned by display width, "-" for no value, lists joined by commas,
- * nothing at the end of a line. No rows: no output at all. Returns 0 or -ENOMEM. */
-int table_print(const struct table *table, FILE *file);
+ * nothing at the end of a line. If a line would be wider than the terminal, each item of a list
+ * gets its own. No rows: no output at all. Returns 0 or -ENOMEM. */
+int table_print(const struct table *table, const struct table_form *form, FILE *file);
 
 /* One array of objects: text as string, list as array, number as number (null without value). */
 void table_print_json(const struct table *table, FILE *file);

@@ -148,7 +148,9 @@ char *identity_command(const struct identity *identity, char buffer[static COMMA
 	if (read_proc(identity->pid, "comm", command, sizeof(command)) < 0 ||
 		!pidfd_is_alive(identity->pidfd))
 		return buffer;
-	command[strcspn(command, "\n")] = '\0';
+	/* A newline ends it, and may also be in it. */
+	if (*command)
+		command[strlen(command) - 1] = '\0';
 	return escape(command, buffer, COMMAND_STRING_MAX);
 }
 

@@ -570,7 +570,8 @@ Test(automatic, apply_is_all_or_nothing)
 			"mean \"watch\"?\n"
 			"l.yaml:6:29: error: package \"turbin\" is not known; did you mean "
 			"\"turbine\"?\n"
-			"l.yaml:7:10: error: invalid value: \"panel\" (want package:name)\n"},
+			"l.yaml:7:10: error: invalid value: \"panel\" (want package:name); the plugs of "
+			"package \"panel\" are: steer, watch\n"},
 		{"version: 1\nconnections:\n- {plug: panel:watch, slot: turbine:watch}\n"
 		 "- {plug: panel:steer, slot: turbine:watch}\n"
 		 "- {plug: panel:watch, slot: turbine:watch}\n",

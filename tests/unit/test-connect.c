@@ -135,7 +135,8 @@ Test(connect, refusals)
 {
 	static const struct refusal refusals[] = {
 		{"logger", "sensor", -EINVAL, FAULT_INVALID,
-			"invalid value: \"logger\" (want package:name)"},
+			"invalid value: \"logger\" (want package:name); the plugs of package "
+			"\"logger\" are: events, shared, spare"},
 		{"logger:", "sensor", -EINVAL, FAULT_INVALID,
 			"invalid value: \"logger:\" (want package:name)"},
 		{":events", "sensor", -EINVAL, FAULT_INVALID,
@@ -151,7 +152,8 @@ Test(connect, refusals)
 		{"multi:wild", "sensor", -ENOENT, FAULT_NOT_FOUND,
 			"package \"multi\" has no plug named \"wild\"; it is a slot"},
 		{"logger:zzzzzzzz", "sensor", -ENOENT, FAULT_NOT_FOUND,
-			"package \"logger\" has no plug named \"zzzzzzzz\"; see mqctl plugs"},
+			"package \"logger\" has no plug named \"zzzzzzzz\"; its plugs are: events, "
+			"shared, spare"},
 		{"logger:events", "sensr", -ENOENT, FAULT_NOT_FOUND,
 			"package \"sensr\" is not known; did you mean \"sensor\"?"},
 		{"logger:events", "sensor:evens", -ENOENT, FAULT_NOT_FOUND,
@@ -159,10 +161,11 @@ Test(connect, refusals)
 		{"logger:events", "multi:shared", -ENOENT, FAULT_NOT_FOUND,
 			"package \"multi\" has no slot named \"shared\"; it is a plug"},
 		{"logger:events", "logger", -ENOENT, FAULT_NOT_FOUND,
-			"package \"logger\" has no \"posix-mq\" interface slots"},
+			"package \"logger\" has no \"posix-mq\" interface slots; see mqctl slots"},
 		{"logger:events", "multi", -ENOTUNIQ, FAULT_AMBIGUOUS,
 			"package \"multi\" has multiple \"posix-mq\" interface slots: can-create, "
-			"can-read, can-write, wild"},
+			"can-read, can-write, wild; name one: mqctl connect logger:events "
+			"multi:can-create"},
 		{"logger:events", "", -ENOENT, FAULT_NOT_FOUND,
 			"the system has no \"posix-mq\" interface slots; name one: mqctl connect "
 			"logger:events sensor:events"},
@@ -257,22 +260,28 @@ Test(connect, disconnect_refusals)
 {
 	static const struct refusal refusals[] = {
 		{"logger:events", "sensor:events", -ENOTCONN, FAULT_NOT_CONNECTED,
-			"cannot disconnect logger:events from sensor:events, it is not connected"},
+			"cannot disconnect logger:events from sensor:events, it is not connected; "
+			"logger:events is connected to multi:wild"},
 		{"logger:spare", "sensor:events", -ENOTCONN, FAULT_NOT_CONNECTED,
-			"cannot disconnect logger:spare from sensor:events, it is not connected"},
+			"cannot disconnect logger:spare from sensor:events, it is not connected; "
+			"logger:spare is connected to nothing"},
 		{"sensor", "", -EINVAL, FAULT_INVALID,
-			"invalid value: \"sensor\" (want package:name)"},
+			"invalid value: \"sensor\"; allowed forms are PACKAGE:PLUG PACKAGE:SLOT or "
+			"PACKAGE:PLUG-OR-SLOT; see mqctl connections"},
 		{"logger:events", "sensor", -EINVAL, FAULT_INVALID,
-			"invalid value: \"sensor\" (want package:name)"},
+			"invalid value: \"sensor\" (want package:name); the slots of package "
+			"\"sensor\" are: events"},
 		{"snesor:events", "", -ENOENT, FAULT_NOT_FOUND,
 			"package \"snesor\" is not known; did you mean \"sensor\"?"},
 		{"sensor:nothing", "", -ENOENT, FAULT_NOT_FOUND,
 			"package \"sensor\" has no plug or slot named \"nothing\"; see mqctl "
 			"connections --all"},
-		{"sensor:events", "logger:events", -ENOENT, FAULT_NOT_FOUND,
-			"package \"sensor\" has no plug named \"events\"; it is a slot"},
+		{"sensor:events", "logger:events", -EINVAL, FAULT_INVALID,
+			"sensor:events is a slot and logger:events a plug, and the plug comes "
+			"first: mqctl disconnect logger:events sensor:events"},
 	};
 
+	fixture_connect(&policy, "logger:events", "multi:wild", CONNECTION_MANUAL);
 	fixture_connect(&policy, "logger:spare", "sensor:events", CONNECTION_UNDESIRED);
 	for (size_t i = 0; i < ELEMENTSOF(refusals); i++) {
 		struct connections *changed = NULL;
@@ -410,8 +419,8 @@ Test(connect, apps_are_found_or_named)
 		{"station.tol", "", -ENOENT, FAULT_NOT_FOUND,
 			"package \"station\" has no app named \"tol\"; did you mean \"tool\"?"},
 		{"station.zzzzzz", "", -ENOENT, FAULT_NOT_FOUND,
-			"package \"station\" has no app named \"zzzzzz\"; apps stand in its "
-			"document below \"apps:\""},
+			"package \"station\" has no app named \"zzzzzz\"; its apps are: "
+			"hook.configure, tool"},
 	};
 	const struct package *package = NULL;
 	const struct app *app = NULL;

@@ -651,7 +651,8 @@ Test(rules, most_likely_8_connecting_twice_and_disconnecting_nothing)
 	cr_expect(policy_disconnect(&policy, "consumer:other", "producer:rw", false, &changed,
 			  &count, &fault) == -ENOTCONN);
 	cr_expect_str_eq(fault.message,
-		"cannot disconnect consumer:other from producer:rw, it is not connected");
+		"cannot disconnect consumer:other from producer:rw, it is not connected; "
+		"consumer:other is connected to nothing");
 	cr_expect(
 		policy_connect(&policy, "consumer:q", "producer", 0, &changed, &fault) == -ENOTUNIQ,
 		"the id is not looked at");

@@ -49,6 +49,19 @@ enum form {
 	FORM_JSON,
 };
 
+static void check_form(
+	const struct table *table, const struct table_form *form, const char *expected)
+{
+	_cleanup_free_ char *output = NULL;
+	size_t size;
+	FILE *file = open_memstream(&output, &size);
+
+	cr_assert(file);
+	cr_assert(table_print(table, form, file) == 0);
+	(void)fclose(file);
+	cr_assert_str_eq(output, expected, "%s", output);
+}
+
 static void check_output(const struct table *table, enum form form, const char *expected)
 {
 	_cleanup_free_ char *output = NULL;
@@ -59,7 +72,7 @@ static void check_output(const struct table *table, enum form form, const char *
 	if (form == FORM_JSON)
 		table_print_json(table, file);
 	else
-		cr_assert(table_print(table, file) == 0);
+		cr_assert(table_print(table, &(struct table_form){0}, file) == 0);
 	(void)fclose(file);
 	cr_assert_str_eq(output, expected);
 }
@@ -70,6 +83,34 @@ Test(print, nothing_at_all)
 
 	check_output(table, FORM_TEXT, "");
 	check_output(table, FORM_JSON, "[]\n");
+}
+
+Test(print, no_legend)
+{
+	_cleanup_(table_freep) struct table *table = new_table();
+	const struct table_form form = {.no_legend = true};
+
+	check_form(table, &form, "");
+	add_row(table, "a:b", "7", "/events /other", NULL);
+	check_form(table, &form, "a:b   7    /events,/other  -\n");
+}
+
+/* The longest line has 42 columns: it fits, or each item gets a line. */
+Test(print, a_narrow_terminal)
+{
+	_cleanup_(table_freep) struct table *table = new_table();
+
+	add_row(table, "sensor:events", "7", "/events /other", "manual");
+	add_row(table, "a:b", "12", NULL, NULL);
+	check_form(table, &(const struct table_form){.width = 42},
+		"Slot           PID  Queues          Notes\n"
+		"sensor:events  7    /events,/other  manual\n"
+		"a:b            12   -               -\n");
+	check_form(table, &(const struct table_form){.width = 41},
+		"Slot           PID  Queues   Notes\n"
+		"sensor:events  7    /events  manual\n"
+		"                    /other\n"
+		"a:b            12   -        -\n");
 }
 
 Test(print, columns_are_aligned_and_lines_end_without_space)

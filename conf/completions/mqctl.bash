@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# Completion of mqctl and mq-run for bash, with the names that the running daemon knows.
+
+# _mqgate_words: the words before the cursor, colons in them kept, into WORDS; the last one is being
+# completed. The line's --runtime-dir into RUNTIME_DIR.
+_mqgate_words() {
+	local line=${COMP_LINE:0:COMP_POINT} i
+
+	read -ra WORDS <<<"$line"
+	[[ $line != *[[:space:]] ]] || WORDS+=("")
+	RUNTIME_DIR=()
+	for ((i = 1; i < ${#WORDS[@]} - 1; i++)); do
+		case ${WORDS[i]} in
+		--runtime-dir) RUNTIME_DIR=(--runtime-dir "${WORDS[i + 1]}") ;;
+		--runtime-dir=*) RUNTIME_DIR=("${WORDS[i]}") ;;
+		esac
+	done
+}
+
+# _mqgate_ask VERB COLUMN: one column of a table; nothing if the daemon does not answer at once
+_mqgate_ask() {
+	timeout 2 mqctl ${RUNTIME_DIR[@]+"${RUNTIME_DIR[@]}"} "$1" --no-legend 2>/dev/null |
+		awk -v column="$2" '$column != "-" { print $column }'
+}
+
+# _mqgate_offer WORD CANDIDATES: those that begin with WORD. Readline has split the word at a colon.
+_mqgate_offer() {
+	local word=$1 before=
+
+	[[ $word != *:* || $COMP_WORDBREAKS != *:* ]] || before=${word%"${word##*:}"}
+	mapfile -t COMPREPLY < <(compgen -W "$2" -- "$word")
+	COMPREPLY=("${COMPREPLY[@]#"$before"}")
+}
+
+_mqgate_packages() {
+	{
+		_mqgate_ask plugs 1
+		_mqgate_ask slots 1
+	} | cut -d: -f1 | sort -u
+}
+
+# What is connected to the first word, else everything that is connected.
+_mqgate_connected() {
+	timeout 2 mqctl ${RUNTIME_DIR[@]+"${RUNTIME_DIR[@]}"} connections --no-legend 2>/dev/null |
+		awk -v plug="$1" 'plug == "" { print $2; print $3 } $2 == plug { print $3 }' | sort -u
+}
+
+# _mqctl_argument WORD VERB ARGUMENT…: the arguments that are complete already
+_mqctl_argument() {
+	local word=$1 verb=$2 count=$(($# - 2))
+
+	case $verb:$count in
+	connect:0) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
+	connect:1) _mqgate_offer "$word" "$(_mqgate_ask slots 1)" ;;
+	disconnect:0) _mqgate_offer "$word" "$(_mqgate_connected "")" ;;
+	disconnect:1) _mqgate_offer "$word" "$(_mqgate_connected "$3")" ;;
+	connections:0) _mqgate_offer "$word" "$(_mqgate_packages)" ;;
+	explain:0) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
+	explain:1) _mqgate_offer "$word" "open read write create delete" ;;
+	explain:2) _mqgate_offer "$word" "$(_mqgate_ask slots 4 | tr , '\n')" ;;
+	check:* | apply:0) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+	esac
+}
+
+_mqctl_options() {
+	case $1 in
+	connect) echo --for ;;
+	disconnect) echo --forget ;;
+	apply) echo --dry-run ;;
+	connections) echo --all --json --no-legend ;;
+	plugs | slots | sessions) echo --json --no-legend ;;
+	status) echo --json ;;
+	explain) echo --packages --state ;;
+	"") echo --version ;;
+	esac
+	echo --help --runtime-dir
+}
+
+_mqctl() {
+	local WORDS RUNTIME_DIR arguments=() i word
+
+	COMPREPLY=()
+	_mqgate_words
+	word=${WORDS[-1]}
+	for ((i = 1; i < ${#WORDS[@]} - 1; i++)); do
+		case ${WORDS[i]} in
+		--for | --runtime-dir | --packages | --state) i=$((i + 1)) ;;
+		-*) ;;
+		*) arguments+=("${WORDS[i]}") ;;
+		esac
+	done
+	case ${WORDS[-2]} in
+	--runtime-dir | --packages) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+	--state) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+	--for) _mqgate_offer "$word" "90s 10m 2h 1d" ;;
+	*)
+		if [[ $word == -* ]]; then
+			_mqgate_offer "$word" "$(_mqctl_options "${arguments[0]-}")"
+		elif [ ${#arguments[@]} = 0 ]; then
+			_mqgate_offer "$word" "connect disconnect apply connections plugs slots \
+sessions explain check reload status"
+		else
+			_mqctl_argument "$word" "${arguments[@]}"
+		fi
+		;;
+	esac
+}
+
+_mq_run() {
+	local WORDS RUNTIME_DIR i word
+
+	COMPREPLY=()
+	_mqgate_words
+	word=${WORDS[-1]}
+	for ((i = 1; i < ${#WORDS[@]} - 1; i++)); do
+		case ${WORDS[i]} in
+		--plug | --slot | --app | --runtime-dir | --wall) i=$((i + 1)) ;;
+		--) break ;;
+		-*) ;;
+		*) break ;;
+		esac
+	done
+	if ((i < ${#WORDS[@]} - 1)) && [ "${WORDS[i]}" != -- ]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return
+	fi
+	case ${WORDS[-2]} in
+	--plug) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
+	--slot) _mqgate_offer "$word" "$(_mqgate_ask slots 1)" ;;
+	--wall) _mqgate_offer "$word" "rules mount" ;;
+	--runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+	*)
+		if [[ $word == -* ]]; then
+			_mqgate_offer "$word" \
+				"--plug --slot --app --wall --runtime-dir --help --version"
+		else
+			mapfile -t COMPREPLY < <(compgen -c -- "$word")
+		fi
+		;;
+	esac
+}
+
+complete -F _mqctl mqctl
+complete -F _mq_run mq-run

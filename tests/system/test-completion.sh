@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Completion in bash offers what exists, and nothing when nobody answers.
+# shellcheck source=tests/system/lib.sh
+. "$(dirname "$0")/lib.sh"
+setup
+
+write_package logger.yaml <<'YAML'
+name: logger
+plugs: {events: posix-mq, spare: posix-mq}
+YAML
+write_package sensor.yaml <<'YAML'
+name: sensor
+slots:
+  events: {interface: posix-mq, path: [@Q@events, @Q@alarms]}
+  state: {interface: posix-mq, path: @Q@state}
+YAML
+
+# shellcheck source=conf/completions/mqctl.bash
+. "$SOURCE_ROOT/conf/completions/mqctl.bash"
+FUNCTION=
+
+# complete_line LINE: what is offered at its end, sorted, on one line
+complete_line() {
+	COMP_LINE=$1
+	COMP_POINT=${#1}
+	"$FUNCTION"
+	printf '%s\n' "${COMPREPLY[@]}" | sort | xargs
+}
+
+# offers LINE WORDS
+offers() {
+	local found
+
+	found=$(complete_line "$1")
+	if [ "$found" = "$2" ]; then
+		ok "$1<Tab>"
+	else
+		not_ok "$1<Tab>" <<<"offered: $found; expected: $2"
+	fi
+}
+
+FUNCTION=_mqctl
+offers "mqctl connect lo" ""
+start_daemon
+offers "mqctl con" "connect connections"
+offers "mqctl connect " "logger:events logger:spare"
+offers "mqctl connect lo" "logger:events logger:spare"
+offers "mqctl connect logger:" "events spare"
+offers "mqctl connect logger:ev" "events"
+offers "mqctl connect --for 10m logger:ev" "events"
+offers "mqctl connect logger:events sensor:s" "state"
+offers "mqctl connect logger:events s" "sensor:events sensor:state"
+offers "mqctl disconnect " ""
+mqctl connect logger:events sensor:state
+mqctl connect logger:spare sensor:events
+offers "mqctl disconnect " "logger:events logger:spare sensor:events sensor:state"
+offers "mqctl disconnect logger:events " "sensor:state"
+offers "mqctl connections " "logger sensor"
+offers "mqctl explain logger:events " "create delete open read write"
+offers "mqctl explain logger:events read ${Q}" "${Q}alarms ${Q}events ${Q}state"
+offers "mqctl slots --" "--help --json --no-legend --runtime-dir"
+offers "mqctl disconnect --f" "--forget"
+offers "mqctl check packages/lo" "packages/logger.yaml"
+offers "mqctl --runtime-dir $WORK/nowhere connect " ""
+COMP_WORDBREAKS=${COMP_WORDBREAKS//:/}
+offers "mqctl connect logger:" "logger:events logger:spare"
+FUNCTION=_mq_run
+offers "mq-run --plug " "logger:events logger:spare"
+offers "mq-run --plug logger:events --slot " "sensor:events sensor:state"
+offers "mq-run --plug logger:events mqtr" "mqtry"
+offers "mq-run --plug logger:events cat packages/lo" "packages/logger.yaml"
+holds "bash asks this for mqctl" test "$(complete -p mqctl)" = "complete -F _mqctl mqctl"
+finish
