@@ -529,17 +529,19 @@ static int note(const struct own_identity *own, const char *name)
 
 Test(force, at_the_bound_a_further_one_is_refused, .timeout = 60)
 {
-	const struct rlimit files = {8192, 8192}, bytes = {RLIM_INFINITY, RLIM_INFINITY};
+	const struct rlimit files = {2048, 2048};
 	struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 1};
 	struct sigevent silent = {.sigev_notify = SIGEV_NONE};
 	static mqd_t mqds[SESSION_REGISTRATIONS_MAX + 1];
 	struct own_identity own = {0};
 	char name[64];
+	int fd;
 
 	need_root();
 	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
-	cr_assert_eq(setrlimit(RLIMIT_MSGQUEUE, &bytes), 0);
 	cr_assert_eq(unshare(CLONE_NEWIPC), 0);
+	fd = open("/proc/sys/fs/mqueue/queues_max", O_WRONLY);
+	cr_assert_eq(write(fd, "2000", 4), 4);
 	cr_assert_eq(own_identity_get(&own), 0);
 	for (int i = 0; i <= SESSION_REGISTRATIONS_MAX; i++) {
 		(void)snprintf(name, sizeof(name), "/bound-%d", i);
