@@ -104,6 +104,8 @@ const char *reason_to_string(enum reason reason)
 		return "needs no permission";
 	case REASON_FAILED:
 		return "could not be carried out";
+	case REASON_KILLED:
+		return "what it had could not be taken back otherwise";
 	}
 	return "unknown reason";
 }

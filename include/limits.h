@@ -43,6 +43,9 @@
 #define SESSION_QUEUES_MAX 4096
 /* Threads of a session inside calls on descriptors; a further one is refused its call. */
 #define SESSION_THREADS_MAX 8192
+/* Registrations for notification (mq_notify) that a session may have; those that are over are
+ * forgotten first, then a further one is refused. */
+#define SESSION_REGISTRATIONS_MAX 1024
 /* Calls that wait inside the door, in a session that has lost something; further ones are refused.
  */
 #define SESSION_WAITING_MAX 1024

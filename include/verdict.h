@@ -17,6 +17,7 @@ enum reason {
 	REASON_NO_QUEUE,      /* the kernel will refuse this descriptor itself */
 	REASON_HARMLESS,      /* removing a registration takes nothing */
 	REASON_FAILED,        /* something of ours failed, therefore denied */
+	REASON_KILLED,        /* no verdict: the process was killed, to take back what it had */
 };
 
 struct verdict {

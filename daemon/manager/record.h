@@ -12,7 +12,8 @@
 
 struct record {
 	bool allowed;
-	const char *call;
+	bool killed;                          /* not a call denied, but a process killed */
+	const char *call;                     /* "" if killed outside one */
 	const char *reason;                   /* a phrase */
 	char queue[4 * QUEUE_NAME_MAX + 2];   /* with slash; "" if not known */
 	char missing[PERMISSIONS_STRING_MAX]; /* "" if nothing is */

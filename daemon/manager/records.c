@@ -34,6 +34,11 @@ static void print_why(FILE *f, const struct record *record)
 		(void)fprintf(f, "%s", record->reason);
 }
 
+static const char *verdict_of(const struct record *record)
+{
+	return record->killed ? "killed" : record->allowed ? "allowed" : "denied";
+}
+
 char *record_format(const struct record *record)
 {
 	char *line = NULL;
@@ -42,8 +47,8 @@ char *record_format(const struct record *record)
 
 	if (!f)
 		return NULL;
-	(void)fprintf(f, "%s %s%s%s: ", record->allowed ? "allowed" : "denied", record->call,
-		record->queue[0] ? " " : "", record->queue);
+	(void)fprintf(f, "%s%s%s%s%s: ", verdict_of(record), record->call[0] ? " " : "",
+		record->call, record->queue[0] ? " " : "", record->queue);
 	print_why(f, record);
 	(void)fprintf(f, " (pid %d, uid %u, %s)", (int)record->pid, (unsigned)record->uid,
 		record->command);
@@ -71,11 +76,11 @@ static void log_record(const struct record *record)
 		return;
 	}
 	(void)sd_journal_send("MESSAGE=%s", line, "PRIORITY=%i", LOG_NOTICE, "MQGATE_VERDICT=%s",
-		record->allowed ? "allowed" : "denied", "MQGATE_CALL=%s", record->call,
-		"MQGATE_QUEUE=%s", record->queue, "MQGATE_MISSING=%s", record->missing,
-		"MQGATE_REASON=%s", record->reason, "MQGATE_ERRNO=%i", record->error,
-		"MQGATE_PLUG=%s", record->plug, "MQGATE_PID=%i", (int)record->pid, "MQGATE_UID=%u",
-		(unsigned)record->uid, "MQGATE_COMMAND=%s", record->command, "MQGATE_SUGGESTION=%s",
+		verdict_of(record), "MQGATE_CALL=%s", record->call, "MQGATE_QUEUE=%s",
+		record->queue, "MQGATE_MISSING=%s", record->missing, "MQGATE_REASON=%s",
+		record->reason, "MQGATE_ERRNO=%i", record->error, "MQGATE_PLUG=%s", record->plug,
+		"MQGATE_PID=%i", (int)record->pid, "MQGATE_UID=%u", (unsigned)record->uid,
+		"MQGATE_COMMAND=%s", record->command, "MQGATE_SUGGESTION=%s",
 		record->suggestion ? record->suggestion : "", "MQGATE_SUPPRESSED=%" PRIu64,
 		record->suppressed, NULL);
 }
@@ -120,7 +125,10 @@ static int find_plug(
 
 static bool is_valid(const struct worker_message *message)
 {
-	return message->record.call < MQ_CALL_COUNT && message->record.reason <= REASON_FAILED &&
+	bool killed = message->record.reason == REASON_KILLED;
+
+	return (message->record.call < MQ_CALL_COUNT) != killed &&
+	       message->record.reason <= REASON_KILLED &&
 	       !(message->record.missing & ~(uint32_t)PERMISSIONS_ALL) &&
 	       memchr(message->record.name, '\0', sizeof(message->record.name)) &&
 	       memchr(message->record.command, '\0', sizeof(message->record.command));
@@ -137,7 +145,10 @@ static void fill(
 	enum reason reason = (enum reason)message->record.reason;
 
 	*record = (struct record){.allowed = is_allowed(reason),
-		.call = mq_call_to_string((enum mq_call)message->record.call),
+		.killed = reason == REASON_KILLED,
+		.call = reason == REASON_KILLED
+				? ""
+				: mq_call_to_string((enum mq_call)message->record.call),
 		.reason = reason_to_string(reason),
 		.error = message->record.error,
 		.pid = message->record.tgid,

@@ -14,9 +14,10 @@
 
 #include "include/limits.h"
 #include "queues.h"
+#include "registrations.h"
 #include "threads.h"
 
-#define INFLIGHT_VERSION 2
+#define INFLIGHT_VERSION 3
 
 enum inflight_phase {
 	INFLIGHT_RECEIVED,  /* nothing was done to any queue: may be handled again from the start */
@@ -44,9 +45,11 @@ struct inflight {
 	struct seccomp_notif waiting[SESSION_WAITING_MAX];
 	uint64_t in_force;  /* fingerprint of the grants that were acknowledged last */
 	uint32_t tainted;   /* 1: the session has lost something; it stays so */
-	uint32_t returning; /* 1: threads are being brought back, and perhaps not all of them */
+	uint32_t returning; /* 1: threads are being brought back, and registrations taken back, and
+			       perhaps not all of them */
 	struct threads threads;
 	struct queues queues;
+	struct registrations registrations;
 };
 
 #define INFLIGHT_SIZE ((sizeof(struct inflight) + 4095) / 4096 * 4096)

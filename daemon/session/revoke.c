@@ -95,7 +95,7 @@ static int ask_to_stop(pid_t tid)
 }
 
 /* Kills the process of a thread that is certainly the one noted. */
-static int kill_process(const struct thread *thread, int proc)
+static int kill_process(struct revoker *revoker, const struct thread *thread, int proc)
 {
 	_cleanup_close_ int pidfd = -EBADF;
 	uint64_t start;
@@ -112,6 +112,9 @@ static int kill_process(const struct thread *thread, int proc)
 		return 0;
 	if (start != thread->start)
 		return -EPERM;
+	revoker->killed++;
+	if (revoker->tell_killing)
+		revoker->tell_killing(revoker->context, thread->tid);
 	/* A fatal signal to a thread is one to its process. */
 	return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH
 		       ? -errno
@@ -138,12 +141,20 @@ static bool may_be_inside(const struct thread *thread, int proc)
 static int kill_and_wait(
 	struct revoker *revoker, const struct thread *thread, int proc, uint64_t deadline)
 {
-	int r = kill_process(thread, proc);
+	int r = kill_process(revoker, thread, proc);
 
 	if (r < 0)
 		return r;
-	revoker->killed++;
 	return wait_until_dead(proc, deadline);
+}
+
+int revoke_kill(struct revoker *revoker, const struct thread *thread, uint64_t deadline)
+{
+	_cleanup_close_ int proc = open_proc(thread->tid);
+
+	if (proc < 0)
+		return proc == -ENOENT ? 0 : proc;
+	return kill_and_wait(revoker, thread, proc, deadline);
 }
 
 static int bring_back(struct revoker *revoker, const struct thread *thread, uint64_t deadline)
@@ -203,8 +214,9 @@ void revoke_let_go_late(struct revoker *revoker)
 	revoker->late_count = kept;
 }
 
-int revoke_bounce(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
-	void *context)
+/* Asks it to stop, answers it, and lets go of it when it stops, now or later. */
+static int answer_and_let_go(struct revoker *revoker, pid_t tid, uint32_t arch, uint64_t patience,
+	int (*answer)(void *context), void *context)
 {
 	_cleanup_close_ int proc = open_proc(tid);
 	int r;
@@ -219,8 +231,22 @@ int revoke_bounce(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answe
 		return r;
 	r = answer(context);
 	if (r == 0)
-		r = wait_and_let_go(tid, proc, arch, now_usec() + PATIENCE_USEC);
+		r = wait_and_let_go(tid, proc, arch, now_usec() + patience);
 	if (r < 0)
 		revoker->late[revoker->late_count++] = tid;
-	return 0;
+	return r == -ETIMEDOUT ? r : 0;
+}
+
+int revoke_bounce(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
+	void *context)
+{
+	int r = answer_and_let_go(revoker, tid, arch, PATIENCE_USEC, answer, context);
+
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+int revoke_watch(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
+	void *context)
+{
+	return answer_and_let_go(revoker, tid, arch, REVOKE_DEADLINE_USEC, answer, context);
 }

@@ -12,6 +12,9 @@ struct revoker {
 	pid_t late[REVOKE_LATE_MAX];
 	size_t late_count;
 	unsigned killed; /* processes that could not be brought back */
+	/* Called before a process is killed, while it can be looked at. */
+	void (*tell_killing)(void *context, pid_t tid);
+	void *context;
 };
 
 /* When it returns 0, every thread noted is out of any call on a descriptor that it was in, and
@@ -21,6 +24,10 @@ struct revoker {
 int revoke_bring_back(struct revoker *revoker, const struct threads *threads, const pid_t *except,
 	size_t except_count);
 
+/* Kills the process of a thread that is certainly the one noted, and waits until that thread is
+ * dead. 0 or negative errno. */
+int revoke_kill(struct revoker *revoker, const struct thread *thread, uint64_t deadline);
+
 /* Lets go of those that have stopped since. To be called every few milliseconds while late_count >
  * 0. */
 void revoke_let_go_late(struct revoker *revoker);
@@ -29,4 +36,10 @@ void revoke_let_go_late(struct revoker *revoker);
  * with -ERESTARTSYS by the caller's answer() between the request to stop and the wait for it. 0 or
  * negative errno; -EPERM: somebody else traces it, and it has not been answered. */
 int revoke_bounce(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
+	void *context);
+
+/* Answers a call that is given back to the kernel, and waits until the thread has made it. 0: made,
+ * or the thread is gone. -EPERM: somebody else traces it, and it has not been answered. -ETIMEDOUT:
+ * it was answered, and may be inside. */
+int revoke_watch(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
 	void *context);

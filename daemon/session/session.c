@@ -30,6 +30,7 @@
 #include <sys/stat.h>
 
 #include "decode.h"
+#include "force.h"
 #include "include/verdict.h"
 #include "notify.h"
 #include "target.h"
@@ -367,10 +368,34 @@ static struct answer act_by_ourselves(
 		     : (struct answer){.kind = ANSWER_VALUE, .value = (int)r};
 }
 
+static bool registers(const struct request *request)
+{
+	return request->call == MQ_CALL_NOTIFY && !request->removes_notification;
+}
+
+static int note_registration(struct session *session, struct turn *turn)
+{
+	struct inflight *inflight = session->inflight;
+	int r;
+
+	if (session->request.queue != QUEUE_NAMED)
+		return 0;
+	r = know_identity(session, turn);
+	if (r < 0)
+		return r;
+	/* Nothing of somebody else is noted under this name. */
+	if (!notify_is_valid(session->listener, session->request.id))
+		return -ESRCH;
+	return registrations_note(&inflight->registrations, &session->own, turn->identity.tgid,
+		turn->key, session->request.name);
+}
+
 /* mq_notify registers the calling process, and nobody can do that for it. */
 static struct answer act_on_descriptor(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
+	if (registers(&session->request) && note_registration(session, turn) < 0)
+		return answer_error(EACCES);
 	if (!session->inflight->tainted || session->request.call == MQ_CALL_NOTIFY)
 		return act_by_kernel(session, notification, turn);
 	return act_by_ourselves(session, notification, turn);
@@ -406,6 +431,7 @@ static bool worth_a_record(const struct session *session, const struct verdict *
 	case REASON_UNKNOWN_QUEUE:
 	case REASON_FAILED:
 	case REASON_UNDECIDED:
+	case REASON_KILLED:
 		return true;
 	case REASON_GRANTED:
 		return session->recorder.allowed && !request_has_descriptor(&session->request);
@@ -435,6 +461,28 @@ static void record(struct session *session, const struct turn *turn)
 	recorder_note(&session->recorder, session->channel, &message);
 }
 
+/* A process that is about to be killed. */
+static void record_killing(void *context, pid_t tid)
+{
+	struct session *session = context;
+	struct worker_message message = {.type = WORKER_RECORD,
+		.record = {.call = MQ_CALL_COUNT, .reason = REASON_KILLED, .tid = tid}};
+	_cleanup_(identity_clear) struct identity identity = IDENTITY_NONE;
+	struct target target;
+
+	if (target_open(tid, &target) < 0)
+		return;
+	if (target_identity(&target, &session->own.namespaces, &identity) == 0) {
+		message.record.tgid = identity.tgid;
+		message.record.uid = identity.real_uid;
+		memcpy(message.record.command, identity.command, sizeof(message.record.command));
+	}
+	target_close(&target);
+	/* Whatever the rate: the session may end with it. */
+	if (message_send(session->channel, &message, sizeof(message), NULL, 0) < 0)
+		recorder_note(&session->recorder, session->channel, &message);
+}
+
 /* --- the loop ------------------------------------------------------------------------------ */
 
 static struct verdict verdict_on_failure(int error)
@@ -460,6 +508,62 @@ static bool has_foreign_queue(const struct session *session, const struct verdic
 		       grants_lookup(session->grants, request->name) == 0);
 }
 
+struct given_back {
+	int listener;
+	uint64_t id;
+};
+
+static int answer_continue(void *context)
+{
+	struct given_back *call = context;
+
+	return notify_reply(call->listener, call->id, &(struct answer){.kind = ANSWER_CONTINUE});
+}
+
+static void kill_caller(struct session *session, const struct turn *turn)
+{
+	(void)revoke_kill(&session->revoker,
+		&(struct thread){.tid = turn->target.tid, .start = thread_start(turn->target.proc)},
+		now_usec() + REVOKE_DEADLINE_USEC);
+}
+
+/* In a session that has lost something another thread may exchange the descriptor before the kernel
+ * looks at it, and the caller register on a queue that was lost. Since nobody can make this call
+ * for it, it is looked at afterwards whether that has happened, and the process killed. A message
+ * that comes in between is told to it. */
+static int give_back_and_look(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+{
+	struct given_back call = {.listener = session->listener, .id = notification->id};
+	const struct queues *queues = &session->inflight->queues;
+	static struct unlawful before, after;
+	int r = know_identity(session, turn);
+
+	if (r < 0)
+		return r;
+	registrations_find_unlawful(queues, &session->own, &turn->identity, &before);
+	r = revoke_watch(&session->revoker, turn->target.tid, notification->data.arch,
+		answer_continue, &call);
+	if (r < 0 && r != -ETIMEDOUT)
+		return r;
+	registrations_find_unlawful(queues, &session->own, &turn->identity, &after);
+	if (r == -ETIMEDOUT || registrations_have_grown(&before, &after))
+		kill_caller(session, turn);
+	return 0;
+}
+
+static int reply(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+{
+	if (session->inflight->tainted && registers(&session->request) &&
+		turn->answer.kind == ANSWER_CONTINUE) {
+		if (give_back_and_look(session, notification, turn) == 0)
+			return 0;
+		turn->answer = answer_error(EACCES);
+	}
+	return notify_reply(session->listener, notification->id, &turn->answer);
+}
+
 static void serve(struct session *session, const struct seccomp_notif *notification, bool resumed)
 {
 	_cleanup_(turn_clear) struct turn turn = TURN_START;
@@ -481,7 +585,7 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 	turn.answer = act(session, notification, &turn);
 	if (turn.waits)
 		return;
-	if (notify_reply(session->listener, notification->id, &turn.answer) < 0)
+	if (reply(session, notification, &turn) < 0)
 		return;
 	if (recorded)
 		record(session, &turn);
@@ -591,7 +695,6 @@ static int put_in_force(struct session *session)
 	struct inflight *inflight = session->inflight;
 	uint64_t fingerprint = grants_fingerprint(session->grants);
 	pid_t inside[SESSION_WAITING_MAX + 1];
-	int r;
 
 	waiters_revise(&session->waiters, session->listener, session->grants);
 	if (fingerprint != inflight->in_force) {
@@ -606,8 +709,39 @@ static int put_in_force(struct session *session)
 	}
 	if (!inflight->returning)
 		return 0;
-	r = revoke_bring_back(
+	return revoke_bring_back(
 		&session->revoker, &inflight->threads, inside, inside_the_door(inflight, inside));
+}
+
+static int serve_what_came(void *context)
+{
+	struct session *session = context;
+	struct pollfd listener = {.fd = session->listener, .events = POLLIN};
+
+	if (poll(&listener, 1, 0) < 0 || !(listener.revents & POLLIN))
+		return 0;
+	return serve_next(session);
+}
+
+static void release_waiter(void *context, pid_t tid)
+{
+	struct session *session = context;
+
+	waiters_release(&session->waiters, session->listener, tid);
+}
+
+/* What was registered before is told of messages without any further call. */
+static int take_back_registrations(struct session *session)
+{
+	struct force_hooks hooks = {
+		.context = session, .serve = serve_what_came, .release = release_waiter};
+	struct inflight *inflight = session->inflight;
+	int r;
+
+	if (!inflight->returning)
+		return 0;
+	r = registrations_take_back(&inflight->registrations, &session->own, &session->revoker,
+		session->grants, &hooks, now_usec() + REVOKE_DEADLINE_USEC / 2);
 	if (r < 0)
 		return r;
 	__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
@@ -636,15 +770,17 @@ static int take_grants(struct session *session)
 	r = put_in_force(session);
 	if (r < 0)
 		return r;
+	/* Those that are inside the door could not be stopped. */
+	if (first)
+		resume(session);
+	r = take_back_registrations(session);
+	if (r < 0)
+		return r;
 
 	message = (struct worker_message){
 		.type = WORKER_ACK, .ack = {.generation = session->grants->generation}};
 	r = message_send(session->channel, &message, sizeof(message), NULL, 0);
-	if (r < 0)
-		return r;
-	if (first)
-		resume(session);
-	return 1;
+	return r < 0 ? r : 1;
 }
 
 /* 1: go on. 0: the manager is gone. */
@@ -665,6 +801,8 @@ int session_run(struct session *session)
 	struct waiters *waiters = &session->waiters;
 	static struct pollfd fds[2 + SESSION_WAITING_MAX];
 
+	session->revoker.tell_killing = record_killing;
+	session->revoker.context = session;
 	for (;;) {
 		int r;
 

@@ -43,7 +43,7 @@ enum thread_activity thread_activity(int proc, uint32_t arch)
 	return is_call_on_descriptor(arch, nr) ? THREAD_IN_CALL : THREAD_ELSEWHERE;
 }
 
-uint64_t thread_start(int proc)
+static uint64_t read_start(int proc, bool dead_too)
 {
 	unsigned long long start;
 	char line[1024], state, *after;
@@ -60,7 +60,17 @@ uint64_t thread_start(int proc)
 			&state, &start) != 2)
 		return 0;
 	/* Dead, and waiting to be reaped. */
-	return state == 'Z' || state == 'X' ? 0 : start;
+	return (state == 'Z' || state == 'X') && !dead_too ? 0 : start;
+}
+
+uint64_t thread_start(int proc)
+{
+	return read_start(proc, false);
+}
+
+uint64_t thread_birth(int proc)
+{
+	return read_start(proc, true);
 }
 
 static bool is_inside(const struct thread *thread)

@@ -39,3 +39,6 @@ enum thread_activity thread_activity(int proc, uint32_t arch);
 
 /* Its start; 0 if it is dead or gone. */
 uint64_t thread_start(int proc);
+
+/* The same, as long as it has a number: of a dead one, too, that is not reaped yet. */
+uint64_t thread_birth(int proc);

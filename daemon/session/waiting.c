@@ -176,3 +176,16 @@ void waiters_revise(struct waiters *waiters, int listener, const struct grants *
 		drop(waiters, i);
 	}
 }
+
+void waiters_release(struct waiters *waiters, int listener, pid_t tid)
+{
+	for (size_t i = 0; i < waiters->count; i++) {
+		struct bounce bounce = {.listener = listener, .id = waiters->items[i]->note->id};
+
+		if (waiters->items[i]->target.tid != tid)
+			continue;
+		(void)answer_restart(&bounce);
+		drop(waiters, i);
+		return;
+	}
+}

@@ -181,7 +181,7 @@ static int say_hello(const char *kind)
 	else if (strcmp(kind, "reserved") == 0)
 		hello->reserved = 1;
 	else if (strcmp(kind, "kind") == 0)
-		hello->refs[0].kind = 3;
+		hello->refs[0].kind = LAUNCH_REF_APP + 1;
 	else if (strcmp(kind, "empty-name") == 0)
 		hello->refs[0].text[0] = '\0';
 	else if (strcmp(kind, "unterminated") == 0)

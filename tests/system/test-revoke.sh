@@ -59,6 +59,26 @@ for who in as_user env; do
 	mqctl disconnect app:queue app:lost
 done
 
+# --- registrations for notification ---------------------------------------------------------------
+
+registrants=registrant
+[ ! -x "$APPS/registrant-32" ] || registrants="registrant registrant-32"
+for program in $registrants; do
+	for doing in spin epoll sleep; do
+		mqctl connect app:queue app:lost
+		start_app told as_user mq-run --plug app:queue "$program" "$Q-revoked" "$doing"
+		holds "$program registers, then $doing" wait_until 10 grep -q registered "$WORK/told.out"
+		check "its queue is taken back ($program, $doing)" mqctl disconnect app:queue app:lost
+		holds "nobody is registered any more ($program, $doing)" \
+			grep -Eq 'NOTIFY_PID:0( |$)' "/dev/mqueue$Q-revoked"
+		mqtry "open $Q-revoked w" "send late" >/dev/null
+		tell told end
+		expect_end "it ends well ($program, $doing)" told 0
+		expect_stdout "it noticed nothing ($program, $doing)" "wrong 0, told 0 times"
+		rm -f "/dev/mqueue$Q-revoked"
+	done
+done
+
 # --- a session that has lost something ------------------------------------------------------------
 
 cat >"$WORK/bin/lose-then" <<'SCRIPT'

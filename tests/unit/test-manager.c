@@ -201,6 +201,20 @@ Test(record, of_other_reasons)
 		&record, "allowed mq_open /events: to logger:events (pid 4242, uid 1000, logger)");
 }
 
+Test(record, of_a_process_that_was_killed)
+{
+	struct record record = denial();
+
+	record.suggestion = NULL;
+	record.missing[0] = record.queue[0] = '\0';
+	record.call = "";
+	record.killed = true;
+	record.reason = reason_to_string(REASON_KILLED);
+	expect_line(&record,
+		"killed: what it had could not be taken back otherwise (pid 4242, uid 1000, "
+		"logger)");
+}
+
 Test(record, tells_open_only_when_nothing_else_is_missing)
 {
 	char buffer[PERMISSIONS_STRING_MAX];
@@ -228,6 +242,9 @@ Test(record, that_no_session_process_sends_is_refused)
 	message = record_message();
 	message.record.call = MQ_CALL_COUNT;
 	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+	message = record_message();
+	message.record.reason = REASON_KILLED;
+	cr_expect_eq(record_handle(&session, &message), -EBADMSG, "killed for a call");
 	message = record_message();
 	message.record.reason = 1000;
 	cr_expect_eq(record_handle(&session, &message), -EBADMSG);

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/* The registrations for notification that a session has made, and taking them back.
+ *
+ * A process that has registered on a queue is told of the next message that comes to it when it is
+ * empty, by a signal or through a socket, without any further call. The registration is the
+ * process's own: it ends when a message comes, when the process removes it or closes any descriptor
+ * of that queue, and when it ends. So a thread of the process is made to remove it (force.h), with
+ * a descriptor of that queue that the process has. Whether it is registered is asked of the queue:
+ * reading one tells who is.
+ *
+ * The process may hold no descriptor any more, in spite of all this: another process that shares
+ * its table has closed it. No honest program comes to that, and the process is killed. A queue that
+ * was deleted is found by the descriptor only. */
+#include "registrations.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#include "act.h"
+#include "force.h"
+#include "revoke.h"
+#include "target.h"
+
+#define RETRY_USEC 500
+
+static bool same_key(struct queue_key a, struct queue_key b)
+{
+	return a.device == b.device && a.inode == b.inode;
+}
+
+/* The process that is registered on the queue; 0: none, or it could not be read. */
+static pid_t owner_of(int queue)
+{
+	char path[32], text[256];
+	_cleanup_close_ int fd = -EBADF;
+	const char *at;
+	ssize_t n;
+
+	/* A copy of a descriptor may be for writing only. */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", queue);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	at = strstr(text, "NOTIFY_PID:");
+	return at ? (pid_t)strtol(at + strlen("NOTIFY_PID:"), NULL, 10) : 0;
+}
+
+static bool is_registered_by_name(const struct own_identity *own, const struct identity *identity,
+	const char *name, struct queue_key key)
+{
+	_cleanup_close_ int queue = act_look_up(own, identity, name);
+	struct descriptor descriptor;
+
+	return queue >= 0 && own_descriptor(queue, &descriptor) == 0 &&
+	       same_key(descriptor.key, key) && owner_of(queue) == identity->tgid;
+}
+
+/* --- one process ---------------------------------------------------------------------------- */
+
+/* A number, in this thread's table, of a descriptor of the queue; -ENOENT. */
+static int find_descriptor(const struct target *target, struct queue_key key)
+{
+	int number = -ENOENT, fd = openat(target->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		(void)safe_close(fd);
+		return -ENOENT;
+	}
+	while (number < 0 && (entry = readdir(dir))) {
+		struct descriptor descriptor;
+		int candidate = atoi(entry->d_name);
+
+		if (entry->d_name[0] != '.' &&
+			target_descriptor(target, candidate, &descriptor) == 0 &&
+			descriptor.regular && same_key(descriptor.key, key))
+			number = candidate;
+	}
+	(void)closedir(dir);
+	return number;
+}
+
+static DIR *open_tasks(pid_t tgid)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", tgid);
+	return opendir(path);
+}
+
+/* The next thread that lives, opened; 0 at the end. */
+static pid_t next_thread(DIR *tasks, struct target *ret)
+{
+	struct dirent *entry;
+
+	while ((entry = readdir(tasks))) {
+		pid_t tid = atoi(entry->d_name);
+
+		if (tid <= 0 || target_open(tid, ret) < 0)
+			continue;
+		if (thread_start(ret->proc) != 0)
+			return tid;
+		target_close(ret);
+	}
+	return 0;
+}
+
+/* True while it is the process that was noted. Its first thread may be dead, and others not. */
+static bool is_noted_process(const struct registration *registration)
+{
+	struct target target;
+	uint64_t start;
+
+	if (target_open(registration->tgid, &target) < 0)
+		return false;
+	start = thread_birth(target.proc);
+	target_close(&target);
+	return start == registration->start;
+}
+
+enum registered { REGISTERED_NOT, REGISTERED_WITH_DESCRIPTOR, REGISTERED_WITHOUT };
+
+static bool is_registered_by_descriptor(
+	const struct registration *registration, const struct target *target, int number)
+{
+	_cleanup_close_ int copy = target_copy_descriptor(target, number);
+	struct descriptor descriptor;
+
+	return copy >= 0 && own_descriptor(copy, &descriptor) == 0 &&
+	       same_key(descriptor.key, registration->key) && owner_of(copy) == registration->tgid;
+}
+
+static bool is_registered_anyhow(const struct registration *registration,
+	const struct own_identity *own, const struct target *target)
+{
+	_cleanup_(identity_clear) struct identity identity = IDENTITY_NONE;
+
+	return target_identity(target, &own->namespaces, &identity) == 0 &&
+	       identity.tgid == registration->tgid &&
+	       is_registered_by_name(own, &identity, registration->name, registration->key);
+}
+
+static enum registered look(const struct registration *registration, const struct own_identity *own)
+{
+	DIR *tasks = is_noted_process(registration) ? open_tasks(registration->tgid) : NULL;
+	enum registered state = REGISTERED_NOT;
+	struct target target = TARGET_CLOSED;
+
+	while (tasks && state != REGISTERED_WITH_DESCRIPTOR && next_thread(tasks, &target) > 0) {
+		int number = find_descriptor(&target, registration->key);
+
+		if (number >= 0)
+			state = is_registered_by_descriptor(registration, &target, number)
+					? REGISTERED_WITH_DESCRIPTOR
+					: REGISTERED_NOT;
+		else if (state == REGISTERED_NOT &&
+			 is_registered_anyhow(registration, own, &target))
+			state = REGISTERED_WITHOUT;
+		target_close(&target);
+		if (number >= 0)
+			break;
+	}
+	if (tasks)
+		(void)closedir(tasks);
+	return state;
+}
+
+/* --- noting --------------------------------------------------------------------------------- */
+
+static void forget(struct registration *registration)
+{
+	__atomic_store_n(&registration->tgid, 0, __ATOMIC_SEQ_CST);
+}
+
+static struct registration *find_free(struct registrations *registrations)
+{
+	for (size_t i = 0; i < SESSION_REGISTRATIONS_MAX; i++)
+		if (registrations->entries[i].tgid == 0)
+			return &registrations->entries[i];
+	return NULL;
+}
+
+static void forget_those_over(struct registrations *registrations, const struct own_identity *own)
+{
+	for (size_t i = 0; i < SESSION_REGISTRATIONS_MAX; i++)
+		if (look(&registrations->entries[i], own) == REGISTERED_NOT)
+			forget(&registrations->entries[i]);
+}
+
+static bool is_known(
+	const struct registrations *registrations, const struct registration *registration)
+{
+	for (size_t i = 0; i < SESSION_REGISTRATIONS_MAX; i++) {
+		const struct registration *entry = &registrations->entries[i];
+
+		if (entry->tgid == registration->tgid && entry->start == registration->start &&
+			same_key(entry->key, registration->key))
+			return true;
+	}
+	return false;
+}
+
+int registrations_note(struct registrations *registrations, const struct own_identity *own,
+	pid_t tgid, struct queue_key key, const char *name)
+{
+	struct registration registration = {.key = key}, *free_entry;
+	struct target target;
+	int r = target_open(tgid, &target);
+
+	if (r < 0)
+		return r;
+	registration.start = thread_birth(target.proc);
+	target_close(&target);
+	if (registration.start == 0)
+		return -ESRCH;
+	(void)snprintf(registration.name, sizeof(registration.name), "%s", name);
+	registration.tgid = tgid;
+	if (is_known(registrations, &registration))
+		return 0;
+	free_entry = find_free(registrations);
+	if (!free_entry) {
+		forget_those_over(registrations, own);
+		free_entry = find_free(registrations);
+	}
+	if (!free_entry)
+		return -ENOSPC;
+	/* The process last: then all of it is there. */
+	registration.tgid = 0;
+	*free_entry = registration;
+	__atomic_store_n(&free_entry->tgid, tgid, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+/* --- taking back ---------------------------------------------------------------------------- */
+
+struct removal {
+	const struct registration *registration;
+	struct revoker *revoker;
+	const struct force_hooks *hooks;
+	uint64_t deadline;
+};
+
+static bool is_late(const struct revoker *revoker, pid_t tid)
+{
+	for (size_t i = 0; i < revoker->late_count; i++)
+		if (revoker->late[i] == tid)
+			return true;
+	return false;
+}
+
+static enum force_result force(struct removal *removal, const struct target *target, int number)
+{
+	struct revoker *revoker = removal->revoker;
+	enum force_result result;
+	bool late;
+
+	if (revoker->late_count == REVOKE_LATE_MAX || is_late(revoker, target->tid))
+		return FORCE_LATER;
+	result = force_removal(target->tid, number, removal->hooks, removal->deadline, &late);
+	if (late)
+		revoker->late[revoker->late_count++] = target->tid;
+	return result;
+}
+
+/* One after the other, until one has made the call. */
+static enum force_result force_any(struct removal *removal, bool disturb)
+{
+	DIR *tasks = open_tasks(removal->registration->tgid);
+	enum force_result result = FORCE_LATER;
+	struct target target = TARGET_CLOSED;
+
+	while (tasks && result != FORCE_DONE && result != FORCE_BROKEN &&
+		next_thread(tasks, &target) > 0) {
+		int number = find_descriptor(&target, removal->registration->key);
+
+		if (number >= 0 && force_disturbs(target.proc) == disturb)
+			result = force(removal, &target, number);
+		target_close(&target);
+	}
+	if (tasks)
+		(void)closedir(tasks);
+	return result;
+}
+
+static int kill_noted(struct removal *removal)
+{
+	DIR *tasks = is_noted_process(removal->registration)
+			     ? open_tasks(removal->registration->tgid)
+			     : NULL;
+	struct target target = TARGET_CLOSED;
+	int r = 0;
+
+	if (!tasks)
+		return 0;
+	if (next_thread(tasks, &target) > 0)
+		r = revoke_kill(removal->revoker,
+			&(struct thread){.tid = target.tid, .start = thread_start(target.proc)},
+			now_usec() + REVOKE_DEADLINE_USEC);
+	target_close(&target);
+	(void)closedir(tasks);
+	return r;
+}
+
+static int take_back(struct removal *removal, const struct own_identity *own)
+{
+	enum registered state = look(removal->registration, own);
+
+	while (state == REGISTERED_WITH_DESCRIPTOR && now_usec() < removal->deadline) {
+		enum force_result result = force_any(removal, false);
+
+		if (result != FORCE_DONE && result != FORCE_BROKEN)
+			result = force_any(removal, true);
+		if (result == FORCE_BROKEN)
+			return kill_noted(removal);
+		if (result != FORCE_DONE)
+			(void)usleep(RETRY_USEC);
+		revoke_let_go_late(removal->revoker);
+		state = look(removal->registration, own);
+	}
+	return state == REGISTERED_NOT ? 0 : kill_noted(removal);
+}
+
+int registrations_take_back(struct registrations *registrations, const struct own_identity *own,
+	struct revoker *revoker, const struct grants *grants, const struct force_hooks *hooks,
+	uint64_t deadline)
+{
+	for (size_t i = 0; i < SESSION_REGISTRATIONS_MAX; i++) {
+		struct registration *entry = &registrations->entries[i];
+		struct removal removal = {entry, revoker, hooks, deadline};
+		int r;
+
+		if (entry->tgid == 0 || grants_lookup(grants, entry->name) & PERMISSION_READ)
+			continue;
+		r = take_back(&removal, own);
+		if (r < 0)
+			return r;
+		forget(entry);
+	}
+	return 0;
+}
+
+/* --- after a call --------------------------------------------------------------------------- */
+
+void registrations_find_unlawful(const struct queues *queues, const struct own_identity *own,
+	const struct identity *identity, struct unlawful *ret)
+{
+	uint32_t count = MIN(queues->count, (uint32_t)SESSION_QUEUES_MAX);
+
+	*ret = (struct unlawful){0};
+	for (uint32_t i = 0; i < count; i++)
+		if (!(queues->permissions[i] & PERMISSION_READ) && queues->keys[i].inode != 0 &&
+			is_registered_by_name(own, identity, queues->names[i], queues->keys[i]))
+			ret->bits[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+bool registrations_have_grown(const struct unlawful *before, const struct unlawful *now)
+{
+	for (size_t i = 0; i < ELEMENTSOF(now->bits); i++)
+		if (now->bits[i] & ~before->bits[i])
+			return true;
+	return false;
+}
