@@ -25,40 +25,14 @@
  * not given back but carried out here, on the file that was checked (carry.c). */
 #include "session.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/stat.h>
 
 #include "decode.h"
-#include "force.h"
-#include "include/verdict.h"
-#include "notify.h"
-#include "target.h"
+#include "turn.h"
 
 #define LATE_CHECK_MS 5
 
-/* Everything about the request in hand but the request itself. */
-struct turn {
-	struct target target;
-	struct identity identity;
-	bool identity_known;
-	bool table_full;      /* the app has no room for another descriptor */
-	bool resumed;         /* an earlier session process had it in hand before */
-	bool created;         /* the queue is this call's own */
-	int queue;            /* opened for the app, to be injected */
-	struct queue_key key; /* of the descriptor that was looked at */
-	bool waits;           /* no answer yet: it is among the waiters */
-	struct verdict verdict;
-	struct answer answer;
-};
-#define TURN_START                              \
-	((struct turn){.target = TARGET_CLOSED, \
-		.identity = IDENTITY_NONE,      \
-		.queue = -EBADF,                \
-		.verdict = VERDICT_DENY,        \
-		.answer = {.kind = ANSWER_ERROR, .error = EACCES}})
-
-static void turn_clear(struct turn *turn)
+void turn_clear(struct turn *turn)
 {
 	target_close(&turn->target);
 	identity_clear(&turn->identity);
@@ -67,7 +41,7 @@ static void turn_clear(struct turn *turn)
 
 /* --- look ---------------------------------------------------------------------------------- */
 
-static int know_identity(struct session *session, struct turn *turn)
+int turn_know_identity(struct session *session, struct turn *turn)
 {
 	int r;
 
@@ -87,7 +61,7 @@ static bool link_is_true(struct session *session, struct turn *turn,
 	_cleanup_close_ int fd = -EBADF;
 	struct descriptor named;
 
-	if (know_identity(session, turn) < 0 ||
+	if (turn_know_identity(session, turn) < 0 ||
 		!notify_is_valid(session->listener, session->request.id))
 		return false;
 	fd = act_look_up(&session->own, &turn->identity, name);
@@ -98,7 +72,7 @@ static bool link_is_true(struct session *session, struct turn *turn,
 	       named.mount == descriptor->mount;
 }
 
-static void remember(struct session *session, const struct descriptor *descriptor)
+void session_remember(struct session *session, const struct descriptor *descriptor)
 {
 	queues_remember(&session->inflight->queues, descriptor->key, session->request.name,
 		grants_lookup(session->grants, session->request.name));
@@ -114,7 +88,7 @@ static enum queue_identity identify_stranger(
 		link[0] == '/' && !strchr(link + 1, '/') &&
 		link_is_true(session, turn, descriptor, link + 1)) {
 		(void)strcpy(request->name, link + 1);
-		remember(session, descriptor);
+		session_remember(session, descriptor);
 		return QUEUE_NAMED;
 	}
 	return target_is_queue(&turn->target, request->fd) == 0 ? QUEUE_NONE : QUEUE_UNKNOWN;
@@ -160,7 +134,7 @@ static int look(
 		return r;
 	if (request_has_descriptor(request))
 		return identify_queue(session, turn);
-	r = know_identity(session, turn);
+	r = turn_know_identity(session, turn);
 	if (r < 0 || request->call != MQ_CALL_OPEN)
 		return r;
 	r = target_table_is_full(&turn->target);
@@ -168,258 +142,6 @@ static int look(
 		return r;
 	turn->table_full = r;
 	return 0;
-}
-
-/* --- act ----------------------------------------------------------------------------------- */
-
-static struct answer answer_error(int error)
-{
-	return (struct answer){.kind = ANSWER_ERROR, .error = error};
-}
-
-/* Whether what an earlier session process began was done, when it died too early to note it: if the
- * state is now the one that doing it would have left, and was not before. */
-static bool done_before(const struct session *session, const struct turn *turn, bool existed_now)
-{
-	const struct inflight *inflight = session->inflight;
-
-	if (!turn->resumed)
-		return false;
-	switch ((enum inflight_phase)inflight->phase) {
-	case INFLIGHT_RECEIVED:
-		return false;
-	case INFLIGHT_ACTING:
-		return inflight->existed != existed_now;
-	case INFLIGHT_ACTED:
-		return inflight->result == 0;
-	case INFLIGHT_INJECTING:
-	case INFLIGHT_INJECTED:
-		return true;
-	}
-	return false;
-}
-
-static bool exists(struct session *session, struct turn *turn)
-{
-	return act_exists(&session->own, &turn->identity, session->request.name) > 0;
-}
-
-static int create(struct session *session, struct turn *turn)
-{
-	struct request *request = &session->request;
-	int oflag = request->oflag, fd;
-
-	if (request->oflag & O_EXCL) {
-		bool existed = exists(session, turn);
-
-		if (done_before(session, turn, existed)) {
-			request->oflag &= ~(O_CREAT | O_EXCL);
-			fd = act_open(&session->own, &turn->identity, request, &turn->created);
-			request->oflag = oflag;
-			turn->created = fd >= 0;
-			return fd;
-		}
-		inflight_acting(session->inflight, existed);
-	}
-	fd = act_open(&session->own, &turn->identity, request, &turn->created);
-	if (oflag & O_EXCL)
-		inflight_acted(session->inflight, fd < 0 ? fd : 0);
-	return fd;
-}
-
-/* Puts the open queue into the app. Its number there, or a negative errno. */
-static int inject(struct session *session, const struct turn *turn)
-{
-	int number;
-
-	if (lseek(turn->queue, inflight_mark(session->inflight), SEEK_SET) < 0)
-		return -errno;
-	inflight_injecting(session->inflight);
-	number = notify_inject(session->listener, session->request.id, turn->queue);
-	if (number >= 0)
-		inflight_injected(session->inflight, number);
-	(void)lseek(turn->queue, 0, SEEK_SET);
-	return number;
-}
-
-/* If an earlier session process has injected the descriptor already: its number. */
-static int injected_before(struct session *session, const struct turn *turn)
-{
-	struct inflight *inflight = session->inflight;
-	int number;
-
-	if (!turn->resumed || inflight->phase < INFLIGHT_INJECTING)
-		return -ENOENT;
-	number = target_find_position(&turn->target, inflight_mark(inflight));
-	if (number < 0)
-		return inflight->phase == INFLIGHT_INJECTED ? inflight->result : -ENOENT;
-	inflight_injected(inflight, number);
-	(void)target_reset_position(&turn->target, number);
-	return number;
-}
-
-/* The descriptor could not be put into the app: no trace of the call may remain, and it is refused.
- */
-static struct answer take_back(struct session *session, const struct turn *turn, int error)
-{
-	if (turn->created && error != -ENOENT)
-		(void)act_unlink(&session->own, &turn->identity, session->request.name);
-	return answer_error(error == -EMFILE ? EMFILE : EACCES);
-}
-
-static struct answer act_on_open(struct session *session, struct turn *turn)
-{
-	struct request *request = &session->request;
-	struct descriptor descriptor;
-	int number = injected_before(session, turn);
-
-	if (number >= 0)
-		return (struct answer){.kind = ANSWER_VALUE, .value = number};
-	/* Unconfined this comes before the look-up and before creating. */
-	if (turn->table_full)
-		return answer_error(EMFILE);
-	turn->queue = request->oflag & O_CREAT
-			      ? create(session, turn)
-			      : act_open(&session->own, &turn->identity, request, &turn->created);
-	if (turn->queue < 0)
-		return answer_error(-turn->queue);
-	if (own_descriptor(turn->queue, &descriptor) == 0)
-		remember(session, &descriptor);
-	number = inject(session, turn);
-	if (number < 0)
-		return take_back(session, turn, number);
-	return (struct answer){.kind = ANSWER_VALUE, .value = number};
-}
-
-static struct answer act_on_unlink(struct session *session, struct turn *turn)
-{
-	bool existed = exists(session, turn);
-	int r;
-
-	if (done_before(session, turn, existed)) {
-		r = 0;
-	} else {
-		inflight_acting(session->inflight, existed);
-		r = act_unlink(&session->own, &turn->identity, session->request.name);
-		inflight_acted(session->inflight, r);
-	}
-	return r < 0 ? answer_error(-r) : (struct answer){.kind = ANSWER_VALUE};
-}
-
-/* Gives the call back to the kernel, in a session that has lost nothing. */
-static struct answer act_by_kernel(
-	struct session *session, const struct seccomp_notif *notification, const struct turn *turn)
-{
-	int r = threads_note(&session->inflight->threads, turn->target.proc, session->request.tid,
-		notification->data.arch);
-
-	return r < 0 ? answer_error(EACCES) : (struct answer){.kind = ANSWER_CONTINUE};
-}
-
-/* The very file that was checked, not what may be behind its number by now. A descriptor, or
- * -EBADF, which is what the app gets: it has closed or exchanged what it named. */
-static int checked_queue(const struct session *session, const struct turn *turn)
-{
-	_cleanup_close_ int queue = -EBADF;
-	struct descriptor descriptor;
-
-	if (session->request.queue == QUEUE_NONE)
-		return -EBADF;
-	queue = target_copy_descriptor(&turn->target, session->request.fd);
-	if (queue < 0 || own_descriptor(queue, &descriptor) < 0 ||
-		descriptor.key.device != turn->key.device ||
-		descriptor.key.inode != turn->key.inode)
-		return -EBADF;
-	return take_fd(&queue);
-}
-
-/* 0: it waits. Otherwise the errno that the app gets. */
-static int let_wait(struct session *session, struct turn *turn, struct carried *carried)
-{
-	int r;
-
-	if (carried_is_late(carried))
-		return ETIMEDOUT;
-	r = waiters_add(&session->waiters, session->inflight, &turn->target, carried,
-		session->request.name, request_needs(&session->request));
-	turn->waits = r == 0;
-	return r == 0 ? 0 : EACCES;
-}
-
-/* Carries the call out, in a session that has lost something. */
-static struct answer act_by_ourselves(
-	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
-{
-	struct data_call call = data_call_decode(notification, session->request.call);
-	_cleanup_(carried_clear) struct carried carried = CARRIED_NONE;
-	_cleanup_close_ int queue = checked_queue(session, turn);
-	long r = carry_prepare(&turn->target, &call, queue, &carried);
-
-	if (r < 0)
-		return answer_error(r == -EPERM ? EACCES : (int)-r);
-	queue = -EBADF;
-	/* A message must not be sent or taken for somebody who is gone. */
-	if (!notify_is_valid(session->listener, notification->id))
-		return answer_error(EACCES);
-	r = carry_try(&turn->target, &carried);
-	if (r == -EINPROGRESS)
-		r = -let_wait(session, turn, &carried);
-	return r < 0 ? answer_error((int)-r)
-		     : (struct answer){.kind = ANSWER_VALUE, .value = (int)r};
-}
-
-static bool registers(const struct request *request)
-{
-	return request->call == MQ_CALL_NOTIFY && !request->removes_notification;
-}
-
-static int note_registration(struct session *session, struct turn *turn)
-{
-	struct inflight *inflight = session->inflight;
-	int r;
-
-	if (session->request.queue != QUEUE_NAMED)
-		return 0;
-	r = know_identity(session, turn);
-	if (r < 0)
-		return r;
-	/* Nothing of somebody else is noted under this name. */
-	if (!notify_is_valid(session->listener, session->request.id))
-		return -ESRCH;
-	return registrations_note(&inflight->registrations, &session->own, turn->identity.tgid,
-		turn->key, session->request.name);
-}
-
-/* mq_notify registers the calling process, and nobody can do that for it. */
-static struct answer act_on_descriptor(
-	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
-{
-	if (registers(&session->request) && note_registration(session, turn) < 0)
-		return answer_error(EACCES);
-	if (!session->inflight->tainted || session->request.call == MQ_CALL_NOTIFY)
-		return act_by_kernel(session, notification, turn);
-	return act_by_ourselves(session, notification, turn);
-}
-
-static struct answer act(
-	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
-{
-	if (!turn->verdict.allow)
-		return answer_error(turn->verdict.error);
-	switch (session->request.call) {
-	case MQ_CALL_OPEN:
-		return act_on_open(session, turn);
-	case MQ_CALL_UNLINK:
-		return act_on_unlink(session, turn);
-	case MQ_CALL_SEND:
-	case MQ_CALL_RECEIVE:
-	case MQ_CALL_NOTIFY:
-	case MQ_CALL_GETSETATTR:
-		return act_on_descriptor(session, notification, turn);
-	case MQ_CALL_COUNT:
-		break;
-	}
-	return answer_error(EACCES);
 }
 
 /* --- record -------------------------------------------------------------------------------- */
@@ -537,7 +259,7 @@ static int give_back_and_look(
 	struct given_back call = {.listener = session->listener, .id = notification->id};
 	const struct queues *queues = &session->inflight->queues;
 	static struct unlawful before, after;
-	int r = know_identity(session, turn);
+	int r = turn_know_identity(session, turn);
 
 	if (r < 0)
 		return r;
@@ -555,7 +277,7 @@ static int give_back_and_look(
 static int reply(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
-	if (session->inflight->tainted && registers(&session->request) &&
+	if (session->inflight->tainted && request_registers(&session->request) &&
 		turn->answer.kind == ANSWER_CONTINUE) {
 		if (give_back_and_look(session, notification, turn) == 0)
 			return 0;
@@ -581,8 +303,8 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 		session->inflight->tainted = 1;
 	recorded = worth_a_record(session, &turn.verdict);
 	if (recorded)
-		(void)know_identity(session, &turn);
-	turn.answer = act(session, notification, &turn);
+		(void)turn_know_identity(session, &turn);
+	turn.answer = session_act(session, notification, &turn);
 	if (turn.waits)
 		return;
 	if (reply(session, notification, &turn) < 0)
@@ -591,7 +313,7 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 		record(session, &turn);
 }
 
-static int serve_next(struct session *session)
+int session_serve_next(struct session *session)
 {
 	struct seccomp_notif *notification = &session->inflight->notification;
 	int r;
@@ -618,7 +340,7 @@ static void take_up(struct session *session, struct seccomp_notif *waiting)
 }
 
 /* What an earlier session process of this session had in hand when it died. */
-static void resume(struct session *session)
+void session_resume(struct session *session)
 {
 	struct inflight *inflight = session->inflight;
 
@@ -631,164 +353,6 @@ static void resume(struct session *session)
 	for (uint32_t i = 0; i < inflight->waiting_used; i++)
 		if (inflight->waiting[i].id != 0)
 			take_up(session, &inflight->waiting[i]);
-}
-
-static int take_attach(struct session *session)
-{
-	struct worker_message message;
-	int fds[2] = {-EBADF, -EBADF};
-	int r = message_receive(session->channel, &message, sizeof(message), fds, 2);
-
-	if (r <= 0)
-		return r;
-	if (message.type != WORKER_ATTACH || message.attach.record_rate < 1 ||
-		message.attach.record_rate > RECORD_RATE_MAX)
-		return -EBADMSG;
-	session->listener = fds[0];
-	session->recorder = (struct recorder){.rate = message.attach.record_rate,
-		.allowed = message.attach.record_allowed,
-		.tokens_usec = UINT32_MAX,
-		.last_usec = now_usec()};
-	r = inflight_map(fds[1], &session->inflight);
-	(void)safe_close(fds[1]);
-	if (r < 0)
-		return r;
-	notify_prepare(session->listener);
-	return 1;
-}
-
-static int read_grants(int fd, uint64_t size, struct grants **ret)
-{
-	_cleanup_free_ void *data = NULL;
-
-	if (size > GRANTS_BYTES_MAX)
-		return -E2BIG;
-	data = malloc(size + 1);
-	if (!data)
-		return -ENOMEM;
-	if (pread(fd, data, size + 1, 0) != (ssize_t)size)
-		return -EBADMSG;
-	return grants_deserialise(data, size, ret);
-}
-
-/* The threads that are inside the door: taken up by us or by an earlier session process, and not
- * answered. They cannot be stopped before they are answered, and then come through the door anyhow.
- */
-static size_t inside_the_door(
-	const struct inflight *inflight, pid_t tids[static SESSION_WAITING_MAX + 1])
-{
-	size_t count = 0;
-
-	if (inflight->notification.id != 0)
-		tids[count++] = (pid_t)inflight->notification.pid;
-	for (uint32_t i = 0; i < inflight->waiting_used; i++)
-		if (inflight->waiting[i].id != 0)
-			tids[count++] = (pid_t)inflight->waiting[i].pid;
-	return count;
-}
-
-/* Calls that were given back to the kernel under older grants must come through the door again. Any
- * process of the session may hold a descriptor of any queue that it ever opened, so all of its
- * threads are concerned. */
-static int put_in_force(struct session *session)
-{
-	struct inflight *inflight = session->inflight;
-	uint64_t fingerprint = grants_fingerprint(session->grants);
-	pid_t inside[SESSION_WAITING_MAX + 1];
-
-	waiters_revise(&session->waiters, session->listener, session->grants);
-	if (fingerprint != inflight->in_force) {
-		/* Noted before anything else is: a session process that dies on the way leaves the
-		 * rest to the next. */
-		if (queues_lose(&inflight->queues, session->grants)) {
-			inflight->tainted = 1;
-			__atomic_store_n(&inflight->returning, 1, __ATOMIC_SEQ_CST);
-		}
-		queues_update(&inflight->queues, session->grants);
-		inflight->in_force = fingerprint;
-	}
-	if (!inflight->returning)
-		return 0;
-	return revoke_bring_back(
-		&session->revoker, &inflight->threads, inside, inside_the_door(inflight, inside));
-}
-
-static int serve_what_came(void *context)
-{
-	struct session *session = context;
-	struct pollfd listener = {.fd = session->listener, .events = POLLIN};
-
-	if (poll(&listener, 1, 0) < 0 || !(listener.revents & POLLIN))
-		return 0;
-	return serve_next(session);
-}
-
-static void release_waiter(void *context, pid_t tid)
-{
-	struct session *session = context;
-
-	waiters_release(&session->waiters, session->listener, tid);
-}
-
-/* What was registered before is told of messages without any further call. */
-static int take_back_registrations(struct session *session)
-{
-	struct force_hooks hooks = {
-		.context = session, .serve = serve_what_came, .release = release_waiter};
-	struct inflight *inflight = session->inflight;
-	int r;
-
-	if (!inflight->returning)
-		return 0;
-	r = registrations_take_back(&inflight->registrations, &session->own, &session->revoker,
-		session->grants, &hooks, now_usec() + REVOKE_DEADLINE_USEC / 2);
-	if (r < 0)
-		return r;
-	__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
-	return 0;
-}
-
-/* New grants are in force from here on, since nothing is in hand. The acknowledgement is the
- * barrier that connect and disconnect wait for. */
-static int take_grants(struct session *session)
-{
-	_cleanup_(grants_freep) struct grants *grants = NULL;
-	_cleanup_close_ int fd = -EBADF;
-	struct worker_message message;
-	bool first = !session->grants;
-	int r = message_receive(session->channel, &message, sizeof(message), &fd, 1);
-
-	if (r <= 0)
-		return r;
-	if (message.type != WORKER_GRANTS)
-		return -EBADMSG;
-	r = read_grants(fd, message.grants.size, &grants);
-	if (r < 0)
-		return r;
-	(void)grants_free(session->grants);
-	session->grants = take_pointer(grants);
-	r = put_in_force(session);
-	if (r < 0)
-		return r;
-	/* Those that are inside the door could not be stopped. */
-	if (first)
-		resume(session);
-	r = take_back_registrations(session);
-	if (r < 0)
-		return r;
-
-	message = (struct worker_message){
-		.type = WORKER_ACK, .ack = {.generation = session->grants->generation}};
-	r = message_send(session->channel, &message, sizeof(message), NULL, 0);
-	return r < 0 ? r : 1;
-}
-
-/* 1: go on. 0: the manager is gone. */
-static int take_message(struct session *session)
-{
-	int r = session->listener < 0 ? take_attach(session) : take_grants(session);
-
-	return r == -EAGAIN ? 1 : r;
 }
 
 static int shorter(int a, int b)
@@ -820,14 +384,14 @@ int session_run(struct session *session)
 		recorder_flush(&session->recorder, session->channel);
 		revoke_let_go_late(&session->revoker);
 		if (fds[0].revents) {
-			r = take_message(session);
+			r = session_take_message(session);
 			if (r <= 0)
 				return r;
 			continue;
 		}
 		waiters_serve(waiters, &session->revoker, session->listener, fds + 2);
 		if (fds[1].revents & POLLIN) {
-			r = serve_next(session);
+			r = session_serve_next(session);
 			if (r < 0)
 				return r;
 		} else if (fds[1].revents) {

@@ -37,6 +37,16 @@ struct session {
  */
 int session_run(struct session *session);
 
+/* The next notification from beginning to end. 0 or negative errno: fatal. */
+int session_serve_next(struct session *session);
+
+/* Carries on what an earlier session process had in hand. */
+void session_resume(struct session *session);
+
+/* channel.c: one message of the manager. 1: go on. 0: the manager is gone. Negative errno: fatal.
+ */
+int session_take_message(struct session *session);
+
 /* record.c: notes a record, sends it or holds it back; sends what was held back once there is room.
  * The recorder's time until then in milliseconds, -1 if nothing is held back. */
 void recorder_note(struct recorder *recorder, int channel, const struct worker_message *record);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* The manager's messages: the listener and the in-flight memfd once, and then grants.
+ *
+ * Grants are taken between two requests. Before they are acknowledged, whatever older ones have
+ * allowed and new ones do not is taken back: calls that wait in the kernel (revoke.c) or inside the
+ * door (waiting.c), and registrations (registrations.c). What is not finished when a session
+ * process dies is noted, and finished by the next. */
+#include "session.h"
+
+#include <poll.h>
+
+#include "force.h"
+#include "include/verdict.h"
+#include "notify.h"
+
+static int take_attach(struct session *session)
+{
+	struct worker_message message;
+	int fds[2] = {-EBADF, -EBADF};
+	int r = message_receive(session->channel, &message, sizeof(message), fds, 2);
+
+	if (r <= 0)
+		return r;
+	if (message.type != WORKER_ATTACH || message.attach.record_rate < 1 ||
+		message.attach.record_rate > RECORD_RATE_MAX)
+		return -EBADMSG;
+	session->listener = fds[0];
+	session->recorder = (struct recorder){.rate = message.attach.record_rate,
+		.allowed = message.attach.record_allowed,
+		.tokens_usec = UINT32_MAX,
+		.last_usec = now_usec()};
+	r = inflight_map(fds[1], &session->inflight);
+	(void)safe_close(fds[1]);
+	if (r < 0)
+		return r;
+	notify_prepare(session->listener);
+	return 1;
+}
+
+static int read_grants(int fd, uint64_t size, struct grants **ret)
+{
+	_cleanup_free_ void *data = NULL;
+
+	if (size > GRANTS_BYTES_MAX)
+		return -E2BIG;
+	data = malloc(size + 1);
+	if (!data)
+		return -ENOMEM;
+	if (pread(fd, data, size + 1, 0) != (ssize_t)size)
+		return -EBADMSG;
+	return grants_deserialise(data, size, ret);
+}
+
+/* The threads that are inside the door: taken up by us or by an earlier session process, and not
+ * answered. They cannot be stopped before they are answered, and then come through the door anyhow.
+ */
+static size_t inside_the_door(
+	const struct inflight *inflight, pid_t tids[static SESSION_WAITING_MAX + 1])
+{
+	size_t count = 0;
+
+	if (inflight->notification.id != 0)
+		tids[count++] = (pid_t)inflight->notification.pid;
+	for (uint32_t i = 0; i < inflight->waiting_used; i++)
+		if (inflight->waiting[i].id != 0)
+			tids[count++] = (pid_t)inflight->waiting[i].pid;
+	return count;
+}
+
+/* Calls that were given back to the kernel under older grants must come through the door again. Any
+ * process of the session may hold a descriptor of any queue that it ever opened, so all of its
+ * threads are concerned. */
+static int put_in_force(struct session *session)
+{
+	struct inflight *inflight = session->inflight;
+	uint64_t fingerprint = grants_fingerprint(session->grants);
+	pid_t inside[SESSION_WAITING_MAX + 1];
+
+	waiters_revise(&session->waiters, session->listener, session->grants);
+	if (fingerprint != inflight->in_force) {
+		/* Noted before anything else is: a session process that dies on the way leaves the
+		 * rest to the next. */
+		if (queues_lose(&inflight->queues, session->grants)) {
+			inflight->tainted = 1;
+			__atomic_store_n(&inflight->returning, 1, __ATOMIC_SEQ_CST);
+		}
+		queues_update(&inflight->queues, session->grants);
+		inflight->in_force = fingerprint;
+	}
+	if (!inflight->returning)
+		return 0;
+	return revoke_bring_back(
+		&session->revoker, &inflight->threads, inside, inside_the_door(inflight, inside));
+}
+
+static int serve_what_came(void *context)
+{
+	struct session *session = context;
+	struct pollfd listener = {.fd = session->listener, .events = POLLIN};
+
+	if (poll(&listener, 1, 0) < 0 || !(listener.revents & POLLIN))
+		return 0;
+	return session_serve_next(session);
+}
+
+static void release_waiter(void *context, pid_t tid)
+{
+	struct session *session = context;
+
+	waiters_release(&session->waiters, session->listener, tid);
+}
+
+/* What was registered before is told of messages without any further call. */
+static int take_back_registrations(struct session *session)
+{
+	struct force_hooks hooks = {
+		.context = session, .serve = serve_what_came, .release = release_waiter};
+	struct inflight *inflight = session->inflight;
+	int r;
+
+	if (!inflight->returning)
+		return 0;
+	r = registrations_take_back(&inflight->registrations, &session->own, &session->revoker,
+		session->grants, &hooks, now_usec() + REVOKE_DEADLINE_USEC / 2);
+	if (r < 0)
+		return r;
+	__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+/* New grants are in force from here on, since nothing is in hand. The acknowledgement is the
+ * barrier that connect and disconnect wait for. */
+static int take_grants(struct session *session)
+{
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	struct worker_message message;
+	bool first = !session->grants;
+	int r = message_receive(session->channel, &message, sizeof(message), &fd, 1);
+
+	if (r <= 0)
+		return r;
+	if (message.type != WORKER_GRANTS)
+		return -EBADMSG;
+	r = read_grants(fd, message.grants.size, &grants);
+	if (r < 0)
+		return r;
+	(void)grants_free(session->grants);
+	session->grants = take_pointer(grants);
+	r = put_in_force(session);
+	if (r < 0)
+		return r;
+	/* Those that are inside the door could not be stopped. */
+	if (first)
+		session_resume(session);
+	r = take_back_registrations(session);
+	if (r < 0)
+		return r;
+
+	message = (struct worker_message){
+		.type = WORKER_ACK, .ack = {.generation = session->grants->generation}};
+	r = message_send(session->channel, &message, sizeof(message), NULL, 0);
+	return r < 0 ? r : 1;
+}
+
+int session_take_message(struct session *session)
+{
+	int r = session->listener < 0 ? take_attach(session) : take_grants(session);
+
+	return r == -EAGAIN ? 1 : r;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/* Doing what was allowed: how each call is carried out, and how it is carried on when an earlier
+ * session process died on the way.
+ *
+ * mq_open and mq_unlink are done by us as the caller (act.c), on our copy of the name. Calls on a
+ * descriptor are given back to the kernel, noted among those that may be inside (threads.c); in a
+ * session that has lost something they are carried out here, on the file that was checked
+ * (carry.c). */
+#include "turn.h"
+
+#include <fcntl.h>
+
+/* Whether what an earlier session process began was done, when it died too early to note it: if the
+ * state is now the one that doing it would have left, and was not before. */
+static bool done_before(const struct session *session, const struct turn *turn, bool existed_now)
+{
+	const struct inflight *inflight = session->inflight;
+
+	if (!turn->resumed)
+		return false;
+	switch ((enum inflight_phase)inflight->phase) {
+	case INFLIGHT_RECEIVED:
+		return false;
+	case INFLIGHT_ACTING:
+		return inflight->existed != existed_now;
+	case INFLIGHT_ACTED:
+		return inflight->result == 0;
+	case INFLIGHT_INJECTING:
+	case INFLIGHT_INJECTED:
+		return true;
+	}
+	return false;
+}
+
+static bool exists(struct session *session, struct turn *turn)
+{
+	return act_exists(&session->own, &turn->identity, session->request.name) > 0;
+}
+
+static int create(struct session *session, struct turn *turn)
+{
+	struct request *request = &session->request;
+	int oflag = request->oflag, fd;
+
+	if (request->oflag & O_EXCL) {
+		bool existed = exists(session, turn);
+
+		if (done_before(session, turn, existed)) {
+			request->oflag &= ~(O_CREAT | O_EXCL);
+			fd = act_open(&session->own, &turn->identity, request, &turn->created);
+			request->oflag = oflag;
+			turn->created = fd >= 0;
+			return fd;
+		}
+		inflight_acting(session->inflight, existed);
+	}
+	fd = act_open(&session->own, &turn->identity, request, &turn->created);
+	if (oflag & O_EXCL)
+		inflight_acted(session->inflight, fd < 0 ? fd : 0);
+	return fd;
+}
+
+/* Puts the open queue into the app. Its number there, or a negative errno. */
+static int inject(struct session *session, const struct turn *turn)
+{
+	int number;
+
+	if (lseek(turn->queue, inflight_mark(session->inflight), SEEK_SET) < 0)
+		return -errno;
+	inflight_injecting(session->inflight);
+	number = notify_inject(session->listener, session->request.id, turn->queue);
+	if (number >= 0)
+		inflight_injected(session->inflight, number);
+	(void)lseek(turn->queue, 0, SEEK_SET);
+	return number;
+}
+
+/* If an earlier session process has injected the descriptor already: its number. */
+static int injected_before(struct session *session, const struct turn *turn)
+{
+	struct inflight *inflight = session->inflight;
+	int number;
+
+	if (!turn->resumed || inflight->phase < INFLIGHT_INJECTING)
+		return -ENOENT;
+	number = target_find_position(&turn->target, inflight_mark(inflight));
+	if (number < 0)
+		return inflight->phase == INFLIGHT_INJECTED ? inflight->result : -ENOENT;
+	inflight_injected(inflight, number);
+	(void)target_reset_position(&turn->target, number);
+	return number;
+}
+
+/* The descriptor could not be put into the app: no trace of the call may remain, and it is refused.
+ */
+static struct answer take_back(struct session *session, const struct turn *turn, int error)
+{
+	if (turn->created && error != -ENOENT)
+		(void)act_unlink(&session->own, &turn->identity, session->request.name);
+	return answer_error(error == -EMFILE ? EMFILE : EACCES);
+}
+
+static struct answer act_on_open(struct session *session, struct turn *turn)
+{
+	struct request *request = &session->request;
+	struct descriptor descriptor;
+	int number = injected_before(session, turn);
+
+	if (number >= 0)
+		return (struct answer){.kind = ANSWER_VALUE, .value = number};
+	/* Unconfined this comes before the look-up and before creating. */
+	if (turn->table_full)
+		return answer_error(EMFILE);
+	turn->queue = request->oflag & O_CREAT
+			      ? create(session, turn)
+			      : act_open(&session->own, &turn->identity, request, &turn->created);
+	if (turn->queue < 0)
+		return answer_error(-turn->queue);
+	if (own_descriptor(turn->queue, &descriptor) == 0)
+		session_remember(session, &descriptor);
+	number = inject(session, turn);
+	if (number < 0)
+		return take_back(session, turn, number);
+	return (struct answer){.kind = ANSWER_VALUE, .value = number};
+}
+
+static struct answer act_on_unlink(struct session *session, struct turn *turn)
+{
+	bool existed = exists(session, turn);
+	int r;
+
+	if (done_before(session, turn, existed)) {
+		r = 0;
+	} else {
+		inflight_acting(session->inflight, existed);
+		r = act_unlink(&session->own, &turn->identity, session->request.name);
+		inflight_acted(session->inflight, r);
+	}
+	return r < 0 ? answer_error(-r) : (struct answer){.kind = ANSWER_VALUE};
+}
+
+/* Gives the call back to the kernel, in a session that has lost nothing. */
+static struct answer act_by_kernel(
+	struct session *session, const struct seccomp_notif *notification, const struct turn *turn)
+{
+	int r = threads_note(&session->inflight->threads, turn->target.proc, session->request.tid,
+		notification->data.arch);
+
+	return r < 0 ? answer_error(EACCES) : (struct answer){.kind = ANSWER_CONTINUE};
+}
+
+/* The very file that was checked, not what may be behind its number by now. A descriptor, or
+ * -EBADF, which is what the app gets: it has closed or exchanged what it named. */
+static int checked_queue(const struct session *session, const struct turn *turn)
+{
+	_cleanup_close_ int queue = -EBADF;
+	struct descriptor descriptor;
+
+	if (session->request.queue == QUEUE_NONE)
+		return -EBADF;
+	queue = target_copy_descriptor(&turn->target, session->request.fd);
+	if (queue < 0 || own_descriptor(queue, &descriptor) < 0 ||
+		descriptor.key.device != turn->key.device ||
+		descriptor.key.inode != turn->key.inode)
+		return -EBADF;
+	return take_fd(&queue);
+}
+
+/* 0: it waits. Otherwise the errno that the app gets. */
+static int let_wait(struct session *session, struct turn *turn, struct carried *carried)
+{
+	int r;
+
+	if (carried_is_late(carried))
+		return ETIMEDOUT;
+	r = waiters_add(&session->waiters, session->inflight, &turn->target, carried,
+		session->request.name, request_needs(&session->request));
+	turn->waits = r == 0;
+	return r == 0 ? 0 : EACCES;
+}
+
+/* Carries the call out, in a session that has lost something. */
+static struct answer act_by_ourselves(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+{
+	struct data_call call = data_call_decode(notification, session->request.call);
+	_cleanup_(carried_clear) struct carried carried = CARRIED_NONE;
+	_cleanup_close_ int queue = checked_queue(session, turn);
+	long r = carry_prepare(&turn->target, &call, queue, &carried);
+
+	if (r < 0)
+		return answer_error(r == -EPERM ? EACCES : (int)-r);
+	queue = -EBADF;
+	/* A message must not be sent or taken for somebody who is gone. */
+	if (!notify_is_valid(session->listener, notification->id))
+		return answer_error(EACCES);
+	r = carry_try(&turn->target, &carried);
+	if (r == -EINPROGRESS)
+		r = -let_wait(session, turn, &carried);
+	return r < 0 ? answer_error((int)-r)
+		     : (struct answer){.kind = ANSWER_VALUE, .value = (int)r};
+}
+
+bool request_registers(const struct request *request)
+{
+	return request->call == MQ_CALL_NOTIFY && !request->removes_notification;
+}
+
+static int note_registration(struct session *session, struct turn *turn)
+{
+	struct inflight *inflight = session->inflight;
+	int r;
+
+	if (session->request.queue != QUEUE_NAMED)
+		return 0;
+	r = turn_know_identity(session, turn);
+	if (r < 0)
+		return r;
+	/* Nothing of somebody else is noted under this name. */
+	if (!notify_is_valid(session->listener, session->request.id))
+		return -ESRCH;
+	return registrations_note(&inflight->registrations, &session->own, turn->identity.tgid,
+		turn->key, session->request.name);
+}
+
+/* mq_notify registers the calling process, and nobody can do that for it. */
+static struct answer act_on_descriptor(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+{
+	if (request_registers(&session->request) && note_registration(session, turn) < 0)
+		return answer_error(EACCES);
+	if (!session->inflight->tainted || session->request.call == MQ_CALL_NOTIFY)
+		return act_by_kernel(session, notification, turn);
+	return act_by_ourselves(session, notification, turn);
+}
+
+struct answer session_act(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+{
+	if (!turn->verdict.allow)
+		return answer_error(turn->verdict.error);
+	switch (session->request.call) {
+	case MQ_CALL_OPEN:
+		return act_on_open(session, turn);
+	case MQ_CALL_UNLINK:
+		return act_on_unlink(session, turn);
+	case MQ_CALL_SEND:
+	case MQ_CALL_RECEIVE:
+	case MQ_CALL_NOTIFY:
+	case MQ_CALL_GETSETATTR:
+		return act_on_descriptor(session, notification, turn);
+	case MQ_CALL_COUNT:
+		break;
+	}
+	return answer_error(EACCES);
+}
