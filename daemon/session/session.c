@@ -4,16 +4,23 @@
  * This file is the door. An app's thread is blocked in a message-queue call, and the kernel asks us
  * what to do about it. From then on:
  *
- *   receive   The notification goes straight into memory that outlives us (inflight.h).
- *   look      One descriptor of /proc/TID is opened, and through it everything is read that will be
- * needed: the name and the attributes from the app's memory (once), the thread's identity, which
- * queue its descriptor is. Then the kernel is asked whether the notification is still valid. Only
- * if so, what was read was the caller's. decide    A pure function of the grants and the copy. act
- * Opening and deleting are done by us, with the caller's identity, on our copy of the name. Calls
- * on a descriptor are given back to the kernel (CONTINUE); that decision rests on registers alone,
- * since which queue a descriptor is was asked of the kernel and not of the app's memory. reply
- * Exactly one answer. The verdict starts as deny, every failure leaves it at that. record    What
- * was denied goes to the manager.
+ * - receive: the notification goes straight into memory that outlives us (inflight.h).
+ *
+ * - look: one descriptor of /proc/TID is opened, and through it everything is read that will be
+ *   needed: the name and the attributes from the app's memory (once; decode.c), the thread's
+ *   identity, which queue its descriptor is (target.c). Then the kernel is asked whether the
+ *   notification is still valid. Only if so, what was read was the caller's.
+ *
+ * - decide: a pure function of the grants and the copy.
+ *
+ * - act (perform.c): opening and deleting are done by us, with the caller's identity, on our copy
+ *   of the name. Calls on a descriptor are given back to the kernel (CONTINUE); that decision rests
+ *   on registers alone, since which queue a descriptor is was asked of the kernel and not of the
+ *   app's memory.
+ *
+ * - reply: exactly one answer. The verdict starts as deny, and every failure leaves it at that.
+ *
+ * - record: what was denied goes to the manager.
  *
  * Three things can go wrong: fatal ends the process (the manager starts another), refused goes to
  * the app as an errno, gone (the app was killed meanwhile) is dropped silently.
