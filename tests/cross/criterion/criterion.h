@@ -72,4 +72,5 @@ extern int cross_failures;
 #define cr_expect(truth, ...)       cross_check(false, truth, #truth)
 #define cr_expect_not(truth, ...)   cross_check(false, !(truth), "not " #truth)
 #define cr_expect_eq(a, b, ...)     cross_check(false, (a) == (b), #a " == " #b)
+#define cr_expect_neq(a, b, ...)    cross_check(false, (a) != (b), #a " != " #b)
 #define cr_expect_str_eq(a, b, ...) cross_check(false, strcmp(a, b) == 0, #a " is " #b)
