@@ -11,6 +11,8 @@
 private_ipc
 setup
 
+# stdbuf is a preload, which a program built with sanitizers otherwise refuses to start with.
+export ASAN_OPTIONS="verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 NOT_RUN="$SOURCE_ROOT/tests/data/examples-not-run"
 USED="$WORK/used"
 EXAMPLES="$SOURCE_ROOT/conf/packages.d"
