@@ -230,8 +230,9 @@ cp "$WORK/giver.out" "$WORK/stdout"
 for call in open-target create-target unlink-target open-granted unlink-granted; do
 	expect_stdout "a thread without a pid: $call: refused" "^$call EACCES"
 done
-check "… and others are served" timeout 2 nsenter -p -t "$INSIDE" as_uid 65533 \
-	mq-run --plug granted mqtry "open $GRANTED r"
+# Sanitized programs look for leaks through /proc, which is not of this PID namespace.
+check "… and others are served" timeout 2 env ASAN_OPTIONS="detect_leaks=0" \
+	nsenter -p -t "$INSIDE" as_uid 65533 mq-run --plug granted mqtry "open $GRANTED r"
 stop_app relay
 stop_app giver
 holds "a thread without a pid: root's queue is still there" test -e "/dev/mqueue$TARGET"
