@@ -271,8 +271,8 @@ static int give_back_and_look(
 	if (r < 0)
 		return r;
 	registrations_find_unlawful(queues, &session->own, &turn->identity, &before);
-	r = revoke_watch(&session->revoker, turn->target.tid, notification->data.arch,
-		answer_continue, &call);
+	r = revoke_watch(
+		&session->revoker, &turn->target, notification->data.arch, answer_continue, &call);
 	if (r < 0 && r != -ETIMEDOUT)
 		return r;
 	registrations_find_unlawful(queues, &session->own, &turn->identity, &after);
