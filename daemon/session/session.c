@@ -134,7 +134,8 @@ static enum queue_identity identify_stranger(
 		session_remember(session, descriptor);
 		return QUEUE_NAMED;
 	}
-	return target_is_queue(&turn->target, request->fd) == 0 ? QUEUE_NONE : QUEUE_UNKNOWN;
+	return target_may_be_queue(&turn->target, request->fd, descriptor->mount) ? QUEUE_UNKNOWN
+										  : QUEUE_NONE;
 }
 
 /* By its device and inode, among the queues that this session has opened; or by its name. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fuse-file DIRECTORY LOG [no-handles] [detached] -- COMMAND…: runs a command that has, as descriptor
- * 9, a file of a FUSE file system whose server does not answer.
+/* fuse-file DIRECTORY LOG [no-handles] [detached] -- COMMAND…: runs a command that has, as
+ * descriptor 9, a file of a FUSE file system whose server does not answer.
  *
  * The file system is mounted on the directory, in a mount namespace of its own; "detached" unmounts
  * it again, "no-handles" has it say that its files have no handles. The server answers what
