@@ -4,12 +4,14 @@
  *
  * The file system is mounted on the directory, in a mount namespace of its own; "detached" unmounts
  * it again, "no-handles" has it say that its files have no handles. The server answers what
- * opening needs. Whatever else is asked of it is noted in LOG, as "OPCODE PID", and held back until
- * DIRECTORY.end exists, or 30 seconds are over. */
+ * opening and looking need, and the rest with success; but once DIRECTORY.hold exists, it notes
+ * what else it is asked in LOG, as "OPCODE PID", and never answers. It ends, and lets everybody go,
+ * when DIRECTORY.end exists or 30 seconds are over. */
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,13 +78,15 @@ static void initialize(const struct fuse_in_header *header)
 	answer(header, 0, &out, sizeof(out));
 }
 
-static void note(const struct fuse_in_header *header)
+static bool exists(const char *directory, const char *suffix)
 {
-	dprintf(log_fd, "%u %u\n", header->opcode, header->pid);
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s.%s", directory, suffix);
+	return access(path, F_OK) == 0;
 }
 
-/* 1: answered, or needs no answer. 0: held back. */
-static int serve(const struct fuse_in_header *header)
+static void serve(const struct fuse_in_header *header, const char *directory)
 {
 	struct fuse_entry_out entry = {.nodeid = FILE_NODE,
 		.attr_valid = 3600,
@@ -90,30 +94,37 @@ static int serve(const struct fuse_in_header *header)
 		.attr = attributes(FILE_NODE)};
 	struct fuse_attr_out attr = {.attr_valid = 3600, .attr = attributes(header->nodeid)};
 	struct fuse_open_out opened = {.fh = 1};
+	struct fuse_statfs_out facts = {.st = {.bsize = 4096, .namelen = 255}};
 
 	switch (header->opcode) {
 	case FUSE_INIT:
 		initialize(header);
-		return 1;
+		return;
 	case FUSE_LOOKUP:
 		answer(header, 0, &entry, sizeof(entry));
-		return 1;
+		return;
 	case FUSE_GETATTR:
 		answer(header, 0, &attr, sizeof(attr));
-		return 1;
+		return;
 	case FUSE_OPEN:
 		answer(header, 0, &opened, sizeof(opened));
-		return 1;
+		return;
+	case FUSE_STATFS:
+		answer(header, 0, &facts, sizeof(facts));
+		return;
 	case FUSE_ACCESS:
 		answer(header, 0, NULL, 0);
-		return 1;
+		return;
 	case FUSE_FORGET:
 	case FUSE_BATCH_FORGET:
 	case FUSE_INTERRUPT:
-		return 1;
+		return;
 	default:
-		note(header);
-		return 0;
+		if (!exists(directory, "hold")) {
+			answer(header, 0, NULL, 0);
+			return;
+		}
+		dprintf(log_fd, "%u %u\n", header->opcode, header->pid);
 	}
 }
 
@@ -121,17 +132,15 @@ static int serve(const struct fuse_in_header *header)
 static void be_server(const char *directory)
 {
 	time_t end = time(NULL) + HOLD_SECONDS;
-	char marker[4096];
 
-	(void)snprintf(marker, sizeof(marker), "%s.end", directory);
-	while (time(NULL) < end && access(marker, F_OK) < 0) {
+	while (time(NULL) < end && !exists(directory, "end")) {
 		struct pollfd p = {.fd = fuse, .events = POLLIN};
 
 		if (poll(&p, 1, POLL_MS) != 1)
 			continue;
 		if (read(fuse, request, sizeof(request)) <= 0)
 			break;
-		(void)serve((struct fuse_in_header *)request);
+		serve((struct fuse_in_header *)request, directory);
 	}
 	_exit(0);
 }

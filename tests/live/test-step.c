@@ -40,6 +40,7 @@
 #define QUEUE_FD      100 /* of caller and victim */
 #define PATIENCE_USEC (10 * 1000000ULL)
 #define TRACED_MS     100 /* more than anybody needs to reap */
+#define SESSION_FDS   256 /* of the session process, that are looked at */
 #define MESSAGES      4
 #define MESSAGE       "own"
 
@@ -201,6 +202,7 @@ static _noreturn_ void be_caller(const struct kind *kind)
 	long result;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)umask(077); /* not the session process's */
 	set_arguments(kind->at, true);
 	if (kind->on_descriptor && dup2(descriptors[kind->at], QUEUE_FD) < 0)
 		abort();
@@ -724,6 +726,21 @@ static bool is_unchanged(pid_t victim, void *address, size_t size)
 	       memcmp(copy, address, size) == 0;
 }
 
+static bool is_stopped(pid_t pid)
+{
+	char path[64], line[256] = "", *after;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	(void)!fgets(line, sizeof(line), f);
+	(void)fclose(f);
+	after = strrchr(line, ')');
+	return after && after[2] == 't';
+}
+
 static void check_victim(struct run *run)
 {
 	int status;
@@ -739,7 +756,7 @@ static void check_victim(struct run *run)
 		complain(run, "the victim's memory was written");
 	if (count_entries(run->victim) != run->victims_descriptors)
 		complain(run, "the victim has got a descriptor");
-	if (atomic_load(&play->victim_disturbed))
+	if (atomic_load(&play->victim_disturbed) || is_stopped(run->victim))
 		complain(run, "the victim was stopped");
 	if (waitpid(run->victim, &status, WNOHANG) != 0)
 		complain(run, "the victim has died");
@@ -809,7 +826,8 @@ static void append_link(char *text, const char *what)
 	char path[64], link[128] = "";
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", door.session, what);
-	if (readlink(path, link, sizeof(link) - 1) > 0)
+	/* Queues are watched by some, up to SESSION_WATCHED_MAX. */
+	if (readlink(path, link, sizeof(link) - 1) > 0 && !streq(link, "anon_inode:[eventpoll]"))
 		append(text, "%s: %s\n", what, link);
 }
 
@@ -819,7 +837,7 @@ static void describe_session(char text[static sizeof(session_facts)])
 	text[0] = '\0';
 	append_identity(text);
 	append_link(text, "ns/ipc");
-	for (int fd = 0; fd < 64; fd++) {
+	for (int fd = 0; fd < SESSION_FDS; fd++) {
 		char what[16];
 
 		(void)snprintf(what, sizeof(what), "fd/%d", fd);
