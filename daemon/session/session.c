@@ -391,7 +391,8 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 	session->request.name[0] = '\0';
 	r = look(session, notification, &turn);
 	turn.verdict = r < 0 ? verdict_on_failure(r) : decide(session->grants, &session->request);
-	if (does_more_than_answer(session, &turn.verdict) &&
+	if ((does_more_than_answer(session, &turn.verdict) ||
+		    has_foreign_queue(session, &turn.verdict)) &&
 		!notify_is_valid(session->listener, notification->id))
 		return;
 	if (has_foreign_queue(session, &turn.verdict))
