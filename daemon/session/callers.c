@@ -28,6 +28,7 @@ void callers_keep(struct callers *callers, struct target *target)
 		return;
 	if (kept->tid != 0)
 		target_close(kept);
+	*kept = TARGET_CLOSED;
 	kept->tid = target->tid;
 	kept->proc = target->proc;
 	kept->status = target->status;
