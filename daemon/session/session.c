@@ -134,7 +134,8 @@ static enum queue_identity identify_stranger(
 		session_remember(session, descriptor);
 		return QUEUE_NAMED;
 	}
-	return target_is_queue(&turn->target, request->fd) == 0 ? QUEUE_NONE : QUEUE_UNKNOWN;
+	return target_may_be_queue(&turn->target, request->fd, descriptor->mount) ? QUEUE_UNKNOWN
+										  : QUEUE_NONE;
 }
 
 /* By its device and inode, among the queues that this session has opened; or by its name. */
@@ -340,8 +341,8 @@ static int give_back_and_look(
 	if (r < 0)
 		return r;
 	registrations_find_unlawful(queues, &session->own, &turn->identity, &before);
-	r = revoke_watch(&session->revoker, turn->target.tid, notification->data.arch,
-		answer_continue, &call);
+	r = revoke_watch(
+		&session->revoker, &turn->target, notification->data.arch, answer_continue, &call);
 	if (r < 0 && r != -ETIMEDOUT)
 		return r;
 	registrations_find_unlawful(queues, &session->own, &turn->identity, &after);
@@ -381,7 +382,8 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 	turn.target.tid = (pid_t)notification->pid;
 	r = look(session, notification, &turn);
 	turn.verdict = r < 0 ? verdict_on_failure(r) : decide(session->grants, &session->request);
-	if (does_more_than_answer(session, &turn.verdict) &&
+	if ((does_more_than_answer(session, &turn.verdict) ||
+		    has_foreign_queue(session, &turn.verdict)) &&
 		!notify_is_valid(session->listener, notification->id))
 		return;
 	if (has_foreign_queue(session, &turn.verdict))

@@ -372,13 +372,51 @@ int target_reset_position(const struct target *target, int fd)
 	return lseek(copy, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
-int target_is_queue(const struct target *target, int fd)
+/* mqueue gives its files none. FUSE answers this without its server. */
+static bool has_handle(const struct target *target, int fd)
 {
-	_cleanup_close_ int copy = target_copy_descriptor(target, fd);
+	struct file_handle handle = {.handle_bytes = 0};
+	char path[32];
+	int mount;
 
-	if (copy < 0)
-		return copy;
-	return syscall(SYS_mq_getsetattr, copy, NULL, NULL) == 0;
+	(void)snprintf(path, sizeof(path), "fd/%d", fd);
+	return name_to_handle_at(target->proc, path, &handle, &mount, AT_SYMLINK_FOLLOW) == 0 ||
+	       errno == EOVERFLOW;
+}
+
+/* "ID … - TYPE …"; what stands before the dash has its spaces escaped. */
+static bool is_mount_of_others(const char *line, uint64_t mount)
+{
+	const char *dash = strstr(line, " - ");
+
+	return dash && strtoull(line, NULL, 10) == mount && !startswith(dash, " - mqueue ");
+}
+
+/* True if the mount is among those that the thread sees, and of another file system. As long as the
+ * descriptor is open nothing else gets the mount's number. */
+static bool is_elsewhere(const struct target *target, uint64_t mount)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	_cleanup_free_ char *line = NULL;
+	size_t allocated = 0;
+	int fd = openat(target->proc, "mountinfo", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	f = fdopen(fd, "r");
+	if (!f) {
+		(void)safe_close(fd);
+		return false;
+	}
+	while (getline(&line, &allocated, f) > 0)
+		if (is_mount_of_others(line, mount))
+			return true;
+	return false;
+}
+
+bool target_may_be_queue(const struct target *target, int fd, uint64_t mount)
+{
+	return !has_handle(target, fd) && !is_elsewhere(target, mount);
 }
 
 bool target_has_signal(struct target *target)

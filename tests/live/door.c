@@ -13,16 +13,12 @@
 
 #include "daemon/session/session.h"
 #include "launcher/filter.h"
+#include "tests/must-work.h"
 
 void need_root(void)
 {
-	const char *must = getenv("MUST_WORK");
-
-	if (geteuid() == 0)
-		return;
-	if (must && streq(must, "1"))
-		cr_assert_fail("must be root");
-	cr_skip_test("must be root");
+	if (geteuid() != 0)
+		leave_out("it needs root");
 }
 
 int door_deadline_seconds(void)

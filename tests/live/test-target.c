@@ -267,8 +267,7 @@ Test(target, descriptors)
 	cr_expect_eq(target_descriptor_link(&target, 50, link, sizeof(link)), 0);
 	cr_expect_str_eq(link, "/mqgate-live-target");
 	cr_expect_eq(target_descriptor_link(&target, 50, link, 19), -ENAMETOOLONG);
-	cr_expect_eq(target_is_queue(&target, 50), 1);
-	cr_expect_eq(target_is_queue(&target, 0), 0);
+	cr_expect(target_may_be_queue(&target, 50, descriptor.mount));
 	(void)mq_unlink("/mqgate-live-target");
 }
 
@@ -277,7 +276,7 @@ Test(target, descriptors)
 static struct {
 	bool own_table;
 	atomic_int tid;
-} *thread;
+} * thread;
 
 static void *exchange(void *unused)
 {
@@ -334,7 +333,6 @@ Test(target, descriptors_of_a_thread_before_threads_had_pidfds)
 	start_thread_with(false);
 	cr_expect(copy_is_what_the_thread_has(50));
 	cr_expect(copy_is_what_the_thread_has(51));
-	cr_expect_eq(target_is_queue(&target, 50), 1);
 	cr_expect_eq(target_copy_descriptor(&target, 53), -EBADF);
 }
 
@@ -345,6 +343,29 @@ Test(target, a_table_of_its_own_is_not_taken_for_the_processs)
 	cr_expect_eq(target_copy_descriptor(&target, 50), -EBADF);
 	cr_expect_eq(target_copy_descriptor(&target, 51), -EBADF);
 	cr_expect(copy_is_what_the_thread_has(0), "the same file in both tables");
+}
+
+/* At 52 one with a handle, at 53 one without. */
+static void open_files(void)
+{
+	int file = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	int of_proc = open("/proc/self/comm", O_RDONLY);
+
+	if (file < 0 || of_proc < 0 || dup2(file, 52) != 52 || dup2(of_proc, 53) != 53)
+		_exit(1);
+}
+
+Test(target, what_is_certainly_no_queue)
+{
+	struct descriptor descriptor;
+
+	start(open_files);
+	for (int fd = 52; fd <= 53; fd++) {
+		cr_assert_eq(target_descriptor(&target, fd, &descriptor), 0);
+		cr_expect(descriptor.regular);
+		cr_expect_not(target_may_be_queue(&target, fd, descriptor.mount), "%d", fd);
+	}
+	cr_expect(target_may_be_queue(&target, 53, 0), "on no mount that it sees");
 }
 
 Test(target, no_such_thread)
