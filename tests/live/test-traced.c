@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "door.h"
@@ -172,33 +171,36 @@ Test(traced, an_owner_of_a_registration_is_killed_and_recorded)
 
 static struct stage *the_stage;
 
-static void *be_traced_and_wait(void *unused)
+static void *read_and_end(void *unused)
 {
-	be_traced((pid_t)syscall(SYS_gettid));
-	tell(the_stage);
-	(void)pause();
+	char byte;
+
+	the_stage->results[1] = result_of(read(the_stage->go[0], &byte, 1));
+	_exit(0);
 	return unused;
 }
 
-static void owner_with_a_traced_thread(struct stage *stage)
+static void owner_whose_first_thread_is_traced(struct stage *stage)
 {
 	pthread_t thread;
-	char byte;
 
 	the_stage = stage;
 	app_pause(stage);
 	queue = open_new(stage->queue);
 	stage->results[0] = enroll(queue);
-	if (pthread_create(&thread, NULL, be_traced_and_wait, NULL) != 0)
+	if (pthread_create(&thread, NULL, read_and_end, NULL) != 0)
 		_exit(114);
-	stage->results[1] = result_of(read(stage->go[0], &byte, 1));
+	be_traced(getpid());
+	tell(stage);
+	for (;;)
+		(void)pause();
 }
 
 Test(traced, another_thread_serves_as_well)
 {
 	struct door door;
 
-	door_open(&door, NOBODY, NULL, owner_with_a_traced_thread);
+	door_open(&door, NOBODY, NULL, owner_whose_first_thread_is_traced);
 	door_wait(&door);
 	door_grant(&door, PERMISSIONS_ALL);
 	door_go(&door);
