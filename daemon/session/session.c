@@ -271,12 +271,12 @@ static int give_back_and_look(
 
 	if (r < 0)
 		return r;
-	registrations_find_unlawful(queues, &session->own, &turn->identity, &before);
+	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &before);
 	r = revoke_watch(&session->revoker, turn->target.tid, notification->data.arch,
 		answer_continue, &call);
 	if (r < 0 && r != -ETIMEDOUT)
 		return r;
-	registrations_find_unlawful(queues, &session->own, &turn->identity, &after);
+	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &after);
 	if (r == -ETIMEDOUT || registrations_have_grown(&before, &after))
 		kill_caller(session, turn);
 	return 0;
