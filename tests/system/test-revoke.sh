@@ -47,6 +47,28 @@ for program in $registrants; do
 	done
 done
 
+# --- whoever is traced ----------------------------------------------------------------------------
+
+start_app records records "$WORK/run/control"
+wait_until 10 grep -q listening "$WORK/records.out"
+for doing in receive register; do
+	mqctl connect app:queue app:lost
+	mqtry "open $Q-revoked rwc 0666 8 64" >/dev/null
+	chmod 666 "/dev/mqueue$Q-revoked"
+	start_app traced as_user mq-run --plug app:queue traced "$Q-revoked" $doing
+	wait_until 10 grep -q waiting "$WORK/traced.out"
+	sleep 0.2
+	mark_log
+	check "the queue is taken back from one that is traced ($doing)" mqctl disconnect app:queue app:lost
+	line="killed: what it had could not be taken back otherwise \\(pid $(app_pid traced), uid 65534, traced\\)\$"
+	expect_end "it is killed ($doing)" traced 137
+	expect_log "… which is recorded ($doing)" ": $line"
+	holds "… and told on the control bus ($doing)" wait_until 5 grep -Eq "^$line" "$WORK/records.out"
+	holds "nobody is registered any more ($doing)" grep -Eq 'NOTIFY_PID:0( |$)' "/dev/mqueue$Q-revoked"
+	rm -f "/dev/mqueue$Q-revoked"
+done
+stop_app records
+
 # --- a session that has lost something ------------------------------------------------------------
 
 cat >"$WORK/bin/lose-then" <<'SCRIPT'
