@@ -454,6 +454,7 @@ static void answer_done(struct session *session)
 	struct data_call call;
 	long r;
 
+	__atomic_store_n(&session->inflight->since, now_usec(), __ATOMIC_SEQ_CST);
 	if (row && target_open((pid_t)noted->pid, &target) == 0) {
 		call = data_call_decode(noted, row->call);
 		if (notify_is_valid(session->listener, done->id)) {
