@@ -18,7 +18,7 @@ YAML
 mv "$WORK/bin/mqgate-session" "$WORK/bin/mqgate-session.real"
 cat >"$WORK/bin/mqgate-session" <<SCRIPT
 #!/bin/sh
-HOLD_DIR=$HOLD LD_PRELOAD=$BUILD_ROOT/tests/preload/hold.so exec $WORK/bin/mqgate-session.real
+ASAN_OPTIONS=verify_asan_link_order=0 HOLD_DIR=$HOLD LD_PRELOAD=$BUILD_ROOT/tests/preload/hold.so exec $WORK/bin/mqgate-session.real
 SCRIPT
 chmod 755 "$WORK/bin/mqgate-session"
 start_daemon
