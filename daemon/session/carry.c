@@ -8,10 +8,15 @@
  * never waits inside the kernel; the caller's own O_NONBLOCK is a property of the file and needs
  * nothing.
  *
+ * What is done is noted at once, and a message is received into memory that outlives this process:
+ * should it be killed then, the next one hands the message out, or says that it was sent. What is
+ * left is the way back from the kernel's own call, a few instructions.
+ *
  * Errors come in the kernel's order: timeout, priority, access mode, size, memory. */
 #include "carry.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "include/limits.h"
@@ -100,13 +105,13 @@ static int prepare_message(struct target *target, struct carried *carried)
 		return r;
 	if (attributes.mq_msgsize > SESSION_MESSAGE_MAX)
 		return -EPERM;
-	carried->message = malloc((size_t)attributes.mq_msgsize + 1);
-	if (!carried->message)
-		return -ENOMEM;
 	if (!send) {
 		carried->call.size = (uint64_t)attributes.mq_msgsize;
 		return 0;
 	}
+	carried->message = malloc(carried->call.size + 1);
+	if (!carried->message)
+		return -ENOMEM;
 	return carried->call.size == 0 ? 0
 				       : memory.read(memory.context, carried->call.buffer,
 						 carried->message, carried->call.size);
@@ -164,31 +169,84 @@ int carry_prepare(
 
 static const struct timespec past = {0, 0};
 
-static long try_send(struct carried *carried)
+/* The id last: then all of it is there. */
+static void note_done(struct done_call *done, uint64_t id, long result)
+{
+	done->result = result;
+	__atomic_store_n(&done->id, id, __ATOMIC_SEQ_CST);
+}
+
+static long try_send(struct carried *carried, uint64_t id, struct done_call *done)
 {
 	const struct data_call *call = &carried->call;
 
 	if (syscall(SYS_mq_timedsend, carried->queue, carried->message, call->size,
 		    (uint32_t)call->priority, &past) < 0)
 		return errno == ETIMEDOUT ? -EINPROGRESS : -errno;
+	note_done(done, id, 0);
 	return 0;
 }
 
-static long try_receive(struct target *target, struct carried *carried)
+/* There must be memory for a message before it is taken, even if we are being killed. */
+static int populate(struct done_call *done, size_t size)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = (uintptr_t)done->message / page * page;
+
+	done->used = (uint32_t)size;
+	return madvise((void *)start, (uintptr_t)done->message + size - start,
+		       MADV_POPULATE_WRITE) < 0
+		       ? -errno
+		       : 0;
+}
+
+static void give_back_memory(struct done_call *done)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = ((uintptr_t)done->message + SESSION_MESSAGE_KEPT) / page * page;
+
+	if (done->used > SESSION_MESSAGE_KEPT)
+		(void)madvise(
+			(void *)start, (uintptr_t)done->message + done->used - start, MADV_REMOVE);
+	done->used = 0;
+}
+
+static long try_receive(
+	struct target *target, struct carried *carried, uint64_t id, struct done_call *done)
 {
 	const struct data_call *call = &carried->call;
-	uint32_t priority;
-	long n = syscall(SYS_mq_timedreceive, carried->queue, carried->message, call->size,
-		&priority, &past);
+	long n;
 
-	if (n < 0)
-		return errno == ETIMEDOUT ? -EINPROGRESS : -errno;
+	if (populate(done, call->size) < 0)
+		return -ENOMEM;
+	n = syscall(SYS_mq_timedreceive, carried->queue, done->message, call->size, &done->priority,
+		&past);
+	if (n < 0) {
+		n = errno == ETIMEDOUT ? -EINPROGRESS : -errno;
+		give_back_memory(done);
+		return n;
+	}
+	note_done(done, id, n);
+	return carry_hand_out(target, call, done);
+}
+
+long carry_hand_out(
+	struct target *target, const struct data_call *call, const struct done_call *done)
+{
+	if (call->call != MQ_CALL_RECEIVE)
+		return done->result;
 	if (call->priority != 0 &&
-		target_write(target, call->priority, &priority, sizeof(priority)) < 0)
+		target_write(target, call->priority, &done->priority, sizeof(done->priority)) < 0)
 		return -EFAULT;
-	if (target_write(target, call->buffer, carried->message, (size_t)n) < 0)
+	if (target_write(target, call->buffer, done->message, (size_t)done->result) < 0)
 		return -EFAULT;
-	return n;
+	return done->result;
+}
+
+void carry_answered(struct done_call *done)
+{
+	__atomic_store_n(&done->id, 0, __ATOMIC_SEQ_CST);
+	give_back_memory(done);
 }
 
 static int write_attributes(
@@ -212,13 +270,13 @@ static long try_getsetattr(struct target *target, struct carried *carried)
 	return call->size == 0 ? 0 : write_attributes(target, call, &old);
 }
 
-long carry_try(struct target *target, struct carried *carried)
+long carry_try(struct target *target, struct carried *carried, uint64_t id, struct done_call *done)
 {
 	switch (carried->call.call) {
 	case MQ_CALL_SEND:
-		return try_send(carried);
+		return try_send(carried, id, done);
 	case MQ_CALL_RECEIVE:
-		return try_receive(target, carried);
+		return try_receive(target, carried, id, done);
 	case MQ_CALL_GETSETATTR:
 		return try_getsetattr(target, carried);
 	case MQ_CALL_OPEN:

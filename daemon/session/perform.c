@@ -225,7 +225,7 @@ static struct answer act_by_ourselves(
 	/* A message must not be sent or taken for somebody who is gone. */
 	if (!notify_is_valid(session->listener, notification->id))
 		return answer_error(EACCES);
-	r = carry_try(&turn->target, &carried);
+	r = carry_try(&turn->target, &carried, notification->id, &session->inflight->done);
 	if (r == -EINPROGRESS)
 		r = -let_wait(session, turn, &carried);
 	return r < 0 ? answer_error((int)-r)

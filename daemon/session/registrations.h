@@ -14,6 +14,7 @@ struct force_hooks;
 struct identity;
 struct own_identity;
 struct revoker;
+struct target;
 
 struct registration {
 	int32_t tgid;   /* 0: entry not in use */
@@ -43,12 +44,13 @@ int registrations_take_back(struct registrations *registrations, const struct ow
 	struct revoker *revoker, const struct grants *grants, const struct force_hooks *hooks,
 	uint64_t deadline);
 
-/* The known queues on which a process is registered without being allowed to read them. */
+/* The known queues on which a process is registered without being allowed to read them: found by
+ * their names, and those that are deleted by a descriptor that the thread has. */
 struct unlawful {
 	uint64_t bits[SESSION_QUEUES_MAX / 64];
 };
 void registrations_find_unlawful(const struct queues *queues, const struct own_identity *own,
-	const struct identity *identity, struct unlawful *ret);
+	const struct identity *identity, const struct target *target, struct unlawful *ret);
 
 /* True if there is one now that was not before. */
 bool registrations_have_grown(const struct unlawful *before, const struct unlawful *now);

@@ -340,12 +340,12 @@ static int give_back_and_look(
 
 	if (r < 0)
 		return r;
-	registrations_find_unlawful(queues, &session->own, &turn->identity, &before);
+	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &before);
 	r = revoke_watch(
 		&session->revoker, &turn->target, notification->data.arch, answer_continue, &call);
 	if (r < 0 && r != -ETIMEDOUT)
 		return r;
-	registrations_find_unlawful(queues, &session->own, &turn->identity, &after);
+	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &after);
 	if (r == -ETIMEDOUT || registrations_have_grown(&before, &after))
 		kill_caller(session, turn);
 	return 0;
@@ -426,11 +426,51 @@ static void take_up(struct session *session, struct seccomp_notif *waiting)
 	inflight_end(inflight);
 }
 
+static struct seccomp_notif *find_noted(struct inflight *inflight, uint64_t id)
+{
+	if (inflight->notification.id == id)
+		return &inflight->notification;
+	for (uint32_t i = 0; i < inflight->waiting_used; i++)
+		if (inflight->waiting[i].id == id)
+			return &inflight->waiting[i];
+	return NULL;
+}
+
+/* A call that an earlier session process has carried out and perhaps not answered. */
+static void answer_done(struct session *session)
+{
+	struct done_call *done = &session->inflight->done;
+	struct seccomp_notif *noted = find_noted(session->inflight, done->id);
+	const struct intercepted_call *row =
+		noted ? intercepted_call_find(noted->data.arch, noted->data.nr) : NULL;
+	struct target target;
+	struct data_call call;
+	long r;
+
+	__atomic_store_n(&session->inflight->since, now_usec(), __ATOMIC_SEQ_CST);
+	if (row && target_open((pid_t)noted->pid, &target) == 0) {
+		call = data_call_decode(noted, row->call);
+		if (notify_is_valid(session->listener, done->id)) {
+			r = carry_hand_out(&target, &call, done);
+			(void)notify_reply(session->listener, done->id,
+				&(struct answer){.kind = r < 0 ? ANSWER_ERROR : ANSWER_VALUE,
+					.value = (int)r,
+					.error = (int)-r});
+		}
+		target_close(&target);
+	}
+	if (noted)
+		__atomic_store_n(&noted->id, 0, __ATOMIC_SEQ_CST);
+	carry_answered(done);
+}
+
 /* What an earlier session process of this session had in hand when it died. */
 void session_resume(struct session *session)
 {
 	struct inflight *inflight = session->inflight;
 
+	if (inflight->done.id != 0)
+		answer_done(session);
 	if (inflight->notification.id != 0) {
 		__atomic_store_n(&inflight->since, now_usec(), __ATOMIC_SEQ_CST);
 		if (notify_is_valid(session->listener, inflight->notification.id))
@@ -476,7 +516,8 @@ int session_run(struct session *session)
 				return r;
 			continue;
 		}
-		waiters_serve(waiters, &session->revoker, session->listener, fds + 2);
+		waiters_serve(waiters, &session->revoker, session->listener, fds + 2,
+			&session->inflight->done);
 		if (fds[1].revents & POLLIN) {
 			r = session_serve_next(session);
 			if (r < 0)

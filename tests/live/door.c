@@ -109,9 +109,10 @@ static void send_grants(struct door *door)
 	message.grants.generation = door->grants->generation;
 	message.grants.size = size;
 	send_message(door, &message, &fd, 1);
-	do
-		message = receive_message(door);
-	while (message.type == WORKER_RECORD);
+	while ((message = receive_message(door)).type == WORKER_RECORD) {
+		door->record_count++;
+		door->last_record = message;
+	}
 	cr_assert_eq(message.type, WORKER_ACK);
 	cr_assert_eq(message.ack.generation, door->grants->generation);
 }

@@ -29,6 +29,9 @@ struct door {
 	pid_t session, app;
 	int channel, listener, inflight;
 	uint64_t generation;
+	/* What came before the latest acknowledgements. */
+	unsigned record_count;
+	struct worker_message last_record;
 };
 
 /* Skips the running test if we are not root; fails it if MUST_WORK=1. */
