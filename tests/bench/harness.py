@@ -291,6 +291,17 @@ class Bench:
         self.apps.remove(app)
         return any(row['mediation'] == 'open' for row in rows if row['pid'] == app.pid)
 
+    def tainted_app(self):
+        """An app whose session has lost a queue."""
+        daemon = self.basic()
+        self.side('bare').tell('use /lost 64')
+        for slot in ('all', 'lost'):
+            daemon.mqctl('connect', 'bench:loser', f'bench:{slot}')
+        app = daemon.app('bench:loser')
+        app.tell('read-only /lost')
+        daemon.mqctl('disconnect', 'bench:loser', 'bench:lost')
+        return app
+
     def side(self, mode, cpu=None):
         """An app that runs in that way."""
         if mode == 'bare':
@@ -310,9 +321,11 @@ plugs:
   call: posix-mq
   open: {interface: posix-mq, mediation: open}
   reader: posix-mq
+  loser: posix-mq
 slots:
   all: {interface: posix-mq, path-pattern: /bench-*, permissions: [read, write, create, delete]}
   readable: {interface: posix-mq, path-pattern: /bench-*, permissions: [read]}
+  lost: {interface: posix-mq, path: /lost, permissions: [read]}
 """
 
 
