@@ -2,8 +2,11 @@
 """The figures: each function measures one group and adds its rows."""
 import errno
 import os
+import select
 import shutil
+import statistics
 import subprocess
+import time
 
 from harness import Failure, alternate, ratios
 
@@ -81,8 +84,161 @@ def spawner(bench, daemon, count, pause, *commands):
     return measure
 
 
+# Of all calls, the shares that bench-load tells times for.
+MARKS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995,
+         0.998, 0.999, 0.9995, 1)
+SHARES = {name: MARKS.index(mark) for name, mark in
+          {'p50': 0.5, 'p99': 0.99, 'p99.9': 0.999}.items()}
+
+
+def latency(bench):
+    """How long single calls take: the distribution."""
+    rounds, count = bench.size(9, 3), bench.size(10000, 3000)
+    sides = bench.sides('bare', 'empty', 'call', 'open')
+    for mode, app in sides.items():
+        app.tell(f'use /bench-latency-{mode} 64')
+        app.tell(f'pairs {count // 4}')
+    results = alternate(rounds, {m: lambda app=app: app.numbers(f'latencies {count}')
+                                 for m, app in sides.items()})
+    unit = [times[SHARES['p50']] for times in results['bare']]
+    bench.distributions = {mode: [statistics.median(times[i] / u for times, u in zip(lists, unit))
+                                  for i in range(len(MARKS))] for mode, lists in results.items()}
+    for share, i in SHARES.items():
+        at = {mode: [times[i] for times in lists] for mode, lists in results.items()}
+        bench.row('latency', f'{share} of a call, call / empty supervisor',
+                  ratios(at, 'call', 'empty'))
+        if 'open' in sides:
+            bench.row('latency', f'{share} of a call, open / bare', ratios(at, 'open', 'bare'))
+        bench.row('latency', f'{share} of a call, call / bare', ratios(at, 'call', 'bare'))
+    bench.end_apps()
+
+
+def other(bench):
+    """Calls that are refused, or made in the app's place."""
+    rounds, count = bench.size(15, 5), bench.size(1500, 700)
+    call, opener, reader = bench.side('call'), bench.side('call'), bench.side('reader')
+    tainted = bench.tainted_app()
+    call.tell('use /bench-other 64')
+    opener.tell('use /bench-opened 64')
+    opener.number('opens 1000 /bench-opened 0')
+    reader.tell('read-only /bench-other')
+    tainted.tell('use /bench-tainted 64')
+    results = alternate(rounds, {
+        'pair': pairs_of(call, count),
+        'tainted': pairs_of(tainted, count),
+        'opened': pairs_of(opener, count),
+        'open': lambda: opener.number(f'opens {count} /bench-other 0'),
+        'denied open': lambda: opener.number(f'opens {count} /other {errno.EACCES}'),
+        'denied send': lambda: reader.number(f'sends {2 * count} {errno.EACCES}'),
+    })
+    bench.row('other', 'mq_open denied / mq_open granted + close',
+              ratios(results, 'denied open', 'open'))
+    bench.row('other', 'mq_send denied / mq_send or mq_receive granted',
+              ratios(results, 'denied send', 'pair'))
+    bench.row('other', 'send + receive after 1,000 opens / before',
+              ratios(results, 'opened', 'pair'))
+    bench.row('other', 'send + receive, tainted session / ordinary one',
+              ratios(results, 'tainted', 'pair'))
+    bench.end_apps()
+
+
+def pingpong(bench):
+    """Two programs, each confined by itself, that answer one another."""
+    rounds, count = bench.size(15, 5), bench.size(1500, 500)
+    couples = {mode: (bench.side(mode), bench.side(mode)) for mode in ('bare', 'empty', 'call')}
+
+    def play(mode):
+        one, two = couples[mode]
+        names = (f'/bench-ping-{mode}', f'/bench-pong-{mode}')
+        two.say(f'pong {count} {names[0]} {names[1]}')
+        time = one.number(f'ping {count} {names[0]} {names[1]}')
+        two.hear()
+        return time
+    for mode, (one, two) in couples.items():
+        one.tell(f'use /bench-ping-{mode} 64')
+        two.tell(f'use /bench-pong-{mode} 64')
+        play(mode)
+    results = alternate(rounds, {mode: lambda mode=mode: play(mode) for mode in couples})
+    text = 'a message there and one back'
+    bench.row('pingpong', f'{text}, call / empty supervisors', ratios(results, 'call', 'empty'))
+    bench.row('pingpong', f'{text}, call / bare', ratios(results, 'call', 'bare'))
+    bench.end_apps()
+
+
+def throughput(bench):
+    """Many programs at once, each with a session and a queue of its own."""
+    rounds, duration = bench.size(7, 3), bench.size(400, 150) * 1000000
+    modes = [m for m in ('bare', 'empty', 'call', 'open')
+             if m != 'open' or bench.has_open_mediation()]
+    apps = {mode: [] for mode in modes}
+
+    def together(mode, count):
+        start = time.monotonic_ns() + 20000000
+        for app in apps[mode][:count]:
+            app.say(f'until {start} {duration}')
+        return sum(int(app.hear()) for app in apps[mode][:count])
+    unit = None
+    for count in bench.size((1, 2, 4, 8, 16, 32, 64), (1, 2, 8, 64)):
+        for mode in modes:
+            while len(apps[mode]) < count:
+                apps[mode].append(bench.side(mode))
+                apps[mode][-1].tell(f'use /bench-many-{mode}-{len(apps[mode])} 64')
+        results = alternate(rounds, {mode: lambda m=mode, n=count: together(m, n)
+                                     for mode in modes})
+        unit = unit or statistics.median(results['bare'])
+        for mode in modes:
+            bench.throughputs.setdefault(mode, []).append(
+                (count, statistics.median(results[mode]) / unit))
+        if count not in (1, 2, 8, 64):
+            continue
+        text = f'time per message, {count} session{"s" if count > 1 else ""} at once'
+        bench.row('throughput', f'{text}, call / empty supervisors',
+                  ratios(results, 'empty', 'call'))
+        if 'open' in modes:
+            bench.row('throughput', f'{text}, open / bare', ratios(results, 'bare', 'open'))
+        bench.row('throughput', f'{text}, call / bare', ratios(results, 'bare', 'call'))
+    bench.end_apps()
+
+
+def flood(bench):
+    """One session's calls while another, on another processor, makes as many as it can."""
+    processors = sorted(os.sched_getaffinity(0))
+    if len(processors) < 2:
+        bench.say('flood: needs two processors')
+        return
+    rounds, count = bench.size(15, 5), bench.size(4000, 1500)
+    daemon = bench.basic()
+    quiet = bench.side('call', cpu=processors[0])
+    quiet.tell('use /bench-quiet 64')
+    first = set(daemon.session_processes()[0])
+    noisy = bench.side('call', cpu=processors[-1])
+    noisy.tell('use /bench-noisy 64')
+    for pid in daemon.session_processes()[0]:
+        os.sched_setaffinity(pid, [processors[0] if pid in first else processors[-1]])
+
+    def flooded():
+        noisy.say(f'until 0 {time.monotonic_ns() + length}')
+        time.sleep(0.02)
+        taken = quiet.number(f'pairs {count}')
+        if select.select([noisy.process.stdout], [], [], 0)[0]:
+            raise Failure('flood: it was over too early')
+        noisy.hear()
+        return taken
+    quiet.number(f'pairs {count}')
+    length = 100 * 10**6 + 6 * quiet.number(f'pairs {count}')
+    results = alternate(rounds, {'alone': pairs_of(quiet, count), 'flooded': flooded})
+    bench.row('flood', 'send + receive while another session floods / alone',
+              ratios(results, 'flooded', 'alone'), reach=1.5)
+    bench.end_apps()
+
+
 GROUPS = {
     'send': send,
     'open': open_,
     'launch': launch,
+    'latency': latency,
+    'other': other,
+    'pingpong': pingpong,
+    'throughput': throughput,
+    'flood': flood,
 }
