@@ -12,6 +12,7 @@ import tempfile
 import time
 
 DEADLINE = 120  # seconds that anything may take
+LAUNCHES_AT_ONCE = 16
 MODES = ('bare', 'empty', 'opener', 'call', 'open')
 
 
@@ -122,8 +123,10 @@ class Daemon:
         for name in ('NOTIFY_SOCKET', 'LISTEN_PID', 'LISTEN_FDS', 'JOURNAL_STREAM'):
             self.environment.pop(name, None)
         self.log = os.path.join(self.directory, 'log')
-        self.start()
+        self.idle = []
         bench.daemons.append(self)
+        self.process = None
+        self.start()
 
     def start(self):
         begin = time.monotonic()
@@ -169,8 +172,38 @@ class Daemon:
             target.append(pid)
         return serving, spare
 
+    def idle_apps(self, count, plug, *commands):
+        """So many more sessions, each of an app that has obeyed these and waits."""
+        goal = len(self.session_processes()[0]) + count
+        pids = []
+        while len(pids) < count:
+            for _ in range(min(LAUNCHES_AT_ONCE, count - len(pids))):
+                app = subprocess.Popen(
+                    ['setpriv', '--pdeathsig', 'KILL', *self.run_prefix(plug),
+                     self.bench.programs.load, *commands],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=self.environment)
+                self.idle.append(app)
+                pids.append(app.pid)
+            self.wait_for_sessions(goal - count + len(pids))
+        return pids
+
+    def wait_for_sessions(self, count):
+        end = time.monotonic() + DEADLINE
+        while len(self.session_processes()[0]) != count:
+            if time.monotonic() > end:
+                raise Failure(f'there are not {count} sessions')
+            time.sleep(0.02)
+
+    def end_idle_apps(self):
+        for app in self.idle:
+            app.kill()
+        for app in self.idle:
+            app.wait()
+        self.idle = []
+
     def stop(self):
-        if self.process.poll() is None:
+        self.end_idle_apps()
+        if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
                 self.process.wait(10)
@@ -266,10 +299,14 @@ class Bench:
             app.end()
         self.apps = []
 
-    def clean_up(self):
-        self.end_apps()
+    def stop_daemons(self):
         for daemon in self.daemons:
             daemon.stop()
+        self.daemons, self.basic_daemon = [], None
+
+    def clean_up(self):
+        self.end_apps()
+        self.stop_daemons()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def basic(self):
