@@ -61,6 +61,10 @@ def calls_in_a_large_policy(bench):
     bench.stop_daemons()
 
 
+def sessions(count):
+    return f'{count:,} session{"s" if count > 1 else ""}'
+
+
 def changes(bench, daemon, plug, slot, count, rounds):
     """Milliseconds that mqctl connect and mqctl disconnect take, in each round."""
     connect = [bench.programs.mqctl, 'connect', plug, slot]
@@ -94,10 +98,10 @@ def connect(bench):
         daemon.idle_apps(n - len(daemon.idle), 'app:work', 'use /bench-idle 64', 'pairs 1')
         results = changes(bench, daemon, 'app:work', 'provider:more', max(3, count // 4), rounds)
         for verb, times in results.items():
-            bench.row('connect', f'mqctl {verb}, {n:,} session{'s' if n > 1 else ''}', times, unit='ms')
+            bench.row('connect', f'mqctl {verb}, {sessions(n)}', times, unit='ms')
             least.setdefault(verb, times)
             if n != 1:
-                bench.row('connect', f'mqctl {verb}, {n:,} session{'s' if n > 1 else ''} / 1',
+                bench.row('connect', f'mqctl {verb}, {sessions(n)} / 1',
                           [a / b for a, b in zip(times, least[verb])])
     bench.stop_daemons()
 
@@ -150,10 +154,10 @@ def revoke(bench):
     """A queue taken back from many sessions, whose processes all wait for messages."""
     daemon = policy(bench, 10)
     least = None
-    for sessions in bench.size((1, 50, 500), (1, 50)):
+    for n in bench.size((1, 50, 500), (1, 50)):
         times = []
         for _ in range(bench.size(3, 2)):
-            pids = daemon.idle_apps(sessions, 'app:work', 'use /bench-revoke 64',
+            pids = daemon.idle_apps(n, 'app:work', 'use /bench-revoke 64',
                                     f'block {PROCESSES}')
             wait_until(lambda pids=pids: all(len(children(p)) == PROCESSES for p in pids),
                        'revoke: the processes do not start')
@@ -166,7 +170,7 @@ def revoke(bench):
             daemon.end_idle_apps()
             daemon.wait_for_sessions(0)
             daemon.mqctl('connect', 'app:work', 'provider:all')
-        text = f'mqctl disconnect, {sessions} session{"s" if sessions > 1 else ""} × {PROCESSES}'
+        text = f'mqctl disconnect, {sessions(n)} × {PROCESSES}'
         bench.row('revoke', f'{text} waiting', times, unit='ms')
         least = least or times
         if least is not times:
