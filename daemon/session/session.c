@@ -6,10 +6,12 @@
  *
  * - receive: the notification goes straight into memory that outlives us (inflight.h).
  *
- * - look: one descriptor of /proc/TID is opened, and through it everything is read that will be
- *   needed: the name and the attributes from the app's memory (once; decode.c), the thread's
- *   identity, which queue its descriptor is (target.c). Then the kernel is asked whether the
- *   notification is still valid. Only if so, what was read was the caller's.
+ * - look: everything that will be needed is read through one descriptor of /proc/TID: the thread's
+ *   identity, the name and the attributes from the app's memory (once; decode.c), which queue its
+ *   descriptor is (target.c). Then the kernel is asked whether the notification is still valid.
+ *   Only if so, what was read was the caller's. Where nothing follows but the answer, giving it is
+ *   that question: the kernel refuses an answer to what is no longer valid, and nothing has
+ *   happened.
  *
  * - decide: a pure function of the grants and the copy.
  *
@@ -21,6 +23,12 @@
  * - reply: exactly one answer. The verdict starts as deny, and every failure leaves it at that.
  *
  * - record: what was denied goes to the manager.
+ *
+ * What is kept from one call to the next says where to look, never what was seen: the directory in
+ * /proc of a thread that called lately (callers.h), and which of the files opened here a descriptor
+ * was last (opened.h). The kernel is asked anew each time, so nothing of it has to be forgotten in
+ * time. With it a call on a descriptor takes four system calls: poll, RECV, kcmp, SEND. mq_open
+ * takes 21 for a caller with our own ids, 31 for another; mq_unlink 15 and 25.
  *
  * Three things can go wrong: fatal ends the process (the manager starts another), refused goes to
  * the app as an errno, gone (the app was killed meanwhile) is dropped silently.

@@ -37,9 +37,9 @@ int text_read(int fd, size_t max, char **ret)
 		n = pread(fd, text + have, allocated - have - 1, (off_t)have);
 		if (n < 0)
 			return -errno;
-		if (n == 0)
-			break;
 		have += (size_t)n;
+		if (have + 1 < allocated)
+			break;
 	}
 	text[have] = '\0';
 	*ret = take_pointer(text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Texts of /proc. */
+/* Texts of /proc that the kernel prints in one piece: a read that leaves room has read all. */
 #pragma once
 
 #include <stddef.h>
