@@ -277,6 +277,16 @@ def table(rows, file):
               f'{number(row.maximum):>7}  {row.unit:8} {reach}'.rstrip(), file=file)
 
 
+def markdown(rows, file):
+    """The figures that have a reach, for the documents."""
+    print('| figure | median | least … most of the rounds | reach |\n|---|---|---|---|', file=file)
+    for row in rows:
+        if row.reach is not None:
+            print(f'| {row.text} | {number(row.median)} {row.unit} | {number(row.minimum)} … '
+                  f'{number(row.maximum)} | ≤ {row.reach:g}{", missed" if row.missed() else ""} |',
+                  file=file)
+
+
 class Bench:
     """One run: its options, and everything that it must end."""
 
@@ -371,7 +381,7 @@ def alternate(rounds, measures):
     every other round in reverse. Returns name → list."""
     results = {name: [] for name in measures}
     for i in range(rounds):
-        for name in sorted(measures, reverse=i % 2 == 1):
+        for name in reversed(measures) if i % 2 == 1 else measures:
             results[name].append(measures[name]())
     return results
 

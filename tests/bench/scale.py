@@ -2,7 +2,7 @@
 """The figures that grow: with packages, connections and sessions."""
 import time
 
-from figures import spawner
+from figures import shortest, spawner
 from harness import Daemon, Failure, alternate, children, pss, ratios
 
 PLUGS = 10  # of each package of a large policy, each with one connection
@@ -46,14 +46,14 @@ def policy(bench, connections):
 
 def calls_in_a_large_policy(bench):
     """What others have been granted does not slow a session."""
-    rounds, count = bench.size(15, 5), bench.size(3000, 1500)
+    rounds, count = bench.size(21, 7), 300
     apps = {n: policy(bench, n).app('app:work') for n in (10, 100000)}
     for n, app in apps.items():
         app.tell(f'use /bench-policy-{n} 64')
         app.number(f'pairs {count}')
     for text, command in (('send + receive', 'pairs {} '), ('mq_open + close', 'opens {} {} 0')):
         results = alternate(rounds, {
-            n: lambda n=n, app=app: app.number(command.format(count, f'/bench-policy-{n}'))
+            n: shortest(app, command.format(count, f'/bench-policy-{n}'))
             for n, app in apps.items()})
         bench.row('policy', f'{text}, 100,000 connections / 10', ratios(results, 100000, 10),
                   reach=1.1)

@@ -76,6 +76,11 @@ kill -TERM $!
 wait $! 2>/dev/null
 holds "… it leaves nothing, either" wait_until 10 nothing_left
 
+bench --only revoke,memory --markdown
+expect_stdout "a table for the documents has what should be reached" \
+	'^\| memory \(PSS\) of everything, 1,000 idle sessions \| [0-9.]+ MiB \| .* \| ≤ 256'
+holds "… and nothing else" test "$(grep -c '' "$WORK/stdout")" = 3
+
 bench --only nonsense
 expect_status "an unknown group is refused" 2
 expect_stderr "… and the groups are named" 'there is no group "nonsense"; there are: send, open, '
