@@ -188,8 +188,11 @@ class Daemon:
         return pids
 
     def wait_for_sessions(self, count):
+        """Until that many are served, of apps that all live."""
         end = time.monotonic() + DEADLINE
         while len(self.session_processes()[0]) != count:
+            if any(app.poll() is not None for app in self.idle):
+                raise Failure('an app could not be launched, or has ended')
             if time.monotonic() > end:
                 raise Failure(f'there are not {count} sessions')
             time.sleep(0.02)

@@ -49,7 +49,7 @@ lines = [e for e in root if e.tag.endswith("polyline")]
 sys.exit(not (len(lines) == 2 * int(sys.argv[2])))' "$1" "$2"
 }
 
-bench --only send,revoke --json
+bench --only send,pingpong --json
 expect_status "it measures" 0
 cp "$WORK/stdout" "$WORK/figures"
 holds "… and tells what as JSON" figures 'len(rows) >= 4'
@@ -76,9 +76,9 @@ kill -TERM $!
 wait $! 2>/dev/null
 holds "… it leaves nothing, either" wait_until 10 nothing_left
 
-bench --only revoke,memory --markdown
+bench --only send,other --markdown
 expect_stdout "a table for the documents has what should be reached" \
-	'^\| memory \(PSS\) of everything, 1,000 idle sessions \| [0-9.]+ MiB \| .* \| ≤ 256'
+	'^\| send \+ receive, 64 B, call / empty supervisor \| [0-9.]+ × \| .* \| ≤ 1.25'
 holds "… and nothing else" test "$(grep -c '' "$WORK/stdout")" = 3
 
 bench --only nonsense
