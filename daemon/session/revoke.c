@@ -25,7 +25,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "include/compat.h"
 #include "include/util.h"
 
 #define STOP_CHECK_USEC 50
@@ -98,13 +97,12 @@ static int ask_to_stop(pid_t tid)
 static int kill_process(struct revoker *revoker, const struct thread *thread, int proc)
 {
 	_cleanup_close_ int pidfd = -EBADF;
+	bool of_process;
 	uint64_t start;
 
-	pidfd = (int)syscall(SYS_pidfd_open, thread->tid, PIDFD_THREAD);
-	if (pidfd < 0 && errno == EINVAL)
-		pidfd = (int)syscall(SYS_pidfd_open, thread->tid, 0);
+	pidfd = thread_open_pidfd(proc, thread->tid, &of_process);
 	if (pidfd < 0)
-		return errno == ESRCH ? 0 : -errno;
+		return pidfd == -ESRCH ? 0 : pidfd;
 	/* Both were opened by number; proc still shows the noted thread, so the number was its all
 	 * the time. */
 	start = thread_start(proc);

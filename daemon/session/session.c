@@ -198,30 +198,24 @@ static int look_at_limits(struct turn *turn)
 	return 0;
 }
 
-static bool is_by_name(const struct seccomp_notif *notification)
-{
-	const struct intercepted_call *row =
-		intercepted_call_find(notification->data.arch, notification->data.nr);
-
-	return row && (row->call == MQ_CALL_OPEN || row->call == MQ_CALL_UNLINK);
-}
-
 /* All looks at the caller. -ENOSYS: not a call of ours. */
 static int look(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
 	struct app_memory memory = target_memory(&turn->target);
 	struct request *request = &session->request;
-	bool by_name = is_by_name(notification);
-	int r = by_name ? know_caller(session, turn) : 0;
+	int r;
 
+	if (request_begin(notification, request) < 0)
+		return -ENOSYS;
+	if (request_has_descriptor(request))
+		return identify_queue(session, turn);
+	r = know_caller(session, turn);
 	if (r < 0)
 		return r;
-	r = request_decode(notification, &memory, request);
+	r = request_copy(notification, &memory, request);
 	if (r < 0 || request->refusal != 0)
 		return r;
-	if (!by_name)
-		return identify_queue(session, turn);
 	/* Before anything is created it must be known whether there is room for it. */
 	return request->call == MQ_CALL_OPEN && request->oflag & O_CREAT ? look_at_limits(turn) : 0;
 }
@@ -384,10 +378,7 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 	int r;
 
 	turn.resumed = resumed;
-	turn.target.tid = session->request.tid = (pid_t)notification->pid;
-	session->request.id = notification->id;
-	session->request.call = MQ_CALL_COUNT;
-	session->request.name[0] = '\0';
+	turn.target.tid = (pid_t)notification->pid;
 	r = look(session, notification, &turn);
 	turn.verdict = r < 0 ? verdict_on_failure(r) : decide(session->grants, &session->request);
 	if (does_more_than_answer(session, &turn.verdict) &&

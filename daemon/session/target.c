@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/kcmp.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 #include "include/compat.h"
 #include "include/limits.h"
 #include "text.h"
+#include "threads.h"
 
 int target_open(pid_t tid, struct target *ret)
 {
@@ -87,6 +89,7 @@ static int find_mapping_by_line(int maps, uint64_t address, struct mapping *ret)
 
 	if (fd < 0)
 		return -errno;
+	/* The position is shared with the descriptor that was read before. */
 	(void)lseek(fd, 0, SEEK_SET);
 	f = fdopen(fd, "r");
 	if (!f) {
@@ -339,18 +342,25 @@ int target_find_position(const struct target *target, int64_t position)
 	return fd < 0 ? -ENOENT : (int)fd;
 }
 
+/* The descriptor came from the table of the process's first thread. The calling thread may have
+ * another table, so that the same number is another file there. */
+static bool is_file_of(const struct target *target, int fd, int copy)
+{
+	return syscall(SYS_kcmp, getpid(), target->tid, KCMP_FILE, copy, fd) == 0;
+}
+
 int target_copy_descriptor(const struct target *target, int fd)
 {
-	_cleanup_close_ int pidfd = -EBADF;
-	int copy;
+	_cleanup_close_ int pidfd = -EBADF, copy = -EBADF;
+	bool of_process;
 
-	pidfd = (int)syscall(SYS_pidfd_open, target->tid, PIDFD_THREAD);
-	if (pidfd < 0 && errno == EINVAL) /* before 6.9, where only leaders have one */
-		pidfd = (int)syscall(SYS_pidfd_open, target->tid, 0);
+	pidfd = thread_open_pidfd(target->proc, target->tid, &of_process);
 	if (pidfd < 0)
-		return -errno;
+		return pidfd;
 	copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
-	return copy < 0 ? -errno : copy;
+	if (copy < 0)
+		return -errno;
+	return of_process && !is_file_of(target, fd, copy) ? -EBADF : take_fd(&copy);
 }
 
 int target_reset_position(const struct target *target, int fd)
