@@ -4,10 +4,10 @@
  * The kernel lists no members of a filter, and no pid is believed that was said or remembered. What
  * cannot be forged is the filter itself: it is inherited by every child, never taken off, and
  * begins with a number that only this session's does (include/constant.h). So every process that is
- * under some filter is looked at: one of its threads is stopped (PTRACE_SEIZE, INTERRUPT), its
- * filters are read (PTRACE_SECCOMP_GET_FILTER), and it is let go. Descent proves nothing: a process
- * may have had children before it became confined, and adopts strangers where it is the first of a
- * PID namespace.
+ * under some filter and no_new_privs, as mq-run sets it, is looked at: one of its threads is
+ * stopped (PTRACE_SEIZE, INTERRUPT), its filters are read (PTRACE_SECCOMP_GET_FILTER), and it is
+ * let go. Descent proves nothing: a process may have had children before it became confined, and
+ * adopts strangers where it is the first of a PID namespace.
  *
  * The order makes it sound. The pidfd is opened first, then /proc/PID, by number; then the thread
  * is stopped, by number. When it has been read, the pidfd is asked whether its process lives: if so
@@ -164,29 +164,32 @@ static bool still_has_thread(const struct member *member, pid_t tid)
 
 /* --- one process ----------------------------------------------------------------------------- */
 
-/* Under any filter, as the kernel says of a thread of it that lives; the first may be dead. */
-static bool is_filtered(const struct member *member)
+/* Under any filter and no_new_privs, as the kernel says of a thread of it that lives; the first may
+ * be dead. */
+static bool is_confined(const struct member *member)
 {
 	int fd = openat(member->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
-	uint64_t mode = 0;
+	bool confined = false;
 
 	if (!tasks) {
 		(void)safe_close(fd);
 		return false;
 	}
-	while (mode != SECCOMP_FILTER && (entry = readdir(tasks))) {
+	while (!confined && (entry = readdir(tasks))) {
 		struct target target;
+		uint64_t mode, no_new_privs;
 
 		if (entry->d_name[0] == '.' || target_open(atoi(entry->d_name), &target) < 0)
 			continue;
-		if (target_status_number(&target, "Seccomp", &mode) < 0)
-			mode = 0;
+		confined = target_status_number(&target, "Seccomp", &mode) == 0 &&
+			   target_status_number(&target, "NoNewPrivs", &no_new_privs) == 0 &&
+			   mode == SECCOMP_FILTER && no_new_privs == 1;
 		target_close(&target);
 	}
 	(void)closedir(tasks);
-	return mode == SECCOMP_FILTER;
+	return confined;
 }
 
 /* By the first of its threads that can be read, among those that would see EINTR or the others. */
@@ -208,7 +211,9 @@ static enum membership prove_by_threads(
 
 		if (entry->d_name[0] == '.' || target_open(atoi(entry->d_name), &target) < 0)
 			continue;
-		if (thread_start(target.proc) != 0 && force_disturbs(target.proc) == disturbs)
+		if (members->notifies && members->notifies(members->context, target.tid))
+			membership = MEMBERSHIP_PROVED;
+		else if (thread_start(target.proc) != 0 && force_disturbs(target.proc) == disturbs)
 			membership = stop_and_read(members, &target, disturbs);
 		if (membership != MEMBERSHIP_UNKNOWN && !still_has_thread(member, target.tid))
 			membership = MEMBERSHIP_UNKNOWN;
@@ -244,7 +249,7 @@ enum membership member_prove(struct members *members, const struct member *membe
 
 	if (start == 0)
 		return MEMBERSHIP_UNKNOWN;
-	if (membership == MEMBERSHIP_UNKNOWN && !is_filtered(member))
+	if (membership == MEMBERSHIP_UNKNOWN && !is_confined(member))
 		return MEMBERSHIP_NONE;
 	if (membership == MEMBERSHIP_UNKNOWN)
 		membership = prove_by_threads(members, member, false);
@@ -295,13 +300,16 @@ static void look_at(struct members *members, const struct member_visitor *visito
 	enum membership membership;
 	struct member member;
 
-	if (member_open(pid, &member) < 0)
+	if (member_open(pid, &member) < 0) {
+		members->vanished++;
 		return;
-	if (is_filtered(&member) &&
+	}
+	if (is_confined(&member) &&
 		(!visitor->wants || visitor->wants(visitor->context, &member))) {
 		membership = member_prove(members, &member);
-		if (membership == MEMBERSHIP_PROVED ||
-			(membership == MEMBERSHIP_UNKNOWN && member_lives(&member)))
+		if (membership == MEMBERSHIP_UNKNOWN && !member_lives(&member))
+			members->vanished++;
+		else if (membership != MEMBERSHIP_NONE)
 			visitor->visit(visitor->context, &member, membership);
 	}
 	member_close(&member);
@@ -315,6 +323,7 @@ int members_for_each(struct members *members, const struct member_visitor *visit
 
 	if (r < 0)
 		return r;
+	members->vanished = 0;
 	while (count-- > 0) {
 		if (now_usec() >= members->deadline)
 			return -ETIME;

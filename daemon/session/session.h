@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "act.h"
+#include "holders.h"
 #include "include/grants.h"
 #include "include/protocol.h"
 #include "include/syscalls.h"
@@ -32,6 +33,7 @@ struct session {
 	enum mediation mediation;
 	struct recorder recorder;
 	struct waiters waiters;
+	struct holder_looks looks;
 	struct revoker revoker;
 	struct request request; /* in hand; here because it is large */
 };
