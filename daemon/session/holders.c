@@ -60,7 +60,9 @@ struct look {
 	} queues[SESSION_QUEUES_MAX];
 	size_t queue_count;
 
-	uint32_t proved, unknown; /* in the latest pass */
+	/* In the latest pass. */
+	uint32_t proved, unknown;
+	uint32_t unknown_holding;
 	struct killed *killed;
 	size_t killed_count;
 };
@@ -256,7 +258,8 @@ static void kill_member(void *context, const struct member *member, enum members
 	struct look *look = context;
 
 	if (membership == MEMBERSHIP_UNKNOWN) {
-		look->unknown += process_holds(look, member);
+		look->unknown++;
+		look->unknown_holding += process_holds(look, member);
 		return;
 	}
 	if (!member_lives(member))
@@ -276,7 +279,7 @@ static int end_session(struct look *look, uint32_t *ret_left)
 	look->members.deadline = now_usec() + ENDING_DEADLINE_USEC;
 	do {
 		choose_queues(look);
-		look->proved = look->unknown = 0;
+		look->proved = look->unknown = look->unknown_holding = 0;
 		r = members_for_each(&look->members, &visitor);
 		if (r < 0)
 			break;
@@ -285,7 +288,7 @@ static int end_session(struct look *look, uint32_t *ret_left)
 		(void)usleep(RETRY_USEC);
 	} while (look->proved > 0 || (look->unknown > 0 && now_usec() < clear + UNKNOWN_USEC) ||
 		 (look->members.vanished > 0 && now_usec() < clear + VANISHED_USEC));
-	*ret_left = look->proved + look->unknown;
+	*ret_left = look->proved + look->unknown_holding;
 	return r == -ETIME ? 0 : r;
 }
 

@@ -128,8 +128,7 @@ static int wait_for_stop(pid_t tid, int *ret_status)
 	}
 }
 
-static enum membership stop_and_read(
-	struct members *members, const struct target *target, bool disturbs)
+static enum membership stop_and_read(struct members *members, const struct target *target)
 {
 	enum membership membership;
 	struct revoker *revoker = members->revoker;
@@ -148,7 +147,7 @@ static enum membership stop_and_read(
 	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
-	else if (disturbs)
+	else
 		undo_interruption(target);
 	(void)ptrace(PTRACE_DETACH, target->tid, NULL, (void *)(long)signal);
 	return membership;
@@ -214,7 +213,7 @@ static enum membership prove_by_threads(
 		if (members->notifies && members->notifies(members->context, target.tid))
 			membership = MEMBERSHIP_PROVED;
 		else if (thread_start(target.proc) != 0 && force_disturbs(target.proc) == disturbs)
-			membership = stop_and_read(members, &target, disturbs);
+			membership = stop_and_read(members, &target);
 		if (membership != MEMBERSHIP_UNKNOWN && !still_has_thread(member, target.tid))
 			membership = MEMBERSHIP_UNKNOWN;
 		target_close(&target);
