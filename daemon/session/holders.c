@@ -303,8 +303,8 @@ static int look_and_end(
 	answer->held.processes = look->proved;
 	answer->held.unknown = look->unknown;
 	if (r < 0 || !question->holders.kill ||
-		!(look->proved + look->unknown > 0 ||
-			(!waits && queues_may_be_held(queues, look->scope))))
+		!(look->proved > 0 ||
+			((look->unknown > 0 || !waits) && queues_may_be_held(queues, look->scope))))
 		return r;
 	r = end_session(look, &answer->held.left);
 	answer->held.killed = (uint32_t)look->killed_count;
