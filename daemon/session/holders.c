@@ -12,11 +12,11 @@
  * hidden, in a socket for example. So what is seen is told, and ends the waiting; but a session is
  * killed by what it opened, not by what is seen, unless it was waited for.
  *
- * Killing: every process that is proved to be of the session, the newest first, in passes until one
- * finds none and none has vanished before it could be looked at: a process may fork between two
- * looks at it. What is killed was proved, and is killed by a pidfd that was opened before the
- * proof. What cannot be proved since another of the session's processes traces it can be once that
- * is dead.
+ * Killing: every process that is proved to be of the session, the newest first, in passes until the
+ * listener says that there is none, or one pass finds none and none has vanished before it could be
+ * looked at: a process may fork between two looks at it. What is killed was proved, and is killed
+ * by a pidfd that was opened before the proof. What cannot be proved since another of the session's
+ * processes traces it can be once that is dead.
  */
 #include "holders.h"
 
@@ -38,9 +38,10 @@
 
 #define WAIT_INTERVAL_MS  100
 #define RETRY_USEC        2000
-#define UNKNOWN_USEC      300000 /* for what cannot be told to become clear */
-#define VANISHED_USEC     300000 /* for a pass in which none vanishes */
-#define PROCESS_SLACK_SEC 3      /* the child's own deadline, beyond all others */
+#define CHASES            200     /* between two passes */
+#define UNKNOWN_USEC      300000  /* for what cannot be told to become clear */
+#define VANISHED_USEC     2000000 /* for a pass in which none vanishes */
+#define PROCESS_SLACK_SEC 3       /* the child's own deadline, beyond all others */
 
 struct killed {
 	pid_t pid;
@@ -269,27 +270,65 @@ static void kill_member(void *context, const struct member *member, enum members
 	(void)syscall(SYS_pidfd_send_signal, member->pidfd, SIGKILL, NULL, 0);
 }
 
+/* One that was seen in the list and is gone may have left a child. */
+static void chase(struct look *look, const struct member_visitor *visitor)
+{
+	uint32_t proved = look->proved;
+
+	for (int i = 0; i < CHASES && look->proved == proved; i++)
+		members_chase(&look->members, visitor);
+}
+
+/* The kernel says when nobody is under the filter any more; dead ones that nobody reaps may count.
+ */
+static bool is_over(const struct look *look)
+{
+	struct pollfd listener = {.fd = look->session->listener};
+
+	return poll(&listener, 1, 0) > 0 && (listener.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static int kill_all_seen(struct look *look)
+{
+	const struct member_visitor visitor = {.context = look, .visit = kill_member};
+	int r;
+
+	choose_queues(look);
+	look->proved = look->unknown = look->unknown_holding = 0;
+	r = members_for_each(&look->members, &visitor);
+	if (r == 0 && look->members.vanished > 0)
+		chase(look, &visitor);
+	return r;
+}
+
 /* The number of processes left. */
 static int end_session(struct look *look, uint32_t *ret_left)
 {
-	const struct member_visitor visitor = {.context = look, .visit = kill_member};
 	uint64_t clear = now_usec();
-	int r;
 
-	look->members.deadline = now_usec() + ENDING_DEADLINE_USEC;
-	do {
-		choose_queues(look);
-		look->proved = look->unknown = look->unknown_holding = 0;
-		r = members_for_each(&look->members, &visitor);
+	look->members.deadline = clear + ENDING_DEADLINE_USEC;
+	for (;;) {
+		int r = kill_all_seen(look);
+
+		*ret_left = look->proved + look->unknown_holding;
+		if (r == -ETIME) {
+			*ret_left = MAX(*ret_left, 1U);
+			return 0;
+		}
 		if (r < 0)
-			break;
+			return r;
 		if (look->proved > 0)
 			clear = now_usec();
 		(void)usleep(RETRY_USEC);
-	} while (look->proved > 0 || (look->unknown > 0 && now_usec() < clear + UNKNOWN_USEC) ||
-		 (look->members.vanished > 0 && now_usec() < clear + VANISHED_USEC));
-	*ret_left = look->proved + look->unknown_holding;
-	return r == -ETIME ? 0 : r;
+		if (is_over(look)) {
+			*ret_left = 0;
+			return 0;
+		}
+		if (look->proved == 0 &&
+			(look->unknown == 0 || now_usec() > clear + UNKNOWN_USEC) &&
+			(look->members.vanished == 0 || now_usec() > clear + VANISHED_USEC))
+			return 0;
+	}
 }
 
 static int look_and_end(

@@ -72,3 +72,7 @@ struct member_visitor {
  * where that matters, pass again until a pass has nothing to do and none has vanished. 0; -ETIME if
  * the deadline cut it short; another negative errno. */
 int members_for_each(struct members *members, const struct member_visitor *visitor);
+
+/* Looks at the process that was born last. To be repeated for one that forks and ends, again and
+ * again: in a list it is always gone already. */
+void members_chase(struct members *members, const struct member_visitor *visitor);
