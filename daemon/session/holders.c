@@ -38,7 +38,7 @@
 
 #define WAIT_INTERVAL_MS  100
 #define RETRY_USEC        2000
-#define CHASES            200     /* between two passes */
+#define CHASE_USEC        50000   /* between two passes */
 #define UNKNOWN_USEC      300000  /* for what cannot be told to become clear */
 #define VANISHED_USEC     2000000 /* for a pass in which none vanishes */
 #define PROCESS_SLACK_SEC 3       /* the child's own deadline, beyond all others */
@@ -273,9 +273,10 @@ static void kill_member(void *context, const struct member *member, enum members
 /* One that was seen in the list and is gone may have left a child. */
 static void chase(struct look *look, const struct member_visitor *visitor)
 {
+	uint64_t end = MIN(now_usec() + CHASE_USEC, look->members.deadline);
 	uint32_t proved = look->proved;
 
-	for (int i = 0; i < CHASES && look->proved == proved; i++)
+	while (now_usec() < end && look->proved == proved)
 		members_chase(&look->members, visitor);
 }
 
@@ -307,6 +308,7 @@ static int end_session(struct look *look, uint32_t *ret_left)
 	uint64_t clear = now_usec();
 
 	look->members.deadline = clear + ENDING_DEADLINE_USEC;
+	look->members.follows = true;
 	for (;;) {
 		int r = kill_all_seen(look);
 

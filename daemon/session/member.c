@@ -127,6 +127,23 @@ static int wait_for_stop(pid_t tid, int *ret_status)
 	}
 }
 
+/* Of a thread that is stopped; 0: it has none. */
+static pid_t youngest_child(const struct target *target)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char path[32], text[4096];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "task/%d/children", (int)target->tid);
+	fd = openat(target->proc, path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 1)
+		return 0;
+	/* Each number ends with a space, and the youngest is the last. */
+	text[n - 1] = '\0';
+	return atoi(strrchr(text, ' ') ?: text);
+}
+
 static enum membership stop_and_read(struct members *members, const struct target *target)
 {
 	enum membership membership;
@@ -143,6 +160,8 @@ static enum membership stop_and_read(struct members *members, const struct targe
 	if (r < 0)
 		return MEMBERSHIP_UNKNOWN;
 	membership = read_filters(target->tid, members->constant);
+	if (members->follows && membership == MEMBERSHIP_PROVED)
+		members->heir = youngest_child(target);
 	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
@@ -290,6 +309,32 @@ static int list_processes(pid_t **ret, size_t *ret_count)
 	return 0;
 }
 
+/* Stopped first and looked at then: what is to be caught lives for some 100 microseconds. */
+static void look_quickly(
+	struct members *members, const struct member_visitor *visitor, const struct member *member)
+{
+	struct target target = {.tid = member->pid, .proc = member->proc, .memory = -EBADF};
+
+	if (stop_and_read(members, &target) == MEMBERSHIP_PROVED &&
+		still_has_thread(member, member->pid))
+		visitor->visit(visitor->context, member, MEMBERSHIP_PROVED);
+}
+
+/* The child that it had when it was stopped, and that one's, until one has none. */
+static void follow(struct members *members, const struct member_visitor *visitor)
+{
+	while (members->heir > 0 && now_usec() < members->deadline) {
+		pid_t pid = members->heir;
+		struct member member;
+
+		members->heir = 0;
+		if (member_open(pid, &member) < 0)
+			continue;
+		look_quickly(members, visitor, &member);
+		member_close(&member);
+	}
+}
+
 static void look_at(struct members *members, const struct member_visitor *visitor, pid_t pid)
 {
 	enum membership membership;
@@ -308,6 +353,7 @@ static void look_at(struct members *members, const struct member_visitor *visito
 			visitor->visit(visitor->context, &member, membership);
 	}
 	member_close(&member);
+	follow(members, visitor);
 }
 
 int members_for_each(struct members *members, const struct member_visitor *visitor)
@@ -346,8 +392,7 @@ static pid_t newest_process(void)
 
 void members_chase(struct members *members, const struct member_visitor *visitor)
 {
-	pid_t pid = newest_process();
-
-	if (pid > 0)
-		look_at(members, visitor, pid);
+	revoke_let_go_late(members->revoker);
+	members->heir = newest_process();
+	follow(members, visitor);
 }
