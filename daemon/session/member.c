@@ -197,42 +197,16 @@ static DIR *open_tasks(const struct member *member)
 	return tasks;
 }
 
-static bool any_is_confined(DIR *tasks)
-{
-	struct dirent *entry;
-	bool confined = false;
-
-	while (!confined && (entry = readdir(tasks))) {
-		struct target target;
-
-		if (entry->d_name[0] == '.' || target_open(atoi(entry->d_name), &target) < 0)
-			continue;
-		confined = target_is_confined(&target);
-		target_close(&target);
-	}
-	return confined;
-}
-
-/* Under any filter and no_new_privs, as the kernel says of its first thread, or if that is dead of
- * another one. */
+/* Under any filter and no_new_privs, as the kernel says of its first thread, dead or not. */
 static bool is_confined(const struct member *member)
 {
 	struct target first;
-	bool confined, lives;
-	DIR *tasks;
+	bool confined;
 
 	if (target_open(member->pid, &first) < 0)
 		return false;
 	confined = target_is_confined(&first);
-	lives = thread_start(first.proc) != 0;
 	target_close(&first);
-	if (confined || lives)
-		return confined;
-	tasks = open_tasks(member);
-	if (!tasks)
-		return false;
-	confined = any_is_confined(tasks);
-	(void)closedir(tasks);
 	return confined;
 }
 
