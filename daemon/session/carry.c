@@ -112,19 +112,47 @@ static int prepare_message(struct target *target, struct carried *carried)
 						 carried->message, carried->call.size);
 }
 
+static int read_attributes(struct target *target, const struct data_call *call, struct mq_attr *ret)
+{
+	struct app_memory memory = target_memory(target);
+	int32_t compat[8];
+	int r;
+
+	if (!call->compat)
+		return memory.read(memory.context, call->buffer, ret, sizeof(*ret));
+	r = memory.read(memory.context, call->buffer, compat, sizeof(compat));
+	if (r == 0)
+		*ret = (struct mq_attr){.mq_flags = compat[0],
+			.mq_maxmsg = compat[1],
+			.mq_msgsize = compat[2],
+			.mq_curmsgs = compat[3]};
+	return r;
+}
+
+static int prepare_getsetattr(struct target *target, struct carried *carried)
+{
+	if (carried->call.buffer == 0)
+		return 0;
+	return read_attributes(target, &carried->call, &carried->attributes);
+}
+
+static int prepare_transfer(struct target *target, struct carried *carried)
+{
+	int r = 0;
+
+	carried->has_deadline = carried->call.timeout != 0;
+	if (carried->has_deadline)
+		r = read_timeout(target, &carried->call, &carried->deadline);
+	return r < 0 ? r : prepare_message(target, carried);
+}
+
 int carry_prepare(
 	struct target *target, const struct data_call *call, int queue, struct carried *ret)
 {
 	struct carried carried = {.call = *call, .queue = queue};
-	int r = 0;
+	int r = call->call == MQ_CALL_GETSETATTR ? prepare_getsetattr(target, &carried)
+						 : prepare_transfer(target, &carried);
 
-	if (call->call != MQ_CALL_GETSETATTR) {
-		carried.has_deadline = call->timeout != 0;
-		if (carried.has_deadline)
-			r = read_timeout(target, call, &carried.deadline);
-		if (r == 0)
-			r = prepare_message(target, &carried);
-	}
 	if (r < 0) {
 		carried.queue = -EBADF;
 		carried_clear(&carried);
@@ -163,23 +191,6 @@ static long try_receive(struct target *target, struct carried *carried)
 	return n;
 }
 
-static int read_attributes(struct target *target, const struct data_call *call, struct mq_attr *ret)
-{
-	struct app_memory memory = target_memory(target);
-	int32_t compat[8];
-	int r;
-
-	if (!call->compat)
-		return memory.read(memory.context, call->buffer, ret, sizeof(*ret));
-	r = memory.read(memory.context, call->buffer, compat, sizeof(compat));
-	if (r == 0)
-		*ret = (struct mq_attr){.mq_flags = compat[0],
-			.mq_maxmsg = compat[1],
-			.mq_msgsize = compat[2],
-			.mq_curmsgs = compat[3]};
-	return r;
-}
-
 static int write_attributes(
 	struct target *target, const struct data_call *call, const struct mq_attr *attributes)
 {
@@ -193,15 +204,10 @@ static int write_attributes(
 static long try_getsetattr(struct target *target, struct carried *carried)
 {
 	const struct data_call *call = &carried->call;
-	struct mq_attr new, old;
-	int r;
+	struct mq_attr old;
 
-	if (call->buffer != 0) {
-		r = read_attributes(target, call, &new);
-		if (r < 0)
-			return r;
-	}
-	if (syscall(SYS_mq_getsetattr, carried->queue, call->buffer ? &new : NULL, &old) < 0)
+	if (syscall(SYS_mq_getsetattr, carried->queue, call->buffer ? &carried->attributes : NULL,
+		    &old) < 0)
 		return -errno;
 	return call->size == 0 ? 0 : write_attributes(target, call, &old);
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <mqueue.h>
 #include <time.h>
 
 #include "target.h"
@@ -26,6 +27,7 @@ struct carried {
 	struct data_call call;
 	int queue;     /* copy of the caller's descriptor: the very file that was checked */
 	char *message; /* send: copied once */
+	struct mq_attr attributes; /* getsetattr: the new ones, copied once */
 	bool has_deadline;
 	struct timespec deadline; /* CLOCK_REALTIME, the caller's */
 };

@@ -203,19 +203,23 @@ static bool is_known(
 	return false;
 }
 
-int registrations_note(struct registrations *registrations, const struct own_identity *own,
-	pid_t tgid, struct queue_key key, const char *name)
+int registrations_birth(pid_t tgid, uint64_t *ret)
 {
-	struct registration registration = {.key = key}, *free_entry;
 	struct target target;
 	int r = target_open(tgid, &target);
 
 	if (r < 0)
 		return r;
-	registration.start = thread_birth(target.proc);
+	*ret = thread_birth(target.proc);
 	target_close(&target);
-	if (registration.start == 0)
-		return -ESRCH;
+	return *ret == 0 ? -ESRCH : 0;
+}
+
+int registrations_note(struct registrations *registrations, const struct own_identity *own,
+	pid_t tgid, uint64_t birth, struct queue_key key, const char *name)
+{
+	struct registration registration = {.start = birth, .key = key}, *free_entry;
+
 	(void)snprintf(registration.name, sizeof(registration.name), "%s", name);
 	registration.tgid = tgid;
 	if (is_known(registrations, &registration))

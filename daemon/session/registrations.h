@@ -26,10 +26,14 @@ struct registrations {
 	struct registration entries[SESSION_REGISTRATIONS_MAX];
 };
 
+/* When the process began. It is the caller's only if the caller's notification is valid afterwards.
+ * 0 or negative errno. */
+int registrations_birth(pid_t tgid, uint64_t *ret);
+
 /* Before mq_notify is given back to the kernel. 0; -ENOSPC if SESSION_REGISTRATIONS_MAX are in
  * force; another negative errno. Unless it is 0 the call must not be given back. */
 int registrations_note(struct registrations *registrations, const struct own_identity *own,
-	pid_t tgid, struct queue_key key, const char *name);
+	pid_t tgid, uint64_t birth, struct queue_key key, const char *name);
 
 /* When it returns 0, no process of the session is registered on a queue that it may not read by
  * these grants. Processes notice nothing; one that cannot be brought to remove its registration is

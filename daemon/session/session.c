@@ -134,7 +134,8 @@ static enum queue_identity identify_stranger(
 		session_remember(session, descriptor);
 		return QUEUE_NAMED;
 	}
-	return target_is_queue(&turn->target, request->fd) == 0 ? QUEUE_NONE : QUEUE_UNKNOWN;
+	return target_may_be_queue(&turn->target, request->fd, descriptor->mount) ? QUEUE_UNKNOWN
+										  : QUEUE_NONE;
 }
 
 /* By its device and inode, among the queues that this session has opened; or by its name. */
@@ -198,30 +199,24 @@ static int look_at_limits(struct turn *turn)
 	return 0;
 }
 
-static bool is_by_name(const struct seccomp_notif *notification)
-{
-	const struct intercepted_call *row =
-		intercepted_call_find(notification->data.arch, notification->data.nr);
-
-	return row && (row->call == MQ_CALL_OPEN || row->call == MQ_CALL_UNLINK);
-}
-
 /* All looks at the caller. -ENOSYS: not a call of ours. */
 static int look(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
 	struct app_memory memory = target_memory(&turn->target);
 	struct request *request = &session->request;
-	bool by_name = is_by_name(notification);
-	int r = by_name ? know_caller(session, turn) : 0;
+	int r;
 
+	if (request_begin(notification, request) < 0)
+		return -ENOSYS;
+	if (request_has_descriptor(request))
+		return identify_queue(session, turn);
+	r = know_caller(session, turn);
 	if (r < 0)
 		return r;
-	r = request_decode(notification, &memory, request);
+	r = request_copy(notification, &memory, request);
 	if (r < 0 || request->refusal != 0)
 		return r;
-	if (!by_name)
-		return identify_queue(session, turn);
 	/* Before anything is created it must be known whether there is room for it. */
 	return request->call == MQ_CALL_OPEN && request->oflag & O_CREAT ? look_at_limits(turn) : 0;
 }
@@ -346,8 +341,8 @@ static int give_back_and_look(
 	if (r < 0)
 		return r;
 	registrations_find_unlawful(queues, &session->own, &turn->identity, &before);
-	r = revoke_watch(&session->revoker, turn->target.tid, notification->data.arch,
-		answer_continue, &call);
+	r = revoke_watch(
+		&session->revoker, &turn->target, notification->data.arch, answer_continue, &call);
 	if (r < 0 && r != -ETIMEDOUT)
 		return r;
 	registrations_find_unlawful(queues, &session->own, &turn->identity, &after);
@@ -384,13 +379,11 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 	int r;
 
 	turn.resumed = resumed;
-	turn.target.tid = session->request.tid = (pid_t)notification->pid;
-	session->request.id = notification->id;
-	session->request.call = MQ_CALL_COUNT;
-	session->request.name[0] = '\0';
+	turn.target.tid = (pid_t)notification->pid;
 	r = look(session, notification, &turn);
 	turn.verdict = r < 0 ? verdict_on_failure(r) : decide(session->grants, &session->request);
-	if (does_more_than_answer(session, &turn.verdict) &&
+	if ((does_more_than_answer(session, &turn.verdict) ||
+		    has_foreign_queue(session, &turn.verdict)) &&
 		!notify_is_valid(session->listener, notification->id))
 		return;
 	if (has_foreign_queue(session, &turn.verdict))

@@ -109,7 +109,7 @@ static void let_handle_signal(struct revoker *revoker, int listener, const struc
 	struct bounce bounce = {.listener = listener, .id = waiter->note->id};
 
 	/* Somebody traces it: it hears of the signal, if not as exactly. */
-	if (revoke_bounce(revoker, waiter->target.tid, waiter->note->data.arch, answer_restart,
+	if (revoke_bounce(revoker, &waiter->target, waiter->note->data.arch, answer_restart,
 		    &bounce) == -EPERM)
 		answer_result(listener, waiter, -EINTR);
 }

@@ -521,10 +521,13 @@ static int note(const struct own_identity *own, const char *name)
 {
 	mqd_t mqd = mq_open(name, O_RDONLY);
 	struct descriptor descriptor;
+	uint64_t birth;
 
 	cr_assert_eq(own_descriptor(mqd, &descriptor), 0);
 	(void)close(mqd);
-	return registrations_note(&registrations, own, getpid(), descriptor.key, name + 1);
+	if (registrations_birth(getpid(), &birth) < 0)
+		return -ESRCH;
+	return registrations_note(&registrations, own, getpid(), birth, descriptor.key, name + 1);
 }
 
 Test(force, at_the_bound_a_further_one_is_refused, .timeout = 60)

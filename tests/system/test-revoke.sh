@@ -62,7 +62,11 @@ done
 # --- registrations for notification ---------------------------------------------------------------
 
 registrants=registrant
-[ ! -x "$APPS/registrant-32" ] || registrants="registrant registrant-32"
+if [ -x "$APPS/registrant-32" ]; then
+	registrants+=" registrant-32"
+else
+	skip "registrations of 32-bit programs" "the compiler makes no 32-bit programs"
+fi
 for program in $registrants; do
 	for doing in spin epoll sleep; do
 		mqctl connect app:queue app:lost
@@ -121,6 +125,10 @@ same() {
 }
 
 for PROBE in probe probe-32; do
+	if [ ! -x "$WORK/bin/$PROBE" ]; then
+		skip "32-bit programs after a loss" "the compiler makes no 32-bit programs"
+		continue
+	fi
 	for section in $SECTIONS; do
 		(cd / && timeout -k 2 60 "$PROBE" "$section") </dev/null >"$WORK/bare.txt" 2>&1
 		tainted "$section"
