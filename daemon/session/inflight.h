@@ -18,7 +18,7 @@
 #include "registrations.h"
 #include "threads.h"
 
-#define INFLIGHT_VERSION 5
+#define INFLIGHT_VERSION 6
 
 enum inflight_phase {
 	INFLIGHT_RECEIVED,  /* nothing was done to any queue: may be handled again from the start */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/kcmp.h>
+#include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -429,4 +430,15 @@ bool target_has_signal(struct target *target)
 	       text_numbers(status, "ShdPnd", 16, &shared, 1) == 0 &&
 	       text_numbers(status, "SigBlk", 16, &blocked, 1) == 0 &&
 	       ((own | shared) & ~blocked) != 0;
+}
+
+bool target_is_confined(struct target *target)
+{
+	_cleanup_free_ char *status = NULL;
+	uint64_t mode, no_new_privs;
+
+	return target_status(target, &status) == 0 &&
+	       text_numbers(status, "Seccomp", 10, &mode, 1) == 0 &&
+	       text_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) == 0 &&
+	       mode == SECCOMP_MODE_FILTER && no_new_privs == 1;
 }
