@@ -52,6 +52,10 @@
 /* A message carried by the session process; a larger one is refused in such a session. */
 #define SESSION_MESSAGE_MAX (16 * 1024 * 1024)
 
+/* Processes of which a session process remembers whether they belong to its session; then the
+ * earliest is forgotten, and proved again when it comes up. */
+#define MEMBERS_KNOWN_MAX 4096
+
 /* Facts of a calling thread. Past one of these the call is denied. */
 #define STATUS_FILE_MAX   (1024 * 1024) /* /proc/TID/status: 65536 groups fit */
 #define LIMITS_FILE_MAX   8192

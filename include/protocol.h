@@ -3,7 +3,7 @@
  * struct, and any other size is a fault of the peer, which is then dropped.
  *
  * launcher → manager   hello                    which plugs, slots and apps
- * manager → launcher   answer                   error and text, or the session's constant
+ * manager → launcher   answer                   error and text, or what the filter is to be
  * launcher → manager   handover + 1 descriptor  the seccomp listener
  * manager → launcher   answer                   the word: exec now
  *
@@ -50,9 +50,9 @@ static_assert(sizeof(struct launch_hello) == 16 + 192 * LAUNCH_REFS_MAX, "wire f
 struct launch_answer {
 	uint32_t magic;
 	uint32_t version;
-	int32_t error;     /* 0, or a negative errno and text */
-	uint32_t reserved; /* 0 */
-	uint64_t constant; /* to be built into the session's filter (launcher/filter.c) */
+	int32_t error;      /* 0, or a negative errno and text */
+	uint32_t mediation; /* enum mediation: which calls the session's filter intercepts */
+	uint64_t constant;  /* to be built into it (constant.h) */
 	char text[LAUNCH_TEXT_MAX];
 };
 static_assert(sizeof(struct launch_answer) == 24 + LAUNCH_TEXT_MAX, "wire format");
@@ -85,6 +85,9 @@ struct worker_message {
 		struct {
 			uint32_t record_rate;    /* records a second */
 			uint32_t record_allowed; /* 1: also allowed opens and deletes */
+			uint32_t mediation;      /* enum mediation, as the launcher was told */
+			uint32_t unused;         /* 0 */
+			uint64_t constant;       /* in the session's filter */
 		} attach;
 		struct {
 			uint64_t generation;

@@ -132,6 +132,7 @@ struct session {
 	struct bound bound;
 	struct identity launcher; /* for display only */
 	uint64_t constant;
+	enum mediation mediation; /* for as long as it runs */
 	bool ended; /* last process is gone; no longer in manager->sessions */
 
 	int listener;
@@ -220,6 +221,7 @@ void launch_ready(struct launch *launch);
 void launch_session_ended(struct launch *launch);
 const struct identity *launch_identity(const struct launch *launch);
 uint64_t launch_constant(const struct launch *launch);
+enum mediation launch_mediation(const struct launch *launch);
 void launches_free(struct manager *manager);
 
 /* --- change.c ------------------------------------------------------------------------------ */

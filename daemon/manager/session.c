@@ -272,6 +272,7 @@ int session_new(struct manager *manager, struct launch *launch, struct bound *bo
 		.bound = *bound,
 		.launcher = *launch_identity(launch),
 		.constant = launch_constant(launch),
+		.mediation = launch_mediation(launch),
 		.listener = take_fd(listener),
 		.inflight = -EBADF};
 	*bound = (struct bound){0};

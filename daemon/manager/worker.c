@@ -423,7 +423,9 @@ int worker_attach(struct worker *worker, struct session *session)
 	const struct config *config = &session->manager->settings.config;
 	struct worker_message message = {.type = WORKER_ATTACH,
 		.attach = {.record_rate = config->audit_rate,
-			.record_allowed = config->audit_allowed}};
+			.record_allowed = config->audit_allowed,
+			.mediation = session->mediation,
+			.constant = session->constant}};
 	const int fds[] = {session->listener, session->inflight};
 	_cleanup_close_ int grants = -EBADF;
 	uint64_t generation = ++session->manager->generation;

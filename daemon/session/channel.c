@@ -22,9 +22,12 @@ static int take_attach(struct session *session)
 	if (r <= 0)
 		return r;
 	if (message.type != WORKER_ATTACH || message.attach.record_rate < 1 ||
-		message.attach.record_rate > RECORD_RATE_MAX)
+		message.attach.record_rate > RECORD_RATE_MAX ||
+		message.attach.mediation >= MEDIATION_COUNT)
 		return -EBADMSG;
 	session->listener = fds[0];
+	session->constant = message.attach.constant;
+	session->mediation = message.attach.mediation;
 	session->recorder = (struct recorder){.rate = message.attach.record_rate,
 		.allowed = message.attach.record_allowed,
 		.tokens_usec = UINT32_MAX,

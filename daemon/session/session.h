@@ -7,6 +7,7 @@
 #include "act.h"
 #include "include/grants.h"
 #include "include/protocol.h"
+#include "include/syscalls.h"
 #include "inflight.h"
 #include "revoke.h"
 #include "waiting.h"
@@ -27,6 +28,8 @@ struct session {
 	struct inflight *inflight;
 	struct grants *grants; /* NULL before the first message of them: nothing is answered */
 	struct own_identity own;
+	uint64_t constant; /* in the filter of its processes */
+	enum mediation mediation;
 	struct recorder recorder;
 	struct waiters waiters;
 	struct revoker revoker;

@@ -556,3 +556,11 @@ bool target_has_signal(const struct target *target)
 	       parse_numbers(status, "SigBlk", 16, &blocked, 1) == 0 &&
 	       ((own | shared) & ~blocked) != 0;
 }
+
+int target_status_number(const struct target *target, const char *key, uint64_t *ret)
+{
+	_cleanup_free_ char *status = NULL;
+	int r = read_text(target, "status", STATUS_FILE_MAX, &status);
+
+	return r < 0 ? r : parse_numbers(status, key, 10, ret, 1);
+}

@@ -91,6 +91,9 @@ int target_copy_descriptor(const struct target *target, int fd);
 /* True if a signal waits for the thread (or its process) that it does not block. */
 bool target_has_signal(const struct target *target);
 
+/* A decimal number of the thread's status ("Seccomp", "TracerPid"). 0 or negative errno. */
+int target_status_number(const struct target *target, const char *key, uint64_t *ret);
+
 /* The number of the thread's descriptor that is at this position; -ENOENT if none is. */
 int target_find_position(const struct target *target, int64_t position);
 

@@ -9,8 +9,10 @@
 
 #include "include/grants.h"
 #include "include/protocol.h"
+#include "include/syscalls.h"
 
 #define DOOR_DEADLINE_SECONDS 10
+#define DOOR_CONSTANT         UINT64_C(0x6d71676174650001)
 
 /* Shared between the test and the app. */
 struct stage {
@@ -24,6 +26,7 @@ struct stage {
 struct door {
 	struct stage *stage;
 	struct grants *grants; /* being built; sent by door_send_grants() */
+	enum mediation mediation;
 	pid_t session, app;
 	int channel, listener, inflight;
 	uint64_t generation;
@@ -36,6 +39,10 @@ void need_root(void);
  * the filter, as uid and gid. */
 void door_open(
 	struct door *door, uid_t uid, void (*before)(struct stage *), void (*app)(struct stage *));
+
+/* The same in a session of this mediation. */
+void door_open_as(struct door *door, enum mediation mediation, uid_t uid,
+	void (*before)(struct stage *), void (*app)(struct stage *));
 
 /* Kills what is left, removes the queue. The app must have ended well. */
 void door_close(struct door *door);
