@@ -127,6 +127,12 @@ static int go_on_until(struct detour *detour, int request, enum stop wanted)
 	}
 }
 
+/* A stopped thread keeps its number. */
+static int open_target(struct detour *detour)
+{
+	return detour->target.proc >= 0 ? 0 : target_open(detour->tid, &detour->target);
+}
+
 static int read_app(struct detour *detour, uint64_t address, void *buffer, size_t size)
 {
 	struct app_memory memory = target_memory(&detour->target);
@@ -368,10 +374,14 @@ static int go_back(struct detour *detour)
 	return go_on_until(detour, PTRACE_CONT, STOP_ASKED);
 }
 
-static bool ended_by_stop(const struct detour *detour)
+static bool ended_by_stop(struct detour *detour)
 {
-	return detour->in_call && (int)detour->saved.rax == -EINTR &&
-	       !target_has_signal(&detour->target);
+	const struct user_regs_struct *saved = &detour->saved;
+
+	if ((int)saved->rax != -EINTR || (long)saved->orig_rax < 0 || open_target(detour) < 0)
+		return false;
+	find_call(detour);
+	return detour->in_call && !target_has_signal(&detour->target);
 }
 
 static void make_call_again(struct detour *detour)
@@ -425,6 +435,9 @@ enum force_result detour_make(
 
 enum force_result detour_prepare(struct detour *detour)
 {
+	if (open_target(detour) < 0)
+		return FORCE_GONE;
+	find_call(detour);
 	if (find_instruction(detour) < 0 || dispatches_calls(detour))
 		return FORCE_NEVER;
 	return leave_sequence(detour) ? FORCE_DONE : FORCE_LATER;
@@ -433,17 +446,12 @@ enum force_result detour_prepare(struct detour *detour)
 int detour_ask(pid_t tid, const struct force_hooks *hooks, struct detour *ret)
 {
 	struct detour detour = {.tid = tid, .target = TARGET_CLOSED, .hooks = hooks};
-	long r = target_open(tid, &detour.target);
+	long r = trace(PTRACE_SEIZE, &detour, NULL, (void *)PTRACE_O_TRACESYSGOOD);
 
-	if (r < 0)
-		return (int)r;
-	r = trace(PTRACE_SEIZE, &detour, NULL, (void *)PTRACE_O_TRACESYSGOOD);
 	if (r == 0)
 		r = trace(PTRACE_INTERRUPT, &detour, NULL, NULL);
-	if (r < 0) {
-		target_close(&detour.target);
+	if (r < 0)
 		return r == -ESRCH ? -ESRCH : -EPERM;
-	}
 	hooks->release(hooks->context, tid);
 	*ret = detour;
 	return 0;
@@ -458,7 +466,6 @@ int detour_await(struct detour *detour, uint64_t deadline)
 			trace(PTRACE_GETSIGMASK, detour, (void *)sizeof(detour->mask),
 				&detour->mask) < 0)
 			return -ESRCH;
-		find_call(detour);
 		return 0;
 	case STOP_NOT_YET:
 		return -EINPROGRESS;
@@ -468,6 +475,19 @@ int detour_await(struct detour *detour, uint64_t deadline)
 		break;
 	}
 	return -ESRCH;
+}
+
+void detour_undo(pid_t tid)
+{
+	struct detour detour = {.tid = tid, .target = TARGET_CLOSED};
+
+	if (trace(PTRACE_GETREGS, &detour, NULL, &detour.saved) < 0)
+		return;
+	if (ended_by_stop(&detour)) {
+		make_call_again(&detour);
+		(void)trace(PTRACE_SETREGS, &detour, NULL, &detour.saved);
+	}
+	detour_forget(&detour);
 }
 
 void detour_forget(struct detour *detour)
@@ -512,6 +532,11 @@ int detour_let_go(struct detour *detour)
 {
 	(void)detour;
 	return 0;
+}
+
+void detour_undo(pid_t tid)
+{
+	(void)tid;
 }
 
 void detour_forget(struct detour *detour)

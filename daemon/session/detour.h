@@ -73,5 +73,9 @@ enum force_result detour_make(
 /* Puts it back to where it was, and lets go of it. Negative errno: it is broken. */
 int detour_let_go(struct detour *detour);
 
+/* Before any other way of letting go of a thread that PTRACE_INTERRUPT has stopped: if its call
+ * failed because of that, it will make it again. */
+void detour_undo(pid_t tid);
+
 /* Without letting go of it: it is gone, or will be let go of when it stops. */
 void detour_forget(struct detour *detour);

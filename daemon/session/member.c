@@ -26,9 +26,6 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#if defined(__x86_64__)
-#include <sys/user.h>
-#endif
 
 #include "force.h"
 #include "include/constant.h"
@@ -95,23 +92,6 @@ static enum membership read_filters(pid_t tid, uint64_t constant)
 	}
 }
 
-/* A few calls fail with EINTR when they are stopped; unless there is a signal for the thread, it
- * makes its call again. */
-static void undo_interruption(const struct target *target)
-{
-#if defined(__x86_64__)
-	struct user_regs_struct regs;
-
-	if (ptrace(PTRACE_GETREGS, target->tid, NULL, &regs) < 0 || (long)regs.orig_rax < 0 ||
-		(int)regs.rax != -EINTR || target_has_signal(target))
-		return;
-	regs.rax = regs.orig_rax;
-	regs.rip -= 2;
-	regs.orig_rax = (uint64_t)-1;
-	(void)ptrace(PTRACE_SETREGS, target->tid, NULL, &regs);
-#endif
-}
-
 /* 0, -EINPROGRESS or -ESRCH. */
 static int wait_for_stop(pid_t tid, int *ret_status)
 {
@@ -128,8 +108,7 @@ static int wait_for_stop(pid_t tid, int *ret_status)
 	}
 }
 
-static enum membership stop_and_read(
-	struct members *members, const struct target *target, bool disturbs)
+static enum membership stop_and_read(struct members *members, const struct target *target)
 {
 	enum membership membership;
 	struct revoker *revoker = members->revoker;
@@ -148,8 +127,8 @@ static enum membership stop_and_read(
 	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
-	else if (disturbs)
-		undo_interruption(target);
+	else
+		detour_undo(target->tid);
 	(void)ptrace(PTRACE_DETACH, target->tid, NULL, (void *)(long)signal);
 	return membership;
 }
@@ -209,7 +188,7 @@ static enum membership prove_by_threads(
 		if (entry->d_name[0] == '.' || target_open(atoi(entry->d_name), &target) < 0)
 			continue;
 		if (thread_start(target.proc) != 0 && force_disturbs(target.proc) == disturbs)
-			membership = stop_and_read(members, &target, disturbs);
+			membership = stop_and_read(members, &target);
 		if (membership != MEMBERSHIP_UNKNOWN && !still_has_thread(member, target.tid))
 			membership = MEMBERSHIP_UNKNOWN;
 		target_close(&target);
@@ -233,6 +212,11 @@ static enum membership recall(const struct members *members, pid_t pid, uint64_t
 		if (members->known[i].pid == pid && members->known[i].start == start)
 			return members->known[i].membership;
 	return MEMBERSHIP_UNKNOWN;
+}
+
+bool member_is_known(const struct members *members, const struct member *member)
+{
+	return recall(members, member->pid, thread_birth(member->proc)) != MEMBERSHIP_UNKNOWN;
 }
 
 enum membership member_prove(struct members *members, const struct member *member)

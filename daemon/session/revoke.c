@@ -25,6 +25,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "detour.h"
 #include "include/compat.h"
 #include "include/util.h"
 
@@ -60,6 +61,8 @@ static int let_go_if_stopped(pid_t tid)
 	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
+	else
+		detour_undo(tid);
 	if (trace(PTRACE_DETACH, tid, signal) < 0)
 		return -ESRCH;
 	return 1;

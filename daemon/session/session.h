@@ -9,6 +9,7 @@
 #include "include/protocol.h"
 #include "include/syscalls.h"
 #include "inflight.h"
+#include "replace.h"
 #include "revoke.h"
 #include "waiting.h"
 
@@ -33,7 +34,8 @@ struct session {
 	struct recorder recorder;
 	struct waiters waiters;
 	struct revoker revoker;
-	struct request request; /* in hand; here because it is large */
+	struct replacer *replacer; /* while descriptors are taken away */
+	struct request request;    /* in hand; here because it is large */
 };
 
 /* Serves until the last process of the session is gone or the manager is: 0. Negative errno: fatal.
