@@ -322,7 +322,7 @@ static int ask_thread(
 		return -EAGAIN;
 	r = detour_ask(target->tid, replacer->hooks, detour);
 	if (r < 0)
-		return r == -ESRCH ? 0 : -EPERM;
+		return r == -ESRCH ? 0 : -EAGAIN;
 	replacer->frozen_count++;
 	return has_thread(member, target->tid) ? 1 : -EAGAIN;
 }

@@ -292,8 +292,11 @@ static void wake_by_time(struct door *door)
 	(void)door;
 }
 
-/* expected: what the call gives; ms: how long it lasts, 0: for as long as it takes. */
-static void take_from(
+#define LATE_MS 200 /* less than what has passed when the thread is stopped */
+
+/* expected: what the call gives; ms: how long it lasts, 0: for as long as it takes. True unless it
+ * lasted longer, as it may on a busy machine. */
+static bool try_to_take_from(
 	long (*in)(struct stage *), void (*wake)(struct door *), long expected, long ms, bool taken)
 {
 	struct door door;
@@ -303,15 +306,26 @@ static void take_from(
 	start_app(&door, wait_and_try);
 	results = door.stage->results;
 	cr_expect_not(is_taken(door.app, results[10]));
+	if (ms > 0)
+		(void)usleep(LATE_MS * 1000);
 	door_grant_both(&door, 0, PERMISSIONS_ALL);
 	cr_expect_eq(is_taken(door.app, results[10]), taken);
 	wake(&door);
 	door_close(&door);
 	cr_expect_eq(results[0], expected, "the call gave %ld", results[0]);
-	cr_expect(ms == 0 || (results[1] >= ms - 1 && results[1] < ms + WHILE_MS / 4),
-		"it lasted %ld ms", results[1]);
 	cr_expect_eq(results[2], taken ? -EBADF : 0);
 	cr_expect_eq(results[3], 0);
+	cr_expect(ms == 0 || results[1] >= ms - 1, "it lasted %ld ms", results[1]);
+	return ms == 0 || results[1] < ms + LATE_MS;
+}
+
+static void take_from(
+	long (*in)(struct stage *), void (*wake)(struct door *), long expected, long ms, bool taken)
+{
+	for (int i = 0; i < 4; i++)
+		if (try_to_take_from(in, wake, expected, ms, taken))
+			return;
+	cr_expect_fail("it always lasted too long");
 }
 
 Test(replace, in_epoll_wait)
