@@ -5,10 +5,12 @@
 #include <stdint.h>
 
 #include "act.h"
+#include "callers.h"
 #include "include/grants.h"
 #include "include/protocol.h"
 #include "include/syscalls.h"
 #include "inflight.h"
+#include "opened.h"
 #include "replace.h"
 #include "revoke.h"
 #include "waiting.h"
@@ -31,6 +33,8 @@ struct session {
 	struct own_identity own;
 	uint64_t constant; /* in the filter of its processes */
 	enum mediation mediation;
+	struct callers callers;
+	struct opened opened;
 	struct recorder recorder;
 	struct waiters waiters;
 	struct revoker revoker;
