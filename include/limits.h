@@ -20,6 +20,7 @@
 #define CONNECTIONS_MAX     200000
 #define APPLY_FILE_MAX      (32 * 1024 * 1024)    /* of mqctl apply */
 #define CONNECTION_SPAN_MAX (10 * 366 * 86400ULL) /* seconds of a timed connection */
+#define DISCONNECT_WAIT_MAX 3600                  /* seconds; of mqctl disconnect --wait */
 #define SLOT_QUEUES_MAX     1024                  /* names and patterns of one slot */
 #define DIAGNOSTICS_MAX     200                   /* further ones are counted, not kept */
 
@@ -64,6 +65,9 @@
  * earliest is forgotten, and proved again when it comes up. */
 #define MEMBERS_KNOWN_MAX 4096
 
+/* Looks for processes that hold what was taken, under way in one session; a further one fails. */
+#define HOLDER_LOOKS_MAX 8
+
 /* Facts of a calling thread. Past one of these the call is denied. */
 #define STATUS_FILE_MAX   (1024 * 1024) /* /proc/TID/status: 65536 groups fit */
 #define LIMITS_FILE_MAX   8192
@@ -84,6 +88,8 @@
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)
 #define CHANGE_DEADLINE_USEC  (10 * 1000000ULL) /* killed session processes to go; then said so */
+#define HOLDERS_DEADLINE_USEC (3 * 1000000ULL)  /* to look for holders; then what was found counts */
+#define ENDING_DEADLINE_USEC  (5 * 1000000ULL)  /* to kill a session's processes; then said so */
 #define DISMISS_DEADLINE_USEC (1 * 1000000ULL)  /* to exit after the session; then killed */
 
 /* The manager's own pace. */

@@ -10,6 +10,8 @@
  * manager → session    attach + 2 descriptors   listener, in-flight memfd
  * manager → session    grants + 1 descriptor    sealed memfd (grants_serialise)
  * session → manager    ack                      this generation is in force
+ * manager → session    holders + 1 descriptor   sealed memfd (grants_serialise): which queues
+ * session → manager    held                     who has them open beyond its grants
  * session → manager    record                   one decision worth recording
  */
 #pragma once
@@ -73,6 +75,8 @@ enum worker_message_type {
 	WORKER_GRANTS = 2,
 	WORKER_ACK = 3,
 	WORKER_RECORD = 4,
+	WORKER_HOLDERS = 5,
+	WORKER_HELD = 6,
 };
 
 /* The descriptor on which mqgate-session finds its manager. */
@@ -96,6 +100,24 @@ struct worker_message {
 		struct {
 			uint64_t generation;
 		} ack;
+		/* Which processes of the session have a descriptor open of one of these queues that
+		 * its grants do not give any more. */
+		struct {
+			uint64_t number; /* of the question; comes back with the answer */
+			uint64_t size;   /* bytes in the memfd; the permissions in it do not matter */
+			uint64_t wait_usec; /* until there are none, at most so long */
+			uint32_t kill; /* 1: then, if there are any, ends the session; without
+					  waiting also if there may be hidden ones */
+			uint32_t unused; /* 0 */
+		} holders;
+		struct {
+			uint64_t number;
+			uint32_t processes; /* that hold one, before any were killed */
+			uint32_t unknown;   /* that do, and may be of another session */
+			uint32_t killed;
+			uint32_t left; /* to be killed, and not gone in time or not provable */
+			int32_t error; /* 0, or negative errno: it could not be looked */
+		} held;
 		struct {
 			uint32_t call;   /* enum mq_call */
 			uint32_t reason; /* enum reason */

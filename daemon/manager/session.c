@@ -86,6 +86,7 @@ struct session *session_free(struct session *session)
 		session->worker->session = NULL;
 	release_kernel_side(session);
 	session_in_force(session, UINT64_MAX);
+	survey_session_gone(session);
 	bound_clear(&session->bound);
 	free(session);
 	return NULL;
@@ -170,6 +171,7 @@ void session_worker_gone(struct session *session)
 		(void)session_free(session);
 		return;
 	}
+	survey_session_gone(session);
 	/* Nobody answers now, but threads may still be inside calls that were given back to the
 	 * kernel; what is under way is in force when the next one has brought them back and
 	 * acknowledged. */

@@ -148,25 +148,17 @@ static int take_back_registrations(struct session *session, const struct force_h
 
 /* New grants are in force from here on, since nothing is in hand. The acknowledgement is the
  * barrier that connect and disconnect wait for. */
-static int take_grants(struct session *session)
+static int take_grants(struct session *session, struct grants *grants)
 {
-	_cleanup_(grants_freep) struct grants *grants = NULL;
-	_cleanup_close_ int fd = -EBADF;
-	struct worker_message message;
 	const struct force_hooks hooks = {
 		.context = session, .serve = serve_what_came, .release = release_waiter};
+	struct worker_message message = {
+		.type = WORKER_ACK, .ack = {.generation = grants->generation}};
 	bool first = !session->grants;
-	int r = message_receive(session->channel, &message, sizeof(message), &fd, 1);
+	int r;
 
-	if (r <= 0)
-		return r;
-	if (message.type != WORKER_GRANTS)
-		return -EBADMSG;
-	r = read_grants(fd, message.grants.size, &grants);
-	if (r < 0)
-		return r;
 	(void)grants_free(session->grants);
-	session->grants = take_pointer(grants);
+	session->grants = grants;
 	r = put_in_force(session);
 	if (r < 0)
 		return r;
@@ -175,18 +167,35 @@ static int take_grants(struct session *session)
 		session_resume(session);
 	take_descriptors_away(session, &hooks);
 	r = take_back_registrations(session, &hooks);
+	return r < 0 ? r : message_send(session->channel, &message, sizeof(message), NULL, 0);
+}
+
+static int take_next(struct session *session)
+{
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	struct worker_message message;
+	bool holders;
+	int r = message_receive(session->channel, &message, sizeof(message), &fd, 1);
+
+	if (r <= 0)
+		return r;
+	holders = message.type == WORKER_HOLDERS && session->grants;
+	if (!holders && message.type != WORKER_GRANTS)
+		return -EBADMSG;
+	r = read_grants(fd, holders ? message.holders.size : message.grants.size, &grants);
 	if (r < 0)
 		return r;
-
-	message = (struct worker_message){
-		.type = WORKER_ACK, .ack = {.generation = session->grants->generation}};
-	r = message_send(session->channel, &message, sizeof(message), NULL, 0);
+	if (holders)
+		holders_look(session, &message, grants);
+	else
+		r = take_grants(session, take_pointer(grants));
 	return r < 0 ? r : 1;
 }
 
 int session_take_message(struct session *session)
 {
-	int r = session->listener < 0 ? take_attach(session) : take_grants(session);
+	int r = session->listener < 0 ? take_attach(session) : take_next(session);
 
 	return r == -EAGAIN ? 1 : r;
 }

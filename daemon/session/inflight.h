@@ -17,7 +17,7 @@
 #include "registrations.h"
 #include "threads.h"
 
-#define INFLIGHT_VERSION 3
+#define INFLIGHT_VERSION 4
 
 enum inflight_phase {
 	INFLIGHT_RECEIVED,  /* nothing was done to any queue: may be handled again from the start */

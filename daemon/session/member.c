@@ -4,10 +4,10 @@
  * The kernel lists no members of a filter, and no pid is believed that was said or remembered. What
  * cannot be forged is the filter itself: it is inherited by every child, never taken off, and
  * begins with a number that only this session's does (include/constant.h). So every process that is
- * under some filter is looked at: one of its threads is stopped (PTRACE_SEIZE, INTERRUPT), its
- * filters are read (PTRACE_SECCOMP_GET_FILTER), and it is let go. Descent proves nothing: a process
- * may have had children before it became confined, and adopts strangers where it is the first of a
- * PID namespace.
+ * under some filter and no_new_privs, as mq-run sets it, is looked at: one of its threads is
+ * stopped (PTRACE_SEIZE, INTERRUPT), its filters are read (PTRACE_SECCOMP_GET_FILTER), and it is
+ * let go. Descent proves nothing: a process may have had children before it became confined, and
+ * adopts strangers where it is the first of a PID namespace.
  *
  * The order makes it sound. The pidfd is opened first, then /proc/PID, by number; then the thread
  * is stopped, by number. When it has been read, the pidfd is asked whether its process lives: if so
@@ -36,7 +36,6 @@
 
 #define STOP_CHECK_USEC 20
 #define PATIENCE_USEC   10000 /* for one thread to stop */
-#define SECCOMP_FILTER  2     /* of /proc/PID/status, Seccomp */
 
 int member_open(pid_t pid, struct member *ret)
 {
@@ -108,6 +107,23 @@ static int wait_for_stop(pid_t tid, int *ret_status)
 	}
 }
 
+/* Of a thread that is stopped; 0: it has none. */
+static pid_t youngest_child(const struct target *target)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char path[32], text[4096];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "task/%d/children", (int)target->tid);
+	fd = openat(target->proc, path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 1)
+		return 0;
+	/* Each number ends with a space, and the youngest is the last. */
+	text[n - 1] = '\0';
+	return atoi(strrchr(text, ' ') ?: text);
+}
+
 static enum membership stop_and_read(struct members *members, const struct target *target)
 {
 	enum membership membership;
@@ -124,6 +140,8 @@ static enum membership stop_and_read(struct members *members, const struct targe
 	if (r < 0)
 		return MEMBERSHIP_UNKNOWN;
 	membership = read_filters(target->tid, members->constant);
+	if (members->follows && membership == MEMBERSHIP_PROVED)
+		members->heir = youngest_child(target);
 	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
@@ -143,29 +161,29 @@ static bool still_has_thread(const struct member *member, pid_t tid)
 
 /* --- one process ----------------------------------------------------------------------------- */
 
-/* Under any filter, as the kernel says of a thread of it that lives; the first may be dead. */
-static bool is_filtered(const struct member *member)
+/* Under any filter and no_new_privs, as the kernel says of a thread of it that lives; the first may
+ * be dead. */
+static bool is_confined(const struct member *member)
 {
 	int fd = openat(member->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
-	uint64_t mode = 0;
+	bool confined = false;
 
 	if (!tasks) {
 		(void)safe_close(fd);
 		return false;
 	}
-	while (mode != SECCOMP_FILTER && (entry = readdir(tasks))) {
+	while (!confined && (entry = readdir(tasks))) {
 		struct target target;
 
 		if (entry->d_name[0] == '.' || target_open(atoi(entry->d_name), &target) < 0)
 			continue;
-		if (target_status_number(&target, "Seccomp", &mode) < 0)
-			mode = 0;
+		confined = target_is_confined(&target);
 		target_close(&target);
 	}
 	(void)closedir(tasks);
-	return mode == SECCOMP_FILTER;
+	return confined;
 }
 
 /* By the first of its threads that can be read, among those that would see EINTR or the others. */
@@ -187,7 +205,9 @@ static enum membership prove_by_threads(
 
 		if (entry->d_name[0] == '.' || target_open(atoi(entry->d_name), &target) < 0)
 			continue;
-		if (thread_start(target.proc) != 0 && force_disturbs(target.proc) == disturbs)
+		if (members->notifies && members->notifies(members->context, target.tid))
+			membership = MEMBERSHIP_PROVED;
+		else if (thread_start(target.proc) != 0 && force_disturbs(target.proc) == disturbs)
 			membership = stop_and_read(members, &target);
 		if (membership != MEMBERSHIP_UNKNOWN && !still_has_thread(member, target.tid))
 			membership = MEMBERSHIP_UNKNOWN;
@@ -228,7 +248,7 @@ enum membership member_prove(struct members *members, const struct member *membe
 
 	if (start == 0)
 		return MEMBERSHIP_UNKNOWN;
-	if (membership == MEMBERSHIP_UNKNOWN && !is_filtered(member))
+	if (membership == MEMBERSHIP_UNKNOWN && !is_confined(member))
 		return MEMBERSHIP_NONE;
 	if (membership == MEMBERSHIP_UNKNOWN)
 		membership = prove_by_threads(members, member, false);
@@ -274,21 +294,51 @@ static int list_processes(pid_t **ret, size_t *ret_count)
 	return 0;
 }
 
+/* Stopped first and looked at then: what is to be caught lives for some 100 microseconds. */
+static void look_quickly(
+	struct members *members, const struct member_visitor *visitor, const struct member *member)
+{
+	struct target target = {.tid = member->pid, .proc = member->proc, .memory = -EBADF};
+
+	if (stop_and_read(members, &target) == MEMBERSHIP_PROVED &&
+		still_has_thread(member, member->pid))
+		visitor->visit(visitor->context, member, MEMBERSHIP_PROVED);
+}
+
+/* The child that it had when it was stopped, and that one's, until one has none. */
+static void follow(struct members *members, const struct member_visitor *visitor)
+{
+	while (members->heir > 0 && now_usec() < members->deadline) {
+		pid_t pid = members->heir;
+		struct member member;
+
+		members->heir = 0;
+		if (member_open(pid, &member) < 0)
+			continue;
+		look_quickly(members, visitor, &member);
+		member_close(&member);
+	}
+}
+
 static void look_at(struct members *members, const struct member_visitor *visitor, pid_t pid)
 {
 	enum membership membership;
 	struct member member;
 
-	if (member_open(pid, &member) < 0)
+	if (member_open(pid, &member) < 0) {
+		members->vanished++;
 		return;
-	if (is_filtered(&member) &&
+	}
+	if (is_confined(&member) &&
 		(!visitor->wants || visitor->wants(visitor->context, &member))) {
 		membership = member_prove(members, &member);
-		if (membership == MEMBERSHIP_PROVED ||
-			(membership == MEMBERSHIP_UNKNOWN && member_lives(&member)))
+		if (membership == MEMBERSHIP_UNKNOWN && !member_lives(&member))
+			members->vanished++;
+		else if (membership != MEMBERSHIP_NONE)
 			visitor->visit(visitor->context, &member, membership);
 	}
 	member_close(&member);
+	follow(members, visitor);
 }
 
 int members_for_each(struct members *members, const struct member_visitor *visitor)
@@ -299,6 +349,7 @@ int members_for_each(struct members *members, const struct member_visitor *visit
 
 	if (r < 0)
 		return r;
+	members->vanished = 0;
 	while (count-- > 0) {
 		if (now_usec() >= members->deadline)
 			return -ETIME;
@@ -306,4 +357,27 @@ int members_for_each(struct members *members, const struct member_visitor *visit
 		look_at(members, visitor, pids[count]);
 	}
 	return 0;
+}
+
+/* /proc/loadavg ends with the number that was given out last. */
+static pid_t newest_process(void)
+{
+	_cleanup_close_ int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+	char text[128];
+	const char *at;
+	ssize_t n;
+
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	at = strrchr(text, ' ');
+	return at ? atoi(at) : 0;
+}
+
+void members_chase(struct members *members, const struct member_visitor *visitor)
+{
+	revoke_let_go_late(members->revoker);
+	members->heir = newest_process();
+	follow(members, visitor);
 }

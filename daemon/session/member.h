@@ -33,11 +33,19 @@ enum membership {
 			       kernel shows us no filters */
 };
 
-/* One session's processes. Zero but for the first three when new. */
+/* One session's processes. Zero but for the first when new, and the caller's to fill up to
+ * follows. */
 struct members {
 	uint64_t constant;       /* of the session's filter */
 	struct revoker *revoker; /* lets go of threads that were asked to stop and did not yet */
 	uint64_t deadline;       /* CLOCK_MONOTONIC, microseconds; nothing is begun later */
+	/* True if the thread has just made a call that came to the session's listener: proof enough
+	 * without stopping it, which inside the door it cannot be. NULL: none has. */
+	bool (*notifies)(void *context, pid_t tid);
+	void *context;
+	bool follows;    /* from each that is proved on to its youngest child, at once */
+	pid_t heir;      /* that child; 0: none */
+	size_t vanished; /* in the latest pass: gone before they could be looked at */
 	/* What was found out before holds for ever: a filter is never taken off, and since the
 	 * launcher has handed over the listener a process gets this one by birth only. */
 	struct {
@@ -66,6 +74,10 @@ struct member_visitor {
 };
 
 /* One pass over /proc, the newest processes first. A process that is born meanwhile may be missed:
- * where that matters, pass again until a pass has nothing to do. 0; -ETIME if the deadline cut it
- * short; another negative errno. */
+ * where that matters, pass again until a pass has nothing to do and none has vanished. 0; -ETIME if
+ * the deadline cut it short; another negative errno. */
 int members_for_each(struct members *members, const struct member_visitor *visitor);
+
+/* Looks at the process that was born last, whatever it is, and visits it if it is proved. To be
+ * repeated for one that forks and ends, again and again: in a list it is always gone already. */
+void members_chase(struct members *members, const struct member_visitor *visitor);

@@ -47,6 +47,7 @@
 #include "notify.h"
 #include "registrations.h"
 #include "revoke.h"
+#include "text.h"
 #include "threads.h"
 
 #define PATIENCE_USEC  50000  /* for the threads of one table to stop */
@@ -70,6 +71,14 @@ struct tables {
 static bool share_table(pid_t a, pid_t b)
 {
 	return a == b || syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
+}
+
+static int read_number(const struct target *target, const char *key, uint64_t *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = text_read_at(target->proc, "status", STATUS_FILE_MAX, &text);
+
+	return r < 0 ? r : text_numbers(text, key, 10, ret, 1);
 }
 
 /* --- which tables ----------------------------------------------------------------------------- */
@@ -172,10 +181,9 @@ static int compare_tables(const void *a, const void *b)
 /* How often it has gone to sleep. */
 static uint64_t count_sleeps(const struct target *target)
 {
-	uint64_t count = 0;
+	uint64_t count;
 
-	(void)target_status_number(target, "voluntary_ctxt_switches", &count);
-	return count;
+	return read_number(target, "voluntary_ctxt_switches", &count) < 0 ? 0 : count;
 }
 
 static const struct timed_wait *find_timed(const struct timed_waits *waits, pid_t tid)
@@ -554,8 +562,7 @@ static bool is_registered(const struct target *target, int queue)
 {
 	uint64_t tgid;
 
-	return target_status_number(target, "Tgid", &tgid) < 0 ||
-	       registrations_owner(queue) == (pid_t)tgid;
+	return read_number(target, "Tgid", &tgid) < 0 || registrations_owner(queue) == (pid_t)tgid;
 }
 
 /* A descriptor of the same queue with the access that is left, or a negative errno. */

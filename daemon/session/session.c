@@ -460,7 +460,7 @@ static int shorter(int a, int b)
 	return a < 0 ? b : b < 0 ? a : MIN(a, b);
 }
 
-int session_run(struct session *session)
+static int serve_until_over(struct session *session)
 {
 	struct waiters *waiters = &session->waiters;
 	static struct pollfd fds[2 + SESSION_WAITING_MAX];
@@ -498,4 +498,13 @@ int session_run(struct session *session)
 			return 0;
 		}
 	}
+}
+
+int session_run(struct session *session)
+{
+	int r = serve_until_over(session);
+
+	if (r == 0)
+		holders_finish(session);
+	return r;
 }

@@ -6,6 +6,7 @@
 
 #include "act.h"
 #include "callers.h"
+#include "holders.h"
 #include "include/grants.h"
 #include "include/protocol.h"
 #include "include/syscalls.h"
@@ -37,6 +38,7 @@ struct session {
 	struct opened opened;
 	struct recorder recorder;
 	struct waiters waiters;
+	struct holder_looks looks;
 	struct revoker revoker;
 	struct replacer *replacer; /* while descriptors are taken away */
 	struct request request;    /* in hand; here because it is large */

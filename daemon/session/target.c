@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -389,10 +390,13 @@ bool target_has_signal(struct target *target)
 	       ((own | shared) & ~blocked) != 0;
 }
 
-int target_status_number(const struct target *target, const char *key, uint64_t *ret)
+bool target_is_confined(const struct target *target)
 {
 	_cleanup_free_ char *status = NULL;
-	int r = read_text(target, "status", STATUS_FILE_MAX, &status);
+	uint64_t mode, no_new_privs;
 
-	return r < 0 ? r : parse_numbers(status, key, 10, ret, 1);
+	return read_text(target, "status", STATUS_FILE_MAX, &status) == 0 &&
+	       parse_numbers(status, "Seccomp", 10, &mode, 1) == 0 &&
+	       parse_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) == 0 &&
+	       mode == SECCOMP_MODE_FILTER && no_new_privs == 1;
 }

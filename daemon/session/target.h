@@ -79,8 +79,8 @@ int target_copy_descriptor(const struct target *target, int fd);
 /* True if a signal waits for the thread (or its process) that it does not block. */
 bool target_has_signal(struct target *target);
 
-/* A decimal number of the thread's status ("Seccomp", "TracerPid"). 0 or negative errno. */
-int target_status_number(const struct target *target, const char *key, uint64_t *ret);
+/* True if the thread is under a seccomp filter, of whatever make, and no_new_privs. */
+bool target_is_confined(const struct target *target);
 
 /* The number of the thread's descriptor that is at this position; -ENOENT if none is. */
 int target_find_position(const struct target *target, int64_t position);

@@ -17,10 +17,19 @@
 #include "door.h"
 #include "launcher/filter.h"
 
-#define OTHER_CONSTANT (DOOR_CONSTANT + 1)
-#define PROCESSES_MAX  16
+#define PROCESSES_MAX 16
 
-static void confine(uint64_t constant)
+/* Of this test; others run at the same time. */
+static uint64_t constant;
+
+static void choose_constant(void)
+{
+	constant = (uint64_t)getpid() << 32 | 0x6d716761;
+}
+
+TestSuite(member, .init = choose_constant);
+
+static void confine(uint64_t its_constant)
 {
 	_cleanup_free_ struct sock_filter *program = NULL;
 	_cleanup_free_ char *message = NULL;
@@ -28,7 +37,7 @@ static void confine(uint64_t constant)
 	int listener;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		filter_build(constant, MEDIATION_OPEN, &program, &length) < 0 ||
+		filter_build(its_constant, MEDIATION_OPEN, &program, &length) < 0 ||
 		filter_load(program, length, &listener, &message) < 0)
 		_exit(102);
 	(void)close(listener);
@@ -64,16 +73,22 @@ static struct members *new_members(void)
 	static struct revoker revoker;
 
 	memset(&members, 0, sizeof(members));
-	members.constant = DOOR_CONSTANT;
+	members.constant = constant;
 	members.revoker = &revoker;
 	members.deadline = now_usec() + DOOR_DEADLINE_SECONDS * 1000000ULL;
 	return &members;
 }
 
+/* Another test may look at the same processes just then, and then they cannot be told. */
 static void look_with(struct members *members)
 {
-	memset(&seen, 0, sizeof(seen));
-	cr_assert_eq(members_for_each(members, &(struct member_visitor){.visit = see}), 0);
+	for (int i = 0; i < 20; i++) {
+		memset(&seen, 0, sizeof(seen));
+		cr_assert_eq(members_for_each(members, &(struct member_visitor){.visit = see}), 0);
+		if (seen.unknown_count == 0)
+			return;
+		(void)usleep(5000);
+	}
 }
 
 static void look(void)
@@ -124,13 +139,13 @@ static void end(pid_t pid)
 
 static pid_t member(void)
 {
-	confine(DOOR_CONSTANT);
+	confine(constant);
 	return 0;
 }
 
 static pid_t neighbour(void)
 {
-	confine(OTHER_CONSTANT);
+	confine(constant + 1);
 	return 0;
 }
 
@@ -160,7 +175,7 @@ static pid_t daemonise(void)
 	int fds[2];
 	pid_t pid;
 
-	confine(DOOR_CONSTANT);
+	confine(constant);
 	if (pipe(fds) < 0)
 		_exit(104);
 	if (fork() == 0) {
@@ -204,7 +219,7 @@ static pid_t enter_namespaces(void)
 	static char stack[65536];
 	pid_t pid;
 
-	confine(DOOR_CONSTANT);
+	confine(constant);
 	pid = clone(wait_in_namespaces, stack + sizeof(stack), CLONE_NEWPID | CLONE_NEWUSER, NULL);
 	if (pid < 0)
 		_exit(106);
@@ -240,7 +255,7 @@ static pid_t lose_first_thread(void)
 	pid = fork();
 	if (pid == 0) {
 		(void)alarm(3 * DOOR_DEADLINE_SECONDS);
-		confine(DOOR_CONSTANT);
+		confine(constant);
 		if (pthread_create(&thread, NULL, stay, NULL) != 0 || write(fds[1], "r", 1) != 1)
 			_exit(108);
 		pthread_exit(NULL);
@@ -265,7 +280,7 @@ static pid_t leave_zombie(void)
 {
 	pid_t pid;
 
-	confine(DOOR_CONSTANT);
+	confine(constant);
 	pid = fork();
 	if (pid == 0)
 		_exit(0);
@@ -280,7 +295,7 @@ Test(member, a_dead_one_is_none)
 	look();
 	cr_expect(found(parent));
 	cr_expect_not(found(child));
-	cr_expect_eq(seen.unknown_count, 0);
+	cr_expect_not(is_in(child, seen.unknown, seen.unknown_count));
 	end(parent);
 }
 
@@ -293,7 +308,7 @@ static pid_t add_own_filters(void)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
 		_exit(110);
-	confine(DOOR_CONSTANT);
+	confine(constant);
 	for (int i = 0; i < 3; i++)
 		if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
 			_exit(111);
@@ -314,7 +329,7 @@ static pid_t trace_child(void)
 {
 	pid_t pid;
 
-	confine(DOOR_CONSTANT);
+	confine(constant);
 	pid = fork();
 	if (pid == 0)
 		(void)wait_in_namespaces(NULL);
@@ -343,7 +358,7 @@ static pid_t wait_for_events(void)
 	struct epoll_event event;
 	pid_t pid;
 
-	confine(DOOR_CONSTANT);
+	confine(constant);
 	pid = fork();
 	if (pid == 0) {
 		int r = epoll_wait(epoll_create1(0), &event, 1, 3000);

@@ -299,6 +299,7 @@ start_app() {
 	local name=$1 fd
 	shift
 	rm -f "$WORK/$name.in"
+	: >"$WORK/$name.out"
 	mkfifo "$WORK/$name.in"
 	{
 		close_apps
