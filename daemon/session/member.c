@@ -124,7 +124,7 @@ static pid_t youngest_child(const struct target *target)
 	return atoi(strrchr(text, ' ') ?: text);
 }
 
-static enum membership stop_and_read(struct members *members, const struct target *target)
+static enum membership stop_and_read(struct members *members, struct target *target)
 {
 	enum membership membership;
 	struct revoker *revoker = members->revoker;
@@ -298,11 +298,15 @@ static int list_processes(pid_t **ret, size_t *ret_count)
 static void look_quickly(
 	struct members *members, const struct member_visitor *visitor, const struct member *member)
 {
-	struct target target = {.tid = member->pid, .proc = member->proc, .memory = -EBADF};
+	struct target target = TARGET_CLOSED;
 
+	target.tid = member->pid;
+	target.proc = member->proc;
 	if (stop_and_read(members, &target) == MEMBERSHIP_PROVED &&
 		still_has_thread(member, member->pid))
 		visitor->visit(visitor->context, member, MEMBERSHIP_PROVED);
+	target.proc = -EBADF; /* the member's */
+	target_close(&target);
 }
 
 /* The child that it had when it was stopped, and that one's, until one has none. */

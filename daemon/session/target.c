@@ -390,13 +390,13 @@ bool target_has_signal(struct target *target)
 	       ((own | shared) & ~blocked) != 0;
 }
 
-bool target_is_confined(const struct target *target)
+bool target_is_confined(struct target *target)
 {
 	_cleanup_free_ char *status = NULL;
 	uint64_t mode, no_new_privs;
 
-	return read_text(target, "status", STATUS_FILE_MAX, &status) == 0 &&
-	       parse_numbers(status, "Seccomp", 10, &mode, 1) == 0 &&
-	       parse_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) == 0 &&
+	return target_status(target, &status) == 0 &&
+	       text_numbers(status, "Seccomp", 10, &mode, 1) == 0 &&
+	       text_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) == 0 &&
 	       mode == SECCOMP_MODE_FILTER && no_new_privs == 1;
 }

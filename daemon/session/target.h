@@ -80,7 +80,7 @@ int target_copy_descriptor(const struct target *target, int fd);
 bool target_has_signal(struct target *target);
 
 /* True if the thread is under a seccomp filter, of whatever make, and no_new_privs. */
-bool target_is_confined(const struct target *target);
+bool target_is_confined(struct target *target);
 
 /* The number of the thread's descriptor that is at this position; -ENOENT if none is. */
 int target_find_position(const struct target *target, int64_t position);
