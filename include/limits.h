@@ -82,7 +82,7 @@
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
 #define REVOKE_DEADLINE_USEC  (1 * 1000000ULL)  /* for all threads to leave their calls */
-#define REPLACE_DEADLINE_USEC (500 * 1000ULL)   /* to take descriptors away; others are left */
+#define REPLACE_DEADLINE_USEC (800 * 1000ULL)   /* to take descriptors away; others are left */
 #define GRANTS_DEADLINE_USEC  (2 * 1000000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */

@@ -114,14 +114,15 @@ static void release_waiter(void *context, pid_t tid)
 	waiters_release(&session->waiters, session->listener, tid);
 }
 
-/* Under `open` mediation descriptors are all that a program needs. What is left, mqctl asks for. */
+/* Under `open` mediation descriptors are all that a program needs. What is left is asked for by
+ * mqctl, and tried again with the next grants. */
 static void take_descriptors_away(struct session *session, const struct force_hooks *hooks)
 {
 	static struct members members;
 	struct replacer replacer = {
 		.queues = &session->inflight->queues, .hooks = hooks, .members = &members};
 
-	if (session->mediation != MEDIATION_OPEN || !session->inflight->returning)
+	if (session->mediation != MEDIATION_OPEN || !session->inflight->tainted)
 		return;
 	members.constant = session->constant;
 	members.revoker = &session->revoker;

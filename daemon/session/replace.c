@@ -50,7 +50,8 @@
 #include "text.h"
 #include "threads.h"
 
-#define PATIENCE_USEC  50000  /* for the threads of one table to stop */
+#define PATIENCE_USEC  200000  /* for the threads of one table to stop */
+#define CALL_USEC      1000000 /* for a call under way, which cannot be broken off */
 #define FRESH_USEC     5000   /* by so much a timeout may be prolonged */
 #define READY_USEC     250000 /* for those that wait with a timeout to begin anew */
 #define LOOK_USEC      300    /* between two looks at them */
@@ -465,7 +466,7 @@ static int choose_call(
 	return -EPERM;
 }
 
-static int make_call(struct replacer *replacer, struct detour *detour, uint64_t deadline)
+static int make_call(struct replacer *replacer, struct detour *detour)
 {
 	struct forced_call call;
 	enum force_result result = detour_prepare(detour);
@@ -477,7 +478,7 @@ static int make_call(struct replacer *replacer, struct detour *detour, uint64_t 
 	if (r < 0)
 		return r;
 	replacer->forced = detour->tid;
-	result = detour_make(detour, &call, deadline);
+	result = detour_make(detour, &call, now_usec() + CALL_USEC);
 	replacer->forced = 0;
 	if (result == FORCE_BROKEN)
 		end_broken(replacer, detour);
@@ -485,12 +486,12 @@ static int make_call(struct replacer *replacer, struct detour *detour, uint64_t 
 }
 
 /* By the first of the stopped threads that can. 0; -EAGAIN; -EPERM. */
-static int make_call_by_any(struct replacer *replacer, uint64_t deadline)
+static int make_call_by_any(struct replacer *replacer)
 {
 	int result = -EPERM;
 
 	for (size_t i = 0; i < replacer->frozen_count; i++) {
-		int r = make_call(replacer, &replacer->frozen[i], deadline);
+		int r = make_call(replacer, &replacer->frozen[i]);
 
 		if (r == 0)
 			return 0;
@@ -508,7 +509,7 @@ static int treat_table(
 		r = freeze(replacer, tables, count, MIN(deadline, now_usec() + PATIENCE_USEC));
 	replacer->refused = 0;
 	if (r == 0 && replacer->frozen_count > 0)
-		r = make_call_by_any(replacer, deadline);
+		r = make_call_by_any(replacer);
 	thaw(replacer);
 	return r == 0 && replacer->refused > 0 ? -EPERM : r;
 }
@@ -698,10 +699,12 @@ static int make_pass(struct pass *pass)
 
 	pass->tables.count = 0;
 	pass->unproved = pass->left = pass->never = 0;
-	pass->replacer->members->deadline = pass->deadline;
+	/* What was found when half of the time is over is treated in the other half. */
+	pass->replacer->members->deadline = now_usec() / 2 + pass->deadline / 2;
 	r = members_for_each(pass->replacer->members, &visitor);
-	if (r < 0)
+	if (r < 0 && r != -ETIME)
 		return r;
+	pass->left += r == -ETIME;
 	qsort(pass->tables.entries, pass->tables.count, sizeof(struct table), compare_tables);
 	treat_tables(pass);
 	return pass->left + pass->unproved > 0;
@@ -721,7 +724,7 @@ static int repeat_passes(struct replacer *replacer, uint64_t deadline)
 		pause = MIN(2 * pause, (useconds_t)RETRY_MAX_USEC);
 	}
 	free(pass.tables.entries);
-	return r < 0 && r != -ETIME ? r : (int)(pass.unproved + pass.left + pass.never);
+	return r < 0 ? r : (int)(pass.unproved + pass.left + pass.never);
 }
 
 int replace_descriptors(struct replacer *replacer, uint64_t deadline)

@@ -8,11 +8,20 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "daemon/session/session.h"
 #include "launcher/filter.h"
+
+uint64_t door_constant;
+
+__attribute__((constructor)) static void choose_constant(void)
+{
+	if (getrandom(&door_constant, sizeof(door_constant), 0) != sizeof(door_constant))
+		abort();
+}
 
 void need_root(void)
 {
@@ -78,7 +87,7 @@ static void start_session(struct door *door)
 	struct worker_message attach = {.type = WORKER_ATTACH,
 		.attach = {.record_rate = 1000,
 			.mediation = door->mediation,
-			.constant = DOOR_CONSTANT}};
+			.constant = door_constant}};
 	int sockets[2];
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
@@ -169,7 +178,7 @@ static void run_app(struct door *door, int socket, uid_t uid, void (*before)(str
 	if (before)
 		before(door->stage);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		filter_build(DOOR_CONSTANT, door->mediation, &program, &length) < 0 ||
+		filter_build(door_constant, door->mediation, &program, &length) < 0 ||
 		filter_load(program, length, &listener, &message) < 0)
 		_exit(102);
 	if (message_send(socket, "", 1, &listener, 1) < 0)

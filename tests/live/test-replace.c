@@ -18,10 +18,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "door.h"
+#include "include/limits.h"
 #include "include/syscalls.h"
 #include "include/util.h"
 
@@ -77,6 +79,26 @@ static unsigned flags_of(pid_t pid, long number)
 		if (sscanf(line, "flags: %o", &flags) == 1)
 			break;
 	return flags;
+}
+
+static bool exceeds(pid_t pid, long number, uint32_t permissions)
+{
+	unsigned access = flags_of(pid, number) & O_ACCMODE;
+	uint32_t needs = access == O_RDONLY   ? PERMISSION_READ
+			 : access == O_WRONLY ? PERMISSION_WRITE
+					      : PERMISSION_READ | PERMISSION_WRITE;
+
+	return !is_taken(pid, number) && (needs & ~permissions) != 0;
+}
+
+/* On a busy machine the deadline may pass; what is left is tried again with the next grants. */
+static void lose(struct door *door, uint32_t permissions)
+{
+	int i = 0;
+
+	do
+		door_grant_both(door, permissions, PERMISSIONS_ALL);
+	while (exceeds(door->app, door->stage->results[10], permissions) && ++i < 10);
 }
 
 static void start_app(struct door *door, void (*app)(struct stage *))
@@ -308,7 +330,10 @@ static bool try_to_take_from(
 	cr_expect_not(is_taken(door.app, results[10]));
 	if (ms > 0)
 		(void)usleep(LATE_MS * 1000);
-	door_grant_both(&door, 0, PERMISSIONS_ALL);
+	if (taken)
+		lose(&door, 0);
+	else
+		door_grant_both(&door, 0, PERMISSIONS_ALL);
 	cr_expect_eq(is_taken(door.app, results[10]), taken);
 	wake(&door);
 	door_close(&door);
@@ -549,7 +574,7 @@ Test(replace, one_that_is_stopped)
 	start_app(&door, wait_and_try);
 	cr_assert_eq(kill(door.app, SIGSTOP), 0);
 	cr_assert_eq(waitid(P_PID, (id_t)door.app, &info, WSTOPPED | WNOWAIT), 0);
-	door_grant_both(&door, 0, PERMISSIONS_ALL);
+	lose(&door, 0);
 	cr_expect(is_taken(door.app, door.stage->results[10]));
 	door_go(&door);
 	(void)usleep(50000);
@@ -578,7 +603,7 @@ static void narrow_to(uint32_t permissions, unsigned access, long sending, long 
 
 	start_app(&door, hold_three);
 	number = door.stage->results[10];
-	door_grant_both(&door, permissions | PERMISSION_OPEN, PERMISSIONS_ALL);
+	lose(&door, permissions | PERMISSION_OPEN);
 	cr_expect_eq(
 		flags_of(door.app, number), access | O_CLOEXEC, "%#o", flags_of(door.app, number));
 	if (permissions & PERMISSION_READ) {
@@ -629,7 +654,7 @@ Test(replace, flags_are_kept)
 
 	start_app(&door, hold_flags);
 	door_wait(&door);
-	door_grant_both(&door, PERMISSION_OPEN | PERMISSION_READ, PERMISSIONS_ALL);
+	lose(&door, PERMISSION_OPEN | PERMISSION_READ);
 	cr_expect_eq(flags_of(door.app, door.stage->results[10]) & ~KERNEL_LARGEFILE,
 		(unsigned)(O_RDONLY | O_NONBLOCK));
 	cr_expect_eq(flags_of(door.app, 77) & ~KERNEL_LARGEFILE, (unsigned)(O_RDONLY | O_NONBLOCK));
@@ -698,7 +723,7 @@ Test(replace, a_registration_falls_with_the_last_permission)
 
 	wait_in = in_registration;
 	start_app(&door, wait_and_try);
-	door_grant_both(&door, 0, PERMISSIONS_ALL);
+	lose(&door, 0);
 	cr_expect(is_taken(door.app, door.stage->results[10]));
 	fd = mq_open(door.stage->queue, O_RDONLY);
 	cr_assert_gt(pread(fd, text, sizeof(text) - 1, 0), 0);
@@ -707,4 +732,206 @@ Test(replace, a_registration_falls_with_the_last_permission)
 	wake_by_signal(&door);
 	door_close(&door);
 	cr_expect_eq(door.stage->results[0], SIGUSR2);
+}
+
+/* --- shared tables, other processes
+ * ----------------------------------------------------------------- */
+
+static void *read_with_a_table_of_its_own(void *argument)
+{
+	struct stage *stage = argument;
+
+	(void)unshare(CLONE_FILES);
+	stage->results[12] = gettid();
+	(void)in_read(stage);
+	stage->results[4] = result_of(mq_send(queue, "m", 1, 0));
+	return NULL;
+}
+
+static char child_stack[65536];
+
+static int read_in_a_child(void *argument)
+{
+	struct stage *stage = argument;
+
+	stage->results[13] = getpid();
+	(void)in_read(stage);
+	stage->results[5] = result_of(mq_send(queue, "m", 1, 0));
+	_exit(0);
+}
+
+/* A thread that has one, a process that shares it, and a child that has copied it. */
+static void hold_in_many_tables(struct stage *stage)
+{
+	pthread_t thread;
+	pid_t shares, copied;
+
+	open_both(stage);
+	(void)pthread_create(&thread, NULL, read_with_a_table_of_its_own, stage);
+	shares = clone(read_in_a_child, child_stack + sizeof(child_stack),
+		CLONE_FILES | CLONE_VM | SIGCHLD, stage);
+	copied = fork();
+	if (copied == 0) {
+		stage->results[14] = getpid();
+		(void)in_read(stage);
+		_exit((int)-result_of(mq_send(queue, "m", 1, 0)));
+	}
+	if (write(stage->ready[1], "r", 1) != 1)
+		_exit(110);
+	(void)in_read(stage);
+	stage->results[2] = result_of(mq_send(queue, "m", 1, 0));
+	(void)pthread_join(thread, NULL);
+	(void)waitpid(shares, NULL, 0);
+	(void)waitpid(copied, (int *)&stage->results[6], 0);
+}
+
+Test(replace, every_table)
+{
+	struct door door;
+	const long *results;
+	int own;
+
+	start_app(&door, hold_in_many_tables);
+	own = mq_open(door.stage->queue, O_RDWR);
+	results = door.stage->results;
+	door_wait(&door);
+	(void)usleep(50000);
+	for (int i = 12; i < 15; i++) {
+		lose(&door, 0);
+		for (int j = 0; j < 10 && !is_taken((pid_t)results[i], results[10]); j++)
+			door_grant_both(&door, 0, PERMISSIONS_ALL);
+	}
+	for (int i = 12; i < 15; i++)
+		cr_expect(is_taken((pid_t)results[i], results[10]), "%d", i);
+	cr_expect(is_taken(door.app, results[10]));
+	cr_expect_not(is_taken(getpid(), own), "an outsider keeps its own");
+	cr_expect_eq(mq_send(own, "m", 1, 0), 0);
+	(void)close(own);
+	for (int i = 0; i < 4; i++)
+		door_go(&door);
+	door_close(&door);
+	cr_expect_eq(results[2], -EBADF);
+	cr_expect_eq(results[4], -EBADF);
+	cr_expect_eq(results[5], -EBADF);
+	cr_expect_eq(WEXITSTATUS(results[6]), EBADF);
+}
+
+/* --- numbers that come to mean something else
+ * --------------------------------------------------------- */
+
+#define EXCHANGES 60
+
+static atomic_bool exchanging;
+
+/* The number is the lost queue's and a file's in turn. The file must never be replaced. */
+static void *exchange(void *argument)
+{
+	struct stage *stage = argument;
+	struct stat st;
+
+	while (exchanging) {
+		int fd;
+
+		(void)close(queue);
+		fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+		if (fd != queue)
+			_exit(113);
+		for (int i = 0; i < 20; i++)
+			if (fstat(fd, &st) < 0 || minor(st.st_rdev) != 5)
+				stage->results[4]++;
+		(void)dup2(77, queue);
+		stage->results[5]++;
+	}
+	return NULL;
+}
+
+static void exchange_numbers(struct stage *stage)
+{
+	pthread_t thread;
+
+	open_both(stage);
+	(void)dup2(queue, 77);
+	exchanging = true;
+	(void)pthread_create(&thread, NULL, exchange, stage);
+	for (int i = 0; i < EXCHANGES; i++) {
+		mqd_t mqd;
+
+		app_pause(stage);
+		mqd = mq_open(stage->queue, O_RDWR);
+		if (mqd < 0 || dup2(mqd, 77) != 77)
+			stage->results[6]++;
+		(void)close(mqd);
+	}
+	exchanging = false;
+	(void)pthread_join(thread, NULL);
+}
+
+Test(replace, a_number_that_means_something_else_is_not_replaced, .timeout = 100)
+{
+	struct door door;
+
+	start_app(&door, exchange_numbers);
+	for (int i = 0; i < EXCHANGES; i++) {
+		door_wait(&door);
+		door_grant_both(&door, 0, PERMISSIONS_ALL);
+		door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+		door_go(&door);
+	}
+	door_close(&door);
+	cr_expect_eq(
+		door.stage->results[4], 0, "%ld times the file was gone", door.stage->results[4]);
+	cr_expect_gt(door.stage->results[5], EXCHANGES);
+	cr_expect_eq(door.stage->results[6], 0);
+}
+
+/* --- the bounds
+ * ------------------------------------------------------------------------------------------ */
+
+static long thread_count;
+
+static void *wait_for_ever(void *argument)
+{
+	(void)argument;
+	for (;;)
+		(void)pause();
+	return NULL;
+}
+
+static void hold_with_threads(struct stage *stage)
+{
+	pthread_attr_t small;
+
+	open_both(stage);
+	(void)pthread_attr_init(&small);
+	(void)pthread_attr_setstacksize(&small, 65536);
+	for (long i = 0; i < thread_count; i++)
+		if (pthread_create(&(pthread_t){0}, &small, wait_for_ever, NULL) != 0)
+			_exit(114);
+	if (write(stage->ready[1], "r", 1) != 1)
+		_exit(110);
+	(void)in_read(stage);
+	_exit(0);
+}
+
+static void take_with_threads(long count, bool taken)
+{
+	struct door door;
+
+	thread_count = count;
+	start_app(&door, hold_with_threads);
+	door_wait(&door);
+	(void)usleep(100000);
+	if (taken)
+		lose(&door, 0);
+	else
+		door_grant_both(&door, 0, PERMISSIONS_ALL);
+	cr_expect_eq(is_taken(door.app, door.stage->results[10]), taken, "%ld threads", count);
+	door_go(&door);
+	door_close(&door);
+}
+
+Test(replace, as_many_threads_as_may_share_a_table, .timeout = 60)
+{
+	take_with_threads(REPLACE_THREADS_MAX - 1, true);
+	take_with_threads(REPLACE_THREADS_MAX, false);
 }
