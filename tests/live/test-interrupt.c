@@ -363,8 +363,9 @@ static void interrupt(struct interruptions *interruptions, bool call)
 		.context = interruptions, .serve = serve, .release = release_nobody};
 	const struct forced_call forced = {
 		.call = MQ_CALL_NOTIFY, .arguments = {UINT64_MAX, 0, SECRET, SECRET, 0, 0}};
+	enum force_result result;
 	struct detour detour;
-	uint64_t place;
+	uint64_t place, begin;
 
 	ask(interruptions, &hooks, &detour);
 	cr_assert_eq(detour_await(&detour, now_usec() + 5000000), 0);
@@ -374,7 +375,10 @@ static void interrupt(struct interruptions *interruptions, bool call)
 		interruptions->inside += detour.saved.rip != place;
 		detour_describe(&detour, &forced, &interruptions->expected);
 		cr_assert(filters_notify(detour.tid, &interruptions->expected));
-		cr_assert_eq(detour_make(&detour, &forced, now_usec() + 5000000), FORCE_DONE);
+		begin = now_usec();
+		result = detour_make(&detour, &forced, begin + 30000000);
+		cr_assert_eq(result, FORCE_DONE, "%d after %lu us", (int)result,
+			now_usec() - begin);
 	}
 	interruptions->door.stage->results[EPOCH]++;
 	cr_assert_eq(detour_let_go(&detour), 0);
