@@ -306,31 +306,31 @@ static int kill_all_seen(struct look *look)
 static int end_session(struct look *look, uint32_t *ret_left)
 {
 	uint64_t clear = now_usec();
+	int r;
 
 	look->members.deadline = clear + ENDING_DEADLINE_USEC;
 	look->members.follows = true;
 	for (;;) {
-		int r = kill_all_seen(look);
-
-		*ret_left = look->proved + look->unknown_holding;
-		if (r == -ETIME) {
-			*ret_left = MAX(*ret_left, 1U);
+		r = kill_all_seen(look);
+		(void)usleep(RETRY_USEC);
+		*ret_left = 0;
+		if (is_over(look))
 			return 0;
-		}
+		*ret_left = look->proved + look->unknown_holding;
 		if (r < 0)
-			return r;
+			break;
 		if (look->proved > 0)
 			clear = now_usec();
-		(void)usleep(RETRY_USEC);
-		if (is_over(look)) {
-			*ret_left = 0;
-			return 0;
-		}
 		if (look->proved == 0 &&
 			(look->unknown == 0 || now_usec() > clear + UNKNOWN_USEC) &&
 			(look->members.vanished == 0 || now_usec() > clear + VANISHED_USEC))
-			return 0;
+			break;
 	}
+	/* There is somebody who was not found in time, or whom nothing proves: its launcher may
+	 * have taken another constant. */
+	if (r < 0 || look->killed_count == 0)
+		*ret_left = MAX(*ret_left, 1U);
+	return r == -ETIME ? 0 : r;
 }
 
 static int look_and_end(

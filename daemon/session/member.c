@@ -29,13 +29,15 @@
 
 #include "force.h"
 #include "include/constant.h"
+#include "include/syscalls.h"
 #include "include/util.h"
 #include "revoke.h"
 #include "target.h"
 #include "threads.h"
 
-#define STOP_CHECK_USEC 20
-#define PATIENCE_USEC   10000 /* for one thread to stop */
+#define STOP_CHECK_USEC       20
+#define PATIENCE_USEC         10000  /* for one thread to stop */
+#define RUNNING_PATIENCE_USEC 500000 /* on a machine that is busy */
 
 int member_open(pid_t pid, struct member *ret)
 {
@@ -91,17 +93,21 @@ static enum membership read_filters(pid_t tid, uint64_t constant)
 	}
 }
 
-/* 0, -EINPROGRESS or -ESRCH. */
-static int wait_for_stop(pid_t tid, int *ret_status)
+/* 0, -ESRCH, or -EINPROGRESS if it waits for something that no signal ends. One that runs stops as
+ * soon as it gets a processor. */
+static int wait_for_stop(const struct target *target, int *ret_status)
 {
-	uint64_t patience = now_usec() + PATIENCE_USEC;
+	uint64_t begun = now_usec();
 
 	for (;;) {
-		pid_t r = waitpid(tid, ret_status, WNOHANG | __WALL);
+		pid_t r = waitpid(target->tid, ret_status, WNOHANG | __WALL);
+		uint64_t waited = now_usec() - begun;
 
 		if (r != 0)
 			return r > 0 && WIFSTOPPED(*ret_status) ? 0 : -ESRCH;
-		if (now_usec() > patience)
+		if (waited > RUNNING_PATIENCE_USEC ||
+			(waited > PATIENCE_USEC &&
+				thread_activity(target->proc, native_arch) != THREAD_RUNNING))
 			return -EINPROGRESS;
 		(void)usleep(STOP_CHECK_USEC);
 	}
@@ -134,7 +140,7 @@ static enum membership stop_and_read(struct members *members, struct target *tar
 		ptrace(PTRACE_SEIZE, target->tid, NULL, NULL) < 0)
 		return MEMBERSHIP_UNKNOWN;
 	(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
-	r = wait_for_stop(target->tid, &status);
+	r = wait_for_stop(target, &status);
 	if (r == -EINPROGRESS)
 		revoker->late[revoker->late_count++] = target->tid;
 	if (r < 0)
@@ -161,28 +167,26 @@ static bool still_has_thread(const struct member *member, pid_t tid)
 
 /* --- one process ----------------------------------------------------------------------------- */
 
-/* Under any filter and no_new_privs, as the kernel says of a thread of it that lives; the first may
- * be dead. */
-static bool is_confined(const struct member *member)
+static DIR *open_tasks(const struct member *member)
 {
 	int fd = openat(member->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	bool confined = false;
 
-	if (!tasks) {
+	if (!tasks)
 		(void)safe_close(fd);
-		return false;
-	}
-	while (!confined && (entry = readdir(tasks))) {
-		struct target target;
+	return tasks;
+}
 
-		if (entry->d_name[0] == '.' || target_open(atoi(entry->d_name), &target) < 0)
-			continue;
-		confined = target_is_confined(&target);
-		target_close(&target);
-	}
-	(void)closedir(tasks);
+/* Under any filter and no_new_privs, as the kernel says of its first thread, dead or not. */
+static bool is_confined(const struct member *member)
+{
+	struct target first;
+	bool confined;
+
+	if (target_open(member->pid, &first) < 0)
+		return false;
+	confined = target_is_confined(&first);
+	target_close(&first);
 	return confined;
 }
 
@@ -191,14 +195,11 @@ static enum membership prove_by_threads(
 	struct members *members, const struct member *member, bool disturbs)
 {
 	enum membership membership = MEMBERSHIP_UNKNOWN;
-	int fd = openat(member->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
+	DIR *tasks = open_tasks(member);
 	struct dirent *entry;
 
-	if (!tasks) {
-		(void)safe_close(fd);
+	if (!tasks)
 		return MEMBERSHIP_UNKNOWN;
-	}
 	while (membership == MEMBERSHIP_UNKNOWN && now_usec() < members->deadline &&
 		(entry = readdir(tasks))) {
 		struct target target;

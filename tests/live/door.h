@@ -13,9 +13,8 @@
 
 #define DOOR_DEADLINE_SECONDS 10
 
-/* In the filter of every door of this run, and of no other run's: tests look for the processes of a
- * session among all of the machine. */
-extern uint64_t door_constant;
+/* In the app's filter, if it is to be another than the session process is told. */
+extern uint64_t door_other_constant;
 
 /* Shared between the test and the app. */
 struct stage {
@@ -30,6 +29,7 @@ struct door {
 	struct stage *stage;
 	struct grants *grants; /* being built; sent by door_send_grants() */
 	enum mediation mediation;
+	uint64_t constant; /* of this test: others run at the same time */
 	pid_t session, app;
 	int channel, listener, inflight;
 	uint64_t generation;
