@@ -696,7 +696,7 @@ static void lose_writing(long (*in)(struct stage *), long expected)
 
 	wait_in = in;
 	start_app(&door, wait_and_try);
-	door_grant_both(&door, PERMISSION_OPEN | PERMISSION_READ, PERMISSIONS_ALL);
+	lose(&door, PERMISSION_OPEN | PERMISSION_READ);
 	cr_expect_eq(flags_of(door.app, door.stage->results[10]) & O_ACCMODE, O_RDWR, "it is left");
 	fd = mq_open(door.stage->queue, O_WRONLY);
 	cr_assert_eq(mq_send(fd, "m", 1, 0), 0);

@@ -114,6 +114,18 @@ stop_app reader
 run mqctl disconnect --kill app:fast app:reading
 expect_output "nobody is left to be killed" "No connections to disconnect"
 
+# The same of a 32-bit program, where the compiler can make one.
+if [ -x "$APPS/mqtry-32" ]; then
+	mqctl connect app:fast app:reading
+	start_app reader32 as_user mq-run --plug app:fast mqtry-32
+	expect_answer "32-bit: opens" reader32 "open $Q-reading r" "-> 0"
+	check "32-bit: disconnecting" mqctl disconnect app:fast app:reading
+	holds "32-bit: takes away what is open" test ! -s "$WORK/stdout"
+	expect_answer "32-bit: it is not there any more" reader32 "receive 1" "-> -1 EBADF"
+	expect_answer "32-bit: it goes on" reader32 "open $Q-reading r" "-> -1 EACCES"
+	stop_app reader32
+fi
+
 # --- holding and letting go -----------------------------------------------------------------------
 
 # hold NAME KIND: a holder of $Q-events in the session NAME; its pid in HOLDER
