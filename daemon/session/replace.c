@@ -52,10 +52,10 @@
 
 #define PATIENCE_USEC  200000  /* for the threads of one table to stop */
 #define CALL_USEC      1000000 /* for a call under way, which cannot be broken off */
-#define FRESH_USEC     5000   /* by so much a timeout may be prolonged */
-#define READY_USEC     250000 /* for those that wait with a timeout to begin anew */
-#define LOOK_USEC      300    /* between two looks at them */
-#define RETRY_USEC     500    /* between two passes; twice as long after each */
+#define FRESH_USEC     5000    /* by so much a timeout may be prolonged */
+#define READY_USEC     250000  /* for those that wait with a timeout to begin anew */
+#define LOOK_USEC      300     /* between two looks at them */
+#define RETRY_USEC     500     /* between two passes; twice as long after each */
 #define RETRY_MAX_USEC 20000
 
 /* A descriptor table of a process, by a thread that uses it. */

@@ -377,8 +377,8 @@ static void interrupt(struct interruptions *interruptions, bool call)
 		cr_assert(filters_notify(detour.tid, &interruptions->expected));
 		begin = now_usec();
 		result = detour_make(&detour, &forced, begin + 30000000);
-		cr_assert_eq(result, FORCE_DONE, "%d after %lu us", (int)result,
-			now_usec() - begin);
+		cr_assert_eq(
+			result, FORCE_DONE, "%d after %lu us", (int)result, now_usec() - begin);
 	}
 	interruptions->door.stage->results[EPOCH]++;
 	cr_assert_eq(detour_let_go(&detour), 0);
