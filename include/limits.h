@@ -54,6 +54,10 @@
 /* Calls that wait inside the door, in a session that has lost something; further ones are refused.
  */
 #define SESSION_WAITING_MAX 1024
+/* Threads that share one table from which descriptors are taken away; those of a larger one are left.
+ */
+#define REPLACE_THREADS_MAX 512
+#define REPLACE_TIMED_MAX   16 /* of them that wait for events or signals with a timeout */
 /* A message carried by the session process; a larger one is refused in such a session. */
 #define SESSION_MESSAGE_MAX (16 * 1024 * 1024)
 /* All messages that such calls wait to send; a further one is refused. */
@@ -82,6 +86,7 @@
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
 #define REVOKE_DEADLINE_USEC  (1 * 1000000ULL)  /* for all threads to leave their calls */
+#define REPLACE_DEADLINE_USEC (800 * 1000ULL)   /* to take descriptors away; others are left */
 #define GRANTS_DEADLINE_USEC  (2 * 1000000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */

@@ -3,8 +3,9 @@
  *
  * Grants are taken between two requests. Before they are acknowledged, whatever older ones have
  * allowed and new ones do not is taken back: calls that wait in the kernel (revoke.c) or inside the
- * door (waiting.c), and registrations (registrations.c). What is not finished when a session
- * process dies is noted, and finished by the next. */
+ * door (waiting.c), registrations (registrations.c), and under `open` mediation descriptors
+ * (replace.c). What is not finished when a session process dies is noted, and finished by the next.
+ */
 #include "session.h"
 
 #include <poll.h>
@@ -113,18 +114,33 @@ static void release_waiter(void *context, pid_t tid)
 	waiters_release(&session->waiters, session->listener, tid);
 }
 
-/* What was registered before is told of messages without any further call. */
-static int take_back_registrations(struct session *session)
+/* Under `open` mediation descriptors are all that a program needs. What is left is asked for by
+ * mqctl, and tried again with the next grants. */
+static void take_descriptors_away(struct session *session, const struct force_hooks *hooks)
 {
-	struct force_hooks hooks = {
-		.context = session, .serve = serve_what_came, .release = release_waiter};
+	static struct members members;
+	struct replacer replacer = {
+		.queues = &session->inflight->queues, .hooks = hooks, .members = &members};
+
+	if (session->mediation != MEDIATION_OPEN || !session->inflight->tainted)
+		return;
+	members.constant = session->constant;
+	members.revoker = &session->revoker;
+	session->replacer = &replacer;
+	(void)replace_descriptors(&replacer, now_usec() + REPLACE_DEADLINE_USEC);
+	session->replacer = NULL;
+}
+
+/* What was registered before is told of messages without any further call. */
+static int take_back_registrations(struct session *session, const struct force_hooks *hooks)
+{
 	struct inflight *inflight = session->inflight;
 	int r;
 
 	if (!inflight->returning)
 		return 0;
 	r = registrations_take_back(&inflight->registrations, &session->own, &session->revoker,
-		session->grants, &hooks, now_usec() + REVOKE_DEADLINE_USEC / 2);
+		session->grants, hooks, now_usec() + REVOKE_DEADLINE_USEC / 2);
 	if (r < 0)
 		return r;
 	__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
@@ -135,6 +151,8 @@ static int take_back_registrations(struct session *session)
  * barrier that connect and disconnect wait for. */
 static int take_grants(struct session *session, struct grants *grants)
 {
+	const struct force_hooks hooks = {
+		.context = session, .serve = serve_what_came, .release = release_waiter};
 	struct worker_message message = {
 		.type = WORKER_ACK, .ack = {.generation = grants->generation}};
 	bool first = !session->grants;
@@ -148,7 +166,8 @@ static int take_grants(struct session *session, struct grants *grants)
 	/* Those that are inside the door could not be stopped. */
 	if (first)
 		session_resume(session);
-	r = take_back_registrations(session);
+	take_descriptors_away(session, &hooks);
+	r = take_back_registrations(session, &hooks);
 	return r < 0 ? r : message_send(session->channel, &message, sizeof(message), NULL, 0);
 }
 

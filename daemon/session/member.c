@@ -26,9 +26,6 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#if defined(__x86_64__)
-#include <sys/user.h>
-#endif
 
 #include "force.h"
 #include "include/constant.h"
@@ -96,23 +93,6 @@ static enum membership read_filters(pid_t tid, uint64_t constant)
 	}
 }
 
-/* A few calls fail with EINTR when they are stopped; unless there is a signal for the thread, it
- * makes its call again. */
-static void undo_interruption(struct target *target)
-{
-#if defined(__x86_64__)
-	struct user_regs_struct regs;
-
-	if (ptrace(PTRACE_GETREGS, target->tid, NULL, &regs) < 0 || (long)regs.orig_rax < 0 ||
-		(int)regs.rax != -EINTR || target_has_signal(target))
-		return;
-	regs.rax = regs.orig_rax;
-	regs.rip -= 2;
-	regs.orig_rax = (uint64_t)-1;
-	(void)ptrace(PTRACE_SETREGS, target->tid, NULL, &regs);
-#endif
-}
-
 /* 0, -ESRCH, or -EINPROGRESS if it waits for something that no signal ends. One that runs stops as
  * soon as it gets a processor. */
 static int wait_for_stop(const struct target *target, int *ret_status)
@@ -172,7 +152,7 @@ static enum membership stop_and_read(struct members *members, struct target *tar
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
 	else
-		undo_interruption(target);
+		detour_undo(target->tid);
 	(void)ptrace(PTRACE_DETACH, target->tid, NULL, (void *)(long)signal);
 	return membership;
 }
@@ -253,6 +233,11 @@ static enum membership recall(const struct members *members, pid_t pid, uint64_t
 		if (members->known[i].pid == pid && members->known[i].start == start)
 			return members->known[i].membership;
 	return MEMBERSHIP_UNKNOWN;
+}
+
+bool member_is_known(const struct members *members, const struct member *member)
+{
+	return recall(members, member->pid, thread_birth(member->proc)) != MEMBERSHIP_UNKNOWN;
 }
 
 enum membership member_prove(struct members *members, const struct member *member)

@@ -60,6 +60,9 @@ struct members {
  * microseconds) and does not notice; one is chosen that would not see EINTR, if there is one. */
 enum membership member_prove(struct members *members, const struct member *member);
 
+/* True if it is known already, so that proving it stops nothing. */
+bool member_is_known(const struct members *members, const struct member *member);
+
 struct member_visitor {
 	void *context;
 	/* A look that disturbs nothing: is it worth proving? Called for processes under any filter.

@@ -47,5 +47,8 @@ bool queues_may_be_held(const struct queues *queues, const struct grants *scope)
 /* These grants are in force. */
 void queues_update(struct queues *queues, const struct grants *grants);
 
+/* What the grants in force let the session do with a queue; false if it is unknown. */
+bool queues_permissions(const struct queues *queues, struct queue_key key, uint32_t *ret);
+
 /* The name, valid until the next queues_remember(); NULL if unknown. */
 const char *queues_find(struct queues *queues, struct queue_key key);

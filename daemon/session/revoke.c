@@ -25,6 +25,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "detour.h"
 #include "include/util.h"
 
 #define STOP_CHECK_USEC 50
@@ -59,6 +60,8 @@ static int let_go_if_stopped(pid_t tid)
 	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
+	else
+		detour_undo(tid);
 	/* Killed while it was stopped: it must be waited for once more, or its parent never can. */
 	return trace(PTRACE_DETACH, tid, signal) < 0 ? 0 : 1;
 }

@@ -12,6 +12,7 @@
 #include "include/syscalls.h"
 #include "inflight.h"
 #include "opened.h"
+#include "replace.h"
 #include "revoke.h"
 #include "waiting.h"
 
@@ -39,7 +40,8 @@ struct session {
 	struct waiters waiters;
 	struct holder_looks looks;
 	struct revoker revoker;
-	struct request request; /* in hand; here because it is large */
+	struct replacer *replacer; /* while descriptors are taken away */
+	struct request request;    /* in hand; here because it is large */
 };
 
 /* Serves until the last process of the session is gone or the manager is: 0. Negative errno: fatal.

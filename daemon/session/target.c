@@ -2,7 +2,6 @@
 /* The calling thread. */
 #include "target.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/kcmp.h>
@@ -188,6 +187,13 @@ static int open_descriptors(const struct target *target, DIR **ret)
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+DIR *target_open_table(const struct target *target)
+{
+	DIR *table = NULL;
+
+	return open_descriptors(target, &table) < 0 ? NULL : table;
 }
 
 /* The next number, or -1. */

@@ -7,6 +7,7 @@
  * in its call, and the descriptor is its. */
 #pragma once
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -68,6 +69,9 @@ int own_descriptor(int fd, struct descriptor *ret);
 /* The path behind a descriptor as the kernel prints it; at most size - 1 bytes. 0 or negative
  * errno. */
 int target_descriptor_link(const struct target *target, int fd, char *buffer, size_t size);
+
+/* The descriptors that the thread has open, by their numbers; NULL if they cannot be listed. */
+DIR *target_open_table(const struct target *target);
 
 /* A copy of a descriptor of the thread: the same file. A descriptor, or a negative errno. */
 int target_copy_descriptor(const struct target *target, int fd);

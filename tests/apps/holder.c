@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/epoll.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -32,19 +33,32 @@ static void say(pid_t pid)
 	(void)fflush(stdout);
 }
 
+/* With a timeout: such a thread is not stopped, and what it has is not taken away. */
+static void wait_for_events(int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int epoll = epoll_create1(0);
+
+	if (fd >= 0)
+		(void)epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+	(void)epoll_wait(epoll, &event, 1, 60000);
+	(void)close(epoll);
+}
+
 static void stay(void)
 {
 	(void)alarm(60);
 	for (;;)
-		(void)pause();
+		wait_for_events(-1);
 }
 
 static void wait_for_end(void)
 {
 	char byte;
 
-	while (read(STDIN_FILENO, &byte, 1) > 0)
-		;
+	do
+		wait_for_events(STDIN_FILENO);
+	while (read(STDIN_FILENO, &byte, 1) > 0);
 	exit(0);
 }
 
