@@ -210,9 +210,8 @@ static long in_absolute_futex(struct stage *stage)
 
 static long in_poll(struct stage *stage)
 {
-	struct pollfd p = {.fd = stage->go[0], .events = POLLIN};
-
-	return result_of(poll(&p, 1, WHILE_MS));
+	(void)stage;
+	return result_of(poll(NULL, 0, WHILE_MS));
 }
 
 static long in_select(struct stage *stage)
