@@ -210,9 +210,8 @@ static long in_absolute_futex(struct stage *stage)
 
 static long in_poll(struct stage *stage)
 {
-	struct pollfd p = {.fd = stage->go[0], .events = POLLIN};
-
-	return result_of(poll(&p, 1, WHILE_MS));
+	(void)stage;
+	return result_of(poll(NULL, 0, WHILE_MS));
 }
 
 static long in_select(struct stage *stage)
@@ -827,6 +826,7 @@ Test(replace, every_table)
 #define EXCHANGES 25
 
 static atomic_bool exchanging;
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER; /* takes the lowest number */
 
 /* The number is the lost queue's and a file's in turn. The file must never be replaced. */
 static void *exchange(void *argument)
@@ -837,6 +837,7 @@ static void *exchange(void *argument)
 	while (exchanging) {
 		int fd;
 
+		(void)pthread_mutex_lock(&opening);
 		(void)close(queue);
 		fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 		if (fd != queue)
@@ -845,6 +846,7 @@ static void *exchange(void *argument)
 			if (fstat(fd, &st) < 0 || minor(st.st_rdev) != 5)
 				stage->results[4]++;
 		(void)dup2(77, queue);
+		(void)pthread_mutex_unlock(&opening);
 		stage->results[5]++;
 	}
 	return NULL;
@@ -862,10 +864,12 @@ static void exchange_numbers(struct stage *stage)
 		mqd_t mqd;
 
 		app_pause(stage);
+		(void)pthread_mutex_lock(&opening);
 		mqd = mq_open(stage->queue, O_RDWR);
 		if (mqd < 0 || dup2(mqd, 77) != 77)
 			stage->results[6]++;
 		(void)close(mqd);
+		(void)pthread_mutex_unlock(&opening);
 	}
 	exchanging = false;
 	(void)pthread_join(thread, NULL);
