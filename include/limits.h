@@ -60,6 +60,10 @@
 #define REPLACE_TIMED_MAX   16 /* of them that wait for events or signals with a timeout */
 /* A message carried by the session process; a larger one is refused in such a session. */
 #define SESSION_MESSAGE_MAX (16 * 1024 * 1024)
+/* All messages that such calls wait to send; a further one is refused. */
+#define SESSION_WAITING_BYTES_MAX (4 * SESSION_MESSAGE_MAX)
+/* Of the memory through which messages are received; what a larger one took is given back. */
+#define SESSION_MESSAGE_KEPT (64 * 1024)
 
 /* Processes of which a session process remembers whether they belong to its session; then the
  * earliest is forgotten, and proved again when it comes up. */

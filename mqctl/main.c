@@ -40,9 +40,9 @@ struct verb_group {
 static const struct verb connection_verbs[] = {
 	{"connect", "[--for SPAN] PKG:PLUG [PKG:SLOT|PKG]", "give a plug the queues of a slot, now",
 		"mqctl connect logger:events sensor:events", 1, 2, TAKES_FOR, verb_connect},
-	{"disconnect", "[--forget] [--kill] [--wait SECONDS] PKG:PLUG PKG:SLOT | PKG:PLUG-OR-SLOT",
-		"take them back, now", "mqctl disconnect logger:events sensor:events", 1, 2,
-		TAKES_FORGET | TAKES_KILL, verb_disconnect},
+	{"disconnect", "[--forget] [--kill] [--wait S] PKG:NAME [PKG:SLOT]", "take them back, now",
+		"mqctl disconnect logger:events sensor:events", 1, 2, TAKES_FORGET | TAKES_KILL,
+		verb_disconnect},
 	{"apply", "[--dry-run] FILE", "connect what FILE lists, and disconnect EVERYTHING else",
 		"mqctl apply --dry-run /etc/mqgate/connections.yaml", 1, 1, TAKES_DRY_RUN,
 		verb_apply},

@@ -12,12 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "done.h"
 #include "include/limits.h"
 #include "queues.h"
 #include "registrations.h"
 #include "threads.h"
 
-#define INFLIGHT_VERSION 4
+#define INFLIGHT_VERSION 6
 
 enum inflight_phase {
 	INFLIGHT_RECEIVED,  /* nothing was done to any queue: may be handled again from the start */
@@ -50,6 +51,8 @@ struct inflight {
 	struct threads threads;
 	struct queues queues;
 	struct registrations registrations;
+	/* Last: what no message ever needed takes no memory. */
+	struct done_call done;
 };
 
 #define INFLIGHT_SIZE ((sizeof(struct inflight) + 4095) / 4096 * 4096)
