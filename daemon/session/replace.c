@@ -438,7 +438,7 @@ static void thaw(struct replacer *replacer)
 			replacer->frozen_count--;
 		} else if (detour->moved) {
 			end_broken(replacer, detour);
-			drop(replacer, replacer->frozen_count - 1);
+			let_stop_later(replacer, replacer->frozen_count - 1);
 		} else {
 			let_stop_later(replacer, replacer->frozen_count - 1);
 		}
