@@ -440,7 +440,7 @@ Test(interrupt, nothing_is_changed, .timeout = 600)
 	plain = interrupt_often(&interruptions, MIN(count, (long)PLAIN_STOPS), false);
 	forced = interrupt_often(&interruptions, count, true);
 	door->stage->results[FINISH] = 1;
-	cr_log_warn("%ld calls, %u of them from inside a sequence: %.2f times a plain stop; "
+	cr_log_info("%ld calls, %u of them from inside a sequence: %.2f times a plain stop; "
 		    "%ld rounds, %ld signals, %ld sequences aborted",
 		count, interruptions.inside, forced / plain, door->stage->results[ROUNDS],
 		door->stage->results[SIGNALS], door->stage->results[ABORTED]);
