@@ -114,6 +114,7 @@ static void start_app(struct door *door, void (*app)(struct stage *))
 /* --- what a thread may be doing --------------------------------------------------------------- */
 
 #define WHILE_MS 600
+#define LONG_MS  2400 /* longer than is tried */
 
 static struct timespec a_while = {.tv_nsec = WHILE_MS * 1000000L};
 
@@ -140,7 +141,7 @@ static long in_epoll_wait(struct stage *stage)
 static long in_epoll_wait_for_long(struct stage *stage)
 {
 	(void)stage;
-	return result_of(epoll_wait(epoll_create1(0), &(struct epoll_event){0}, 1, 2 * WHILE_MS));
+	return result_of(epoll_wait(epoll_create1(0), &(struct epoll_event){0}, 1, LONG_MS));
 }
 
 static long in_epoll_waits(struct stage *stage)
@@ -167,8 +168,7 @@ static long in_sigwaitinfo(struct stage *stage)
 
 static long in_sigtimedwait_for_long(struct stage *stage)
 {
-	struct timespec longer = {
-		.tv_sec = 2 * WHILE_MS / 1000, .tv_nsec = 2 * WHILE_MS % 1000 * 1000000L};
+	struct timespec longer = {.tv_sec = LONG_MS / 1000, .tv_nsec = LONG_MS % 1000 * 1000000L};
 	sigset_t set;
 
 	(void)stage;
@@ -367,12 +367,12 @@ Test(replace, in_sigwaitinfo)
 /* It could not go on as it was; so it is left. */
 Test(replace, in_a_long_epoll_wait)
 {
-	take_from(in_epoll_wait_for_long, wake_by_time, 0, 2 * WHILE_MS, false);
+	take_from(in_epoll_wait_for_long, wake_by_time, 0, LONG_MS, false);
 }
 
 Test(replace, in_a_long_sigtimedwait)
 {
-	take_from(in_sigtimedwait_for_long, wake_by_time, -EAGAIN, 2 * WHILE_MS, false);
+	take_from(in_sigtimedwait_for_long, wake_by_time, -EAGAIN, LONG_MS, false);
 }
 
 /* They are waited for. */
