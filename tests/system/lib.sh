@@ -300,6 +300,8 @@ start_app() {
 	shift
 	rm -f "$WORK/$name.in"
 	mkfifo "$WORK/$name.in"
+	# What an earlier app of that name has said is no answer of this one.
+	: >"$WORK/$name.out"
 	{
 		close_apps
 		exec "$@"
