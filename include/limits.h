@@ -41,6 +41,10 @@
 #define GRANTS_BYTES_MAX      (8 * 1024 * 1024)
 /* Queues a session remembers having opened; then the least recently used is forgotten. */
 #define SESSION_QUEUES_MAX 4096
+/* Kept for speed only; past them the rest takes the slower way. Open queues that are recognised
+ * without /proc, and threads whose directory in /proc stays open. */
+#define SESSION_WATCHED_MAX 64
+#define SESSION_CALLERS_MAX 64
 /* Threads of a session inside calls on descriptors; a further one is refused its call. */
 #define SESSION_THREADS_MAX 8192
 /* Registrations for notification (mq_notify) that a session may have; those that are over are

@@ -22,9 +22,9 @@
  *
  * The way up does not end at this process' root but at that of the mount namespace. What lies above
  * a changed root cannot be looked at, and may be bound inside it (a chroot below /home that has
- * /home in it). So the kernel itself is asked: a child puts itself behind the same rules with
- * listing handled as well, and must then be unable to list any directory on the way, or any hidden
- * place. If it can, a rule stands somewhere above, and the launch is refused.
+ * /home in it). So the kernel itself is asked: a child puts itself behind rules on the same
+ * directories that handle listing, and must then be unable to list any directory on the way, or any
+ * hidden place. If it can, a rule stands somewhere above, and the launch is refused.
  *
  * Everything that goes wrong on the way leaves out a rule, and what has no rule is closed. The only
  * failures that end the launch are those that would leave out rules at random: no memory, no
@@ -73,6 +73,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -92,6 +93,7 @@
 		LANDLOCK_ACCESS_FS_REFER)
 
 #define ABI_WITH_REFER 2
+#define PROOF_STACK    (64 * 1024)
 
 /* --- Landlock ------------------------------------------------------------------------------ */
 
@@ -111,7 +113,7 @@ static int landlock_restrict_self(int ruleset_fd)
 	return (int)syscall(SYS_landlock_restrict_self, ruleset_fd, 0);
 }
 
-/* The wall, and the same with listing handled too. */
+/* The wall, and what it takes to prove it: rules on the same directories, for listing them. */
 struct rulesets {
 	int wall_fd, proof_fd;
 };
@@ -129,9 +131,8 @@ static int add_landlock_rule(int fd, const char *path, bool is_directory, void *
 		.allowed_access = is_directory ? RIGHTS : RIGHTS_OF_FILES, .parent_fd = fd};
 
 	if (landlock_add_path_rule(rulesets->wall_fd, &attr) == 0) {
-		if (is_directory)
-			attr.allowed_access |= LANDLOCK_ACCESS_FS_READ_DIR;
-		if (landlock_add_path_rule(rulesets->proof_fd, &attr) == 0)
+		attr.allowed_access = LANDLOCK_ACCESS_FS_READ_DIR;
+		if (!is_directory || landlock_add_path_rule(rulesets->proof_fd, &attr) == 0)
 			return 0;
 	}
 	/* A bound namespace file and the like: Landlock neither takes rules for it nor closes it.
@@ -212,7 +213,7 @@ static int make_rulesets(struct rulesets *ret, char **ret_message)
 	r = make_ruleset(RIGHTS, &ret->wall_fd, ret_message);
 	if (r < 0)
 		return r;
-	return make_ruleset(RIGHTS | LANDLOCK_ACCESS_FS_READ_DIR, &ret->proof_fd, ret_message);
+	return make_ruleset(LANDLOCK_ACCESS_FS_READ_DIR, &ret->proof_fd, ret_message);
 }
 
 static int stand_behind(int ruleset_fd, char **ret_message)
@@ -258,28 +259,36 @@ enum {
 	PROOF_FAILED,
 };
 
-_noreturn_ static void prove_as_child(const struct plan *plan, int proof_fd)
+struct proof {
+	const struct plan *plan;
+	int ruleset_fd;
+};
+
+static int prove_as_child(void *userdata)
 {
-	if (landlock_restrict_self(proof_fd) < 0)
-		_exit(PROOF_FAILED);
-	for (size_t i = 0; i < plan->hidden_count; i++)
-		if (way_is_open(plan->hidden[i]))
-			_exit(PROOF_OPEN);
-	_exit(PROOF_HOLDS);
+	const struct proof *proof = userdata;
+
+	if (landlock_restrict_self(proof->ruleset_fd) < 0)
+		return PROOF_FAILED;
+	for (size_t i = 0; i < proof->plan->hidden_count; i++)
+		if (way_is_open(proof->plan->hidden[i]))
+			return PROOF_OPEN;
+	return PROOF_HOLDS;
 }
 
-/* A fork without exit signal: an inherited SIGCHLD setting neither hides the status nor does the
- * command find a signal of ours pending. */
+/* A child without exit signal: an inherited SIGCHLD setting neither hides the status nor does the
+ * command find a signal of ours pending. It borrows our memory while we wait; a domain is a
+ * thread's own. */
 static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 {
-	pid_t pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+	static char stack[PROOF_STACK] __attribute__((aligned(16)));
+	struct proof proof = {plan, proof_fd};
+	pid_t pid = clone(prove_as_child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK, &proof);
 	int status;
 
-	if (pid == 0)
-		prove_as_child(plan, proof_fd);
 	if (pid < 0)
 		return refuse(
-			ret_message, -errno, "cannot prove the wall: fork: %s", strerror(errno));
+			ret_message, -errno, "cannot prove the wall: clone: %s", strerror(errno));
 	while (waitpid(pid, &status, __WALL) < 0)
 		if (errno != EINTR)
 			return refuse(ret_message, -errno, "cannot prove the wall: waitpid: %s",

@@ -126,17 +126,33 @@ static int enter_ipc_namespace(int fd)
 	return setns(fd, CLONE_NEWIPC) < 0 ? -errno : 0;
 }
 
+/* A caller whose ids and capabilities are ours needs none of the calls that take them on. */
+static bool has_our_ids(const struct own_identity *own, const struct identity *identity)
+{
+	return identity->real_uid == own->uids[0] && identity->effective_uid == own->uids[1] &&
+	       identity->fs_uid == own->uids[1] && identity->real_gid == own->gids[0] &&
+	       identity->effective_gid == own->gids[1] && identity->fs_gid == own->gids[1];
+}
+
+static uint64_t lent_capabilities(const struct own_identity *own, const struct identity *identity)
+{
+	return own->permitted & identity->capabilities;
+}
+
 /* What creating looks at besides: whose user pays, how much it may, and the mode mask. */
 static int take_creator(const struct own_identity *own, const struct identity *identity)
 {
 	struct rlimit limit = {.rlim_cur = MIN(identity->queue_bytes, own->queue_bytes.rlim_max),
 		.rlim_max = own->queue_bytes.rlim_max};
 
-	if (setrlimit(RLIMIT_MSGQUEUE, &limit) < 0 ||
-		setresgid(identity->real_gid, identity->effective_gid, (gid_t)-1) < 0 ||
-		setresuid(identity->real_uid, identity->effective_uid, (uid_t)-1) < 0)
+	if (setrlimit(RLIMIT_MSGQUEUE, &limit) < 0)
 		return -errno;
 	(void)umask(identity->umask);
+	if (has_our_ids(own, identity))
+		return 0;
+	if (setresgid(identity->real_gid, identity->effective_gid, (gid_t)-1) < 0 ||
+		setresuid(identity->real_uid, identity->effective_uid, (uid_t)-1) < 0)
+		return -errno;
 	return 0;
 }
 
@@ -152,26 +168,34 @@ static int take_identity(
 		return r;
 	if (to_create && (r = take_creator(own, identity)) < 0)
 		return r;
-	r = set_fs_ids(identity->fs_uid, identity->fs_gid);
-	if (r < 0)
+	if (!has_our_ids(own, identity) && (r = set_fs_ids(identity->fs_uid, identity->fs_gid)) < 0)
 		return r;
-	return set_capabilities(own->permitted, own->permitted & identity->capabilities);
+	if (lent_capabilities(own, identity) == own->permitted)
+		return 0;
+	return set_capabilities(own->permitted, lent_capabilities(own, identity));
+}
+
+static int return_ids(const struct own_identity *own, bool created)
+{
+	if (created && (setresuid(own->uids[0], own->uids[1], own->uids[2]) < 0 ||
+			       setresgid(own->gids[0], own->gids[1], own->gids[2]) < 0))
+		return -errno;
+	return set_fs_ids(own->uids[1], own->gids[1]);
 }
 
 static void return_identity(
 	const struct own_identity *own, const struct identity *identity, bool created)
 {
-	int r = set_capabilities(own->permitted, own->permitted);
+	int r = lent_capabilities(own, identity) == own->permitted
+			? 0
+			: set_capabilities(own->permitted, own->permitted);
 
-	if (r == 0 && created &&
-		(setresuid(own->uids[0], own->uids[1], own->uids[2]) < 0 ||
-			setresgid(own->gids[0], own->gids[1], own->gids[2]) < 0 ||
-			setrlimit(RLIMIT_MSGQUEUE, &own->queue_bytes) < 0))
+	if (r == 0 && !has_our_ids(own, identity))
+		r = return_ids(own, created);
+	if (r == 0 && created && setrlimit(RLIMIT_MSGQUEUE, &own->queue_bytes) < 0)
 		r = -errno;
 	if (created)
 		(void)umask(own->umask);
-	if (r == 0)
-		r = set_fs_ids(own->uids[1], own->gids[1]);
 	if (r == 0)
 		r = set_groups(
 			identity->groups, identity->group_count, own->groups, own->group_count);

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "include/request.h"
-#include "target.h"
+#include "identity.h"
 
 /* Who we are; taken once, before anything else. */
 struct own_identity {

@@ -100,11 +100,21 @@ static struct answer take_back(struct session *session, const struct turn *turn,
 	return answer_error(error == -EMFILE ? EMFILE : EACCES);
 }
 
+/* Whether the caller has no room for a descriptor. Unconfined that comes first, whatever is wrong
+ * with the name; where nothing was created it can as well be asked afterwards. */
+static bool has_no_room(const struct request *request, const struct turn *turn)
+{
+	struct target_limits limits;
+
+	return !(request->oflag & O_CREAT) && target_limits(&turn->target, &limits) == 0 &&
+	       target_table_is_full(&turn->target, limits.descriptors) > 0;
+}
+
 static struct answer act_on_open(struct session *session, struct turn *turn)
 {
 	struct request *request = &session->request;
 	struct descriptor descriptor;
-	int number = injected_before(session, turn);
+	int number = injected_before(session, turn), place = -1;
 
 	if (number >= 0)
 		return (struct answer){.kind = ANSWER_VALUE, .value = number};
@@ -115,12 +125,16 @@ static struct answer act_on_open(struct session *session, struct turn *turn)
 			      ? create(session, turn)
 			      : act_open(&session->own, &turn->identity, request, &turn->created);
 	if (turn->queue < 0)
-		return answer_error(-turn->queue);
-	if (own_descriptor(turn->queue, &descriptor) == 0)
+		return answer_error(has_no_room(request, turn) ? EMFILE : -turn->queue);
+	if (own_descriptor(turn->queue, &descriptor) == 0) {
 		session_remember(session, &descriptor);
+		place = opened_watch(&session->opened, turn->queue, descriptor.key);
+	}
 	number = inject(session, turn);
 	if (number < 0)
 		return take_back(session, turn, number);
+	if (place >= 0)
+		opened_hint(&session->opened, request->tid, number, place);
 	return (struct answer){.kind = ANSWER_VALUE, .value = number};
 }
 
@@ -139,14 +153,31 @@ static struct answer act_on_unlink(struct session *session, struct turn *turn)
 	return r < 0 ? answer_error(-r) : (struct answer){.kind = ANSWER_VALUE};
 }
 
+/* Threads that are noted may be stopped later: none is but the caller. */
+static int note_thread(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+{
+	struct threads *threads = &session->inflight->threads;
+	uint32_t arch = notification->data.arch;
+	int r;
+
+	if (threads_know(threads, turn->target.tid, arch))
+		return 0;
+	r = turn_know_target(turn);
+	if (r < 0)
+		return r;
+	if (!notify_is_valid(session->listener, notification->id))
+		return -ESRCH;
+	return threads_note(threads, turn->target.proc, turn->target.tid, arch);
+}
+
 /* Gives the call back to the kernel, in a session that has lost nothing. */
 static struct answer act_by_kernel(
-	struct session *session, const struct seccomp_notif *notification, const struct turn *turn)
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
-	int r = threads_note(&session->inflight->threads, turn->target.proc, session->request.tid,
-		notification->data.arch);
-
-	return r < 0 ? answer_error(EACCES) : (struct answer){.kind = ANSWER_CONTINUE};
+	return note_thread(session, notification, turn) < 0
+		       ? answer_error(EACCES)
+		       : (struct answer){.kind = ANSWER_CONTINUE};
 }
 
 /* The very file that was checked, not what may be behind its number by now. A descriptor, or

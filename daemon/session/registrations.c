@@ -19,7 +19,7 @@
 #include "act.h"
 #include "force.h"
 #include "revoke.h"
-#include "target.h"
+#include "identity.h"
 
 #define RETRY_USEC 500
 
@@ -134,7 +134,7 @@ static bool is_registered_by_descriptor(
 }
 
 static bool is_registered_anyhow(const struct registration *registration,
-	const struct own_identity *own, const struct target *target)
+	const struct own_identity *own, struct target *target)
 {
 	_cleanup_(identity_clear) struct identity identity = IDENTITY_NONE;
 

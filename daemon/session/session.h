@@ -5,9 +5,11 @@
 #include <stdint.h>
 
 #include "act.h"
+#include "callers.h"
 #include "include/grants.h"
 #include "include/protocol.h"
 #include "inflight.h"
+#include "opened.h"
 #include "revoke.h"
 #include "waiting.h"
 
@@ -27,6 +29,8 @@ struct session {
 	struct inflight *inflight;
 	struct grants *grants; /* NULL before the first message of them: nothing is answered */
 	struct own_identity own;
+	struct callers callers;
+	struct opened opened;
 	struct recorder recorder;
 	struct waiters waiters;
 	struct revoker revoker;

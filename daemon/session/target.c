@@ -12,6 +12,7 @@
 
 #include "include/compat.h"
 #include "include/limits.h"
+#include "text.h"
 
 int target_open(pid_t tid, struct target *ret)
 {
@@ -24,14 +25,36 @@ int target_open(pid_t tid, struct target *ret)
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	*ret = (struct target){.tid = tid, .proc = fd, .memory = -EBADF};
+	*ret = TARGET_CLOSED;
+	ret->tid = tid;
+	ret->proc = fd;
 	return 0;
 }
 
 void target_close(struct target *target)
 {
-	target->proc = safe_close(target->proc);
-	target->memory = safe_close(target->memory);
+	if (!target->lent) {
+		(void)safe_close(target->proc);
+		(void)safe_close(target->status);
+	}
+	(void)safe_close(target->memory);
+	(void)safe_close(target->maps);
+	*target = TARGET_CLOSED;
+}
+
+/* Opens a file of /proc/TID unless it is open. */
+static int need(const struct target *target, int *fd, const char *name, int flags)
+{
+	if (*fd < 0)
+		*fd = openat(target->proc, name, flags | O_CLOEXEC);
+	return *fd < 0 ? -errno : 0;
+}
+
+int target_status(struct target *target, char **ret)
+{
+	int r = need(target, &target->status, "status", O_RDONLY);
+
+	return r < 0 ? r : text_read(target->status, STATUS_FILE_MAX, ret);
 }
 
 /* One mapping of the app. */
@@ -64,6 +87,7 @@ static int find_mapping_by_line(int maps, uint64_t address, struct mapping *ret)
 
 	if (fd < 0)
 		return -errno;
+	(void)lseek(fd, 0, SEEK_SET);
 	f = fdopen(fd, "r");
 	if (!f) {
 		(void)safe_close(fd);
@@ -85,19 +109,18 @@ static int find_mapping_by_line(int maps, uint64_t address, struct mapping *ret)
 }
 
 /* Reading through /proc goes past the protection of pages; the app's own call would not. */
-static int check_protection(const struct target *target, uint64_t address, size_t size, bool write)
+static int check_protection(struct target *target, uint64_t address, size_t size, bool write)
 {
-	_cleanup_close_ int maps = openat(target->proc, "maps", O_RDONLY | O_CLOEXEC);
 	uint64_t at = address;
 
-	if (maps < 0)
+	if (need(target, &target->maps, "maps", O_RDONLY) < 0)
 		return -EPERM;
 	while (at < address + size) {
 		struct mapping mapping;
-		int r = find_mapping_by_query(maps, at, &mapping);
+		int r = find_mapping_by_query(target->maps, at, &mapping);
 
 		if (r == -ENOTTY)
-			r = find_mapping_by_line(maps, at, &mapping);
+			r = find_mapping_by_line(target->maps, at, &mapping);
 		if (r < 0)
 			return r == -EFAULT ? r : -EPERM;
 		if (write ? !mapping.writable : !mapping.accessible)
@@ -120,9 +143,7 @@ static int read_memory(void *context, uint64_t address, void *buffer, size_t siz
 	r = check_protection(target, address, size, false);
 	if (r < 0)
 		return r;
-	if (target->memory < 0)
-		target->memory = openat(target->proc, "mem", O_RDWR | O_CLOEXEC);
-	if (target->memory < 0)
+	if (need(target, &target->memory, "mem", O_RDWR) < 0)
 		return -EPERM;
 	n = pread(target->memory, buffer, size, (off_t)address);
 	if (n == (ssize_t)size)
@@ -141,9 +162,7 @@ int target_write(struct target *target, uint64_t address, const void *data, size
 	r = check_protection(target, address, size, true);
 	if (r < 0)
 		return r;
-	if (target->memory < 0)
-		target->memory = openat(target->proc, "mem", O_RDWR | O_CLOEXEC);
-	if (target->memory < 0)
+	if (need(target, &target->memory, "mem", O_RDWR) < 0)
 		return -EPERM;
 	return pwrite(target->memory, data, size, (off_t)address) == (ssize_t)size ? 0 : -EFAULT;
 }
@@ -151,229 +170,6 @@ int target_write(struct target *target, uint64_t address, const void *data, size
 struct app_memory target_memory(struct target *target)
 {
 	return (struct app_memory){.read = read_memory, .context = target};
-}
-
-/* A file of /proc/TID as text, with a NUL at its end. -E2BIG if it is larger than max. */
-static int read_text(const struct target *target, const char *name, size_t max, char **ret)
-{
-	_cleanup_close_ int fd = openat(target->proc, name, O_RDONLY | O_CLOEXEC);
-	_cleanup_free_ char *text = NULL;
-	size_t have = 0, allocated = 0;
-
-	if (fd < 0)
-		return -errno;
-	for (;;) {
-		ssize_t n;
-
-		if (have + 1 >= allocated) {
-			char *grown;
-
-			if (allocated > max)
-				return -E2BIG;
-			allocated = allocated ? 2 * allocated : 4096;
-			grown = realloc(text, allocated);
-			if (!grown)
-				return -ENOMEM;
-			text = grown;
-		}
-		n = read(fd, text + have, allocated - have - 1);
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	text[have] = '\0';
-	*ret = take_pointer(text);
-	return 0;
-}
-
-/* The text after "\nKEY:". No value of the app's own can look like a line: the kernel escapes
- * newlines in its name. */
-static const char *field(const char *text, const char *key)
-{
-	size_t length = strlen(key);
-
-	for (const char *line = text; line; line = strchr(line, '\n')) {
-		if (*line == '\n')
-			line++;
-		if (strncmp(line, key, length) == 0 && line[length] == ':')
-			return line + length + 1;
-	}
-	return NULL;
-}
-
-static int parse_numbers(const char *text, const char *key, int base, uint64_t *ret, size_t count)
-{
-	const char *at = field(text, key);
-
-	if (!at)
-		return -EBADMSG;
-	for (size_t i = 0; i < count; i++) {
-		char *end;
-
-		errno = 0;
-		ret[i] = strtoull(at, &end, base);
-		if (errno != 0 || end == at)
-			return -EBADMSG;
-		at = end;
-	}
-	return 0;
-}
-
-static int parse_groups(const char *text, struct identity *identity)
-{
-	const char *at = field(text, "Groups");
-	size_t allocated = 0;
-
-	if (!at)
-		return -EBADMSG;
-	for (;;) {
-		unsigned long group;
-		char *end;
-
-		at += strspn(at, " \t");
-		if (*at == '\n' || *at == '\0')
-			return 0;
-		group = strtoul(at, &end, 10);
-		if (end == at || group > UINT32_MAX || identity->group_count >= TARGET_GROUPS_MAX)
-			return -EBADMSG;
-		at = end;
-		if (identity->group_count == allocated) {
-			gid_t *grown;
-
-			allocated = allocated ? 2 * allocated : 32;
-			grown = reallocarray(identity->groups, allocated, sizeof(gid_t));
-			if (!grown)
-				return -ENOMEM;
-			identity->groups = grown;
-		}
-		identity->groups[identity->group_count++] = (gid_t)group;
-	}
-}
-
-static void parse_command(const char *text, struct identity *identity)
-{
-	const char *at = field(text, "Name");
-	size_t length;
-
-	if (!at)
-		return;
-	at += strspn(at, "\t ");
-	length = MIN(strcspn(at, "\n"), sizeof(identity->command) - 1);
-	memcpy(identity->command, at, length);
-}
-
-static int parse_status(const char *text, struct identity *identity)
-{
-	uint64_t uids[4], gids[4], capabilities, mask, tgid;
-	int r;
-
-	if ((r = parse_numbers(text, "Uid", 10, uids, 4)) < 0 ||
-		(r = parse_numbers(text, "Gid", 10, gids, 4)) < 0 ||
-		(r = parse_numbers(text, "CapEff", 16, &capabilities, 1)) < 0 ||
-		(r = parse_numbers(text, "Umask", 8, &mask, 1)) < 0 ||
-		(r = parse_numbers(text, "Tgid", 10, &tgid, 1)) < 0)
-		return r;
-	identity->real_uid = (uid_t)uids[0];
-	identity->effective_uid = (uid_t)uids[1];
-	identity->fs_uid = (uid_t)uids[3];
-	identity->real_gid = (gid_t)gids[0];
-	identity->effective_gid = (gid_t)gids[1];
-	identity->fs_gid = (gid_t)gids[3];
-	identity->capabilities = capabilities;
-	identity->umask = (mode_t)mask;
-	identity->tgid = (pid_t)tgid;
-	parse_command(text, identity);
-	return parse_groups(text, identity);
-}
-
-/* "unlimited" is what strtoull() does not read. */
-static int parse_limit(const char *text, const char *name, rlim_t *ret)
-{
-	const char *at = strstr(text, name);
-	unsigned long long value;
-	char *end;
-
-	if (!at)
-		return -EBADMSG;
-	at += strlen(name);
-	at += strspn(at, " ");
-	if (startswith(at, "unlimited")) {
-		*ret = RLIM_INFINITY;
-		return 0;
-	}
-	errno = 0;
-	value = strtoull(at, &end, 10);
-	if (errno != 0 || end == at)
-		return -EBADMSG;
-	*ret = value;
-	return 0;
-}
-
-static int read_limit(const struct target *target, const char *name, rlim_t *ret)
-{
-	_cleanup_free_ char *text = NULL;
-	int r = read_text(target, "limits", LIMITS_FILE_MAX, &text);
-
-	return r < 0 ? r : parse_limit(text, name, ret);
-}
-
-int namespaces_get(int proc, struct namespaces *ret)
-{
-	struct stat st;
-
-	if (fstatat(proc, "ns/user", &st, 0) < 0)
-		return -errno;
-	ret->user_device = st.st_dev;
-	ret->user_inode = st.st_ino;
-	if (fstatat(proc, "ns/ipc", &st, 0) < 0)
-		return -errno;
-	ret->ipc_device = st.st_dev;
-	ret->ipc_inode = st.st_ino;
-	return 0;
-}
-
-static int identity_namespaces(
-	const struct target *target, const struct namespaces *own, struct identity *identity)
-{
-	struct namespaces its;
-	int r = namespaces_get(target->proc, &its);
-
-	if (r < 0)
-		return r;
-	/* A set of capabilities counts in the user namespace of the thread that has it, and /proc
-	 * shows it without saying so: any user has a full one in a namespace of their own. Lent to
-	 * us it would be root's. */
-	if (its.user_device != own->user_device || its.user_inode != own->user_inode)
-		identity->capabilities = 0;
-	if (its.ipc_device == own->ipc_device && its.ipc_inode == own->ipc_inode)
-		return 0;
-	identity->ipc_namespace = openat(target->proc, "ns/ipc", O_RDONLY | O_CLOEXEC);
-	return identity->ipc_namespace < 0 ? -errno : 0;
-}
-
-void identity_clear(struct identity *identity)
-{
-	free(identity->groups);
-	(void)safe_close(identity->ipc_namespace);
-	*identity = IDENTITY_NONE;
-}
-
-int target_identity(const struct target *target, const struct namespaces *own, struct identity *ret)
-{
-	_cleanup_(identity_clear) struct identity identity = IDENTITY_NONE;
-	_cleanup_free_ char *status = NULL;
-	int r;
-
-	if ((r = read_text(target, "status", STATUS_FILE_MAX, &status)) < 0 ||
-		(r = parse_status(status, &identity)) < 0 ||
-		(r = identity_namespaces(target, own, &identity)) < 0 ||
-		(r = read_limit(target, "Max msgqueue size", &identity.queue_bytes)) < 0)
-		return r;
-	*ret = identity;
-	identity = IDENTITY_NONE;
-	return 0;
 }
 
 static int open_descriptors(const struct target *target, DIR **ret)
@@ -418,25 +214,55 @@ static int count_descriptors(const struct target *target, rlim_t below, uint64_t
 	return 0;
 }
 
-int target_table_is_full(const struct target *target)
+/* "unlimited" is what strtoull() does not read. */
+static int parse_limit(const char *text, const char *name, rlim_t *ret)
+{
+	const char *at = strstr(text, name);
+	unsigned long long value;
+	char *end;
+
+	if (!at)
+		return -EBADMSG;
+	at += strlen(name);
+	at += strspn(at, " ");
+	if (startswith(at, "unlimited")) {
+		*ret = RLIM_INFINITY;
+		return 0;
+	}
+	errno = 0;
+	value = strtoull(at, &end, 10);
+	if (errno != 0 || end == at)
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
+
+int target_limits(const struct target *target, struct target_limits *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = text_read_at(target->proc, "limits", LIMITS_FILE_MAX, &text);
+
+	if (r < 0)
+		return r;
+	r = parse_limit(text, "Max msgqueue size", &ret->queue_bytes);
+	return r < 0 ? r : parse_limit(text, "Max open files", &ret->descriptors);
+}
+
+int target_table_is_full(const struct target *target, rlim_t below)
 {
 	struct stat st;
 	uint64_t used = 0;
-	rlim_t limit;
 	int r;
 
 	if (fstatat(target->proc, "fd", &st, 0) < 0)
 		return -errno;
-	r = read_limit(target, "Max open files", &limit);
-	if (r < 0)
-		return r;
 	/* Since 6.2 the size of that directory is the number of open descriptors, at or above the
 	 * limit ones included. Before, it is 0: then, and when there may be too many, they are
 	 * counted. */
-	if (st.st_size > 0 && (rlim_t)st.st_size < limit)
+	if (st.st_size > 0 && (rlim_t)st.st_size < below)
 		return 0;
-	r = count_descriptors(target, limit, &used);
-	return r < 0 ? r : used >= limit;
+	r = count_descriptors(target, below, &used);
+	return r < 0 ? r : used >= below;
 }
 
 /* With DONT_SYNC and no field asked for, no file system asks a server; type, device and inode are
@@ -494,8 +320,8 @@ static bool is_at_position(const struct target *target, int64_t fd, int64_t posi
 	uint64_t at;
 
 	(void)snprintf(path, sizeof(path), "fdinfo/%" PRId64, fd);
-	return read_text(target, path, LIMITS_FILE_MAX, &text) == 0 &&
-	       parse_numbers(text, "pos", 10, &at, 1) == 0 && at == (uint64_t)position;
+	return text_read_at(target->proc, path, LIMITS_FILE_MAX, &text) == 0 &&
+	       text_numbers(text, "pos", 10, &at, 1) == 0 && at == (uint64_t)position;
 }
 
 int target_find_position(const struct target *target, int64_t position)
@@ -545,14 +371,14 @@ int target_is_queue(const struct target *target, int fd)
 	return syscall(SYS_mq_getsetattr, copy, NULL, NULL) == 0;
 }
 
-bool target_has_signal(const struct target *target)
+bool target_has_signal(struct target *target)
 {
 	_cleanup_free_ char *status = NULL;
 	uint64_t own, shared, blocked;
 
-	return read_text(target, "status", STATUS_FILE_MAX, &status) == 0 &&
-	       parse_numbers(status, "SigPnd", 16, &own, 1) == 0 &&
-	       parse_numbers(status, "ShdPnd", 16, &shared, 1) == 0 &&
-	       parse_numbers(status, "SigBlk", 16, &blocked, 1) == 0 &&
+	return target_status(target, &status) == 0 &&
+	       text_numbers(status, "SigPnd", 16, &own, 1) == 0 &&
+	       text_numbers(status, "ShdPnd", 16, &shared, 1) == 0 &&
+	       text_numbers(status, "SigBlk", 16, &blocked, 1) == 0 &&
 	       ((own | shared) & ~blocked) != 0;
 }

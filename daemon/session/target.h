@@ -20,9 +20,13 @@
 struct target {
 	pid_t tid;
 	int proc;   /* /proc/TID */
-	int memory; /* its mem, opened when first needed */
+	int status; /* its status, mem and maps, each opened when first needed */
+	int memory;
+	int maps;
+	bool lent; /* proc and status are kept by struct callers */
 };
-#define TARGET_CLOSED ((struct target){.proc = -EBADF, .memory = -EBADF})
+#define TARGET_CLOSED \
+	((struct target){.proc = -EBADF, .status = -EBADF, .memory = -EBADF, .maps = -EBADF})
 
 /* -ESRCH if there is no such thread, or it cannot be named from here (pid 0: another PID
  * namespace). */
@@ -35,38 +39,18 @@ struct app_memory target_memory(struct target *target);
 /* Writes to the app's memory where the app itself could. 0, -EFAULT, or another negative errno. */
 int target_write(struct target *target, uint64_t address, const void *data, size_t size);
 
-/* Who asks, in the ids of our own user namespace. */
-struct identity {
-	uid_t real_uid, effective_uid, fs_uid;
-	gid_t real_gid, effective_gid, fs_gid;
-	gid_t *groups;
-	size_t group_count;
-	uint64_t capabilities; /* effective, and to be lent; 0 unless its user namespace is ours */
-	mode_t umask;
-	int ipc_namespace;  /* -EBADF if it is ours */
-	rlim_t queue_bytes; /* soft RLIMIT_MSGQUEUE */
-	pid_t tgid;
-	char command[16];
+/* Its status as text; to be freed. -ESRCH if the thread is gone, whoever has its number by now. */
+int target_status(struct target *target, char **ret);
+
+/* Soft limits of the thread. */
+struct target_limits {
+	rlim_t queue_bytes; /* RLIMIT_MSGQUEUE */
+	rlim_t descriptors; /* RLIMIT_NOFILE */
 };
-#define IDENTITY_NONE ((struct identity){.ipc_namespace = -EBADF})
+int target_limits(const struct target *target, struct target_limits *ret);
 
-void identity_clear(struct identity *identity);
-
-/* What is ours, to compare with: filled once at the start of the session process. */
-struct namespaces {
-	dev_t user_device, ipc_device;
-	ino_t user_inode, ipc_inode;
-};
-int namespaces_get(int proc, struct namespaces *ret);
-
-/* Everything of struct identity. 0 or negative errno; then nothing may be done in the thread's
- * name. */
-int target_identity(
-	const struct target *target, const struct namespaces *own, struct identity *ret);
-
-/* True if every descriptor below the thread's soft RLIMIT_NOFILE is in use. 1, 0 or negative errno.
- */
-int target_table_is_full(const struct target *target);
+/* True if every descriptor of the thread below this number is in use. 1, 0 or negative errno. */
+int target_table_is_full(const struct target *target, rlim_t below);
 
 /* What a descriptor of the thread is. Device, inode and mount are looked up without opening
  * anything or asking any file system's server (a FUSE file would hold us as long as its server
@@ -89,7 +73,7 @@ int target_descriptor_link(const struct target *target, int fd, char *buffer, si
 int target_copy_descriptor(const struct target *target, int fd);
 
 /* True if a signal waits for the thread (or its process) that it does not block. */
-bool target_has_signal(const struct target *target);
+bool target_has_signal(struct target *target);
 
 /* The number of the thread's descriptor that is at this position; -ENOENT if none is. */
 int target_find_position(const struct target *target, int64_t position);

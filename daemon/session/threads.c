@@ -111,15 +111,21 @@ static struct thread *find(struct threads *threads, pid_t tid)
 	return NULL;
 }
 
-int threads_note(struct threads *threads, int proc, pid_t tid, uint32_t arch)
+bool threads_know(struct threads *threads, pid_t tid, uint32_t arch)
 {
 	struct thread *known = find(threads, tid);
+
+	if (known)
+		known->arch = arch;
+	return known;
+}
+
+int threads_note(struct threads *threads, int proc, pid_t tid, uint32_t arch)
+{
 	uint64_t start;
 
-	if (known) {
-		known->arch = arch;
+	if (threads_know(threads, tid, arch))
 		return 0;
-	}
 	if (threads->count >= SESSION_THREADS_MAX)
 		forget_others(threads);
 	if (threads->count >= SESSION_THREADS_MAX)

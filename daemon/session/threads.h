@@ -26,6 +26,9 @@ struct threads {
  * threads inside calls; another negative errno. Unless it is 0 the call must not be given back. */
 int threads_note(struct threads *threads, int proc, pid_t tid, uint32_t arch);
 
+/* True if it is noted already. Notes the architecture of its latest call. */
+bool threads_know(struct threads *threads, pid_t tid, uint32_t arch);
+
 /* What the kernel says a thread is doing. */
 enum thread_activity {
 	THREAD_GONE,

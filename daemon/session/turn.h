@@ -5,7 +5,7 @@
 #include "include/verdict.h"
 #include "notify.h"
 #include "session.h"
-#include "target.h"
+#include "identity.h"
 
 /* Everything about the request in hand but the request itself. */
 struct turn {
@@ -32,6 +32,9 @@ void turn_clear(struct turn *turn);
 
 /* Reads the caller's identity, once. 0 or negative errno. */
 int turn_know_identity(struct session *session, struct turn *turn);
+
+/* Opens what all looks at the caller go through, unless it is open. 0 or negative errno. */
+int turn_know_target(struct turn *turn);
 
 /* Remembers the queue of the request in hand. */
 void session_remember(struct session *session, const struct descriptor *descriptor);

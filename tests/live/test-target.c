@@ -84,10 +84,21 @@ Test(target, identity)
 	cr_expect_eq(identity.groups[2], 65533);
 	cr_expect_eq(identity.capabilities, 0);
 	cr_expect_eq(identity.umask, 051);
-	cr_expect_eq(identity.queue_bytes, 1234);
 	cr_expect_eq(identity.tgid, child);
 	cr_expect_eq(identity.ipc_namespace, -EBADF);
 	identity_clear(&identity);
+}
+
+Test(target, limits)
+{
+	struct target_limits limits;
+	struct rlimit descriptors;
+
+	start(become_user);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+	cr_assert_eq(target_limits(&target, &limits), 0);
+	cr_expect_eq(limits.queue_bytes, 1234);
+	cr_expect_eq(limits.descriptors, descriptors.rlim_cur);
 }
 
 static void keep_all(void)
@@ -183,13 +194,14 @@ static void fill(void)
 Test(target, a_table_with_one_place_left_is_not_full)
 {
 	start(fill_all_but_one);
-	cr_expect_eq(target_table_is_full(&target), 0, "descriptors above the limit do not count");
+	cr_expect_eq(
+		target_table_is_full(&target, 64), 0, "descriptors above the limit do not count");
 }
 
 Test(target, a_full_table)
 {
 	start(fill);
-	cr_expect_eq(target_table_is_full(&target), 1);
+	cr_expect_eq(target_table_is_full(&target, 64), 1);
 }
 
 static void open_descriptors(void)

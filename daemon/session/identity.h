@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Who the calling thread is. What was said in target.h about validity holds here, too. */
+#pragma once
+
+#include "target.h"
+
+/* Who asks, in the ids of our own user namespace. */
+struct identity {
+	uid_t real_uid, effective_uid, fs_uid;
+	gid_t real_gid, effective_gid, fs_gid;
+	gid_t *groups;
+	size_t group_count;
+	uint64_t capabilities; /* effective, and to be lent; 0 unless its user namespace is ours */
+	mode_t umask;
+	int ipc_namespace;  /* -EBADF if it is ours */
+	rlim_t queue_bytes; /* soft RLIMIT_MSGQUEUE; 0 until it is read with target_limits() */
+	pid_t tgid;
+	char command[16];
+};
+#define IDENTITY_NONE ((struct identity){.ipc_namespace = -EBADF})
+
+void identity_clear(struct identity *identity);
+
+/* The names of namespaces as the kernel prints them, with their numbers. One that is alive, as ours
+ * are, shares its number with no other. */
+#define NAMESPACE_NAME_SIZE 32
+struct namespaces {
+	char user[NAMESPACE_NAME_SIZE], ipc[NAMESPACE_NAME_SIZE];
+};
+int namespaces_get(int proc, struct namespaces *ret);
+
+/* Everything of struct identity but queue_bytes. 0 or negative errno; then nothing may be done in
+ * the thread's name. */
+int target_identity(struct target *target, const struct namespaces *own, struct identity *ret);

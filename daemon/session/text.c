@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Texts of /proc. */
+#include "text.h"
+
+#include <fcntl.h>
+
+#include "include/util.h"
+
+static int grow(char **text, size_t *allocated, size_t max)
+{
+	char *grown;
+
+	if (*allocated > max)
+		return -E2BIG;
+	*allocated = *allocated ? 2 * *allocated : 4096;
+	grown = realloc(*text, *allocated);
+	if (!grown)
+		return -ENOMEM;
+	*text = grown;
+	return 0;
+}
+
+int text_read(int fd, size_t max, char **ret)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t have = 0, allocated = 0;
+
+	for (;;) {
+		ssize_t n;
+
+		if (have + 1 >= allocated) {
+			int r = grow(&text, &allocated, max);
+
+			if (r < 0)
+				return r;
+		}
+		n = pread(fd, text + have, allocated - have - 1, (off_t)have);
+		if (n < 0)
+			return -errno;
+		have += (size_t)n;
+		if (have + 1 < allocated)
+			break;
+	}
+	text[have] = '\0';
+	*ret = take_pointer(text);
+	return 0;
+}
+
+int text_read_at(int directory, const char *name, size_t max, char **ret)
+{
+	_cleanup_close_ int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : text_read(fd, max, ret);
+}
+
+/* The text after "\nKEY:". No value of the app's own can look like a line: the kernel escapes
+ * newlines in its name. */
+const char *text_field(const char *text, const char *key)
+{
+	size_t length = strlen(key);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		if (*line == '\n')
+			line++;
+		if (strncmp(line, key, length) == 0 && line[length] == ':')
+			return line + length + 1;
+	}
+	return NULL;
+}
+
+int text_numbers(const char *text, const char *key, int base, uint64_t *ret, size_t count)
+{
+	const char *at = text_field(text, key);
+
+	if (!at)
+		return -EBADMSG;
+	for (size_t i = 0; i < count; i++) {
+		char *end;
+
+		errno = 0;
+		ret[i] = strtoull(at, &end, base);
+		if (errno != 0 || end == at)
+			return -EBADMSG;
+		at = end;
+	}
+	return 0;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Texts of /proc that the kernel prints in one piece: a read that leaves room has read all. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The whole of an open file, from its beginning, with a NUL at its end; to be freed. 0; -E2BIG if
+ * it is larger than max; another negative errno. */
+int text_read(int fd, size_t max, char **ret);
+int text_read_at(int directory, const char *name, size_t max, char **ret);
+
+/* What follows "KEY:" at the beginning of a line; NULL if there is none. */
+const char *text_field(const char *text, const char *key);
+
+/* The numbers there. 0 or -EBADMSG. */
+int text_numbers(const char *text, const char *key, int base, uint64_t *ret, size_t count);
