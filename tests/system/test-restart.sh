@@ -206,7 +206,7 @@ blocked() {
 	waits() {
 		grep -q wq_sleep "/proc/$(app_pid "$1")/wchan"
 	}
-	holds "a program waits in mq_receive ($1)" wait_until 5 waits "$1"
+	holds "a program waits in mq_receive ($1)" wait_until 20 waits "$1"
 }
 
 # lost DESCRIPTION NAME QUEUE: the very first moment after READY
