@@ -366,6 +366,32 @@ refuses() {
 	holds "… and leaves the store" nothing_stored
 }
 
+# A session process that never takes its grants over: the daemon does not wait for it for ever.
+never_settles() {
+	local begin
+
+	ln -s "$WORK/bin/mqgate-session" "$WORK/bin/exchanged"
+	stop_manager
+	start_manager "$WORK/bin/exchanged"
+	start_app app mq-run --slot traffic:all mqtry
+	expect_answer "a program works" app "open ${Q}never rwcx" ' -> 0$'
+	take_down
+	printf '#!/bin/sh\nexec sleep 60\n' >"$WORK/bin/exchanged.new"
+	chmod 755 "$WORK/bin/exchanged.new"
+	mv "$WORK/bin/exchanged.new" "$WORK/bin/exchanged"
+	mark_log
+	begin=$SECONDS
+	bring_up
+	expect_log "a session that does not take over is said" \
+		'1 sessions have not yet taken over what the policy gives them now'
+	holds "… after ten seconds the daemon is ready all the same" \
+		test $((SECONDS - begin)) -ge 9 -a $((SECONDS - begin)) -le 15
+	stop_app app
+	rm -f "/dev/mqueue${Q}never"
+	stop_manager
+	start_manager
+}
+
 # --- under load -----------------------------------------------------------------------------------
 
 running() {
@@ -465,6 +491,7 @@ half_way
 half_way_at_random
 two_at_once
 refuses
+[ "$KILLS" -lt 100 ] || never_settles
 under_load
 stop_manager
 holds "no queue is left" test -z "$(own_queues)"
