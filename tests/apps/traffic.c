@@ -10,7 +10,7 @@
  * Prints "COUNT done" and exits 0, or says what went wrong and exits 1. */
 #include "app.h"
 
-#define PATIENCE 10000 /* milliseconds that one call may take */
+#define PATIENCE 60000 /* milliseconds that one call may take */
 
 static int send_all(mqd_t queue, const char *name, long count)
 {

@@ -263,6 +263,15 @@ half_way() {
 	holds "… and mqctl does not say that it is done" test $? = 1
 	bring_up
 	lost "the next daemon completes it" waiter "${Q}queue"
+
+	start_app launched mq-run --slot traffic:all mqtry
+	sleep 0.25
+	take_down
+	expect_end "a launch under way ends with 125" launched 125
+	expect_message "… and mq-run says why" "^mq-run: mqgated at .* closed the connection"
+	start_app waits mq-run --slot traffic:all mqtry "open ${Q}waits rwcx" "unlink ${Q}waits"
+	bring_up
+	expect_end "a launch begun while there is no daemon waits for the next one" waits 0
 	stop_manager
 	start_manager
 }
@@ -427,7 +436,7 @@ load_is_well() {
 	local name well=0
 
 	for name in $LOAD; do
-		wait_until 60 app_gone "$name"
+		wait_until 120 app_gone "$name"
 		stop_app "$name" || {
 			echo "$name: $(cat "$WORK/$name.err")"
 			well=1

@@ -131,6 +131,26 @@ stopped() {
 	stop_app app
 }
 
+given_up() {
+	local kills
+
+	inside rm /etc/systemd/system/mqgated.service.d/test.conf
+	inside systemctl daemon-reload
+	start_app app inside_as_user mq-run --slot traffic:all mqtry
+	expect_answer "a program works before crashes" app "open ${Q}crash rwcx" ' -> 0$'
+	for kills in {1..8}; do
+		inside systemctl kill --kill-whom=main -s KILL mqgated 2>/dev/null
+		sleep 0.6
+		! inside systemctl -q is-failed mqgated || break
+	done
+	holds "after $kills crashes in ten seconds systemd gives up" inside systemctl -q is-failed mqgated
+	expect_answer "… which closes the door" app "open ${Q}crash r" ' -> -1 ENOSYS$'
+	stop_app app
+	inside sh -c "rm -f /dev/mqueue${Q}crash"
+	inside systemctl reset-failed mqgated mqgated.socket mqgated-control.socket
+	check "systemctl start begins anew" inside systemctl start mqgated
+}
+
 # --- under load -----------------------------------------------------------------------------------
 
 LOAD="receiver sender creator denied user-receiver user-sender user-creator user-denied"
@@ -165,7 +185,7 @@ load_is_well() {
 	local name well=0
 
 	for name in $LOAD; do
-		wait_until 60 app_gone "$name"
+		wait_until 120 app_gone "$name"
 		stop_app "$name" || {
 			echo "$name: $(cat "$WORK/$name.err")"
 			well=1
@@ -232,6 +252,7 @@ goes_on "an upgrade" inside sh -c 'cp /usr/sbin/mqgated /usr/sbin/mqgated.new &&
 	mv /usr/sbin/mqgated.new /usr/sbin/mqgated && systemctl restart mqgated'
 under_load
 stopped
+given_up
 if [ "$TAP_FAILED" != 0 ]; then
 	inside journalctl -b -u mqgated -n 60 --no-pager | diagnose >&2
 fi
