@@ -3,6 +3,7 @@
 #include "facts.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -60,7 +61,9 @@ int facts_write(const struct facts *facts, int *ret_fd)
 		.slot_count = (uint32_t)bound->own_slot_count,
 		.app_count = (uint32_t)bound->app_count};
 	_cleanup_free_ char *data = NULL;
+	_cleanup_close_ int fd = -EBADF;
 	size_t size = 0;
+	int r;
 	FILE *f = open_memstream(&data, &size);
 
 	if (!f)
@@ -71,7 +74,11 @@ int facts_write(const struct facts *facts, int *ret_fd)
 	print_strings(f, bound->apps, bound->app_count);
 	if (fclose(f) != 0)
 		return -ENOMEM;
-	return sealed_memfd(FACTS_MEMFD, data, size, ret_fd);
+	fd = memfd_create(FACTS_MEMFD, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	r = fd < 0 ? -errno : write_sealed(fd, data, size);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
 }
 
 static int read_data(int fd, char **ret_data, size_t *ret_size)

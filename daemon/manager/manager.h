@@ -163,8 +163,9 @@ struct session {
 int session_new(struct manager *manager, struct launch *launch, struct bound *bound, int *listener,
 	struct session **ret);
 /* A session of an earlier manager, with what it has by the policy as it is now. Nobody answers yet;
- * manager->unsettled_count counts it until what it has lost meanwhile is taken back. The same on
- * failure. */
+ * manager->unsettled_count counts it until what it has lost meanwhile is taken back. What was taken
+ * over of facts, listener and inflight is empty or -EBADF afterwards; on failure too. 0 or negative
+ * errno. */
 int session_take_over(struct manager *manager, struct facts *facts, int *listener, int *inflight);
 /* Its last process is gone, or its launcher is. Frees it as soon as its session process is
  * reaped. */
@@ -230,8 +231,8 @@ int worker_new(struct manager *manager, struct worker **ret);
 int worker_attach(struct worker *worker, struct session *session);
 int worker_send_grants(struct worker *worker, int grants, size_t size, uint64_t generation);
 
-/* 0 or negative errno. */
-int sealed_memfd(const char *name, const char *data, size_t size, int *ret_fd);
+/* Into a new memfd. 0 or negative errno. */
+int write_sealed(int fd, const char *data, size_t size);
 /* A sealed memfd with what these plugs and slots have under this policy. */
 int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_t generation,
 	int *ret_fd, size_t *ret_size);

@@ -359,12 +359,8 @@ static int collect_grants(
 	return 0;
 }
 
-int sealed_memfd(const char *name, const char *data, size_t size, int *ret_fd)
+int write_sealed(int fd, const char *data, size_t size)
 {
-	_cleanup_close_ int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (fd < 0)
-		return -errno;
 	for (size_t done = 0; done < size;) {
 		ssize_t n = write(fd, data + done, size - done);
 
@@ -374,7 +370,6 @@ int sealed_memfd(const char *name, const char *data, size_t size, int *ret_fd)
 	}
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return -errno;
-	*ret_fd = take_fd(&fd);
 	return 0;
 }
 
@@ -383,6 +378,7 @@ int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_
 {
 	_cleanup_(grants_freep) struct grants *grants = NULL;
 	_cleanup_free_ void *data = NULL;
+	_cleanup_close_ int fd = -EBADF;
 	int r;
 
 	r = grants_new(generation, &grants);
@@ -392,7 +388,16 @@ int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_
 	if (r < 0)
 		return r;
 	r = grants_serialise(grants, &data, ret_size);
-	return r < 0 ? r : sealed_memfd("mqgate-grants", data, *ret_size, ret_fd);
+	if (r < 0)
+		return r;
+	fd = memfd_create("mqgate-grants", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	r = write_sealed(fd, data, *ret_size);
+	if (r < 0)
+		return r;
+	*ret_fd = take_fd(&fd);
+	return 0;
 }
 
 int worker_send_grants(struct worker *worker, int grants, size_t size, uint64_t generation)
