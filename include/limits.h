@@ -55,6 +55,10 @@
 #define SESSION_WAITING_MAX 1024
 /* A message carried by the session process; a larger one is refused in such a session. */
 #define SESSION_MESSAGE_MAX (16 * 1024 * 1024)
+/* All messages that such calls wait to send; a further one is refused. */
+#define SESSION_WAITING_BYTES_MAX (4 * SESSION_MESSAGE_MAX)
+/* Of the memory through which messages are received; what a larger one took is given back. */
+#define SESSION_MESSAGE_KEPT (64 * 1024)
 
 /* Facts of a calling thread. Past one of these the call is denied. */
 #define STATUS_FILE_MAX   (1024 * 1024) /* /proc/TID/status: 65536 groups fit */

@@ -9,27 +9,29 @@ static size_t place(pid_t tid)
 
 void callers_lend(const struct callers *callers, pid_t tid, struct target *ret)
 {
-	const struct target *kept = &callers->kept[place(tid)];
+	size_t i = place(tid);
 
 	*ret = TARGET_CLOSED;
 	ret->tid = tid;
-	if (tid <= 0 || kept->tid != tid)
+	if (tid <= 0 || callers->kept[i].tid != tid)
 		return;
-	ret->proc = kept->proc;
-	ret->status = kept->status;
+	ret->proc = callers->kept[i].proc;
+	ret->status = callers->kept[i].status;
 	ret->lent = true;
 }
 
 void callers_keep(struct callers *callers, struct target *target)
 {
-	struct target *kept = &callers->kept[place(target->tid)];
+	size_t i = place(target->tid);
 
 	if (target->lent)
 		return;
-	if (kept->tid != 0)
-		target_close(kept);
-	kept->tid = target->tid;
-	kept->proc = target->proc;
-	kept->status = target->status;
+	if (callers->kept[i].tid != 0) {
+		(void)safe_close(callers->kept[i].proc);
+		(void)safe_close(callers->kept[i].status);
+	}
+	callers->kept[i].tid = target->tid;
+	callers->kept[i].proc = target->proc;
+	callers->kept[i].status = target->status;
 	target->lent = true;
 }

@@ -12,7 +12,10 @@
 
 /* Begins as all zero. */
 struct callers {
-	struct target kept[SESSION_CALLERS_MAX]; /* tid 0: none */
+	struct {
+		pid_t tid; /* 0: none */
+		int proc, status;
+	} kept[SESSION_CALLERS_MAX];
 };
 
 /* What is kept of this thread, if anything: ret->lent says so. Valid until the next

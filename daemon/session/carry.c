@@ -8,10 +8,15 @@
  * never waits inside the kernel; the caller's own O_NONBLOCK is a property of the file and needs
  * nothing.
  *
+ * What is done is noted at once, and a message is received into memory that outlives this process:
+ * should it be killed then, the next one hands the message out, or says that it was sent. What is
+ * left is the way back from the kernel's own call, a few instructions.
+ *
  * Errors come in the kernel's order: timeout, priority, access mode, size, memory. */
 #include "carry.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "include/limits.h"
@@ -100,67 +105,16 @@ static int prepare_message(struct target *target, struct carried *carried)
 		return r;
 	if (attributes.mq_msgsize > SESSION_MESSAGE_MAX)
 		return -EPERM;
-	carried->message = malloc((size_t)attributes.mq_msgsize + 1);
-	if (!carried->message)
-		return -ENOMEM;
 	if (!send) {
 		carried->call.size = (uint64_t)attributes.mq_msgsize;
 		return 0;
 	}
+	carried->message = malloc(carried->call.size + 1);
+	if (!carried->message)
+		return -ENOMEM;
 	return carried->call.size == 0 ? 0
 				       : memory.read(memory.context, carried->call.buffer,
 						 carried->message, carried->call.size);
-}
-
-int carry_prepare(
-	struct target *target, const struct data_call *call, int queue, struct carried *ret)
-{
-	struct carried carried = {.call = *call, .queue = queue};
-	int r = 0;
-
-	if (call->call != MQ_CALL_GETSETATTR) {
-		carried.has_deadline = call->timeout != 0;
-		if (carried.has_deadline)
-			r = read_timeout(target, call, &carried.deadline);
-		if (r == 0)
-			r = prepare_message(target, &carried);
-	}
-	if (r < 0) {
-		carried.queue = -EBADF;
-		carried_clear(&carried);
-		return r;
-	}
-	*ret = carried;
-	return 0;
-}
-
-static const struct timespec past = {0, 0};
-
-static long try_send(struct carried *carried)
-{
-	const struct data_call *call = &carried->call;
-
-	if (syscall(SYS_mq_timedsend, carried->queue, carried->message, call->size,
-		    (uint32_t)call->priority, &past) < 0)
-		return errno == ETIMEDOUT ? -EINPROGRESS : -errno;
-	return 0;
-}
-
-static long try_receive(struct target *target, struct carried *carried)
-{
-	const struct data_call *call = &carried->call;
-	uint32_t priority;
-	long n = syscall(SYS_mq_timedreceive, carried->queue, carried->message, call->size,
-		&priority, &past);
-
-	if (n < 0)
-		return errno == ETIMEDOUT ? -EINPROGRESS : -errno;
-	if (call->priority != 0 &&
-		target_write(target, call->priority, &priority, sizeof(priority)) < 0)
-		return -EFAULT;
-	if (target_write(target, call->buffer, carried->message, (size_t)n) < 0)
-		return -EFAULT;
-	return n;
 }
 
 static int read_attributes(struct target *target, const struct data_call *call, struct mq_attr *ret)
@@ -180,6 +134,121 @@ static int read_attributes(struct target *target, const struct data_call *call, 
 	return r;
 }
 
+static int prepare_getsetattr(struct target *target, struct carried *carried)
+{
+	if (carried->call.buffer == 0)
+		return 0;
+	return read_attributes(target, &carried->call, &carried->attributes);
+}
+
+static int prepare_transfer(struct target *target, struct carried *carried)
+{
+	int r = 0;
+
+	carried->has_deadline = carried->call.timeout != 0;
+	if (carried->has_deadline)
+		r = read_timeout(target, &carried->call, &carried->deadline);
+	return r < 0 ? r : prepare_message(target, carried);
+}
+
+int carry_prepare(
+	struct target *target, const struct data_call *call, int queue, struct carried *ret)
+{
+	struct carried carried = {.call = *call, .queue = queue};
+	int r = call->call == MQ_CALL_GETSETATTR ? prepare_getsetattr(target, &carried)
+						 : prepare_transfer(target, &carried);
+
+	if (r < 0) {
+		carried.queue = -EBADF;
+		carried_clear(&carried);
+		return r;
+	}
+	*ret = carried;
+	return 0;
+}
+
+static const struct timespec past = {0, 0};
+
+/* The id last: then all of it is there. */
+static void note_done(struct done_call *done, uint64_t id, long result)
+{
+	done->result = result;
+	__atomic_store_n(&done->id, id, __ATOMIC_SEQ_CST);
+}
+
+static long try_send(struct carried *carried, uint64_t id, struct done_call *done)
+{
+	const struct data_call *call = &carried->call;
+
+	if (syscall(SYS_mq_timedsend, carried->queue, carried->message, call->size,
+		    (uint32_t)call->priority, &past) < 0)
+		return errno == ETIMEDOUT ? -EINPROGRESS : -errno;
+	note_done(done, id, 0);
+	return 0;
+}
+
+/* There must be memory for a message before it is taken, even if we are being killed. */
+static int populate(struct done_call *done, size_t size)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = (uintptr_t)done->message / page * page;
+
+	done->used = (uint32_t)size;
+	return madvise((void *)start, (uintptr_t)done->message + size - start,
+		       MADV_POPULATE_WRITE) < 0
+		       ? -errno
+		       : 0;
+}
+
+static void give_back_memory(struct done_call *done)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t start = ((uintptr_t)done->message + SESSION_MESSAGE_KEPT) / page * page;
+
+	if (done->used > SESSION_MESSAGE_KEPT)
+		(void)madvise(
+			(void *)start, (uintptr_t)done->message + done->used - start, MADV_REMOVE);
+	done->used = 0;
+}
+
+static long try_receive(
+	struct target *target, struct carried *carried, uint64_t id, struct done_call *done)
+{
+	const struct data_call *call = &carried->call;
+	long n;
+
+	if (populate(done, call->size) < 0)
+		return -ENOMEM;
+	n = syscall(SYS_mq_timedreceive, carried->queue, done->message, call->size, &done->priority,
+		&past);
+	if (n < 0) {
+		n = errno == ETIMEDOUT ? -EINPROGRESS : -errno;
+		give_back_memory(done);
+		return n;
+	}
+	note_done(done, id, n);
+	return carry_hand_out(target, call, done);
+}
+
+long carry_hand_out(
+	struct target *target, const struct data_call *call, const struct done_call *done)
+{
+	if (call->call != MQ_CALL_RECEIVE)
+		return done->result;
+	if (call->priority != 0 &&
+		target_write(target, call->priority, &done->priority, sizeof(done->priority)) < 0)
+		return -EFAULT;
+	if (target_write(target, call->buffer, done->message, (size_t)done->result) < 0)
+		return -EFAULT;
+	return done->result;
+}
+
+void carry_answered(struct done_call *done)
+{
+	__atomic_store_n(&done->id, 0, __ATOMIC_SEQ_CST);
+	give_back_memory(done);
+}
+
 static int write_attributes(
 	struct target *target, const struct data_call *call, const struct mq_attr *attributes)
 {
@@ -193,26 +262,21 @@ static int write_attributes(
 static long try_getsetattr(struct target *target, struct carried *carried)
 {
 	const struct data_call *call = &carried->call;
-	struct mq_attr new, old;
-	int r;
+	struct mq_attr old;
 
-	if (call->buffer != 0) {
-		r = read_attributes(target, call, &new);
-		if (r < 0)
-			return r;
-	}
-	if (syscall(SYS_mq_getsetattr, carried->queue, call->buffer ? &new : NULL, &old) < 0)
+	if (syscall(SYS_mq_getsetattr, carried->queue, call->buffer ? &carried->attributes : NULL,
+		    &old) < 0)
 		return -errno;
 	return call->size == 0 ? 0 : write_attributes(target, call, &old);
 }
 
-long carry_try(struct target *target, struct carried *carried)
+long carry_try(struct target *target, struct carried *carried, uint64_t id, struct done_call *done)
 {
 	switch (carried->call.call) {
 	case MQ_CALL_SEND:
-		return try_send(carried);
+		return try_send(carried, id, done);
 	case MQ_CALL_RECEIVE:
-		return try_receive(target, carried);
+		return try_receive(target, carried, id, done);
 	case MQ_CALL_GETSETATTR:
 		return try_getsetattr(target, carried);
 	case MQ_CALL_OPEN:

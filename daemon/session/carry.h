@@ -3,8 +3,10 @@
  */
 #pragma once
 
+#include <mqueue.h>
 #include <time.h>
 
+#include "done.h"
 #include "target.h"
 
 /* What a send, receive or getsetattr says besides the descriptor. Copied from registers; memory is
@@ -24,8 +26,9 @@ struct data_call data_call_decode(const struct seccomp_notif *notification, enum
 /* One call under way. */
 struct carried {
 	struct data_call call;
-	int queue;     /* copy of the caller's descriptor: the very file that was checked */
-	char *message; /* send: copied once */
+	int queue; /* copy of the caller's descriptor: the very file that was checked */
+	struct mq_attr attributes; /* getsetattr: the new ones, copied once */
+	char *message;             /* send: copied once; call.size bytes */
 	bool has_deadline;
 	struct timespec deadline; /* CLOCK_REALTIME, the caller's */
 };
@@ -39,10 +42,14 @@ void carried_clear(struct carried *carried);
 int carry_prepare(
 	struct target *target, const struct data_call *call, int queue, struct carried *ret);
 
-/* Tries once, without waiting. The result of the call (≥ 0), or the negative errno that the app
- * gets; -EINPROGRESS: it would have to wait. A receive that could not write to the app has taken
- * its message all the same, as in the kernel. */
-long carry_try(struct target *target, struct carried *carried);
+/* Tries once, without waiting, and notes a message that was sent or taken as done. The result of
+ * the call (≥ 0), or the negative errno that the app gets; -EINPROGRESS: it would have to wait. A
+ * receive that could not write to the app has taken its message all the same, as in the kernel. */
+long carry_try(struct target *target, struct carried *carried, uint64_t id, struct done_call *done);
+
+/* Gives the app what a call that is done has for it. The result, or -EFAULT. */
+long carry_hand_out(
+	struct target *target, const struct data_call *call, const struct done_call *done);
 
 /* True if the caller's own deadline has passed. */
 bool carried_is_late(const struct carried *carried);

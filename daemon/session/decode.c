@@ -71,17 +71,14 @@ static int decode_compat_attributes(
 	return 0;
 }
 
-static int decode_open(const struct seccomp_notif *notification, const struct app_memory *memory,
+static int copy_open(const struct seccomp_notif *notification, const struct app_memory *memory,
 	struct request *request)
 {
 	const __u64 *args = notification->data.args;
-	int r;
+	int r = notification->data.arch == compat_arch
+			? decode_compat_attributes(memory, args[3], request)
+			: decode_attributes(memory, args[3], request);
 
-	request->oflag = (int)args[1];
-	request->mode = (mode_t)args[2];
-	r = notification->data.arch == compat_arch
-		    ? decode_compat_attributes(memory, args[3], request)
-		    : decode_attributes(memory, args[3], request);
 	if (r == -EFAULT)
 		return refuse(request, EFAULT);
 	if (r < 0)
@@ -89,42 +86,44 @@ static int decode_open(const struct seccomp_notif *notification, const struct ap
 	return decode_name(memory, args[0], request);
 }
 
-static int decode_arguments(const struct seccomp_notif *notification,
-	const struct app_memory *memory, struct request *request)
+int request_copy(const struct seccomp_notif *notification, const struct app_memory *memory,
+	struct request *request)
 {
-	const __u64 *args = notification->data.args;
+	if (request->call == MQ_CALL_OPEN)
+		return copy_open(notification, memory, request);
+	return decode_name(memory, notification->data.args[0], request);
+}
 
+static void take_registers(const __u64 args[], struct request *request)
+{
 	switch (request->call) {
 	case MQ_CALL_OPEN:
-		return decode_open(notification, memory, request);
-	case MQ_CALL_UNLINK:
-		return decode_name(memory, args[0], request);
+		request->oflag = (int)args[1];
+		request->mode = (mode_t)args[2];
+		break;
 	case MQ_CALL_NOTIFY:
 		request->removes_notification = args[1] == 0;
 		request->fd = (int)args[0];
-		return 0;
+		break;
 	case MQ_CALL_SEND:
 	case MQ_CALL_RECEIVE:
 	case MQ_CALL_GETSETATTR:
 		request->fd = (int)args[0];
-		return 0;
+		break;
+	case MQ_CALL_UNLINK:
 	case MQ_CALL_COUNT:
 		break;
 	}
-	return -ENOSYS;
 }
 
-int request_decode(const struct seccomp_notif *notification, const struct app_memory *memory,
-	struct request *ret)
+int request_begin(const struct seccomp_notif *notification, struct request *ret)
 {
 	const struct intercepted_call *row =
 		intercepted_call_find(notification->data.arch, notification->data.nr);
 
-	if (!row)
-		return -ENOSYS;
 	ret->id = notification->id;
 	ret->tid = (pid_t)notification->pid;
-	ret->call = row->call;
+	ret->call = row ? row->call : MQ_CALL_COUNT;
 	ret->refusal = 0;
 	ret->name[0] = '\0';
 	ret->oflag = 0;
@@ -133,8 +132,8 @@ int request_decode(const struct seccomp_notif *notification, const struct app_me
 	ret->fd = -1;
 	ret->queue = QUEUE_UNKNOWN;
 	ret->removes_notification = false;
-
-	return decode_arguments(notification, memory, ret);
+	take_registers(notification->data.args, ret);
+	return row ? 0 : -ENOSYS;
 }
 
 bool request_has_descriptor(const struct request *request)

@@ -14,11 +14,16 @@ struct app_memory {
 	void *context;
 };
 
-/* 0: complete (request->refusal says whether the arguments could be copied; request->queue is
- * QUEUE_UNKNOWN for calls on a descriptor, until someone proves better). -ENOSYS: not a call of
- * ours. Any other negative errno: memory could not be looked at. */
-int request_decode(const struct seccomp_notif *notification, const struct app_memory *memory,
-	struct request *ret);
+/* What the registers say: everything about a call on a descriptor (request->queue is QUEUE_UNKNOWN
+ * until someone proves better), and which call by name it is. 0. -ENOSYS: not a call of ours; then
+ * request->call is MQ_CALL_COUNT. */
+int request_begin(const struct seccomp_notif *notification, struct request *ret);
+
+/* What they point to: name and attributes of a call by name, which has begun. 0: complete, and
+ * request->refusal says whether the arguments could be copied. Another negative errno: memory could
+ * not be looked at. */
+int request_copy(const struct seccomp_notif *notification, const struct app_memory *memory,
+	struct request *request);
 
 /* True for the calls that take a descriptor. */
 bool request_has_descriptor(const struct request *request);

@@ -118,5 +118,7 @@ int64_t inflight_mark(const struct inflight *inflight)
 void inflight_end(struct inflight *inflight)
 {
 	__atomic_store_n(&inflight->notification.id, 0, __ATOMIC_SEQ_CST);
+	if (inflight->done.id != 0)
+		carry_answered(&inflight->done);
 	__atomic_store_n(&inflight->since, 0, __ATOMIC_SEQ_CST);
 }

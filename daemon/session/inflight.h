@@ -12,12 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "done.h"
 #include "include/limits.h"
 #include "queues.h"
 #include "registrations.h"
 #include "threads.h"
 
-#define INFLIGHT_VERSION 3
+#define INFLIGHT_VERSION 5
 
 /* The memfd's name; by it the manager tells what it gets back. */
 #define INFLIGHT_MEMFD "mqgate-inflight"
@@ -53,6 +54,8 @@ struct inflight {
 	struct threads threads;
 	struct queues queues;
 	struct registrations registrations;
+	/* Last: what no message ever needed takes no memory. */
+	struct done_call done;
 };
 
 #define INFLIGHT_SIZE ((sizeof(struct inflight) + 4095) / 4096 * 4096)

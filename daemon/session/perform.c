@@ -225,7 +225,7 @@ static struct answer act_by_ourselves(
 	/* A message must not be sent or taken for somebody who is gone. */
 	if (!notify_is_valid(session->listener, notification->id))
 		return answer_error(EACCES);
-	r = carry_try(&turn->target, &carried);
+	r = carry_try(&turn->target, &carried, notification->id, &session->inflight->done);
 	if (r == -EINPROGRESS)
 		r = -let_wait(session, turn, &carried);
 	return r < 0 ? answer_error((int)-r)
@@ -240,6 +240,7 @@ bool request_registers(const struct request *request)
 static int note_registration(struct session *session, struct turn *turn)
 {
 	struct inflight *inflight = session->inflight;
+	uint64_t birth;
 	int r;
 
 	if (session->request.queue != QUEUE_NAMED)
@@ -247,11 +248,14 @@ static int note_registration(struct session *session, struct turn *turn)
 	r = turn_know_identity(session, turn);
 	if (r < 0)
 		return r;
-	/* Nothing of somebody else is noted under this name. */
+	r = registrations_birth(turn->identity.tgid, &birth);
+	if (r < 0)
+		return r;
+	/* Whoever was found under that number, it was the caller. */
 	if (!notify_is_valid(session->listener, session->request.id))
 		return -ESRCH;
 	return registrations_note(&inflight->registrations, &session->own, turn->identity.tgid,
-		turn->key, session->request.name);
+		birth, turn->key, session->request.name);
 }
 
 /* mq_notify registers the calling process, and nobody can do that for it. */

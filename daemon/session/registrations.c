@@ -9,8 +9,13 @@
  * reading one tells who is.
  *
  * The process may hold no descriptor any more, in spite of all this: another process that shares
- * its table has closed it. No honest program comes to that, and the process is killed. A queue that
- * was deleted is found by the descriptor only. */
+ * its table has closed it. No honest program comes to that, and the process is killed.
+ *
+ * A queue that was deleted is found by a descriptor only. If it is deleted, too, whose descriptor a
+ * sharer of the table has closed, it is not found: a program that only deleted its queue and closed
+ * it looks the same, and must not be killed. What is left to the registered process is to be told
+ * once that somebody who kept that queue open has sent to it; it can neither open the queue nor
+ * receive. */
 #include "registrations.h"
 
 #include <dirent.h>
@@ -59,26 +64,46 @@ static bool is_registered_by_name(const struct own_identity *own, const struct i
 
 /* --- one process ---------------------------------------------------------------------------- */
 
+static DIR *open_table(const struct target *target)
+{
+	int fd = openat(target->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir)
+		(void)safe_close(fd);
+	return dir;
+}
+
+/* The next descriptor that may be a queue's: its number; -ENOENT at the end. */
+static int next_descriptor(DIR *dir, const struct target *target, struct queue_key *ret)
+{
+	struct dirent *entry;
+
+	while ((entry = readdir(dir))) {
+		struct descriptor descriptor;
+		int number = atoi(entry->d_name);
+
+		if (entry->d_name[0] == '.' || target_descriptor(target, number, &descriptor) < 0 ||
+			!descriptor.regular)
+			continue;
+		*ret = descriptor.key;
+		return number;
+	}
+	return -ENOENT;
+}
+
 /* A number, in this thread's table, of a descriptor of the queue; -ENOENT. */
 static int find_descriptor(const struct target *target, struct queue_key key)
 {
-	int number = -ENOENT, fd = openat(target->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
+	DIR *dir = open_table(target);
+	struct queue_key found;
+	int number = -ENOENT;
 
-	if (!dir) {
-		(void)safe_close(fd);
+	if (!dir)
 		return -ENOENT;
-	}
-	while (number < 0 && (entry = readdir(dir))) {
-		struct descriptor descriptor;
-		int candidate = atoi(entry->d_name);
-
-		if (entry->d_name[0] != '.' &&
-			target_descriptor(target, candidate, &descriptor) == 0 &&
-			descriptor.regular && same_key(descriptor.key, key))
-			number = candidate;
-	}
+	do
+		number = next_descriptor(dir, target, &found);
+	while (number >= 0 && !same_key(found, key));
 	(void)closedir(dir);
 	return number;
 }
@@ -203,19 +228,23 @@ static bool is_known(
 	return false;
 }
 
-int registrations_note(struct registrations *registrations, const struct own_identity *own,
-	pid_t tgid, struct queue_key key, const char *name)
+int registrations_birth(pid_t tgid, uint64_t *ret)
 {
-	struct registration registration = {.key = key}, *free_entry;
 	struct target target;
 	int r = target_open(tgid, &target);
 
 	if (r < 0)
 		return r;
-	registration.start = thread_birth(target.proc);
+	*ret = thread_birth(target.proc);
 	target_close(&target);
-	if (registration.start == 0)
-		return -ESRCH;
+	return *ret == 0 ? -ESRCH : 0;
+}
+
+int registrations_note(struct registrations *registrations, const struct own_identity *own,
+	pid_t tgid, uint64_t birth, struct queue_key key, const char *name)
+{
+	struct registration registration = {.start = birth, .key = key}, *free_entry;
+
 	(void)snprintf(registration.name, sizeof(registration.name), "%s", name);
 	registration.tgid = tgid;
 	if (is_known(registrations, &registration))
@@ -344,16 +373,59 @@ int registrations_take_back(struct registrations *registrations, const struct ow
 
 /* --- after a call --------------------------------------------------------------------------- */
 
+static void mark(struct unlawful *unlawful, uint32_t i)
+{
+	unlawful->bits[i / 64] |= UINT64_C(1) << (i % 64);
+}
+
+static bool is_lost(const struct queues *queues, uint32_t i)
+{
+	return !(queues->permissions[i] & PERMISSION_READ) && queues->keys[i].inode != 0;
+}
+
+static void mark_by_names(const struct queues *queues, uint32_t count,
+	const struct own_identity *own, const struct identity *identity, struct unlawful *ret)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (is_lost(queues, i) &&
+			is_registered_by_name(own, identity, queues->names[i], queues->keys[i]))
+			mark(ret, i);
+}
+
+static uint32_t find_lost(const struct queues *queues, uint32_t count, struct queue_key key)
+{
+	uint32_t i = 0;
+
+	while (i < count && !(same_key(queues->keys[i], key) && is_lost(queues, i)))
+		i++;
+	return i;
+}
+
+static void mark_by_descriptors(const struct queues *queues, uint32_t count, pid_t tgid,
+	const struct target *target, struct unlawful *ret)
+{
+	struct registration registration = {.tgid = tgid};
+	DIR *dir = open_table(target);
+	int number;
+
+	while (dir && (number = next_descriptor(dir, target, &registration.key)) >= 0) {
+		uint32_t i = find_lost(queues, count, registration.key);
+
+		if (i < count && is_registered_by_descriptor(&registration, target, number))
+			mark(ret, i);
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
 void registrations_find_unlawful(const struct queues *queues, const struct own_identity *own,
-	const struct identity *identity, struct unlawful *ret)
+	const struct identity *identity, const struct target *target, struct unlawful *ret)
 {
 	uint32_t count = MIN(queues->count, (uint32_t)SESSION_QUEUES_MAX);
 
 	*ret = (struct unlawful){0};
-	for (uint32_t i = 0; i < count; i++)
-		if (!(queues->permissions[i] & PERMISSION_READ) && queues->keys[i].inode != 0 &&
-			is_registered_by_name(own, identity, queues->names[i], queues->keys[i]))
-			ret->bits[i / 64] |= UINT64_C(1) << (i % 64);
+	mark_by_names(queues, count, own, identity, ret);
+	mark_by_descriptors(queues, count, identity->tgid, target, ret);
 }
 
 bool registrations_have_grown(const struct unlawful *before, const struct unlawful *now)

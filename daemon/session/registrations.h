@@ -14,6 +14,7 @@ struct force_hooks;
 struct identity;
 struct own_identity;
 struct revoker;
+struct target;
 
 struct registration {
 	int32_t tgid;   /* 0: entry not in use */
@@ -26,10 +27,14 @@ struct registrations {
 	struct registration entries[SESSION_REGISTRATIONS_MAX];
 };
 
+/* When the process began. It is the caller's only if the caller's notification is valid afterwards.
+ * 0 or negative errno. */
+int registrations_birth(pid_t tgid, uint64_t *ret);
+
 /* Before mq_notify is given back to the kernel. 0; -ENOSPC if SESSION_REGISTRATIONS_MAX are in
  * force; another negative errno. Unless it is 0 the call must not be given back. */
 int registrations_note(struct registrations *registrations, const struct own_identity *own,
-	pid_t tgid, struct queue_key key, const char *name);
+	pid_t tgid, uint64_t birth, struct queue_key key, const char *name);
 
 /* When it returns 0, no process of the session is registered on a queue that it may not read by
  * these grants. Processes notice nothing; one that cannot be brought to remove its registration is
@@ -39,12 +44,13 @@ int registrations_take_back(struct registrations *registrations, const struct ow
 	struct revoker *revoker, const struct grants *grants, const struct force_hooks *hooks,
 	uint64_t deadline);
 
-/* The known queues on which a process is registered without being allowed to read them. */
+/* The known queues on which a process is registered without being allowed to read them: found by
+ * their names, and those that are deleted by a descriptor that the thread has. */
 struct unlawful {
 	uint64_t bits[SESSION_QUEUES_MAX / 64];
 };
 void registrations_find_unlawful(const struct queues *queues, const struct own_identity *own,
-	const struct identity *identity, struct unlawful *ret);
+	const struct identity *identity, const struct target *target, struct unlawful *ret);
 
 /* True if there is one now that was not before. */
 bool registrations_have_grown(const struct unlawful *before, const struct unlawful *now);

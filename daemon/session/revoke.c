@@ -25,7 +25,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "include/compat.h"
 #include "include/util.h"
 
 #define STOP_CHECK_USEC 50
@@ -60,9 +59,8 @@ static int let_go_if_stopped(pid_t tid)
 	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
-	if (trace(PTRACE_DETACH, tid, signal) < 0)
-		return -ESRCH;
-	return 1;
+	/* Killed while it was stopped: it must be waited for once more, or its parent never can. */
+	return trace(PTRACE_DETACH, tid, signal) < 0 ? 0 : 1;
 }
 
 /* 0: out of its call, and let go or gone. -EINPROGRESS: out of it, and blocked elsewhere before it
@@ -98,13 +96,12 @@ static int ask_to_stop(pid_t tid)
 static int kill_process(struct revoker *revoker, const struct thread *thread, int proc)
 {
 	_cleanup_close_ int pidfd = -EBADF;
+	bool of_process;
 	uint64_t start;
 
-	pidfd = (int)syscall(SYS_pidfd_open, thread->tid, PIDFD_THREAD);
-	if (pidfd < 0 && errno == EINVAL)
-		pidfd = (int)syscall(SYS_pidfd_open, thread->tid, 0);
+	pidfd = thread_open_pidfd(proc, thread->tid, &of_process);
 	if (pidfd < 0)
-		return errno == ESRCH ? 0 : -errno;
+		return pidfd == -ESRCH ? 0 : pidfd;
 	/* Both were opened by number; proc still shows the noted thread, so the number was its all
 	 * the time. */
 	start = thread_start(proc);
@@ -214,39 +211,48 @@ void revoke_let_go_late(struct revoker *revoker)
 	revoker->late_count = kept;
 }
 
-/* Asks it to stop, answers it, and lets go of it when it stops, now or later. */
-static int answer_and_let_go(struct revoker *revoker, pid_t tid, uint32_t arch, uint64_t patience,
-	int (*answer)(void *context), void *context)
+/* Asks the thread behind proc to stop. The number may be somebody else's by now: who is seized and
+ * not stopped notices nothing, and is let go of when it stops by itself. */
+static int ask_caller_to_stop(pid_t tid, int proc)
 {
-	_cleanup_close_ int proc = open_proc(tid);
+	if (trace(PTRACE_SEIZE, tid, 0) < 0)
+		return -errno;
+	if (thread_start(proc) == 0)
+		return -ENOENT;
+	return trace(PTRACE_INTERRUPT, tid, 0) < 0 ? -ENOENT : 0;
+}
+
+/* Asks it to stop, answers it, and lets go of it when it stops, now or later. */
+static int answer_and_let_go(struct revoker *revoker, const struct target *target, uint32_t arch,
+	uint64_t patience, int (*answer)(void *context), void *context)
+{
 	int r;
 
-	if (proc < 0)
-		return proc;
 	/* There must be room to let go of it later, should it take its time. */
 	if (revoker->late_count == REVOKE_LATE_MAX)
 		return -EPERM;
-	r = ask_to_stop(tid);
-	if (r < 0)
+	r = ask_caller_to_stop(target->tid, target->proc);
+	if (r < 0 && r != -ENOENT)
 		return r;
-	r = answer(context);
 	if (r == 0)
-		r = wait_and_let_go(tid, proc, arch, now_usec() + patience);
+		r = answer(context);
+	if (r == 0)
+		r = wait_and_let_go(target->tid, target->proc, arch, now_usec() + patience);
 	if (r < 0)
-		revoker->late[revoker->late_count++] = tid;
+		revoker->late[revoker->late_count++] = target->tid;
 	return r == -ETIMEDOUT ? r : 0;
 }
 
-int revoke_bounce(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
-	void *context)
+int revoke_bounce(struct revoker *revoker, const struct target *target, uint32_t arch,
+	int (*answer)(void *context), void *context)
 {
-	int r = answer_and_let_go(revoker, tid, arch, PATIENCE_USEC, answer, context);
+	int r = answer_and_let_go(revoker, target, arch, PATIENCE_USEC, answer, context);
 
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
-int revoke_watch(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
-	void *context)
+int revoke_watch(struct revoker *revoker, const struct target *target, uint32_t arch,
+	int (*answer)(void *context), void *context)
 {
-	return answer_and_let_go(revoker, tid, arch, REVOKE_DEADLINE_USEC, answer, context);
+	return answer_and_let_go(revoker, target, arch, REVOKE_DEADLINE_USEC, answer, context);
 }

@@ -2,6 +2,7 @@
 /* Bringing threads back out of calls that were given back to the kernel. */
 #pragma once
 
+#include "target.h"
 #include "threads.h"
 
 /* Threads that were asked to stop and have gone elsewhere meanwhile; they stop when they come back
@@ -35,11 +36,11 @@ void revoke_let_go_late(struct revoker *revoker);
 /* Brings one thread that waits inside the door out of it, to handle a signal: it must be answered
  * with -ERESTARTSYS by the caller's answer() between the request to stop and the wait for it. 0 or
  * negative errno; -EPERM: somebody else traces it, and it has not been answered. */
-int revoke_bounce(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
-	void *context);
+int revoke_bounce(struct revoker *revoker, const struct target *target, uint32_t arch,
+	int (*answer)(void *context), void *context);
 
 /* Answers a call that is given back to the kernel, and waits until the thread has made it. 0: made,
  * or the thread is gone. -EPERM: somebody else traces it, and it has not been answered. -ETIMEDOUT:
  * it was answered, and may be inside. */
-int revoke_watch(struct revoker *revoker, pid_t tid, uint32_t arch, int (*answer)(void *context),
-	void *context);
+int revoke_watch(struct revoker *revoker, const struct target *target, uint32_t arch,
+	int (*answer)(void *context), void *context);

@@ -134,7 +134,8 @@ static enum queue_identity identify_stranger(
 		session_remember(session, descriptor);
 		return QUEUE_NAMED;
 	}
-	return target_is_queue(&turn->target, request->fd) == 0 ? QUEUE_NONE : QUEUE_UNKNOWN;
+	return target_may_be_queue(&turn->target, request->fd, descriptor->mount) ? QUEUE_UNKNOWN
+										  : QUEUE_NONE;
 }
 
 /* By its device and inode, among the queues that this session has opened; or by its name. */
@@ -198,30 +199,24 @@ static int look_at_limits(struct turn *turn)
 	return 0;
 }
 
-static bool is_by_name(const struct seccomp_notif *notification)
-{
-	const struct intercepted_call *row =
-		intercepted_call_find(notification->data.arch, notification->data.nr);
-
-	return row && (row->call == MQ_CALL_OPEN || row->call == MQ_CALL_UNLINK);
-}
-
 /* All looks at the caller. -ENOSYS: not a call of ours. */
 static int look(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
 	struct app_memory memory = target_memory(&turn->target);
 	struct request *request = &session->request;
-	bool by_name = is_by_name(notification);
-	int r = by_name ? know_caller(session, turn) : 0;
+	int r;
 
+	if (request_begin(notification, request) < 0)
+		return -ENOSYS;
+	if (request_has_descriptor(request))
+		return identify_queue(session, turn);
+	r = know_caller(session, turn);
 	if (r < 0)
 		return r;
-	r = request_decode(notification, &memory, request);
+	r = request_copy(notification, &memory, request);
 	if (r < 0 || request->refusal != 0)
 		return r;
-	if (!by_name)
-		return identify_queue(session, turn);
 	/* Before anything is created it must be known whether there is room for it. */
 	return request->call == MQ_CALL_OPEN && request->oflag & O_CREAT ? look_at_limits(turn) : 0;
 }
@@ -345,12 +340,12 @@ static int give_back_and_look(
 
 	if (r < 0)
 		return r;
-	registrations_find_unlawful(queues, &session->own, &turn->identity, &before);
-	r = revoke_watch(&session->revoker, turn->target.tid, notification->data.arch,
-		answer_continue, &call);
+	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &before);
+	r = revoke_watch(
+		&session->revoker, &turn->target, notification->data.arch, answer_continue, &call);
 	if (r < 0 && r != -ETIMEDOUT)
 		return r;
-	registrations_find_unlawful(queues, &session->own, &turn->identity, &after);
+	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &after);
 	if (r == -ETIMEDOUT || registrations_have_grown(&before, &after))
 		kill_caller(session, turn);
 	return 0;
@@ -384,13 +379,11 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 	int r;
 
 	turn.resumed = resumed;
-	turn.target.tid = session->request.tid = (pid_t)notification->pid;
-	session->request.id = notification->id;
-	session->request.call = MQ_CALL_COUNT;
-	session->request.name[0] = '\0';
+	turn.target.tid = (pid_t)notification->pid;
 	r = look(session, notification, &turn);
 	turn.verdict = r < 0 ? verdict_on_failure(r) : decide(session->grants, &session->request);
-	if (does_more_than_answer(session, &turn.verdict) &&
+	if ((does_more_than_answer(session, &turn.verdict) ||
+		    has_foreign_queue(session, &turn.verdict)) &&
 		!notify_is_valid(session->listener, notification->id))
 		return;
 	if (has_foreign_queue(session, &turn.verdict))
@@ -433,11 +426,51 @@ static void take_up(struct session *session, struct seccomp_notif *waiting)
 	inflight_end(inflight);
 }
 
+static struct seccomp_notif *find_noted(struct inflight *inflight, uint64_t id)
+{
+	if (inflight->notification.id == id)
+		return &inflight->notification;
+	for (uint32_t i = 0; i < inflight->waiting_used; i++)
+		if (inflight->waiting[i].id == id)
+			return &inflight->waiting[i];
+	return NULL;
+}
+
+/* A call that an earlier session process has carried out and perhaps not answered. */
+static void answer_done(struct session *session)
+{
+	struct done_call *done = &session->inflight->done;
+	struct seccomp_notif *noted = find_noted(session->inflight, done->id);
+	const struct intercepted_call *row =
+		noted ? intercepted_call_find(noted->data.arch, noted->data.nr) : NULL;
+	struct target target;
+	struct data_call call;
+	long r;
+
+	__atomic_store_n(&session->inflight->since, now_usec(), __ATOMIC_SEQ_CST);
+	if (row && target_open((pid_t)noted->pid, &target) == 0) {
+		call = data_call_decode(noted, row->call);
+		if (notify_is_valid(session->listener, done->id)) {
+			r = carry_hand_out(&target, &call, done);
+			(void)notify_reply(session->listener, done->id,
+				&(struct answer){.kind = r < 0 ? ANSWER_ERROR : ANSWER_VALUE,
+					.value = (int)r,
+					.error = (int)-r});
+		}
+		target_close(&target);
+	}
+	if (noted)
+		__atomic_store_n(&noted->id, 0, __ATOMIC_SEQ_CST);
+	carry_answered(done);
+}
+
 /* What an earlier session process of this session had in hand when it died. */
 void session_resume(struct session *session)
 {
 	struct inflight *inflight = session->inflight;
 
+	if (inflight->done.id != 0)
+		answer_done(session);
 	if (inflight->notification.id != 0) {
 		__atomic_store_n(&inflight->since, now_usec(), __ATOMIC_SEQ_CST);
 		if (notify_is_valid(session->listener, inflight->notification.id))
@@ -483,7 +516,8 @@ int session_run(struct session *session)
 				return r;
 			continue;
 		}
-		waiters_serve(waiters, &session->revoker, session->listener, fds + 2);
+		waiters_serve(waiters, &session->revoker, session->listener, fds + 2,
+			&session->inflight->done);
 		if (fds[1].revents & POLLIN) {
 			r = session_serve_next(session);
 			if (r < 0)

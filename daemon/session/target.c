@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/kcmp.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 #include "include/compat.h"
 #include "include/limits.h"
 #include "text.h"
+#include "threads.h"
 
 int target_open(pid_t tid, struct target *ret)
 {
@@ -87,6 +89,7 @@ static int find_mapping_by_line(int maps, uint64_t address, struct mapping *ret)
 
 	if (fd < 0)
 		return -errno;
+	/* The position is shared with the descriptor that was read before. */
 	(void)lseek(fd, 0, SEEK_SET);
 	f = fdopen(fd, "r");
 	if (!f) {
@@ -339,18 +342,25 @@ int target_find_position(const struct target *target, int64_t position)
 	return fd < 0 ? -ENOENT : (int)fd;
 }
 
+/* The descriptor came from the table of the process's first thread. The calling thread may have
+ * another table, so that the same number is another file there. */
+static bool is_file_of(const struct target *target, int fd, int copy)
+{
+	return syscall(SYS_kcmp, getpid(), target->tid, KCMP_FILE, copy, fd) == 0;
+}
+
 int target_copy_descriptor(const struct target *target, int fd)
 {
-	_cleanup_close_ int pidfd = -EBADF;
-	int copy;
+	_cleanup_close_ int pidfd = -EBADF, copy = -EBADF;
+	bool of_process;
 
-	pidfd = (int)syscall(SYS_pidfd_open, target->tid, PIDFD_THREAD);
-	if (pidfd < 0 && errno == EINVAL) /* before 6.9, where only leaders have one */
-		pidfd = (int)syscall(SYS_pidfd_open, target->tid, 0);
+	pidfd = thread_open_pidfd(target->proc, target->tid, &of_process);
 	if (pidfd < 0)
-		return -errno;
+		return pidfd;
 	copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
-	return copy < 0 ? -errno : copy;
+	if (copy < 0)
+		return -errno;
+	return of_process && !is_file_of(target, fd, copy) ? -EBADF : take_fd(&copy);
 }
 
 int target_reset_position(const struct target *target, int fd)
@@ -362,13 +372,51 @@ int target_reset_position(const struct target *target, int fd)
 	return lseek(copy, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
-int target_is_queue(const struct target *target, int fd)
+/* mqueue gives its files none. FUSE answers this without its server. */
+static bool has_handle(const struct target *target, int fd)
 {
-	_cleanup_close_ int copy = target_copy_descriptor(target, fd);
+	struct file_handle handle = {.handle_bytes = 0};
+	char path[32];
+	int mount;
 
-	if (copy < 0)
-		return copy;
-	return syscall(SYS_mq_getsetattr, copy, NULL, NULL) == 0;
+	(void)snprintf(path, sizeof(path), "fd/%d", fd);
+	return name_to_handle_at(target->proc, path, &handle, &mount, AT_SYMLINK_FOLLOW) == 0 ||
+	       errno == EOVERFLOW;
+}
+
+/* "ID … - TYPE …"; what stands before the dash has its spaces escaped. */
+static bool is_mount_of_others(const char *line, uint64_t mount)
+{
+	const char *dash = strstr(line, " - ");
+
+	return dash && strtoull(line, NULL, 10) == mount && !startswith(dash, " - mqueue ");
+}
+
+/* True if the mount is among those that the thread sees, and of another file system. As long as the
+ * descriptor is open nothing else gets the mount's number. */
+static bool is_elsewhere(const struct target *target, uint64_t mount)
+{
+	_cleanup_fclose_ FILE *f = NULL;
+	_cleanup_free_ char *line = NULL;
+	size_t allocated = 0;
+	int fd = openat(target->proc, "mountinfo", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	f = fdopen(fd, "r");
+	if (!f) {
+		(void)safe_close(fd);
+		return false;
+	}
+	while (getline(&line, &allocated, f) > 0)
+		if (is_mount_of_others(line, mount))
+			return true;
+	return false;
+}
+
+bool target_may_be_queue(const struct target *target, int fd, uint64_t mount)
+{
+	return !has_handle(target, fd) && !is_elsewhere(target, mount);
 }
 
 bool target_has_signal(struct target *target)

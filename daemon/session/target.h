@@ -81,5 +81,6 @@ int target_find_position(const struct target *target, int64_t position);
 /* Sets the position of a descriptor of the thread to 0. 0 or negative errno. */
 int target_reset_position(const struct target *target, int fd);
 
-/* 1 if the descriptor is a message queue, of whatever mount; 0 if not. Takes a copy of it. */
-int target_is_queue(const struct target *target, int fd);
+/* False if a regular file, on that mount, is certainly no message queue. Never takes a copy of the
+ * descriptor: closing one of a FUSE file would hold us as long as its server likes. */
+bool target_may_be_queue(const struct target *target, int fd, uint64_t mount);

@@ -3,7 +3,9 @@
 #include "threads.h"
 
 #include <fcntl.h>
+#include <sys/syscall.h>
 
+#include "include/compat.h"
 #include "include/syscalls.h"
 #include "include/util.h"
 
@@ -71,6 +73,34 @@ uint64_t thread_start(int proc)
 uint64_t thread_birth(int proc)
 {
 	return read_start(proc, true);
+}
+
+/* Near the beginning of its status; the name before it cannot look like a line. */
+static pid_t thread_process(int proc)
+{
+	char text[512];
+	const char *at;
+
+	if (!read_line(proc, "status", text, sizeof(text)))
+		return 0;
+	at = strstr(text, "\nTgid:");
+	return at ? (pid_t)strtol(at + strlen("\nTgid:"), NULL, 10) : 0;
+}
+
+int thread_open_pidfd(int proc, pid_t tid, bool *ret_of_process)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
+	pid_t process;
+
+	*ret_of_process = false;
+	if (pidfd >= 0 || errno != EINVAL)
+		return pidfd < 0 ? -errno : pidfd;
+	process = thread_process(proc);
+	if (process <= 0)
+		return -ESRCH;
+	*ret_of_process = true;
+	pidfd = (int)syscall(SYS_pidfd_open, process, 0);
+	return pidfd < 0 ? -errno : pidfd;
 }
 
 static bool is_inside(const struct thread *thread)

@@ -27,13 +27,23 @@ static struct seccomp_notif *free_note(struct inflight *inflight)
 	return &inflight->waiting[inflight->waiting_used++];
 }
 
+/* Held while it waits. */
+static uint64_t message_bytes(const struct carried *carried)
+{
+	return carried->call.call == MQ_CALL_SEND ? carried->call.size : 0;
+}
+
 int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
 	struct carried *carried, const char *name, uint32_t needs)
 {
-	struct seccomp_notif *note = free_note(inflight), copy = inflight->notification;
+	uint64_t bytes = waiters->bytes + message_bytes(carried);
+	struct seccomp_notif *note, copy = inflight->notification;
 	struct waiter *waiter;
 
-	if (!note || waiters->count == SESSION_WAITING_MAX)
+	if (bytes > SESSION_WAITING_BYTES_MAX || waiters->count == SESSION_WAITING_MAX)
+		return -ENOSPC;
+	note = free_note(inflight);
+	if (!note)
 		return -ENOSPC;
 	waiter = calloc(1, sizeof(*waiter));
 	if (!waiter)
@@ -49,6 +59,7 @@ int waiters_add(struct waiters *waiters, struct inflight *inflight, struct targe
 	*note = copy;
 	__atomic_store_n(&note->id, inflight->notification.id, __ATOMIC_SEQ_CST);
 	waiters->items[waiters->count++] = waiter;
+	waiters->bytes = bytes;
 	return 0;
 }
 
@@ -57,6 +68,7 @@ static void drop(struct waiters *waiters, size_t i)
 	struct waiter *waiter = waiters->items[i];
 
 	__atomic_store_n(&waiter->note->id, 0, __ATOMIC_SEQ_CST);
+	waiters->bytes -= message_bytes(&waiter->carried);
 	target_close(&waiter->target);
 	carried_clear(&waiter->carried);
 	free(waiter);
@@ -109,7 +121,7 @@ static void let_handle_signal(struct revoker *revoker, int listener, const struc
 	struct bounce bounce = {.listener = listener, .id = waiter->note->id};
 
 	/* Somebody traces it: it hears of the signal, if not as exactly. */
-	if (revoke_bounce(revoker, waiter->target.tid, waiter->note->data.arch, answer_restart,
+	if (revoke_bounce(revoker, &waiter->target, waiter->note->data.arch, answer_restart,
 		    &bounce) == -EPERM)
 		answer_result(listener, waiter, -EINTR);
 }
@@ -130,22 +142,23 @@ static bool look_after(struct revoker *revoker, int listener, struct waiter *wai
 	return false;
 }
 
-static bool try(int listener, struct waiter *waiter)
+static bool try(int listener, struct waiter *waiter, struct done_call *done)
 {
 	long r;
 
 	/* A message must not be taken for somebody who is gone. */
 	if (!notify_is_valid(listener, waiter->note->id))
 		return true;
-	r = carry_try(&waiter->target, &waiter->carried);
+	r = carry_try(&waiter->target, &waiter->carried, waiter->note->id, done);
 	if (r == -EINPROGRESS)
 		return false;
 	answer_result(listener, waiter, r);
+	carry_answered(done);
 	return true;
 }
 
-void waiters_serve(
-	struct waiters *waiters, struct revoker *revoker, int listener, const struct pollfd *fds)
+void waiters_serve(struct waiters *waiters, struct revoker *revoker, int listener,
+	const struct pollfd *fds, struct done_call *done)
 {
 	bool look = now_usec() >= waiters->next_look;
 	size_t i = 0, original = 0;
@@ -153,7 +166,7 @@ void waiters_serve(
 	while (i < waiters->count) {
 		bool ready = fds[original++].revents != 0;
 
-		if ((ready && try(listener, waiters->items[i])) ||
+		if ((ready && try(listener, waiters->items[i], done)) ||
 			(look && look_after(revoker, listener, waiters->items[i])))
 			drop(waiters, i);
 		else

@@ -20,10 +20,12 @@ struct waiter {
 struct waiters {
 	struct waiter *items[SESSION_WAITING_MAX]; /* in the order they came */
 	size_t count;
+	uint64_t bytes;     /* of the messages that they wait to send */
 	uint64_t next_look; /* CLOCK_MONOTONIC: when signals and deaths are looked for again */
 };
 
-/* Takes over target and carried. 0; -ENOSPC if SESSION_WAITING_MAX calls wait already; -ENOMEM. */
+/* Takes over target and carried. 0; -ENOSPC if SESSION_WAITING_MAX calls wait already, or it would
+ * be more than SESSION_WAITING_BYTES_MAX; -ENOMEM. */
 int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
 	struct carried *carried, const char *name, uint32_t needs);
 
@@ -35,8 +37,8 @@ int waiters_timeout(const struct waiters *waiters);
 
 /* Tries those whose queue is ready, oldest first; ends those that are late, gone or have a signal
  * to handle. fds as filled by waiters_poll(), after poll(). */
-void waiters_serve(
-	struct waiters *waiters, struct revoker *revoker, int listener, const struct pollfd *fds);
+void waiters_serve(struct waiters *waiters, struct revoker *revoker, int listener,
+	const struct pollfd *fds, struct done_call *done);
 
 /* Refuses those that the new grants no longer allow. */
 void waiters_revise(struct waiters *waiters, int listener, const struct grants *grants);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Sends and receives on one queue from many processes and threads, as fast as it is let, and goes
+/* Sends and receives on some queues from many processes and threads, as fast as it is let, and goes
  * on when it is refused.
  *
- * usage: hammer NAME PROCESSES THREADS [receive]
+ * usage: hammer NAME[,NAME…] PROCESSES THREADS [receive]
  *
  * With "receive" all threads receive and wait for messages. Without, half of the threads block,
  * half poll; descriptors are duplicated, inherited and kept. Ends at end of file on stdin. */
@@ -10,16 +10,21 @@
 #include <mqueue.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-static mqd_t inherited = -1;
-static const char *name;
+#define QUEUES_MAX 16
+
+static mqd_t inherited[QUEUES_MAX];
+static const char *names[QUEUES_MAX];
+static int queue_count;
 static bool only_receive;
 
 static void pause_a_little(void)
@@ -31,9 +36,11 @@ static void pause_a_little(void)
 
 static mqd_t any_queue(void)
 {
-	mqd_t queue = mq_open(name, O_RDWR);
+	static atomic_uint next;
+	unsigned i = next++ % (unsigned)queue_count;
+	mqd_t queue = mq_open(names[i], O_RDWR);
 
-	return queue >= 0 ? queue : dup(inherited);
+	return queue >= 0 ? queue : dup(inherited[i]);
 }
 
 static void *hammer(void *argument)
@@ -79,17 +86,20 @@ int main(int argc, char **argv)
 	char byte;
 
 	if (argc != 4 && argc != 5) {
-		(void)fprintf(stderr, "usage: hammer NAME PROCESSES THREADS [receive]\n");
+		(void)fprintf(stderr, "usage: hammer NAME[,NAME…] PROCESSES THREADS [receive]\n");
 		return 2;
 	}
 	/* A group of its own, to end all of it together. */
 	(void)setpgid(0, 0);
-	name = argv[1];
 	only_receive = argc == 5;
-	inherited = mq_open(name, O_RDWR);
-	if (inherited < 0) {
-		perror("mq_open");
-		return 1;
+	for (char *name = strtok(argv[1], ","); name && queue_count < QUEUES_MAX;
+		name = strtok(NULL, ",")) {
+		names[queue_count] = name;
+		inherited[queue_count] = mq_open(name, O_RDWR);
+		if (inherited[queue_count++] < 0) {
+			perror(name);
+			return 1;
+		}
 	}
 	for (long i = atol(argv[2]); i > 0; i--)
 		if (fork() == 0)

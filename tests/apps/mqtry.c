@@ -5,6 +5,7 @@
  * table, and what needs a queue takes the one last opened, or last chosen with "use".
  *
  *   open NAME FLAGS [MODE [MESSAGES SIZE]]   FLAGS of r w c(reate) x(excl) n(onblock)  → place
+ *   take NUMBER                              an inherited descriptor  → place
  *   unlink NAME                              use PLACE              close
  *   send TEXT [PRIORITY]                     receive [SECONDS]      → TEXT PRIORITY
  *   notify                                   unnotify
@@ -44,6 +45,18 @@ static int flags(const char *letters)
 	return oflag;
 }
 
+static int keep(mqd_t opened, char *text, size_t size)
+{
+	if (queue_count == QUEUES_MAX) {
+		errno = ENOBUFS;
+		return mq_close(opened), -1;
+	}
+	chosen = queue_count++;
+	queues[chosen] = opened;
+	snprintf(text, size, "%d", chosen);
+	return 0;
+}
+
 static int do_open(char **words, char *text, size_t size)
 {
 	struct mq_attr attributes = {0};
@@ -58,14 +71,12 @@ static int do_open(char **words, char *text, size_t size)
 		attributes.mq_maxmsg ? &attributes : NULL);
 	if (opened < 0)
 		return -1;
-	if (queue_count == QUEUES_MAX) {
-		errno = ENOBUFS;
-		return mq_close(opened), -1;
-	}
-	chosen = queue_count++;
-	queues[chosen] = opened;
-	snprintf(text, size, "%d", chosen);
-	return 0;
+	return keep(opened, text, size);
+}
+
+static int do_take(char **words, char *text, size_t size)
+{
+	return keep((mqd_t)strtol(words[1], NULL, 10), text, size);
 }
 
 static int do_use(char **words, char *text, size_t size)
@@ -181,6 +192,7 @@ static const struct {
 } calls[] = {
 	{"open", 1, do_open},
 	{"unlink", 1, do_unlink},
+	{"take", 1, do_take},
 	{"use", 1, do_use},
 	{"close", 0, do_close},
 	{"send", 1, do_send},

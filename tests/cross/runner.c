@@ -16,13 +16,21 @@ static const struct cross_test *suite_of(const struct cross_test *test)
 	return &none;
 }
 
+/* 60 seconds, times the environment's TEST_PATIENCE: on slow machines. */
+static unsigned seconds(void)
+{
+	const char *patience = getenv("TEST_PATIENCE");
+
+	return 60 * (patience && atoi(patience) > 0 ? (unsigned)atoi(patience) : 1);
+}
+
 static void run(const struct cross_test *test)
 {
 	const struct cross_test *suite = suite_of(test);
 	void (*init)(void) = test->init ? test->init : suite->init;
 	void (*fini)(void) = test->fini ? test->fini : suite->fini;
 
-	(void)alarm(60);
+	(void)alarm(seconds());
 	if (init)
 		init();
 	test->run();

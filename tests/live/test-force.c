@@ -59,17 +59,25 @@ static long register_by_thread(mqd_t mqd)
 }
 
 /* Who is registered, as the queue says. */
-static pid_t owner_of(const char *name)
+static pid_t owner_by_descriptor(int fd)
 {
-	int fd = mq_open(name, O_RDONLY);
 	char text[256] = "", *at;
 
-	cr_assert(fd >= 0);
 	cr_assert_gt(pread(fd, text, sizeof(text) - 1, 0), 0);
-	(void)close(fd);
 	at = strstr(text, "NOTIFY_PID:");
 	cr_assert_not_null(at);
 	return (pid_t)strtol(at + strlen("NOTIFY_PID:"), NULL, 10);
+}
+
+static pid_t owner_of(const char *name)
+{
+	int fd = mq_open(name, O_RDONLY);
+	pid_t owner;
+
+	cr_assert(fd >= 0);
+	owner = owner_by_descriptor(fd);
+	(void)close(fd);
+	return owner;
 }
 
 /* --- what a thread may be doing ---------------------------------------------------------------
@@ -521,10 +529,13 @@ static int note(const struct own_identity *own, const char *name)
 {
 	mqd_t mqd = mq_open(name, O_RDONLY);
 	struct descriptor descriptor;
+	uint64_t birth;
 
 	cr_assert_eq(own_descriptor(mqd, &descriptor), 0);
 	(void)close(mqd);
-	return registrations_note(&registrations, own, getpid(), descriptor.key, name + 1);
+	if (registrations_birth(getpid(), &birth) < 0)
+		return -ESRCH;
+	return registrations_note(&registrations, own, getpid(), birth, descriptor.key, name + 1);
 }
 
 Test(force, at_the_bound_a_further_one_is_refused, .timeout = 60)
@@ -600,11 +611,11 @@ static void register_on_the_lost_one(struct stage *stage)
 	stop = true;
 }
 
-Test(force, who_registers_by_exchanging_descriptors_is_killed, .timeout = 60)
+static void expect_killed_for_exchanging(bool deleted)
 {
 	struct worker_message message;
 	struct door door;
-	int status = 0;
+	int status = 0, kept;
 
 	door_open(&door, NOBODY, NULL, register_on_the_lost_one);
 	door_wait(&door);
@@ -612,6 +623,9 @@ Test(force, who_registers_by_exchanging_descriptors_is_killed, .timeout = 60)
 	door_go(&door);
 	door_wait(&door);
 	door_grant_both(&door, 0, PERMISSIONS_ALL);
+	kept = mq_open(door.stage->queue, O_RDONLY);
+	if (deleted)
+		cr_assert_eq(mq_unlink(door.stage->queue), 0);
 	door_go(&door);
 	do
 		message = door_record(&door);
@@ -620,9 +634,19 @@ Test(force, who_registers_by_exchanging_descriptors_is_killed, .timeout = 60)
 	cr_expect_eq(message.record.uid, (uint32_t)NOBODY);
 	cr_assert_eq(waitpid(door.app, &status, 0), door.app);
 	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%#x", (unsigned)status);
-	cr_expect_eq(owner_of(door.stage->queue), 0);
+	cr_expect_eq(owner_by_descriptor(kept), 0);
 	cr_expect_eq(door.stage->results[2], 0, "registering where it is granted works");
 	(void)kill(door.session, SIGKILL);
 	(void)mq_unlink(door.stage->queue);
 	(void)mq_unlink(door.stage->other);
+}
+
+Test(force, who_registers_by_exchanging_descriptors_is_killed, .timeout = 60)
+{
+	expect_killed_for_exchanging(false);
+}
+
+Test(force, also_on_a_queue_that_was_deleted, .timeout = 60)
+{
+	expect_killed_for_exchanging(true);
 }

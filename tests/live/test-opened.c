@@ -213,16 +213,27 @@ Test(opened, what_is_kept_of_a_thread_ends_with_it)
 	cr_expect_eq(target_status(&target, &text), -ESRCH, "but not by the thread that was kept");
 }
 
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
 Test(opened, callers_past_the_bound_take_a_place_of_another)
 {
-	struct target target;
+	_cleanup_free_ char *text = NULL;
+	struct target first, target;
 
 	start_child();
-	cr_assert_eq(target_open(child, &target), 0);
-	callers_keep(&callers, &target);
+	cr_assert_eq(target_open(child, &first), 0);
+	cr_assert_eq(target_status(&first, &text), 0);
+	callers_keep(&callers, &first);
 	cr_assert_eq(target_open(child, &target), 0);
 	target.tid = child + SESSION_CALLERS_MAX;
 	callers_keep(&callers, &target);
+	cr_expect_not(is_open(first.proc));
+	cr_expect_not(is_open(first.status));
+	cr_expect(is_open(target.proc));
+	cr_expect(is_open(0), "nothing else was closed");
 	callers_lend(&callers, child, &target);
 	cr_expect_not(target.lent);
 	callers_lend(&callers, child + SESSION_CALLERS_MAX, &target);

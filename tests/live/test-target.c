@@ -2,17 +2,22 @@
 /* Facts and memory of a thread, read from a real child. */
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
 #include <mqueue.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "daemon/session/act.h"
 #include "daemon/session/target.h"
 #include "door.h"
+#include "include/compat.h"
 
 #define USER 12345
 
@@ -132,6 +137,23 @@ Test(target, capabilities_of_another_user_namespace_do_not)
 	identity_clear(&identity);
 }
 
+/* As on a kernel in which that call, with that second argument, is an error: for the whole rest of
+ * the test. */
+static void be_on_an_older_kernel(int call, uint32_t argument, int error)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, argument, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {ELEMENTSOF(filter), filter};
+
+	cr_assert_eq(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), 0);
+}
+
 static char *page;
 
 static void map_a_page_before_nothing(void)
@@ -145,7 +167,7 @@ static void map_a_page_before_nothing(void)
 	(void)strcpy(page, "hello");
 }
 
-Test(target, memory)
+static void expect_the_apps_view_of_memory(void)
 {
 	struct app_memory memory;
 	char buffer[32];
@@ -163,6 +185,17 @@ Test(target, memory)
 	cr_expect_eq(memory.read(memory.context, 0, buffer, 1), -EFAULT);
 	cr_expect_eq(memory.read(memory.context, UINT64_MAX, buffer, 1), -EFAULT);
 	cr_expect_eq(memory.read(memory.context, INT64_MAX, buffer, 1), -EFAULT);
+}
+
+Test(target, memory)
+{
+	expect_the_apps_view_of_memory();
+}
+
+Test(target, memory_before_mappings_could_be_asked_for)
+{
+	be_on_an_older_kernel(SYS_ioctl, (uint32_t)PROCMAP_QUERY, ENOTTY);
+	expect_the_apps_view_of_memory();
 }
 
 static void limit_descriptors(void)
@@ -234,9 +267,105 @@ Test(target, descriptors)
 	cr_expect_eq(target_descriptor_link(&target, 50, link, sizeof(link)), 0);
 	cr_expect_str_eq(link, "/mqgate-live-target");
 	cr_expect_eq(target_descriptor_link(&target, 50, link, 19), -ENAMETOOLONG);
-	cr_expect_eq(target_is_queue(&target, 50), 1);
-	cr_expect_eq(target_is_queue(&target, 0), 0);
+	cr_expect(target_may_be_queue(&target, 50, descriptor.mount));
 	(void)mq_unlink("/mqgate-live-target");
+}
+
+/* A process with queues at 50 and 51, and a thread that has exchanged them, in the table of the
+ * process or in one of its own. */
+static struct {
+	bool own_table;
+	atomic_int tid;
+} * thread;
+
+static void *exchange(void *unused)
+{
+	(void)unused;
+	if (thread->own_table && unshare(CLONE_FILES) < 0)
+		_exit(1);
+	(void)dup2(50, 52);
+	(void)dup2(51, 50);
+	(void)dup2(52, 51);
+	thread->tid = gettid();
+	(void)pause();
+	return NULL;
+}
+
+static void start_thread(void)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 8};
+	pthread_t its;
+	int queue;
+
+	open_descriptors();
+	queue = mq_open("/mqgate-live-target-2", O_WRONLY | O_CREAT, 0600, &attributes);
+	if (dup2(queue, 51) != 51 || pthread_create(&its, NULL, exchange, NULL) != 0)
+		_exit(1);
+	while (thread->tid == 0)
+		(void)usleep(1000);
+}
+
+static bool copy_is_what_the_thread_has(int fd)
+{
+	_cleanup_close_ int copy = target_copy_descriptor(&target, fd);
+	struct descriptor descriptor, its;
+
+	return copy >= 0 && own_descriptor(copy, &descriptor) == 0 &&
+	       target_descriptor(&target, fd, &its) == 0 && descriptor.key.inode == its.key.inode;
+}
+
+static void start_thread_with(bool own_table)
+{
+	thread = mmap(
+		NULL, sizeof(*thread), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(thread, MAP_FAILED);
+	thread->own_table = own_table;
+	start(start_thread);
+	target_close(&target);
+	cr_assert_eq(target_open(thread->tid, &target), 0);
+	(void)mq_unlink("/mqgate-live-target");
+	(void)mq_unlink("/mqgate-live-target-2");
+}
+
+Test(target, descriptors_of_a_thread_before_threads_had_pidfds)
+{
+	be_on_an_older_kernel(SYS_pidfd_open, PIDFD_THREAD, EINVAL);
+	start_thread_with(false);
+	cr_expect(copy_is_what_the_thread_has(50));
+	cr_expect(copy_is_what_the_thread_has(51));
+	cr_expect_eq(target_copy_descriptor(&target, 53), -EBADF);
+}
+
+Test(target, a_table_of_its_own_is_not_taken_for_the_processs)
+{
+	be_on_an_older_kernel(SYS_pidfd_open, PIDFD_THREAD, EINVAL);
+	start_thread_with(true);
+	cr_expect_eq(target_copy_descriptor(&target, 50), -EBADF);
+	cr_expect_eq(target_copy_descriptor(&target, 51), -EBADF);
+	cr_expect(copy_is_what_the_thread_has(0), "the same file in both tables");
+}
+
+/* At 52 one with a handle, at 53 one without. */
+static void open_files(void)
+{
+	int file = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	int of_proc = open("/proc/self/comm", O_RDONLY);
+
+	if (file < 0 || of_proc < 0 || dup2(file, 52) != 52 || dup2(of_proc, 53) != 53)
+		_exit(1);
+}
+
+Test(target, what_is_certainly_no_queue)
+{
+	struct descriptor descriptor;
+
+	start(open_files);
+	for (int fd = 52; fd <= 53; fd++) {
+		cr_assert_eq(target_descriptor(&target, fd, &descriptor), 0);
+		cr_expect(descriptor.regular);
+		cr_expect_not(target_may_be_queue(&target, fd, descriptor.mount), "%d", fd);
+	}
+	cr_expect(target_may_be_queue(&target, 53, 0), "on no mount that it sees");
 }
 
 Test(target, no_such_thread)

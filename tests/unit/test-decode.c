@@ -52,11 +52,15 @@ static int decode_on(
 		.pid = 42,
 		.data = {.arch = arch, .nr = number_of(arch, call), .args = {a0, a1, a2, a3}}};
 	struct app_memory memory = {.read = fake_read, .context = &fake};
+	int r;
 
 	memset(&request, 0x5a, sizeof(request));
 	fake.looks = 0;
 	fake.highest = 0;
-	return request_decode(&notification, &memory, &request);
+	r = request_begin(&notification, &request);
+	return r < 0 || request_has_descriptor(&request)
+		       ? r
+		       : request_copy(&notification, &memory, &request);
 }
 
 static int decode(enum mq_call call, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
@@ -216,12 +220,11 @@ Test(decode, attributes_of_32_bit_programs)
 
 Test(decode, other_calls_are_not_ours)
 {
-	struct app_memory memory = {.read = fake_read, .context = &fake};
 	struct seccomp_notif notification = {
 		.data = {.arch = native_arch, .nr = number_of(native_arch, MQ_CALL_OPEN) - 1}};
 
-	cr_expect_eq(request_decode(&notification, &memory, &request), -ENOSYS);
+	cr_expect_eq(request_begin(&notification, &request), -ENOSYS);
 	notification.data.nr = number_of(native_arch, MQ_CALL_OPEN);
 	notification.data.arch = native_arch ^ 1;
-	cr_expect_eq(request_decode(&notification, &memory, &request), -ENOSYS);
+	cr_expect_eq(request_begin(&notification, &request), -ENOSYS);
 }

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* What a carried call has done. */
+#pragma once
+
+#include <stdint.h>
+
+#include "include/limits.h"
+
+/* What a carried call has done, from then until it is answered. Outlives this process: the next one
+ * must not do it again, and has the message that was taken. */
+struct done_call {
+	uint64_t id;    /* of its notification, written last; 0: none */
+	int64_t result; /* as the app gets it */
+	uint32_t priority;
+	uint32_t used; /* bytes of message that may take memory */
+	char message[SESSION_MESSAGE_MAX];
+};
+
+/* The call is answered. */
+void carry_answered(struct done_call *done);

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* One call, and what is done before one of its steps. */
+#include "step-scene.h"
+
+struct play *play;
+struct door door;
+struct stepper stepper;
+struct inflight *inflight;
+char names[PLACES][64];
+int descriptors[PLACES]; /* the app's, and the victim's */
+struct queue_key keys[PLACES];
+int foreign_namespace, nudge[2], nudged[2];
+char session_facts[8192];
+char complaint[512];
+char name[64], message[64];
+struct mq_attr attributes;
+unsigned priority;
+struct timespec timeout;
+struct sigevent event;
+
+static const char *const deeds[] = {"undisturbed", "dies", "execs", "is reused", "changes"};
+
+/* --- one run --- */
+
+void complain(const struct run *run, const char *format, ...)
+{
+	char text[256];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (complaint[0] == '\0')
+		(void)snprintf(complaint, sizeof(complaint), "%s, %s before step %u (%s): %s",
+			run->kind->name, deeds[run->deed], run->at, run->step, text);
+}
+
+struct facts look(void)
+{
+	struct facts facts = {0};
+
+	for (int i = 0; i < FOREIGN; i++) {
+		mqd_t fd = mq_open(names[i], O_RDONLY);
+		struct descriptor descriptor;
+		struct mq_attr now;
+		struct stat st;
+
+		if (fd < 0)
+			continue;
+		cr_assert_eq(own_descriptor(fd, &descriptor), 0);
+		cr_assert_eq(mq_getattr(fd, &now), 0);
+		cr_assert_eq(fstat(fd, &st), 0);
+		facts.key[i] = descriptor.key;
+		facts.owner[i] = st.st_uid;
+		facts.messages[i] = now.mq_curmsgs;
+		if (i == OWN)
+			facts.size = now;
+		(void)mq_close(fd);
+	}
+	return facts;
+}
+
+bool same_key(struct queue_key a, struct queue_key b)
+{
+	return a.device == b.device && a.inode == b.inode;
+}
+
+static void arrange_messages(enum place place, int count)
+{
+	mqd_t fd = mq_open(names[place], O_RDWR | O_NONBLOCK);
+	char buffer[32];
+
+	while (mq_receive(fd, buffer, sizeof(buffer), NULL) >= 0)
+		;
+	for (int i = 0; i < count; i++)
+		cr_assert_eq(mq_send(fd, MESSAGE, 3, 0), 0);
+	(void)mq_close(fd);
+}
+
+static void arrange_existence(enum place place, bool exists, uid_t owner)
+{
+	mqd_t fd;
+
+	if (!exists) {
+		(void)mq_unlink(names[place]);
+		return;
+	}
+	fd = make_queue(place, 0);
+	cr_assert_eq(fchown(fd, owner, (gid_t)owner), 0);
+	(void)mq_close(fd);
+}
+
+void arrange(const struct kind *kind)
+{
+	arrange_existence(OWN, !kind->no_own, NOBODY);
+	arrange_existence(ROOTS, !kind->no_root, 0);
+	if (!kind->no_own)
+		arrange_messages(OWN, kind->messages);
+	inflight->queues.count = 0;
+	if (kind->known)
+		queues_remember(
+			&inflight->queues, look().key[OWN], names[OWN] + 1, PERMISSIONS_ALL);
+	inflight->tainted = kind->tainted;
+	inflight->threads.count = 0;
+	inflight->registrations.entries[0].tgid = 0;
+	play->kind = kind;
+	play->answered = false;
+	play->result = 0;
+	play->caller = 0;
+}
+
+void tell(enum command command)
+{
+	play->command = command;
+	door_go(&door);
+}
+
+bool wait_for_event(int fd, int timeout_ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, timeout_ms) == 1 && p.revents & POLLIN;
+}
+
+/* Its loop comes round by itself, since it traces somebody. */
+bool is_to_let_go(void)
+{
+	return stepper.timeout_ms >= 0;
+}
+
+/* Serves what the app asks, until it has nothing to do. */
+void serve_app(void)
+{
+	uint64_t deadline = now_usec() + PATIENCE_USEC;
+
+	for (;;) {
+		keep_patience(deadline);
+		if (wait_for_event(door.stage->ready[0], 0)) {
+			door_wait(&door);
+			return;
+		}
+		if (wait_for_event(door.listener, 0) || is_to_let_go())
+			do
+				step_next(&stepper);
+			while (!stepper.idle);
+	}
+}
+
+bool is_dead(pid_t pid)
+{
+	struct target target;
+	bool dead = target_open(pid, &target) < 0;
+
+	if (dead)
+		return true;
+	dead = thread_start(target.proc) == 0;
+	target_close(&target);
+	return dead;
+}
+
+/* One that the session process traces is reaped by it, in its own time: until then nobody gets its
+ * number. */
+void kill_caller(struct run *run)
+{
+	uint64_t deadline = now_usec() + PATIENCE_USEC;
+
+	cr_assert_eq(kill(run->caller, SIGKILL), 0);
+	while (!is_dead(run->caller)) {
+		keep_patience(deadline);
+		(void)usleep(20);
+	}
+	run->reaped = wait_for_event(door.stage->ready[0], TRACED_MS);
+	if (run->reaped)
+		door_wait(&door);
+}
+
+unsigned count_entries(pid_t pid)
+{
+	char path[64];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	return stat(path, &st) < 0 ? 0 : (unsigned)st.st_size;
+}
+
+static void wait_for_exec(pid_t pid)
+{
+	uint64_t deadline = now_usec() + PATIENCE_USEC;
+	char path[64], text[16] = "";
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	while (!startswith(text, "sleep")) {
+		_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		keep_patience(deadline);
+		/* On the way it may be neither the one nor the other. */
+		if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+			text[0] = '\0';
+		(void)usleep(50);
+	}
+}
+
+static void nudge_thread(char what)
+{
+	cr_assert_eq(write(nudge[1], &what, 1), 1);
+}
+
+static void do_deed(struct run *run)
+{
+	char byte;
+
+	run->done = true;
+	run->replied_before = stepper.replied;
+	run->noted_before = inflight->registrations.entries[0].tgid != 0;
+	(void)strcpy(run->step, stepper.name);
+	switch (run->deed) {
+	case UNDISTURBED:
+		break;
+	case DIES:
+		kill_caller(run);
+		break;
+	case EXECS:
+		nudge_thread('x');
+		wait_for_exec(run->caller);
+		break;
+	case REUSED:
+		kill_caller(run);
+		if (!run->reaped)
+			break;
+		run->victim = start_victim(run->kind, run->caller);
+		run->victims_descriptors = count_entries(run->victim);
+		break;
+	case CHANGES:
+		nudge_thread('c');
+		cr_assert(wait_for_event(nudged[0], DOOR_DEADLINE_SECONDS * 1000));
+		cr_assert_eq(read(nudged[0], &byte, 1), 1);
+		break;
+	}
+}
+
+/* What the caller waits for. */
+void trigger(const struct kind *kind)
+{
+	mqd_t fd = mq_open(names[OWN], O_RDWR | O_NONBLOCK);
+	char buffer[32];
+
+	if (kind->trigger > 0)
+		cr_assert_eq(mq_send(fd, MESSAGE, 3, 0), 0);
+	else
+		cr_assert_eq(mq_receive(fd, buffer, sizeof(buffer), NULL), 3);
+	(void)mq_close(fd);
+}
+
+void step_through(struct run *run)
+{
+	uint64_t deadline = now_usec() + PATIENCE_USEC;
+	bool triggered = false;
+
+	step_restart(&stepper);
+	do {
+		keep_patience(deadline);
+		step_next(&stepper);
+		if (!stepper.idle && stepper.count == run->at)
+			do_deed(run);
+		if (stepper.waits && !triggered) {
+			trigger(run->kind);
+			triggered = true;
+		}
+	} while (!stepper.idle);
+	if (run->kind->trigger != 0 && !triggered)
+		trigger(run->kind);
+}
+
+void wait_for_answer(struct run *run)
+{
+	uint64_t deadline = now_usec() + PATIENCE_USEC;
+
+	while (!atomic_load(&play->answered)) {
+		if (now_usec() > deadline) {
+			complain(run, "it was not answered");
+			return;
+		}
+		(void)usleep(20);
+	}
+}

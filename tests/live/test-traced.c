@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* A thread that somebody traces cannot be stopped: what it has is taken back by killing its
+ * process, and that is recorded. */
+#include <fcntl.h>
+#include <mqueue.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include "door.h"
+#include "include/verdict.h"
+
+#define NOBODY 65534
+
+static mqd_t queue;
+
+static mqd_t open_new(const char *name)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 2, .mq_msgsize = 32};
+
+	return mq_open(name, O_RDWR | O_CREAT, 0666, &attributes);
+}
+
+static void tell(struct stage *stage)
+{
+	if (write(stage->ready[1], "r", 1) != 1)
+		_exit(110);
+}
+
+/* A sibling traces this thread until its process is gone. */
+static void be_traced(pid_t tid)
+{
+	int ends[2];
+	char byte;
+
+	(void)prctl(PR_SET_DUMPABLE, 1);
+	if (pipe(ends) < 0)
+		_exit(111);
+	if (fork() == 0) {
+		if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 || write(ends[1], "t", 1) != 1)
+			_exit(112);
+		(void)waitpid(tid, NULL, __WALL);
+		_exit(0);
+	}
+	if (read(ends[0], &byte, 1) != 1)
+		_exit(113);
+}
+
+static void on_signal(int unused)
+{
+	(void)unused;
+}
+
+static long enroll(mqd_t mqd)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+
+	(void)signal(SIGUSR1, on_signal);
+	return result_of(mq_notify(mqd, &event));
+}
+
+/* Who is registered, as the queue says. */
+static pid_t owner_of(const char *name)
+{
+	int fd = mq_open(name, O_RDONLY);
+	char text[256] = "", *at;
+
+	cr_assert(fd >= 0);
+	cr_assert_gt(pread(fd, text, sizeof(text) - 1, 0), 0);
+	(void)close(fd);
+	at = strstr(text, "NOTIFY_PID:");
+	cr_assert_not_null(at);
+	return (pid_t)strtol(at + strlen("NOTIFY_PID:"), NULL, 10);
+}
+
+static void expect_killed(struct door *door)
+{
+	int status = 0;
+
+	for (int i = 0; i < DOOR_DEADLINE_SECONDS * 100; i++) {
+		if (waitpid(door->app, &status, WNOHANG) == door->app)
+			break;
+		(void)usleep(10000);
+	}
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%#x", (unsigned)status);
+}
+
+static void sweep(struct door *door)
+{
+	(void)kill(door->app, SIGKILL);
+	(void)kill(door->session, SIGKILL);
+	(void)mq_unlink(door->stage->queue);
+	(void)mq_unlink(door->stage->other);
+}
+
+static void expect_record(const struct door *door)
+{
+	cr_assert_eq(door->record_count, 1U);
+	cr_expect_eq(door->last_record.record.reason, REASON_KILLED);
+	cr_expect_eq(door->last_record.record.tgid, door->app);
+	cr_expect_eq(door->last_record.record.uid, (uint32_t)NOBODY);
+	cr_expect_str_not_empty(door->last_record.record.command);
+}
+
+/* --- in a call --- */
+
+static void traced_receiver(struct stage *stage)
+{
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	be_traced(getpid());
+	tell(stage);
+	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
+}
+
+Test(traced, a_receiver_is_killed_and_recorded)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, traced_receiver);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	(void)usleep(100000);
+	door_grant(&door, 0);
+	queue = mq_open(door.stage->queue, O_WRONLY);
+	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
+	expect_killed(&door);
+	expect_record(&door);
+	cr_expect_eq(door.stage->results[0], 0, "it received %ld", door.stage->results[0]);
+	sweep(&door);
+}
+
+/* --- registered --- */
+
+static void traced_owner(struct stage *stage)
+{
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	stage->results[0] = enroll(queue);
+	be_traced(getpid());
+	tell(stage);
+	(void)pause();
+	stage->results[1] = 1;
+}
+
+Test(traced, an_owner_of_a_registration_is_killed_and_recorded)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, traced_owner);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	(void)usleep(100000); /* no longer running */
+	cr_assert_eq(owner_of(door.stage->queue), door.app);
+	door_grant(&door, 0);
+	cr_expect_eq(owner_of(door.stage->queue), 0);
+	queue = mq_open(door.stage->queue, O_WRONLY);
+	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
+	expect_killed(&door);
+	expect_record(&door);
+	cr_expect_eq(door.stage->results[0], 0);
+	cr_expect_eq(door.stage->results[1], 0, "it was told");
+	sweep(&door);
+}
+
+static struct stage *the_stage;
+
+static void *read_and_end(void *unused)
+{
+	char byte;
+
+	the_stage->results[1] = result_of(read(the_stage->go[0], &byte, 1));
+	_exit(0);
+	return unused;
+}
+
+static void owner_whose_first_thread_is_traced(struct stage *stage)
+{
+	pthread_t thread;
+
+	the_stage = stage;
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	stage->results[0] = enroll(queue);
+	if (pthread_create(&thread, NULL, read_and_end, NULL) != 0)
+		_exit(114);
+	be_traced(getpid());
+	tell(stage);
+	for (;;)
+		(void)pause();
+}
+
+Test(traced, another_thread_serves_as_well)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, owner_whose_first_thread_is_traced);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	(void)usleep(100000); /* no longer running */
+	cr_assert_eq(owner_of(door.stage->queue), door.app);
+	door_grant(&door, 0);
+	cr_expect_eq(owner_of(door.stage->queue), 0);
+	cr_expect_eq(door.record_count, 0U, "nobody was killed");
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[1], 1);
+}

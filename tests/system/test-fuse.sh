@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A file of a FUSE file system whose server never answers, used as if it were a queue: nobody waits.
+# shellcheck source=tests/system/lib.sh
+. "$(dirname "$0")/lib.sh"
+setup
+
+[ -c /dev/fuse ] || mknod /dev/fuse c 10 229 2>/dev/null
+dd if=/dev/fuse count=0 status=none 2>/dev/null || skip_all "/dev/fuse cannot be opened"
+
+write_package app.yaml <<'YAML'
+name: app
+plugs:
+  queue: posix-mq
+slots:
+  kept: {interface: posix-mq, path: "@Q@-kept", permissions: [read, write, create, delete]}
+  lost: {interface: posix-mq, path: "@Q@-lost", permissions: [read, write, create, delete]}
+YAML
+start_daemon
+mqctl connect app:queue app:kept
+mkdir "$WORK/mount"
+
+nobody_asked() {
+	! [ -s "$WORK/fuse.log" ]
+}
+
+# Closing a copy is what asks the server.
+answers_at_once() {
+	local shape=$1 error=$2 when=$3
+
+	expect_answer "$shape, $when: sending on it is refused at once" held "send a" \
+		"^send a -> -1 $error\$"
+	holds "$shape, $when: nobody has closed a copy of it" nobody_asked
+	tell held "open $Q-kept rwc"
+	expect_answer "$shape, $when: the next call is served" held "send a" "^send a -> 0\$"
+	tell held "receive"
+	tell held "use 0"
+}
+
+# try_shape SHAPE ERROR [OPTION…]
+try_shape() {
+	local shape=$1 error=$2
+	shift 2
+
+	mqctl connect app:queue app:lost
+	rm -f "$WORK/mount.hold" "$WORK/mount.end" "$WORK/fuse.log"
+	start_app held fuse-file "$WORK/mount" "$WORK/fuse.log" "$@" -- \
+		as_user mq-run --plug app:queue mqtry
+	expect_answer "$shape: it is there" held "take 9" "^take 9 -> 0\$"
+	touch "$WORK/mount.hold"
+	answers_at_once "$shape" "$error" "before a loss"
+	tell held "open $Q-lost rwc"
+	tell held "use 0"
+	holds "$shape: mqctl disconnect returns" timeout 5 mqctl disconnect app:queue app:lost
+	answers_at_once "$shape" "$error" "after it"
+	touch "$WORK/mount.end"
+	stop_app held
+}
+
+try_shape "mounted" EBADF
+try_shape "unmounted" EBADF detached
+try_shape "mounted, without handles" EBADF no-handles
+# It cannot be told from a queue.
+try_shape "unmounted, without handles" EACCES detached no-handles
+finish

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A program that does everything to go on using a queue that was taken from it: HOSTILE_SECONDS long, as user and as root. Its owner,
+# unconfined, watches: not one message comes or goes.
+# shellcheck source=tests/system/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+SECONDS_EACH=${HOSTILE_SECONDS:-5}
+
+private_ipc
+setup
+write_package app.yaml <<'YAML'
+name: app
+plugs: {work: posix-mq}
+slots:
+  lost: {interface: posix-mq, path: @Q@lost, permissions: [read, write]}
+  kept: {interface: posix-mq, path: @Q@kept, permissions: [read, write]}
+YAML
+start_daemon
+mqctl connect app:work app:kept
+mqtry "open ${Q}lost rwc 0666 8 128" "open ${Q}kept rwc 0666 8 64" >/dev/null
+chmod 666 "/dev/mqueue${Q}lost" "/dev/mqueue${Q}kept"
+
+# tells NAME: how often the processes of this kind were let, and got through
+tells() {
+	sed -nE "s/^$1: ([0-9]+) calls, ([0-9]+) on the one that it has, ([0-9]+) on .*/\1 \2 \3/p" "$WORK/hostile.out"
+}
+
+calls_and_works() {
+	read -r calls kept lost < <(tells "$1")
+	[ "${calls:-0}" -gt 0 ] && [ "${kept:-0}" -gt 0 ] && [ "${lost:-1}" = 0 ]
+}
+
+for who in as_user env; do
+	mqctl connect app:work app:lost
+	start_app hostile $who mq-run --plug app:work hostile "${Q}lost" "${Q}kept" "$SECONDS_EACH"
+	holds "a hostile program has both queues ($who)" wait_until 10 grep -q ready "$WORK/hostile.out"
+	check "one is taken from it ($who)" mqctl disconnect app:work app:lost
+	echo go >&"$(cat "$WORK/hostile.fd")"
+	DEADLINE=$((SECONDS_EACH + 30)) check "for $SECONDS_EACH s nothing comes to that queue, and nothing goes ($who)" \
+		observer "${Q}lost" "$SECONDS_EACH"
+	diagnose <"$WORK/stdout"
+	expect_end "it has ended of itself, and has seen nothing ($who)" hostile 0
+	diagnose <"$WORK/stdout"
+	for kind in threads socket ring sharer traced vfork registering; do
+		holds "by $kind it uses what it has, and nothing else ($who)" calls_and_works $kind
+	done
+done
+finish
