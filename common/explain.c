@@ -233,6 +233,17 @@ static const struct slot *connected_giver(const struct question *question, uint3
 	return NULL;
 }
 
+/* "" or what else is to be known about sending and receiving. */
+static const char *mediation_note(const struct question *question)
+{
+	const uint32_t data = PERMISSION_READ | PERMISSION_WRITE;
+
+	if (question->plug->mediation != MEDIATION_OPEN || !(question->permission & data))
+		return "";
+	return "\nmediation open: sending and receiving are not decided call by call; descriptors "
+	       "that are open when it is disconnected can be used until they are closed";
+}
+
 static int explain_allowed(const struct question *question, struct explanation *ret)
 {
 	const struct slot *slot = connected_giver(question, question->permission);
@@ -242,9 +253,10 @@ static int explain_allowed(const struct question *question, struct explanation *
 	ret->slot = slot ? slot_ref(slot) : NULL;
 	if (!ret->slot)
 		return -ENOMEM;
-	if (asprintf(&ret->text, "%s may %s %s: it is connected to %s, which gives %s",
+	if (asprintf(&ret->text, "%s may %s %s: it is connected to %s, which gives %s%s",
 		    question->plug_ref, question->word, question->shown, ret->slot,
-		    permissions_format(slot->permissions, permissions)) < 0) {
+		    permissions_format(slot->permissions, permissions),
+		    mediation_note(question)) < 0) {
 		ret->text = NULL;
 		return -ENOMEM;
 	}

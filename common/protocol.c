@@ -3,6 +3,8 @@
  * here. */
 #include "include/protocol.h"
 
+#include "include/syscalls.h"
+
 static bool terminated(const char *text, size_t size)
 {
 	return strnlen(text, size) < size;
@@ -62,7 +64,7 @@ int launch_answer_check(const void *data, size_t size)
 	r = check_version(answer->magic, answer->version);
 	if (r < 0)
 		return r;
-	if (answer->error > 0 || answer->reserved != 0 ||
+	if (answer->error > 0 || answer->mediation >= MEDIATION_COUNT ||
 		!terminated(answer->text, sizeof(answer->text)))
 		return -EBADMSG;
 	return 0;

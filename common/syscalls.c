@@ -49,6 +49,36 @@ static const struct intercepted_call table[] = {
 	{AUDIT_ARCH_ARM, 419, MQ_CALL_RECEIVE},
 };
 
+/* The kernel checks sending and receiving against the descriptor's access mode, and mq_getsetattr
+ * needs none; but it lets mq_notify() register through a descriptor that is for writing only. */
+static const bool intercepted[MEDIATION_COUNT][MQ_CALL_COUNT] = {
+	[MEDIATION_CALL] =
+		{
+			[MQ_CALL_OPEN] = true,
+			[MQ_CALL_UNLINK] = true,
+			[MQ_CALL_SEND] = true,
+			[MQ_CALL_RECEIVE] = true,
+			[MQ_CALL_NOTIFY] = true,
+			[MQ_CALL_GETSETATTR] = true,
+		},
+	[MEDIATION_OPEN] =
+		{
+			[MQ_CALL_OPEN] = true,
+			[MQ_CALL_UNLINK] = true,
+			[MQ_CALL_NOTIFY] = true,
+		},
+};
+
+const char *mediation_to_string(enum mediation mediation)
+{
+	return mediation == MEDIATION_OPEN ? "open" : "call";
+}
+
+bool mediation_intercepts(enum mediation mediation, enum mq_call call)
+{
+	return intercepted[mediation][call];
+}
+
 const struct intercepted_call *intercepted_call_at(size_t i)
 {
 	return i < ELEMENTSOF(table) ? &table[i] : NULL;

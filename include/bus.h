@@ -5,9 +5,15 @@
  *   Connect(ssa{sv})              plug "pkg:plug"; slot "pkg:slot", "pkg" or "";
  *                                 options: for t (seconds; then it is disconnected)
  *   Disconnect(ssa{sv}) → a{sv}   "pkg:plug" "pkg:slot", or "pkg:plug-or-slot" "";
- *                                 options: forget b (leave no word that it is not wanted)
- *                                 → disconnected t (connections cut; 0 only in the one-argument
- *                                 form), sessions t (concerned)
+ *                                 options: forget b (leave no word that it is not wanted),
+ *                                 kill b (end the sessions that still hold descriptors of what
+ *                                 was taken, or may), wait t (seconds, for them to let go before)
+ *                                 → disconnected t (connections cut; 0 in the one-argument form,
+ *                                 and where kill or wait find it cut before), sessions t and
+ *                                 processes t (that hold descriptors of it, before any were
+ *                                 killed), unknown t (processes that do and may be of another
+ *                                 session), killed t, left t (processes not killed in time), failed
+ *                                 t (sessions that could not be looked at)
  *   Apply(sa{sv}) → a{sv}         a document (see policy_apply());
  *                                 options: dry-run b, file s (the document's name, for messages)
  *                                 → connect as, disconnect as, keep as: each "pkg:plug pkg:slot";

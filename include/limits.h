@@ -20,6 +20,7 @@
 #define CONNECTIONS_MAX     200000
 #define APPLY_FILE_MAX      (32 * 1024 * 1024)    /* of mqctl apply */
 #define CONNECTION_SPAN_MAX (10 * 366 * 86400ULL) /* seconds of a timed connection */
+#define DISCONNECT_WAIT_MAX 3600                  /* seconds; of mqctl disconnect --wait */
 #define SLOT_QUEUES_MAX     1024                  /* names and patterns of one slot */
 #define DIAGNOSTICS_MAX     200                   /* further ones are counted, not kept */
 
@@ -53,12 +54,24 @@
 /* Calls that wait inside the door, in a session that has lost something; further ones are refused.
  */
 #define SESSION_WAITING_MAX 1024
+/* Threads that share one table from which descriptors are taken away; those of a larger one are
+ * left.
+ */
+#define REPLACE_THREADS_MAX 512
+#define REPLACE_TIMED_MAX   16 /* of them that wait for events or signals with a timeout */
 /* A message carried by the session process; a larger one is refused in such a session. */
 #define SESSION_MESSAGE_MAX (16 * 1024 * 1024)
 /* All messages that such calls wait to send; a further one is refused. */
 #define SESSION_WAITING_BYTES_MAX (4 * SESSION_MESSAGE_MAX)
 /* Of the memory through which messages are received; what a larger one took is given back. */
 #define SESSION_MESSAGE_KEPT (64 * 1024)
+
+/* Processes of which a session process remembers whether they belong to its session; then the
+ * earliest is forgotten, and proved again when it comes up. */
+#define MEMBERS_KNOWN_MAX 4096
+
+/* Looks for processes that hold what was taken, under way in one session; a further one fails. */
+#define HOLDER_LOOKS_MAX 8
 
 /* Facts of a calling thread. Past one of these the call is denied. */
 #define STATUS_FILE_MAX   (1024 * 1024) /* /proc/TID/status: 65536 groups fit */
@@ -75,11 +88,15 @@
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
 #define REVOKE_DEADLINE_USEC  (1 * 1000000ULL)  /* for all threads to leave their calls */
 #define CLAIM_DEADLINE_USEC   (1 * 1000000ULL)  /* for an earlier session process; then it exits */
+#define REPLACE_DEADLINE_USEC (800 * 1000ULL)   /* to take descriptors away; others are left */
 #define GRANTS_DEADLINE_USEC  (2 * 1000000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)
 #define CHANGE_DEADLINE_USEC  (10 * 1000000ULL) /* killed session processes to go; then said so */
+#define HOLDERS_DEADLINE_USEC (3 * 1000000ULL)  /* to look for holders; then what was found counts \
+						 */
+#define ENDING_DEADLINE_USEC  (5 * 1000000ULL)  /* to kill a session's processes; then said so */
 #define DISMISS_DEADLINE_USEC (1 * 1000000ULL)  /* to exit after the session; then killed */
 /* For sessions of an earlier manager to acknowledge; then said, and mqgated is ready without them.
  */

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "include/grants.h"
+#include "include/syscalls.h"
 #include "include/util.h"
 
 /* --- what is wrong with a file ------------------------------------------------------------- */
@@ -44,11 +45,6 @@ void diagnostics_clear(struct diagnostics *diagnostics);
 char *diagnostic_format(const struct diagnostic *diagnostic);
 
 /* --- packages ------------------------------------------------------------------------------ */
-
-enum mediation {
-	MEDIATION_CALL,
-	MEDIATION_OPEN,
-};
 
 struct package;
 

@@ -3,13 +3,15 @@
  * struct, and any other size is a fault of the peer, which is then dropped.
  *
  * launcher → manager   hello                    which plugs, slots and apps
- * manager → launcher   answer                   error and text, or the session's constant
+ * manager → launcher   answer                   error and text, or what the filter is to be
  * launcher → manager   handover + 1 descriptor  the seccomp listener
  * manager → launcher   answer                   the word: exec now
  *
  * manager → session    attach + 2 descriptors   listener, in-flight memfd
  * manager → session    grants + 1 descriptor    sealed memfd (grants_serialise)
  * session → manager    ack                      this generation is in force
+ * manager → session    holders + 1 descriptor   sealed memfd (grants_serialise): which queues
+ * session → manager    held                     who has them open beyond its grants
  * session → manager    record                   one decision worth recording
  */
 #pragma once
@@ -50,9 +52,9 @@ static_assert(sizeof(struct launch_hello) == 16 + 192 * LAUNCH_REFS_MAX, "wire f
 struct launch_answer {
 	uint32_t magic;
 	uint32_t version;
-	int32_t error;     /* 0, or a negative errno and text */
-	uint32_t reserved; /* 0 */
-	uint64_t constant; /* to be built into the session's filter (launcher/filter.c) */
+	int32_t error;      /* 0, or a negative errno and text */
+	uint32_t mediation; /* enum mediation: which calls the session's filter intercepts */
+	uint64_t constant;  /* to be built into it (constant.h) */
 	char text[LAUNCH_TEXT_MAX];
 };
 static_assert(sizeof(struct launch_answer) == 24 + LAUNCH_TEXT_MAX, "wire format");
@@ -73,6 +75,8 @@ enum worker_message_type {
 	WORKER_GRANTS = 2,
 	WORKER_ACK = 3,
 	WORKER_RECORD = 4,
+	WORKER_HOLDERS = 5,
+	WORKER_HELD = 6,
 };
 
 /* The descriptor on which mqgate-session finds its manager. */
@@ -85,6 +89,9 @@ struct worker_message {
 		struct {
 			uint32_t record_rate;    /* records a second */
 			uint32_t record_allowed; /* 1: also allowed opens and deletes */
+			uint32_t mediation;      /* enum mediation, as the launcher was told */
+			uint32_t unused;         /* 0 */
+			uint64_t constant;       /* in the session's filter */
 		} attach;
 		struct {
 			uint64_t generation;
@@ -93,6 +100,24 @@ struct worker_message {
 		struct {
 			uint64_t generation;
 		} ack;
+		/* Which processes of the session have a descriptor open of one of these queues that
+		 * its grants do not give any more. */
+		struct {
+			uint64_t number; /* of the question; comes back with the answer */
+			uint64_t size;   /* bytes in the memfd; the permissions in it do not matter */
+			uint64_t wait_usec; /* until there are none, at most so long */
+			uint32_t kill; /* 1: then, if there are any, ends the session; without
+					  waiting also if there may be hidden ones */
+			uint32_t unused; /* 0 */
+		} holders;
+		struct {
+			uint64_t number;
+			uint32_t processes; /* that hold one, before any were killed */
+			uint32_t unknown;   /* that do, and may be of another session */
+			uint32_t killed;
+			uint32_t left; /* to be killed, and not gone in time or not provable */
+			int32_t error; /* 0, or negative errno: it could not be looked */
+		} held;
 		struct {
 			uint32_t call;   /* enum mq_call */
 			uint32_t reason; /* enum reason */

@@ -15,6 +15,20 @@ struct intercepted_call {
 	enum mq_call call;
 };
 
+/* What a session's calls are decided on. */
+enum mediation {
+	MEDIATION_CALL, /* every call */
+	MEDIATION_OPEN, /* opening, deleting and notifying; for the others the access mode of the
+			   descriptor stands, which the kernel sees to */
+	MEDIATION_COUNT,
+};
+
+/* "call", "open". */
+const char *mediation_to_string(enum mediation mediation);
+
+/* True if the session's filter hands this call to its listener. */
+bool mediation_intercepts(enum mediation mediation, enum mq_call call);
+
 /* The architecture that this program was built for, and the 32-bit one whose programs run on it
  * too. */
 extern const uint32_t native_arch, compat_arch;

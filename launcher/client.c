@@ -162,7 +162,7 @@ static int say(struct client *client, const void *message, size_t size, int fd,
 }
 
 int client_hello(struct client *client, const struct launch_ref *refs, size_t ref_count,
-	uint64_t *ret_constant, char **ret_message)
+	uint64_t *ret_constant, enum mediation *ret_mediation, char **ret_message)
 {
 	struct launch_hello hello = {
 		.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION, .ref_count = (uint32_t)ref_count};
@@ -175,6 +175,7 @@ int client_hello(struct client *client, const struct launch_ref *refs, size_t re
 	if (r < 0)
 		return r;
 	*ret_constant = answer.constant;
+	*ret_mediation = answer.mediation;
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "include/protocol.h"
+#include "include/syscalls.h"
 
 /* Each step waits at most until a deadline that begins with client_connect(). All return 0, or a
  * negative errno with a message (see refuse.h). */
@@ -17,9 +18,9 @@ struct client {
 int client_connect(const char *runtime_dir, struct client *ret, char **ret_message);
 void client_close(struct client *client);
 
-/* Says which plugs, slots and apps; learns the constant of the session's filter. */
+/* Says which plugs, slots and apps; learns what the session's filter is to be. */
 int client_hello(struct client *client, const struct launch_ref *refs, size_t ref_count,
-	uint64_t *ret_constant, char **ret_message);
+	uint64_t *ret_constant, enum mediation *ret_mediation, char **ret_message);
 
 /* Hands over a copy of the listener and waits for the word. The caller keeps, and closes, its own.
  */

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include "include/compat.h"
+#include "include/constant.h"
 #include "include/syscalls.h"
 #include "include/util.h"
 #include "refuse.h"
@@ -33,7 +34,7 @@ static int add_call(scmp_filter_ctx context, const struct intercepted_call *call
 
 /* What is neither the native architecture nor its 32-bit one (x32 too, which shares the native
  * one's number) gets ENOSYS: the session knows no calls of it. */
-static int add_calls(scmp_filter_ctx context)
+static int add_calls(scmp_filter_ctx context, enum mediation mediation)
 {
 	const struct intercepted_call *call;
 	int r;
@@ -42,7 +43,8 @@ static int add_calls(scmp_filter_ctx context)
 	if (r == 0)
 		r = seccomp_arch_add(context, compat_arch);
 	for (size_t i = 0; r == 0 && (call = intercepted_call_at(i)); i++)
-		if (call->arch == native_arch || call->arch == compat_arch)
+		if ((call->arch == native_arch || call->arch == compat_arch) &&
+			mediation_intercepts(mediation, call->call))
 			r = add_call(context, call);
 	return r;
 }
@@ -57,25 +59,21 @@ static int read_program(
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	length = (size_t)st.st_size / sizeof(*program);
-	if (length + FILTER_CONSTANT_LENGTH > BPF_MAXINSNS)
+	if (length + CONSTANT_LENGTH > BPF_MAXINSNS)
 		return -E2BIG;
-	program = calloc(length + FILTER_CONSTANT_LENGTH, sizeof(*program));
+	program = calloc(length + CONSTANT_LENGTH, sizeof(*program));
 	if (!program)
 		return -ENOMEM;
-	program[0] = (struct sock_filter)BPF_STMT(
-		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-	program[1] =
-		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)constant, 0, 0);
-	program[2] = (struct sock_filter)BPF_JUMP(
-		BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(constant >> 32), 0, 0);
-	if (pread(fd, program + FILTER_CONSTANT_LENGTH, (size_t)st.st_size, 0) != st.st_size)
+	constant_write(program, constant);
+	if (pread(fd, program + CONSTANT_LENGTH, (size_t)st.st_size, 0) != st.st_size)
 		return -EIO;
 	*ret_program = take_pointer(program);
-	*ret_length = (unsigned short)(length + FILTER_CONSTANT_LENGTH);
+	*ret_length = (unsigned short)(length + CONSTANT_LENGTH);
 	return 0;
 }
 
-int filter_build(uint64_t constant, struct sock_filter **ret_program, unsigned short *ret_length)
+int filter_build(uint64_t constant, enum mediation mediation, struct sock_filter **ret_program,
+	unsigned short *ret_length)
 {
 	_cleanup_(seccomp_releasep) scmp_filter_ctx context = NULL;
 	_cleanup_close_ int fd = -EBADF;
@@ -84,7 +82,7 @@ int filter_build(uint64_t constant, struct sock_filter **ret_program, unsigned s
 	context = seccomp_init(SCMP_ACT_ALLOW);
 	if (!context)
 		return -ENOMEM;
-	r = add_calls(context);
+	r = add_calls(context, mediation);
 	if (r < 0)
 		return r;
 	fd = memfd_create("filter", MFD_CLOEXEC);

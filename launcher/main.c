@@ -45,16 +45,18 @@ static int confine(const struct options *options, char **ret_message)
 	_cleanup_free_ struct sock_filter *program = NULL;
 	_cleanup_close_ int listener = -EBADF;
 	unsigned short length;
+	enum mediation mediation;
 	uint64_t constant;
 	int r;
 
 	r = client_connect(options->runtime_dir, &client, ret_message);
 	if (r < 0)
 		return r;
-	r = client_hello(&client, options->refs, options->ref_count, &constant, ret_message);
+	r = client_hello(
+		&client, options->refs, options->ref_count, &constant, &mediation, ret_message);
 	if (r < 0)
 		return r;
-	r = filter_build(constant, &program, &length);
+	r = filter_build(constant, mediation, &program, &length);
 	if (r < 0)
 		return refuse(ret_message, r, "cannot build the filter: %s", strerror(-r));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

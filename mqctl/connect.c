@@ -2,6 +2,8 @@
 /* mqctl connect, disconnect. Both return when the change is in force in every running session. */
 #include "client.h"
 
+#include <inttypes.h>
+
 #include "include/bus.h"
 #include "include/limits.h"
 #include "include/policy.h"
@@ -37,41 +39,144 @@ int verb_connect(const struct arguments *arguments)
 		arguments->words[0], slot, 1, "for", "t", seconds);
 }
 
-static int read_disconnected(sd_bus_message *reply, uint64_t *ret_disconnected)
+/* What mqgated answers to a disconnection. */
+struct outcome {
+	uint64_t disconnected;
+	uint64_t sessions, processes, unknown; /* that hold what was taken */
+	uint64_t killed, left;                 /* processes */
+	uint64_t failed;                       /* sessions that could not be looked at */
+};
+
+static uint64_t *member_of(struct outcome *outcome, const char *key)
 {
+	const struct {
+		const char *key;
+		uint64_t *member;
+	} members[] = {
+		{"disconnected", &outcome->disconnected},
+		{"sessions", &outcome->sessions},
+		{"processes", &outcome->processes},
+		{"unknown", &outcome->unknown},
+		{"killed", &outcome->killed},
+		{"left", &outcome->left},
+		{"failed", &outcome->failed},
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(members); i++)
+		if (streq(members[i].key, key))
+			return members[i].member;
+	return NULL;
+}
+
+static int read_entry(sd_bus_message *reply, struct outcome *outcome)
+{
+	uint64_t *member;
 	const char *key;
 	int r;
 
+	r = sd_bus_message_read(reply, "s", &key);
+	if (r < 0)
+		return r;
+	member = member_of(outcome, key);
+	r = member ? sd_bus_message_read(reply, "v", "t", member) : sd_bus_message_skip(reply, "v");
+	return r < 0 ? r : sd_bus_message_exit_container(reply);
+}
+
+static int read_outcome(sd_bus_message *reply, struct outcome *ret)
+{
+	int r;
+
 	r = sd_bus_message_enter_container(reply, 'a', "{sv}");
-	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
-		r = sd_bus_message_read(reply, "s", &key);
-		if (r < 0)
-			return r;
-		r = streq(key, "disconnected")
-			    ? sd_bus_message_read(reply, "v", "t", ret_disconnected)
-			    : sd_bus_message_skip(reply, "v");
-		if (r < 0)
-			return r;
-		r = sd_bus_message_exit_container(reply);
-	}
+	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0)
+		r = read_entry(reply, ret);
 	return r;
+}
+
+/* "1 session", "2 sessions" */
+#define COUNT_MAX 48
+static const char *counted(
+	uint64_t count, const char *singular, const char *plural, char buffer[static COUNT_MAX])
+{
+	(void)snprintf(buffer, COUNT_MAX, "%" PRIu64 " %s", count, count == 1 ? singular : plural);
+	return buffer;
+}
+
+static void print_holders(const struct arguments *arguments, const struct outcome *outcome)
+{
+	char sessions[COUNT_MAX], processes[COUNT_MAX], unknown[COUNT_MAX];
+
+	(void)printf("%s (%s) still %s descriptors of what was taken, and may use them until they "
+		     "are closed",
+		counted(outcome->sessions, "session", "sessions", sessions),
+		counted(outcome->processes, "process", "processes", processes),
+		outcome->sessions == 1 ? "holds" : "hold");
+	if (outcome->unknown > 0)
+		(void)printf("; so does %s that somebody traces or that cannot be stopped, of "
+			     "whichever session",
+			counted(outcome->unknown, "process", "processes", unknown));
+	(void)printf("; to end them: mqctl disconnect --kill %s%s%s\n", arguments->words[0],
+		arguments->word_count > 1 ? " " : "",
+		arguments->word_count > 1 ? arguments->words[1] : "");
+}
+
+static void print_killed(const struct outcome *outcome)
+{
+	char processes[COUNT_MAX];
+
+	(void)printf("%s killed\n", counted(outcome->killed, "process", "processes", processes));
+}
+
+/* What was cut stays cut, whatever became of the rest. */
+static int print_outcome(const struct arguments *arguments, const struct outcome *outcome)
+{
+	char count[COUNT_MAX];
+
+	if (outcome->disconnected == 0 && outcome->sessions == 0 && outcome->killed == 0)
+		(void)puts("No connections to disconnect");
+	if (arguments->kill && outcome->killed > 0)
+		print_killed(outcome);
+	else if (!arguments->kill && outcome->sessions + outcome->unknown > 0)
+		print_holders(arguments, outcome);
+	if (outcome->left > 0)
+		print_error("disconnected, but %s could not be killed in time, or somebody traces "
+			    "them; repeat the command",
+			counted(outcome->left, "process", "processes", count));
+	if (outcome->failed > 0)
+		print_error("disconnected, but of %s it could not be told whether descriptors are "
+			    "still open; repeat the command",
+			counted(outcome->failed, "session", "sessions", count));
+	return outcome->left + outcome->failed > 0 ? REFUSED : DONE;
+}
+
+static int read_wait(const char *text, uint64_t *ret_seconds)
+{
+	char *end;
+
+	errno = 0;
+	*ret_seconds = strtoull(text, &end, 10);
+	if (errno == 0 && *text >= '0' && *text <= '9' && *end == '\0' &&
+		*ret_seconds <= DISCONNECT_WAIT_MAX)
+		return 0;
+	print_error(
+		"--wait %s: this is no number of seconds from 0 to %d", text, DISCONNECT_WAIT_MAX);
+	return -EINVAL;
 }
 
 int verb_disconnect(const struct arguments *arguments)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const char *second = arguments->word_count > 1 ? arguments->words[1] : "";
-	uint64_t disconnected = 0;
+	struct outcome outcome = {0};
+	uint64_t wait = 0;
 	int r;
 
-	r = manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "Disconnect", "ssa{sv}",
-		arguments->words[0], second, 1, "forget", "b", (int)arguments->forget);
+	if (arguments->wait && read_wait(arguments->wait, &wait) < 0)
+		return USAGE;
+	r = manager_call(arguments, CONTROL_DEADLINE_USEC + wait * 1000000, &reply, "Disconnect",
+		"ssa{sv}", arguments->words[0], second, 3, "forget", "b", (int)arguments->forget,
+		"kill", "b", (int)arguments->kill, "wait", "t", wait);
 	if (r < 0)
 		return r;
-	r = read_disconnected(reply, &disconnected);
-	if (r < 0)
-		return print_bad_answer(r);
-	if (disconnected == 0)
-		(void)puts("No connections to disconnect");
-	return DONE;
+	r = read_outcome(reply, &outcome);
+	return r < 0 ? print_bad_answer(r) : print_outcome(arguments, &outcome);
 }

@@ -16,6 +16,7 @@ enum {
 	TAKES_DRY_RUN = 1 << 4,
 	TAKES_NO_LEGEND = 1 << 5,
 	TAKES_OFFLINE = 1 << 6,
+	TAKES_KILL = 1 << 7,
 
 	TAKES_TABLE = TAKES_JSON | TAKES_NO_LEGEND,
 };
@@ -39,8 +40,8 @@ struct verb_group {
 static const struct verb connection_verbs[] = {
 	{"connect", "[--for SPAN] PKG:PLUG [PKG:SLOT|PKG]", "give a plug the queues of a slot, now",
 		"mqctl connect logger:events sensor:events", 1, 2, TAKES_FOR, verb_connect},
-	{"disconnect", "[--forget] PKG:PLUG PKG:SLOT | PKG:PLUG-OR-SLOT", "take them back, now",
-		"mqctl disconnect logger:events sensor:events", 1, 2, TAKES_FORGET,
+	{"disconnect", "[--forget] [--kill] [--wait S] PKG:NAME [PKG:SLOT]", "take them back, now",
+		"mqctl disconnect logger:events sensor:events", 1, 2, TAKES_FORGET | TAKES_KILL,
 		verb_disconnect},
 	{"apply", "[--dry-run] FILE", "connect what FILE lists, and disconnect EVERYTHING else",
 		"mqctl apply --dry-run /etc/mqgate/connections.yaml", 1, 1, TAKES_DRY_RUN,
@@ -93,6 +94,8 @@ static void print_help(void)
 		"  --json             tables and status as JSON\n"
 		"  --for SPAN         connect: disconnect again after so long (90s, 10m, 2h, 1d)\n"
 		"  --forget           disconnect: an automatic connection may come back\n"
+		"  --kill             disconnect: end the sessions that still hold descriptors\n"
+		"  --wait SECONDS     disconnect: wait so long for them to let go\n"
 		"  --dry-run          apply: only show what would change\n"
 		"  --no-legend        tables without their first line\n"
 		"  --packages DIR     explain: without the daemon, from these documents\n"
@@ -152,6 +155,8 @@ static const char *foreign_option(const struct verb *verb, const struct argument
 		{"--all", arguments->all, TAKES_ALL},
 		{"--for", arguments->span != NULL, TAKES_FOR},
 		{"--forget", arguments->forget, TAKES_FORGET},
+		{"--kill", arguments->kill, TAKES_KILL},
+		{"--wait", arguments->wait != NULL, TAKES_KILL},
 		{"--dry-run", arguments->dry_run, TAKES_DRY_RUN},
 		{"--no-legend", arguments->no_legend, TAKES_NO_LEGEND},
 		{"--packages", *arguments->packages != NULL, TAKES_OFFLINE},
@@ -190,6 +195,8 @@ enum {
 	OPTION_ALL,
 	OPTION_FOR,
 	OPTION_FORGET,
+	OPTION_KILL,
+	OPTION_WAIT,
 	OPTION_DRY_RUN,
 	OPTION_NO_LEGEND,
 	OPTION_PACKAGES,
@@ -219,6 +226,8 @@ static int parse_options(int argc, char **argv, struct command *command)
 		{"json", no_argument, NULL, OPTION_JSON}, {"all", no_argument, NULL, OPTION_ALL},
 		{"for", required_argument, NULL, OPTION_FOR},
 		{"forget", no_argument, NULL, OPTION_FORGET},
+		{"kill", no_argument, NULL, OPTION_KILL},
+		{"wait", required_argument, NULL, OPTION_WAIT},
 		{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
 		{"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
 		{"packages", required_argument, NULL, OPTION_PACKAGES},
@@ -249,6 +258,12 @@ static int parse_options(int argc, char **argv, struct command *command)
 			break;
 		case OPTION_FORGET:
 			command->arguments.forget = true;
+			break;
+		case OPTION_KILL:
+			command->arguments.kill = true;
+			break;
+		case OPTION_WAIT:
+			command->arguments.wait = optarg;
 			break;
 		case OPTION_DRY_RUN:
 			command->arguments.dry_run = true;

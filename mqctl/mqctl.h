@@ -21,10 +21,11 @@ struct arguments {
 	const char *runtime_dir;
 	bool json;
 	bool no_legend;
-	bool all, forget, dry_run;
+	bool all, forget, dry_run, kill;
 	char **packages;   /* of --packages, in order; NULL-terminated */
 	const char *state; /* of --state; NULL: none */
 	const char *span;  /* of --for; NULL: none */
+	const char *wait;  /* of --wait; NULL: none */
 	char **words;      /* after the verb; NULL-terminated */
 	int word_count;
 };

@@ -66,7 +66,7 @@ _mqctl_argument() {
 _mqctl_options() {
 	case $1 in
 	connect) echo --for ;;
-	disconnect) echo --forget ;;
+	disconnect) echo --forget --kill --wait ;;
 	apply) echo --dry-run ;;
 	connections) echo --all --json --no-legend ;;
 	plugs | slots | sessions) echo --json --no-legend ;;
@@ -85,7 +85,7 @@ _mqctl() {
 	word=${WORDS[-1]}
 	for ((i = 1; i < ${#WORDS[@]} - 1; i++)); do
 		case ${WORDS[i]} in
-		--for | --runtime-dir | --packages | --state) i=$((i + 1)) ;;
+		--for | --wait | --runtime-dir | --packages | --state) i=$((i + 1)) ;;
 		-*) ;;
 		*) arguments+=("${WORDS[i]}") ;;
 		esac
@@ -94,6 +94,7 @@ _mqctl() {
 	--runtime-dir | --packages) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
 	--state) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 	--for) _mqgate_offer "$word" "90s 10m 2h 1d" ;;
+	--wait) _mqgate_offer "$word" "10 60" ;;
 	*)
 		if [[ $word == -* ]]; then
 			_mqgate_offer "$word" "$(_mqctl_options "${arguments[0]-}")"

@@ -168,3 +168,21 @@ int bound_again(const struct bound *bound, const struct policy *policy, struct b
 	again = (struct bound){0};
 	return 0;
 }
+
+static enum mediation plug_mediation(const struct policy *policy, const char *ref)
+{
+	struct fault fault = {0};
+	const struct plug *plug;
+	int r = policy_find_plug(policy, ref, &plug, &fault);
+
+	fault_clear(&fault);
+	return r < 0 ? MEDIATION_CALL : plug->mediation;
+}
+
+enum mediation bound_mediation(const struct bound *bound, const struct policy *policy)
+{
+	for (size_t i = 0; i < bound->plug_count; i++)
+		if (plug_mediation(policy, bound->plugs[i]) != MEDIATION_OPEN)
+			return MEDIATION_CALL;
+	return bound->plug_count > 0 ? MEDIATION_OPEN : MEDIATION_CALL;
+}

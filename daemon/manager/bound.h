@@ -19,6 +19,10 @@ void bound_clear(struct bound *bound);
 int bound_from_hello(const struct policy *policy, const struct launch_hello *hello,
 	struct bound *ret, struct fault *fault);
 
+/* MEDIATION_OPEN if there is a plug and all of them ask for it. Slots do not count: nothing that
+ * they have can be disconnected. */
+enum mediation bound_mediation(const struct bound *bound, const struct policy *policy);
+
 /* The same under another policy: what was named stays, also if it no longer exists; what is bound
  * to the apps is looked up again. 0, -E2BIG or -ENOMEM. */
 int bound_again(const struct bound *bound, const struct policy *policy, struct bound *ret);

@@ -207,8 +207,7 @@ static int append_plug(
 	r = r < 0 ? r : bus_append_string(message, "plug", ref);
 	r = r < 0 ? r : bus_append_string(message, "id", plug->id);
 	r = r < 0 ? r
-		  : bus_append_string(message, "mediation",
-			    plug->mediation == MEDIATION_OPEN ? "open" : "call");
+		  : bus_append_string(message, "mediation", mediation_to_string(plug->mediation));
 	r = r < 0 ? r : bus_append_strings(message, "connected", slots.items, slots.count);
 	r = r < 0 ? r : sd_bus_message_close_container(message);
 	free(slots.items);
@@ -294,7 +293,9 @@ static int append_session(const struct session *session, sd_bus_message *message
 	r = r < 0 ? r
 		  : bus_append_strings(message, "slots", (const char *const *)session->bound.slots,
 			    session->bound.slot_count);
-	r = r < 0 ? r : bus_append_string(message, "mediation", "call");
+	r = r < 0 ? r
+		  : bus_append_string(
+			    message, "mediation", mediation_to_string(session->mediation));
 	r = r < 0 ? r
 		  : bus_append_string(
 			    message, "command", identity_command(&session->launcher, command));

@@ -150,9 +150,10 @@ static void attempt_log(const struct attempt *attempt, const char *note)
 
 /* --- methods ---------------------------------------------------------------------------------- */
 
-/* Takes the reference to connections. */
+/* Takes the reference to connections, and the survey if there is one. */
 static int apply_connections(struct peer *peer, struct connections *connections,
-	enum change_kind kind, size_t cut, sd_bus_message *call, sd_bus_error *error)
+	enum change_kind kind, struct survey **survey, size_t cut, sd_bus_message *call,
+	sd_bus_error *error)
 {
 	struct manager *manager = peer->manager;
 	struct policy policy = {packages_ref(manager->policy.packages), connections};
@@ -162,6 +163,7 @@ static int apply_connections(struct peer *peer, struct connections *connections,
 	r = change_new(manager, kind, call, &change);
 	if (r == 0) {
 		change->cut = cut;
+		change->survey = survey ? take_pointer(*survey) : NULL;
 		change->before = connections_ref(manager->policy.connections);
 		change->after = connections_ref(connections);
 		r = change_apply(&change, &policy, &state_error);
@@ -213,7 +215,7 @@ static int method_connect(sd_bus_message *message, void *userdata, sd_bus_error 
 	attempt_begin(&attempt, peer, "connect", plug, slot);
 	r = policy_connect(&peer->manager->policy, plug, slot, until, &connections, &fault);
 	if (r == 0) {
-		r = apply_connections(peer, connections, CHANGE_CONNECT, 0, message, error);
+		r = apply_connections(peer, connections, CHANGE_CONNECT, NULL, 0, message, error);
 		if (r > 0)
 			attempt_log(&attempt, note);
 	} else {
@@ -223,45 +225,83 @@ static int method_connect(sd_bus_message *message, void *userdata, sd_bus_error 
 	return r;
 }
 
-static int read_disconnect(sd_bus_message *message, const char **ret_first, const char **ret_second,
-	bool *ret_forget, sd_bus_error *error)
+struct disconnection {
+	const char *first, *second;
+	int forget, kill;
+	uint64_t wait; /* seconds */
+};
+
+static int read_disconnect(sd_bus_message *message, struct disconnection *ret, sd_bus_error *error)
 {
-	int forget = 0;
-	const struct bus_option options[] = {{"forget", 'b', &forget}};
+	const struct bus_option options[] = {{"forget", 'b', &ret->forget},
+		{"kill", 'b', &ret->kill}, {"wait", 't', &ret->wait}};
 	int r;
 
-	r = sd_bus_message_read(message, "ss", ret_first, ret_second);
+	r = sd_bus_message_read(message, "ss", &ret->first, &ret->second);
 	r = r < 0 ? r : bus_read_options(message, options, ELEMENTSOF(options), error);
-	*ret_forget = forget;
+	if (r >= 0 && ret->wait > DISCONNECT_WAIT_MAX)
+		return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGUMENT,
+			"waiting lasts at most %d seconds", DISCONNECT_WAIT_MAX);
 	return r;
+}
+
+/* What is not connected any more may be held still: then there is something to wait for and to
+ * kill. */
+static int cut_connections(const struct peer *peer, const struct disconnection *disconnection,
+	struct connections **ret, size_t *ret_cut, struct fault *fault)
+{
+	const struct policy *policy = &peer->manager->policy;
+	int r;
+
+	r = policy_disconnect(policy, disconnection->first, disconnection->second,
+		disconnection->forget, ret, ret_cut, fault);
+	if (r != -ENOTCONN || (!disconnection->kill && disconnection->wait == 0))
+		return r;
+	fault_clear(fault);
+	*ret = connections_ref(policy->connections);
+	*ret_cut = 0;
+	return 0;
+}
+
+static int apply_disconnection(struct peer *peer, const struct disconnection *disconnection,
+	const struct attempt *attempt, sd_bus_message *message, sd_bus_error *error)
+{
+	const struct survey_options options = {
+		.kill = disconnection->kill, .wait_usec = disconnection->wait * 1000000};
+	_cleanup_(survey_freep) struct survey *survey = NULL;
+	_cleanup_(fault_clear) struct fault fault = {0};
+	struct connections *connections;
+	size_t cut;
+	int r;
+
+	r = survey_new(peer->manager, disconnection->first, disconnection->second, &options,
+		attempt->who, &survey);
+	if (r < 0)
+		return bus_set_change_error(error, peer->manager, r, 0);
+	r = cut_connections(peer, disconnection, &connections, &cut, &fault);
+	if (r < 0)
+		return set_fault(error, r, &fault);
+	return apply_connections(
+		peer, connections, CHANGE_DISCONNECT, &survey, cut, message, error);
 }
 
 static int method_disconnect(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
+	struct disconnection disconnection = {0};
 	struct peer *peer = userdata;
-	struct connections *connections;
 	struct attempt attempt;
-	struct fault fault = {0};
-	const char *first, *second;
-	size_t cut;
-	bool forget;
 	int r;
 
-	r = read_disconnect(message, &first, &second, &forget, error);
+	r = read_disconnect(message, &disconnection, error);
 	r = r < 0 ? r : check_administrator(peer, error);
 	if (r < 0)
 		return r;
-	attempt_begin(&attempt, peer, "disconnect", first, second);
-	r = policy_disconnect(
-		&peer->manager->policy, first, second, forget, &connections, &cut, &fault);
-	if (r == 0) {
-		r = apply_connections(peer, connections, CHANGE_DISCONNECT, cut, message, error);
-		if (r > 0)
-			attempt_log(&attempt, forget ? "and forget" : "");
-	} else {
-		r = set_fault(error, r, &fault);
-	}
-	fault_clear(&fault);
+	attempt_begin(&attempt, peer, "disconnect", disconnection.first, disconnection.second);
+	r = apply_disconnection(peer, &disconnection, &attempt, message, error);
+	if (r > 0)
+		attempt_log(&attempt, disconnection.kill     ? "and kill"
+				      : disconnection.forget ? "and forget"
+							     : "");
 	return r;
 }
 
@@ -278,7 +318,7 @@ static int make_apply(struct peer *peer, struct connections *connections, bool d
 		(void)connections_unref(connections);
 		return r;
 	}
-	r = apply_connections(peer, connections, CHANGE_APPLY, 0, message, error);
+	r = apply_connections(peer, connections, CHANGE_APPLY, NULL, 0, message, error);
 	if (r > 0) {
 		attempt_log(attempt, "");
 		log_changes(before, after, attempt->who);
@@ -443,8 +483,7 @@ static int reply_in_time(const struct change *change)
 	case CHANGE_CONNECT:
 		return sd_bus_reply_method_return(change->call, "");
 	case CHANGE_DISCONNECT:
-		return sd_bus_reply_method_return(change->call, "a{sv}", 2, "disconnected", "t",
-			(uint64_t)change->cut, "sessions", "t", (uint64_t)change->sessions);
+		break; /* a survey replies */
 	case CHANGE_RELOAD:
 		return reply_reload(change);
 	case CHANGE_APPLY:
@@ -453,6 +492,13 @@ static int reply_in_time(const struct change *change)
 		break;
 	}
 	return -EINVAL;
+}
+
+/* Whoever asked may have gone away. */
+static void report_reply(int r)
+{
+	if (r < 0 && r != -ENOTCONN && r != -ECONNRESET)
+		log_errno(r, "control: cannot answer");
 }
 
 void bus_reply_change(struct change *change, bool in_time)
@@ -466,9 +512,20 @@ void bus_reply_change(struct change *change, bool in_time)
 			"the change is made, but %zu session processes have not taken it over in "
 			"time; they have been killed and are not gone yet",
 			change->pending);
-	/* Whoever asked may have gone away. */
-	if (r < 0 && r != -ENOTCONN && r != -ECONNRESET)
-		log_errno(r, "control: cannot answer");
+	report_reply(r);
+}
+
+void bus_reply_survey(const struct survey *survey)
+{
+	const struct survey_result *result = &survey->result;
+	int r;
+
+	r = sd_bus_reply_method_return(survey->call, "a{sv}", 7, "disconnected", "t",
+		(uint64_t)survey->cut, "sessions", "t", (uint64_t)result->sessions, "processes",
+		"t", (uint64_t)result->processes, "unknown", "t", (uint64_t)result->unknown,
+		"killed", "t", (uint64_t)result->killed, "left", "t", (uint64_t)result->left,
+		"failed", "t", (uint64_t)result->failed);
+	report_reply(r);
 }
 
 /* --- records ---------------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ struct change *change_free(struct change *change)
 	LIST_DROP(change->manager->changes, change);
 	change->deadline_source = sd_event_source_disable_unref(change->deadline_source);
 	change->call = sd_bus_message_unref(change->call);
+	change->survey = survey_free(change->survey);
 	diagnostics_clear(&change->warnings);
 	(void)connections_unref(change->before);
 	(void)connections_unref(change->after);
@@ -47,8 +48,12 @@ int change_new(
 
 static void reply(struct change *change, bool in_time)
 {
-	if (change->call && !change->manager->stopping)
-		bus_reply_change(change, in_time);
+	if (change->call && !change->manager->stopping) {
+		if (in_time && change->survey)
+			survey_start(take_pointer(change->survey), change->call, change->cut);
+		else
+			bus_reply_change(change, in_time);
+	}
 	change->call = sd_bus_message_unref(change->call);
 }
 
@@ -164,7 +169,6 @@ static int prepare(struct change *change, const struct policy *policy)
 			forget_prepared(manager);
 			return r;
 		}
-		change->sessions++;
 	}
 	return 0;
 }

@@ -108,7 +108,7 @@ static int check_header(const struct header *header)
 		return -EBADMSG;
 	if (header->version != FACTS_VERSION)
 		return -EPROTONOSUPPORT;
-	if (header->mediation != MEDIATION_CALL || header->plug_count > SESSION_PLUGS_MAX ||
+	if (header->mediation > MEDIATION_OPEN || header->plug_count > SESSION_PLUGS_MAX ||
 		header->slot_count > SESSION_PLUGS_MAX || header->app_count > LAUNCH_REFS_MAX ||
 		header->launcher_pid <= 0)
 		return -EBADMSG;

@@ -27,7 +27,8 @@ struct launch {
 	struct identity identity;
 	struct bound bound;
 	uint64_t constant;
-	struct session *session; /* while attaching */
+	enum mediation mediation; /* as the launcher was told; its filter cannot change */
+	struct session *session;  /* while attaching */
 };
 
 const struct identity *launch_identity(const struct launch *launch)
@@ -38,6 +39,11 @@ const struct identity *launch_identity(const struct launch *launch)
 uint64_t launch_constant(const struct launch *launch)
 {
 	return launch->constant;
+}
+
+enum mediation launch_mediation(const struct launch *launch)
+{
+	return launch->mediation;
 }
 
 static struct launch *launch_free(struct launch *launch)
@@ -66,15 +72,26 @@ void launches_free(struct manager *manager)
 	couriers_free(manager);
 }
 
-static int answer(int socket, int error, uint64_t constant, const char *text)
+static int send_answer(int socket, const struct launch_answer *answer)
 {
-	struct launch_answer message = {.magic = LAUNCH_MAGIC,
-		.version = LAUNCH_VERSION,
-		.error = error,
-		.constant = constant};
+	return message_send(socket, answer, sizeof(*answer), NULL, 0);
+}
 
-	(void)snprintf(message.text, sizeof(message.text), "%s", text);
-	return message_send(socket, &message, sizeof(message), NULL, 0);
+static int answer_refusal(int socket, int error, const char *text)
+{
+	struct launch_answer answer = {
+		.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION, .error = error};
+
+	(void)snprintf(answer.text, sizeof(answer.text), "%s", text);
+	return send_answer(socket, &answer);
+}
+
+static int answer_launcher(const struct launch *launch)
+{
+	return send_answer(launch->socket, &(struct launch_answer){.magic = LAUNCH_MAGIC,
+						   .version = LAUNCH_VERSION,
+						   .mediation = launch->mediation,
+						   .constant = launch->constant});
 }
 
 /* The launcher is told why, and let go. */
@@ -82,7 +99,7 @@ static void refuse(struct launch *launch, int error, const char *text)
 {
 	struct session *session = take_pointer(launch->session);
 
-	(void)answer(launch->socket, error, 0, text);
+	(void)answer_refusal(launch->socket, error, text);
 	(void)launch_free(launch);
 	if (session) {
 		session->launch = NULL;
@@ -101,7 +118,7 @@ void launch_ready(struct launch *launch)
 	struct session *session = launch->session;
 	int r;
 
-	r = answer(launch->socket, 0, launch->constant, "");
+	r = answer_launcher(launch);
 	(void)launch_free(launch);
 	if (r < 0)
 		session_end(session);
@@ -169,12 +186,13 @@ static void accept_hello(struct launch *launch)
 		refuse(launch, -EIO, "no random number");
 		return;
 	}
+	launch->mediation = bound_mediation(&launch->bound, &launch->manager->policy);
 	r = expect_descriptor(launch);
 	if (r < 0) {
 		refuse(launch, r, "mqgated cannot take a descriptor from a launcher now");
 		return;
 	}
-	if (answer(launch->socket, 0, launch->constant, "") < 0) {
+	if (answer_launcher(launch) < 0) {
 		(void)launch_free(launch);
 		return;
 	}
@@ -349,7 +367,7 @@ static void turn_away(int socket, int error, const char *text)
 
 	/* Unread data would cost the launcher the answer. */
 	(void)message_receive(socket, &hello, sizeof(hello), NULL, 0);
-	(void)answer(socket, error, 0, text);
+	(void)answer_refusal(socket, error, text);
 }
 
 int launch_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)

@@ -167,6 +167,8 @@ struct manager *manager_free(struct manager *manager)
 	peers_free(manager);
 	FOREACH (change, manager->changes)
 		(void)change_free(change);
+	FOREACH (survey, manager->surveys)
+		(void)survey_free(survey);
 	manager->mounts = mounts_free(manager->mounts);
 	manager->expiry_source = sd_event_source_disable_unref(manager->expiry_source);
 	manager->watch_source = sd_event_source_disable_unref(manager->watch_source);

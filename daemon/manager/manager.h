@@ -7,6 +7,7 @@
  *   session   its duplicate of the listener, its in-flight memfd, its updates
  *   worker    its socket; freed when it has been reaped, and only then
  *   change    itself; freed when every session concerned has taken it over
+ *   survey    itself, once started; freed when every session asked has answered
  *
  * A worker is never waited for: killing sends a signal and returns, and what follows happens when
  * it is reaped. */
@@ -31,8 +32,10 @@ struct facts;
 struct manager;
 struct mount_watch;
 struct peer;
+struct question;
 struct session;
 struct stored;
+struct survey;
 struct worker;
 
 struct manager_options {
@@ -86,6 +89,8 @@ struct manager {
 	struct peer *peers;
 	size_t peer_count;
 	struct change *changes;
+	struct survey *surveys;
+	uint64_t questions;             /* asked so far */
 	sd_event_source *expiry_source; /* at the next end of a timed connection */
 	struct mount_watch *mounts;
 };
@@ -142,6 +147,7 @@ struct session {
 	uint32_t number; /* by which the service manager keeps it; 0: it does not */
 	bool ended;      /* last process is gone; no longer in manager->sessions */
 	bool unsettled;  /* of an earlier manager, and what it has by now is not yet in force */
+	enum mediation mediation; /* for as long as it runs */
 
 	int listener;
 	sd_event_source *listener_source;
@@ -153,9 +159,10 @@ struct session {
 	uint64_t restart_time;
 	sd_event_source *restart_source;
 
-	struct update *prepared; /* while a change is being made */
-	struct update *updates;  /* sent and not yet acknowledged */
-	struct launch *launch;   /* waits for the first acknowledgement */
+	struct update *prepared;    /* while a change is being made */
+	struct update *updates;     /* sent and not yet acknowledged */
+	struct question *questions; /* of surveys, not yet answered */
+	struct launch *launch;      /* waits for the first acknowledgement */
 };
 
 /* A session, and a session process on its way. bound and listener are empty or -EBADF afterwards if
@@ -233,6 +240,9 @@ int worker_send_grants(struct worker *worker, int grants, size_t size, uint64_t 
 
 /* Into a new memfd. 0 or negative errno. */
 int write_sealed(int fd, const char *data, size_t size);
+/* A sealed memfd of a sealed set. */
+int sealed_memfd(const struct grants *grants, int *ret_fd, size_t *ret_size);
+
 /* A sealed memfd with what these plugs and slots have under this policy. */
 int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_t generation,
 	int *ret_fd, size_t *ret_size);
@@ -252,6 +262,7 @@ void launch_ready(struct launch *launch);
 void launch_session_ended(struct launch *launch);
 const struct identity *launch_identity(const struct launch *launch);
 uint64_t launch_constant(const struct launch *launch);
+enum mediation launch_mediation(const struct launch *launch);
 void launches_free(struct manager *manager);
 
 /* --- change.c ------------------------------------------------------------------------------ */
@@ -271,9 +282,9 @@ struct change {
 	enum change_kind kind;
 	sd_bus_message *call; /* NULL: nobody waits for the reply */
 	sd_event_source *deadline_source;
-	size_t pending;  /* sessions that have not taken it over */
-	size_t cut;      /* connections */
-	size_t sessions; /* concerned */
+	size_t pending;        /* sessions that have not taken it over */
+	size_t cut;            /* connections */
+	struct survey *survey; /* to be made before the reply; of CHANGE_DISCONNECT */
 	struct diagnostics warnings;
 	struct connections *before, *after; /* of CHANGE_APPLY, for its reply */
 };
@@ -303,6 +314,52 @@ void update_done(struct update *update);
  * logged. error is filled for the bus. */
 int manager_reload(struct manager *manager, sd_bus_message *call, sd_bus_error *error);
 
+/* --- survey.c: who still holds what was taken ------------------------------------------------- */
+
+struct survey_options {
+	bool kill;          /* ends the sessions that do */
+	uint64_t wait_usec; /* before, for them to let go */
+};
+
+struct survey_result {
+	uint32_t sessions, processes; /* that hold */
+	uint32_t unknown;             /* processes of which it cannot be told whose they are */
+	uint32_t killed, left;        /* processes; left: could not be */
+	uint32_t failed;              /* sessions that could not be looked at */
+};
+
+struct survey {
+	struct survey *previous, *next;
+	struct manager *manager;
+	struct survey_options options;
+	char *plug; /* of the sessions to be asked; "": all */
+	char *who;
+	int scope; /* sealed memfd: the queues in question */
+	size_t scope_size;
+
+	sd_bus_message *call;
+	sd_event_source *deadline_source;
+	size_t cut;     /* connections */
+	size_t pending; /* questions, and 1 while it is started */
+	struct survey_result result;
+};
+
+/* As mqctl disconnect names them; second may be "". who asked is for the log. 0 or negative errno.
+ */
+int survey_new(struct manager *manager, const char *first, const char *second,
+	const struct survey_options *options, const char *who, struct survey **ret);
+struct survey *survey_free(struct survey *survey);
+DEFINE_CLEANUP(struct survey *, survey_free);
+
+/* When what was disconnected is in force everywhere. Replies to the call and frees the survey when
+ * every session has answered, perhaps at once. */
+void survey_start(struct survey *survey, sd_bus_message *call, size_t cut);
+
+/* message is a WORKER_HELD. */
+void survey_answer(struct session *session, const struct worker_message *message);
+/* Its session process is gone, and will not answer. */
+void survey_session_gone(struct session *session);
+
 /* --- expiry.c: connections without a command ------------------------------------------------- */
 
 /* When a connection of so many seconds ends, if it begins now. */
@@ -326,6 +383,7 @@ void peers_free(struct manager *manager);
 int bus_set_change_error(
 	sd_bus_error *error, const struct manager *manager, int r, int state_error);
 void bus_reply_change(struct change *change, bool in_time);
+void bus_reply_survey(const struct survey *survey);
 int bus_append_string(sd_bus_message *message, const char *key, const char *value);
 int bus_append_uint32(sd_bus_message *message, const char *key, uint32_t value);
 int bus_append_strings(

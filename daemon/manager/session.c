@@ -96,6 +96,7 @@ struct session *session_free(struct session *session)
 		session->worker->session = NULL;
 	release_kernel_side(session);
 	session_in_force(session, UINT64_MAX);
+	survey_session_gone(session);
 	bound_clear(&session->bound);
 	free(session);
 	return NULL;
@@ -188,6 +189,7 @@ void session_worker_gone(struct session *session)
 		(void)session_free(session);
 		return;
 	}
+	survey_session_gone(session);
 	/* Nobody answers now, but threads may still be inside calls that were given back to the
 	 * kernel; what is under way is in force when the next one has brought them back and
 	 * acknowledged. */
@@ -314,6 +316,7 @@ int session_new(struct manager *manager, struct launch *launch, struct bound *bo
 
 	if (!session)
 		return -ENOMEM;
+	session->mediation = launch_mediation(launch);
 	session->launcher.pidfd = fcntl(session->launcher.pidfd, F_DUPFD_CLOEXEC, 0);
 
 	r = session->launcher.pidfd < 0 ? -errno : worker_take(manager, &worker);
@@ -348,6 +351,7 @@ int session_take_over(struct manager *manager, struct facts *facts, int *listene
 	}
 	facts->launcher.pidfd = -EBADF;
 	session->number = facts->number;
+	session->mediation = facts->mediation;
 	session->inflight = take_fd(inflight);
 	session->unsettled = true;
 	manager->unsettled_count++;

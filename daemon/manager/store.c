@@ -86,7 +86,7 @@ static uint32_t free_number(struct manager *manager)
 static int store(struct session *session)
 {
 	const struct facts facts = {.number = free_number(session->manager),
-		.mediation = MEDIATION_CALL,
+		.mediation = session->mediation,
 		.launcher = session->launcher,
 		.constant = session->constant,
 		.bound = session->bound};

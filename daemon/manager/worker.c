@@ -92,6 +92,9 @@ static int handle_message(struct worker *worker, const struct worker_message *me
 		return handle_ack(worker, message->ack.generation);
 	case WORKER_RECORD:
 		return record_handle(worker->session, message);
+	case WORKER_HELD:
+		survey_answer(worker->session, message);
+		return 0;
 	default:
 		return -EBADMSG;
 	}
@@ -373,20 +376,12 @@ int write_sealed(int fd, const char *data, size_t size)
 	return 0;
 }
 
-int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_t generation,
-	int *ret_fd, size_t *ret_size)
+int sealed_memfd(const struct grants *grants, int *ret_fd, size_t *ret_size)
 {
-	_cleanup_(grants_freep) struct grants *grants = NULL;
 	_cleanup_free_ void *data = NULL;
 	_cleanup_close_ int fd = -EBADF;
 	int r;
 
-	r = grants_new(generation, &grants);
-	if (r < 0)
-		return r;
-	r = collect_grants(policy, bound, grants);
-	if (r < 0)
-		return r;
 	r = grants_serialise(grants, &data, ret_size);
 	if (r < 0)
 		return r;
@@ -398,6 +393,19 @@ int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_
 		return r;
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_t generation,
+	int *ret_fd, size_t *ret_size)
+{
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+	int r;
+
+	r = grants_new(generation, &grants);
+	if (r < 0)
+		return r;
+	r = collect_grants(policy, bound, grants);
+	return r < 0 ? r : sealed_memfd(grants, ret_fd, ret_size);
 }
 
 int worker_send_grants(struct worker *worker, int grants, size_t size, uint64_t generation)
@@ -423,7 +431,9 @@ int worker_attach(struct worker *worker, struct session *session)
 	const struct config *config = &session->manager->settings.config;
 	struct worker_message message = {.type = WORKER_ATTACH,
 		.attach = {.record_rate = config->audit_rate,
-			.record_allowed = config->audit_allowed}};
+			.record_allowed = config->audit_allowed,
+			.mediation = session->mediation,
+			.constant = session->constant}};
 	const int fds[] = {session->listener, session->inflight};
 	_cleanup_close_ int grants = -EBADF;
 	uint64_t generation = ++session->manager->generation;

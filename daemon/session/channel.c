@@ -3,8 +3,9 @@
  *
  * Grants are taken between two requests. Before they are acknowledged, whatever older ones have
  * allowed and new ones do not is taken back: calls that wait in the kernel (revoke.c) or inside the
- * door (waiting.c), and registrations (registrations.c). What is not finished when a session
- * process dies is noted, and finished by the next. */
+ * door (waiting.c), registrations (registrations.c), and under `open` mediation descriptors
+ * (replace.c). What is not finished when a session process dies is noted, and finished by the next.
+ */
 #include "session.h"
 
 #include <poll.h>
@@ -22,9 +23,12 @@ static int take_attach(struct session *session)
 	if (r <= 0)
 		return r;
 	if (message.type != WORKER_ATTACH || message.attach.record_rate < 1 ||
-		message.attach.record_rate > RECORD_RATE_MAX)
+		message.attach.record_rate > RECORD_RATE_MAX ||
+		message.attach.mediation >= MEDIATION_COUNT)
 		return -EBADMSG;
 	session->listener = fds[0];
+	session->constant = message.attach.constant;
+	session->mediation = message.attach.mediation;
 	session->recorder = (struct recorder){.rate = message.attach.record_rate,
 		.allowed = message.attach.record_allowed,
 		.tokens_usec = UINT32_MAX,
@@ -111,18 +115,33 @@ static void release_waiter(void *context, pid_t tid)
 	waiters_release(&session->waiters, session->listener, tid);
 }
 
-/* What was registered before is told of messages without any further call. */
-static int take_back_registrations(struct session *session)
+/* Under `open` mediation descriptors are all that a program needs. What is left is asked for by
+ * mqctl, and tried again with the next grants. */
+static void take_descriptors_away(struct session *session, const struct force_hooks *hooks)
 {
-	struct force_hooks hooks = {
-		.context = session, .serve = serve_what_came, .release = release_waiter};
+	static struct members members;
+	struct replacer replacer = {
+		.queues = &session->inflight->queues, .hooks = hooks, .members = &members};
+
+	if (session->mediation != MEDIATION_OPEN || !session->inflight->tainted)
+		return;
+	members.constant = session->constant;
+	members.revoker = &session->revoker;
+	session->replacer = &replacer;
+	(void)replace_descriptors(&replacer, now_usec() + REPLACE_DEADLINE_USEC);
+	session->replacer = NULL;
+}
+
+/* What was registered before is told of messages without any further call. */
+static int take_back_registrations(struct session *session, const struct force_hooks *hooks)
+{
 	struct inflight *inflight = session->inflight;
 	int r;
 
 	if (!inflight->returning)
 		return 0;
 	r = registrations_take_back(&inflight->registrations, &session->own, &session->revoker,
-		session->grants, &hooks, now_usec() + REVOKE_DEADLINE_USEC / 2);
+		session->grants, hooks, now_usec() + REVOKE_DEADLINE_USEC / 2);
 	if (r < 0)
 		return r;
 	__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
@@ -131,42 +150,54 @@ static int take_back_registrations(struct session *session)
 
 /* New grants are in force from here on, since nothing is in hand. The acknowledgement is the
  * barrier that connect and disconnect wait for. */
-static int take_grants(struct session *session)
+static int take_grants(struct session *session, struct grants *grants)
 {
-	_cleanup_(grants_freep) struct grants *grants = NULL;
-	_cleanup_close_ int fd = -EBADF;
-	struct worker_message message;
+	const struct force_hooks hooks = {
+		.context = session, .serve = serve_what_came, .release = release_waiter};
+	struct worker_message message = {
+		.type = WORKER_ACK, .ack = {.generation = grants->generation}};
 	bool first = !session->grants;
-	int r = message_receive(session->channel, &message, sizeof(message), &fd, 1);
+	int r;
 
-	if (r <= 0)
-		return r;
-	if (message.type != WORKER_GRANTS)
-		return -EBADMSG;
-	r = read_grants(fd, message.grants.size, &grants);
-	if (r < 0)
-		return r;
 	(void)grants_free(session->grants);
-	session->grants = take_pointer(grants);
+	session->grants = grants;
 	r = put_in_force(session);
 	if (r < 0)
 		return r;
 	/* Those that are inside the door could not be stopped. */
 	if (first)
 		session_resume(session);
-	r = take_back_registrations(session);
+	take_descriptors_away(session, &hooks);
+	r = take_back_registrations(session, &hooks);
+	return r < 0 ? r : message_send(session->channel, &message, sizeof(message), NULL, 0);
+}
+
+static int take_next(struct session *session)
+{
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	struct worker_message message;
+	bool holders;
+	int r = message_receive(session->channel, &message, sizeof(message), &fd, 1);
+
+	if (r <= 0)
+		return r;
+	holders = message.type == WORKER_HOLDERS && session->grants;
+	if (!holders && message.type != WORKER_GRANTS)
+		return -EBADMSG;
+	r = read_grants(fd, holders ? message.holders.size : message.grants.size, &grants);
 	if (r < 0)
 		return r;
-
-	message = (struct worker_message){
-		.type = WORKER_ACK, .ack = {.generation = session->grants->generation}};
-	r = message_send(session->channel, &message, sizeof(message), NULL, 0);
+	if (holders)
+		holders_look(session, &message, grants);
+	else
+		r = take_grants(session, take_pointer(grants));
 	return r < 0 ? r : 1;
 }
 
 int session_take_message(struct session *session)
 {
-	int r = session->listener < 0 ? take_attach(session) : take_grants(session);
+	int r = session->listener < 0 ? take_attach(session) : take_next(session);
 
 	return r == -EAGAIN ? 1 : r;
 }

@@ -18,7 +18,7 @@
 #include "registrations.h"
 #include "threads.h"
 
-#define INFLIGHT_VERSION 5
+#define INFLIGHT_VERSION 6
 
 /* The memfd's name; by it the manager tells what it gets back. */
 #define INFLIGHT_MEMFD "mqgate-inflight"

@@ -8,6 +8,8 @@
 
 #include "include/util.h"
 
+#define LEARN_TRIES 4
+
 _Static_assert(SESSION_WATCHED_MAX <= UINT8_MAX, "a hint is a byte");
 
 static bool is_used(const struct opened *opened, uint32_t place)
@@ -69,13 +71,20 @@ bool opened_find(const struct opened *opened, pid_t tid, int fd, struct queue_ke
 
 void opened_learn(struct opened *opened, pid_t tid, int fd, struct queue_key key)
 {
-	for (uint32_t place = 0; place < SESSION_WATCHED_MAX; place++) {
+	unsigned tries = 0;
+
+	for (uint32_t age = 1; age <= MIN(opened->count, SESSION_WATCHED_MAX); age++) {
+		uint32_t place = (opened->count - age) % SESSION_WATCHED_MAX;
 		const struct opened_file *file = &opened->files[place];
 
-		if (is_used(opened, place) && file->key.device == key.device &&
-			file->key.inode == key.inode && is_file(opened, tid, fd, file)) {
+		if (!is_used(opened, place) || file->key.device != key.device ||
+			file->key.inode != key.inode)
+			continue;
+		if (is_file(opened, tid, fd, file)) {
 			opened_hint(opened, tid, fd, (int)place);
 			return;
 		}
+		if (++tries == LEARN_TRIES)
+			return;
 	}
 }

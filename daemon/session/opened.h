@@ -43,5 +43,6 @@ void opened_hint(struct opened *opened, pid_t tid, int fd, int place);
  * that was hinted. */
 bool opened_find(const struct opened *opened, pid_t tid, int fd, struct queue_key *ret);
 
-/* The same, when the queue is known by other means: among all files of that queue, to hint it. */
+/* The same, when the queue is known by other means: among the latest files of that queue, to hint
+ * it. */
 void opened_learn(struct opened *opened, pid_t tid, int fd, struct queue_key key);

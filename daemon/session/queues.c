@@ -6,6 +6,9 @@
 
 #include "include/util.h"
 
+/* What a descriptor carries. */
+#define DATA_PERMISSIONS (PERMISSION_READ | PERMISSION_WRITE)
+
 static uint32_t used_entries(const struct queues *queues)
 {
 	return MIN(queues->count, (uint32_t)SESSION_QUEUES_MAX);
@@ -35,10 +38,12 @@ void queues_remember(
 	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions)
 {
 	uint32_t i;
+	bool known;
 
 	if (key.inode == 0 || strlen(name) > QUEUE_NAME_MAX)
 		return;
 	i = find(queues, key);
+	known = i < SESSION_QUEUES_MAX;
 	if (i == SESSION_QUEUES_MAX && queues->count < SESSION_QUEUES_MAX) {
 		i = queues->count;
 	} else if (i == SESSION_QUEUES_MAX) {
@@ -48,6 +53,7 @@ void queues_remember(
 
 	/* In this order a half-written entry names nothing. */
 	__atomic_store_n(&queues->keys[i].inode, 0, __ATOMIC_SEQ_CST);
+	queues->opened[i] = permissions | (known ? queues->opened[i] : 0);
 	memset(queues->names[i], 0, sizeof(queues->names[i]));
 	memcpy(queues->names[i], name, strlen(name));
 	queues->keys[i].device = key.device;
@@ -71,10 +77,29 @@ const char *queues_find(struct queues *queues, struct queue_key key)
 	return queues->names[i];
 }
 
+bool queues_permissions(const struct queues *queues, struct queue_key key, uint32_t *ret)
+{
+	uint32_t i = key.inode == 0 ? SESSION_QUEUES_MAX : find(queues, key);
+
+	if (i == SESSION_QUEUES_MAX)
+		return false;
+	*ret = queues->permissions[i];
+	return true;
+}
+
 bool queues_lose(const struct queues *queues, const struct grants *grants)
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)
 		if ((queues->permissions[i] & ~grants_lookup(grants, queues->names[i])) != 0)
+			return true;
+	return queues->forgot != 0;
+}
+
+bool queues_may_be_held(const struct queues *queues, const struct grants *scope)
+{
+	for (uint32_t i = 0; i < used_entries(queues); i++)
+		if ((queues->opened[i] & ~queues->permissions[i] & DATA_PERMISSIONS) != 0 &&
+			grants_lookup(scope, queues->names[i]) != 0)
 			return true;
 	return queues->forgot != 0;
 }

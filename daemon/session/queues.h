@@ -26,6 +26,7 @@ struct queues {
 	uint32_t forgot;                          /* 1: one was forgotten that may be open still */
 	uint32_t permissions[SESSION_QUEUES_MAX]; /* that the session has on it, by the grants in
 						     force */
+	uint32_t opened[SESSION_QUEUES_MAX];      /* that it had whenever it opened it */
 	uint32_t last_used[SESSION_QUEUES_MAX];
 	struct queue_key keys[SESSION_QUEUES_MAX];
 	char names[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1];
@@ -39,8 +40,15 @@ void queues_remember(
 /* True if by these grants the session has lost a permission on a queue that it may have open. */
 bool queues_lose(const struct queues *queues, const struct grants *grants);
 
+/* True if the session may have a descriptor of one of these queues with more than the grants in
+ * force give, hidden or not. The permissions in scope do not matter. */
+bool queues_may_be_held(const struct queues *queues, const struct grants *scope);
+
 /* These grants are in force. */
 void queues_update(struct queues *queues, const struct grants *grants);
+
+/* What the grants in force let the session do with a queue; false if it is unknown. */
+bool queues_permissions(const struct queues *queues, struct queue_key key, uint32_t *ret);
 
 /* The name, valid until the next queues_remember(); NULL if unknown. */
 const char *queues_find(struct queues *queues, struct queue_key key);

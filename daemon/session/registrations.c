@@ -33,8 +33,7 @@ static bool same_key(struct queue_key a, struct queue_key b)
 	return a.device == b.device && a.inode == b.inode;
 }
 
-/* The process that is registered on the queue; 0: none, or it could not be read. */
-static pid_t owner_of(int queue)
+pid_t registrations_owner(int queue)
 {
 	char path[32], text[256];
 	_cleanup_close_ int fd = -EBADF;
@@ -59,7 +58,7 @@ static bool is_registered_by_name(const struct own_identity *own, const struct i
 	struct descriptor descriptor;
 
 	return queue >= 0 && own_descriptor(queue, &descriptor) == 0 &&
-	       same_key(descriptor.key, key) && owner_of(queue) == identity->tgid;
+	       same_key(descriptor.key, key) && registrations_owner(queue) == identity->tgid;
 }
 
 /* --- one process ---------------------------------------------------------------------------- */
@@ -155,7 +154,8 @@ static bool is_registered_by_descriptor(
 	struct descriptor descriptor;
 
 	return copy >= 0 && own_descriptor(copy, &descriptor) == 0 &&
-	       same_key(descriptor.key, registration->key) && owner_of(copy) == registration->tgid;
+	       same_key(descriptor.key, registration->key) &&
+	       registrations_owner(copy) == registration->tgid;
 }
 
 static bool is_registered_anyhow(const struct registration *registration,

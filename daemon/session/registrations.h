@@ -44,6 +44,10 @@ int registrations_take_back(struct registrations *registrations, const struct ow
 	struct revoker *revoker, const struct grants *grants, const struct force_hooks *hooks,
 	uint64_t deadline);
 
+/* The process that is registered on the queue of this descriptor of ours; 0: none, or it could not
+ * be read. */
+pid_t registrations_owner(int queue);
+
 /* The known queues on which a process is registered without being allowed to read them: found by
  * their names, and those that are deleted by a descriptor that the thread has. */
 struct unlawful {

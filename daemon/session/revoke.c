@@ -20,12 +20,16 @@
 #include "revoke.h"
 
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "detour.h"
+#include "include/limits.h"
 #include "include/util.h"
+#include "text.h"
 
 #define STOP_CHECK_USEC 50
 #define PATIENCE_USEC   20000
@@ -59,6 +63,8 @@ static int let_go_if_stopped(pid_t tid)
 	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
+	else
+		detour_undo(tid);
 	/* Killed while it was stopped: it must be waited for once more, or its parent never can. */
 	return trace(PTRACE_DETACH, tid, signal) < 0 ? 0 : 1;
 }
@@ -154,9 +160,28 @@ int revoke_kill(struct revoker *revoker, const struct thread *thread, uint64_t d
 	return kill_and_wait(revoker, thread, proc, deadline);
 }
 
+/* A noted thread that is gone, and whose number is used by a process outside of every session. */
+static bool is_outsider(const struct thread *thread, int proc)
+{
+	_cleanup_free_ char *status = NULL;
+	uint64_t mode;
+
+	return thread_start(proc) != thread->start &&
+	       text_read_at(proc, "status", STATUS_FILE_MAX, &status) == 0 &&
+	       text_numbers(status, "Seccomp", 10, &mode, 1) == 0 && mode != SECCOMP_MODE_FILTER;
+}
+
+/* It was asked to stop and killed instead: only who traces it can have it reaped. */
+static void let_go_of_dead(struct revoker *revoker, pid_t tid)
+{
+	if (let_go_if_stopped(tid) == 0 && revoker->late_count < REVOKE_LATE_MAX)
+		revoker->late[revoker->late_count++] = tid;
+}
+
 static int bring_back(struct revoker *revoker, const struct thread *thread, uint64_t deadline)
 {
 	_cleanup_close_ int proc = open_proc(thread->tid);
+	bool traced;
 	int r;
 
 	if (proc < 0)
@@ -164,15 +189,21 @@ static int bring_back(struct revoker *revoker, const struct thread *thread, uint
 	if (!may_be_inside(thread, proc))
 		return 0;
 	r = ask_to_stop(thread->tid);
-	if (r == -ESRCH)
+	if (r == -ESRCH || (r == -EPERM && is_outsider(thread, proc)))
 		return 0;
-	if (r == 0)
+	traced = r == 0;
+	if (traced)
 		r = wait_and_let_go(thread->tid, proc, thread->arch, deadline - KILL_USEC);
 	if (r == -EINPROGRESS && revoker->late_count < REVOKE_LATE_MAX) {
 		revoker->late[revoker->late_count++] = thread->tid;
 		r = 0;
 	}
-	return r == 0 ? 0 : kill_and_wait(revoker, thread, proc, deadline);
+	if (r == 0)
+		return 0;
+	r = kill_and_wait(revoker, thread, proc, deadline);
+	if (traced)
+		let_go_of_dead(revoker, thread->tid);
+	return r;
 }
 
 static bool is_among(pid_t tid, const pid_t *list, size_t count)

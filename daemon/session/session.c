@@ -400,6 +400,12 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 		record(session, &turn);
 }
 
+static bool is_forced(struct session *session, const struct seccomp_notif *notification)
+{
+	return session->replacer &&
+	       replace_takes(session->replacer, session->listener, notification);
+}
+
 int session_serve_next(struct session *session)
 {
 	struct seccomp_notif *notification = &session->inflight->notification;
@@ -407,7 +413,7 @@ int session_serve_next(struct session *session)
 
 	inflight_begin(session->inflight);
 	r = notify_receive(session->listener, notification);
-	if (r == 0)
+	if (r == 0 && !is_forced(session, notification))
 		serve(session, notification, false);
 	inflight_end(session->inflight);
 	return r == -ENOENT || r == -EINTR ? 0 : r;
@@ -487,7 +493,7 @@ static int shorter(int a, int b)
 	return a < 0 ? b : b < 0 ? a : MIN(a, b);
 }
 
-int session_run(struct session *session)
+static int serve_until_over(struct session *session)
 {
 	struct waiters *waiters = &session->waiters;
 	static struct pollfd fds[2 + SESSION_WAITING_MAX];
@@ -526,4 +532,13 @@ int session_run(struct session *session)
 			return 0;
 		}
 	}
+}
+
+int session_run(struct session *session)
+{
+	int r = serve_until_over(session);
+
+	if (r == 0)
+		holders_finish(session);
+	return r;
 }

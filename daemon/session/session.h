@@ -6,10 +6,13 @@
 
 #include "act.h"
 #include "callers.h"
+#include "holders.h"
 #include "include/grants.h"
 #include "include/protocol.h"
+#include "include/syscalls.h"
 #include "inflight.h"
 #include "opened.h"
+#include "replace.h"
 #include "revoke.h"
 #include "waiting.h"
 
@@ -29,12 +32,16 @@ struct session {
 	struct inflight *inflight;
 	struct grants *grants; /* NULL before the first message of them: nothing is answered */
 	struct own_identity own;
+	uint64_t constant; /* in the filter of its processes */
+	enum mediation mediation;
 	struct callers callers;
 	struct opened opened;
 	struct recorder recorder;
 	struct waiters waiters;
+	struct holder_looks looks;
 	struct revoker revoker;
-	struct request request; /* in hand; here because it is large */
+	struct replacer *replacer; /* while descriptors are taken away */
+	struct request request;    /* in hand; here because it is large */
 };
 
 /* Serves until the last process of the session is gone or the manager is: 0. Negative errno: fatal.

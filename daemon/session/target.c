@@ -2,10 +2,10 @@
 /* The calling thread. */
 #include "target.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/kcmp.h>
+#include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -187,6 +187,13 @@ static int open_descriptors(const struct target *target, DIR **ret)
 		return -ENOMEM;
 	}
 	return 0;
+}
+
+DIR *target_open_table(const struct target *target)
+{
+	DIR *table = NULL;
+
+	return open_descriptors(target, &table) < 0 ? NULL : table;
 }
 
 /* The next number, or -1. */
@@ -429,4 +436,15 @@ bool target_has_signal(struct target *target)
 	       text_numbers(status, "ShdPnd", 16, &shared, 1) == 0 &&
 	       text_numbers(status, "SigBlk", 16, &blocked, 1) == 0 &&
 	       ((own | shared) & ~blocked) != 0;
+}
+
+bool target_is_confined(struct target *target)
+{
+	_cleanup_free_ char *status = NULL;
+	uint64_t mode, no_new_privs;
+
+	return target_status(target, &status) == 0 &&
+	       text_numbers(status, "Seccomp", 10, &mode, 1) == 0 &&
+	       text_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) == 0 &&
+	       mode == SECCOMP_MODE_FILTER && no_new_privs == 1;
 }

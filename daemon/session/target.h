@@ -7,6 +7,7 @@
  * in its call, and the descriptor is its. */
 #pragma once
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -69,11 +70,17 @@ int own_descriptor(int fd, struct descriptor *ret);
  * errno. */
 int target_descriptor_link(const struct target *target, int fd, char *buffer, size_t size);
 
+/* The descriptors that the thread has open, by their numbers; NULL if they cannot be listed. */
+DIR *target_open_table(const struct target *target);
+
 /* A copy of a descriptor of the thread: the same file. A descriptor, or a negative errno. */
 int target_copy_descriptor(const struct target *target, int fd);
 
 /* True if a signal waits for the thread (or its process) that it does not block. */
 bool target_has_signal(struct target *target);
+
+/* True if the thread is under a seccomp filter, of whatever make, and no_new_privs. */
+bool target_is_confined(struct target *target);
 
 /* The number of the thread's descriptor that is at this position; -ENOENT if none is. */
 int target_find_position(const struct target *target, int64_t position);

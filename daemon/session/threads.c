@@ -45,21 +45,35 @@ enum thread_activity thread_activity(int proc, uint32_t arch)
 	return is_call_on_descriptor(arch, nr) ? THREAD_IN_CALL : THREAD_ELSEWHERE;
 }
 
+/* Fields 3 and 22 of its stat, counted from 1. */
+static bool read_stat(int proc, char *ret_state, unsigned long long *ret_start)
+{
+	char line[1024], *after;
+
+	if (!read_line(proc, "stat", line, sizeof(line)))
+		return false;
+	/* The name, in parentheses, may hold anything; nothing after it does. */
+	after = strrchr(line, ')');
+	return after && sscanf(after + 1,
+				" %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+				"%*d %*d %*d %llu",
+				ret_state, ret_start) == 2;
+}
+
+char thread_state(int proc)
+{
+	unsigned long long start;
+	char state;
+
+	return read_stat(proc, &state, &start) ? state : 0;
+}
+
 static uint64_t read_start(int proc, bool dead_too)
 {
 	unsigned long long start;
-	char line[1024], state, *after;
+	char state;
 
-	if (!read_line(proc, "stat", line, sizeof(line)))
-		return 0;
-	/* The name, in parentheses, may hold anything; nothing after it does. Fields 3 and 22,
-	 * counted from 1. */
-	after = strrchr(line, ')');
-	if (!after ||
-		sscanf(after + 1,
-			" %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
-			"%llu",
-			&state, &start) != 2)
+	if (!read_stat(proc, &state, &start))
 		return 0;
 	/* Dead, and waiting to be reaped. */
 	return (state == 'Z' || state == 'X') && !dead_too ? 0 : start;

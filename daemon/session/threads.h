@@ -40,6 +40,9 @@ enum thread_activity {
 /* Of the thread of this number, whichever that is now. */
 enum thread_activity thread_activity(int proc, uint32_t arch);
 
+/* The letter of its state in /proc/TID/stat; 0 if it is gone. */
+char thread_state(int proc);
+
 /* Its start; 0 if it is dead or gone. */
 uint64_t thread_start(int proc);
 

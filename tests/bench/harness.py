@@ -12,6 +12,7 @@ import tempfile
 import time
 
 DEADLINE = 120  # seconds that anything may take
+LAUNCHES_AT_ONCE = 16
 MODES = ('bare', 'empty', 'opener', 'call', 'open')
 
 
@@ -122,8 +123,10 @@ class Daemon:
         for name in ('NOTIFY_SOCKET', 'LISTEN_PID', 'LISTEN_FDS', 'JOURNAL_STREAM'):
             self.environment.pop(name, None)
         self.log = os.path.join(self.directory, 'log')
-        self.start()
+        self.idle = []
         bench.daemons.append(self)
+        self.process = None
+        self.start()
 
     def start(self):
         begin = time.monotonic()
@@ -169,8 +172,41 @@ class Daemon:
             target.append(pid)
         return serving, spare
 
+    def idle_apps(self, count, plug, *commands):
+        """So many more sessions, each of an app that has obeyed these and waits."""
+        goal = len(self.session_processes()[0]) + count
+        pids = []
+        while len(pids) < count:
+            for _ in range(min(LAUNCHES_AT_ONCE, count - len(pids))):
+                app = subprocess.Popen(
+                    ['setpriv', '--pdeathsig', 'KILL', *self.run_prefix(plug),
+                     self.bench.programs.load, *commands],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=self.environment)
+                self.idle.append(app)
+                pids.append(app.pid)
+            self.wait_for_sessions(goal - count + len(pids))
+        return pids
+
+    def wait_for_sessions(self, count):
+        """Until that many are served, of apps that all live."""
+        end = time.monotonic() + DEADLINE
+        while len(self.session_processes()[0]) != count:
+            if any(app.poll() is not None for app in self.idle):
+                raise Failure('an app could not be launched, or has ended')
+            if time.monotonic() > end:
+                raise Failure(f'there are not {count} sessions')
+            time.sleep(0.02)
+
+    def end_idle_apps(self):
+        for app in self.idle:
+            app.kill()
+        for app in self.idle:
+            app.wait()
+        self.idle = []
+
     def stop(self):
-        if self.process.poll() is None:
+        self.end_idle_apps()
+        if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
                 self.process.wait(10)
@@ -244,6 +280,16 @@ def table(rows, file):
               f'{number(row.maximum):>7}  {row.unit:8} {reach}'.rstrip(), file=file)
 
 
+def markdown(rows, file):
+    """The figures that have a reach, for the documents."""
+    print('| figure | median | least … most of the rounds | reach |\n|---|---|---|---|', file=file)
+    for row in rows:
+        if row.reach is not None:
+            print(f'| {row.text} | {number(row.median)} {row.unit} | {number(row.minimum)} … '
+                  f'{number(row.maximum)} | ≤ {row.reach:g}{", missed" if row.missed() else ""} |',
+                  file=file)
+
+
 class Bench:
     """One run: its options, and everything that it must end."""
 
@@ -266,10 +312,14 @@ class Bench:
             app.end()
         self.apps = []
 
-    def clean_up(self):
-        self.end_apps()
+    def stop_daemons(self):
         for daemon in self.daemons:
             daemon.stop()
+        self.daemons, self.basic_daemon = [], None
+
+    def clean_up(self):
+        self.end_apps()
+        self.stop_daemons()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def basic(self):
@@ -291,6 +341,17 @@ class Bench:
         self.apps.remove(app)
         return any(row['mediation'] == 'open' for row in rows if row['pid'] == app.pid)
 
+    def tainted_app(self):
+        """An app whose session has lost a queue."""
+        daemon = self.basic()
+        self.side('bare').tell('use /lost 64')
+        for slot in ('all', 'lost'):
+            daemon.mqctl('connect', 'bench:loser', f'bench:{slot}')
+        app = daemon.app('bench:loser')
+        app.tell('read-only /lost')
+        daemon.mqctl('disconnect', 'bench:loser', 'bench:lost')
+        return app
+
     def side(self, mode, cpu=None):
         """An app that runs in that way."""
         if mode == 'bare':
@@ -310,9 +371,11 @@ plugs:
   call: posix-mq
   open: {interface: posix-mq, mediation: open}
   reader: posix-mq
+  loser: posix-mq
 slots:
   all: {interface: posix-mq, path-pattern: /bench-*, permissions: [read, write, create, delete]}
   readable: {interface: posix-mq, path-pattern: /bench-*, permissions: [read]}
+  lost: {interface: posix-mq, path: /lost, permissions: [read]}
 """
 
 
@@ -321,7 +384,7 @@ def alternate(rounds, measures):
     every other round in reverse. Returns name → list."""
     results = {name: [] for name in measures}
     for i in range(rounds):
-        for name in sorted(measures, reverse=i % 2 == 1):
+        for name in reversed(measures) if i % 2 == 1 else measures:
             results[name].append(measures[name]())
     return results
 

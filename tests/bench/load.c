@@ -2,7 +2,8 @@
 /* The program that is measured: an ordinary one that makes message-queue calls and times them.
  *
  * Reads one command a line and answers each with one line: numbers, or "error" and what failed.
- * Times are nanoseconds of CLOCK_MONOTONIC.
+ * Times are nanoseconds of CLOCK_MONOTONIC. Commands that are given as arguments come first; after
+ * these it waits for ever.
  *
  *	use NAME SIZE            opens it, or creates it for messages of SIZE               0
  *	read-only NAME           opens an existing queue                                    0
@@ -328,10 +329,15 @@ static void obey(const char *line)
 		(void)printf("error unknown command\n");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char line[LINE_SIZE];
 
+	for (int i = 1; i < argc; i++)
+		obey(argv[i]);
+	if (argc > 1)
+		for (;;)
+			(void)pause();
 	while (fgets(line, sizeof(line), stdin)) {
 		obey(line);
 		(void)fflush(stdout);

@@ -108,7 +108,7 @@ static int confine(int socket)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = filter_build(1, &program, &length);
+	r = filter_build(1, MEDIATION_CALL, &program, &length);
 	if (r == 0)
 		r = filter_load(program, length, &listener, &message);
 	if (r == 0)

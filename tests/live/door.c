@@ -15,6 +15,8 @@
 #include "launcher/filter.h"
 #include "tests/must-work.h"
 
+uint64_t door_other_constant;
+
 void need_root(void)
 {
 	if (geteuid() != 0)
@@ -78,7 +80,10 @@ static struct worker_message receive_message(struct door *door)
 
 static void start_session(struct door *door)
 {
-	struct worker_message attach = {.type = WORKER_ATTACH, .attach = {.record_rate = 1000}};
+	struct worker_message attach = {.type = WORKER_ATTACH,
+		.attach = {.record_rate = 1000,
+			.mediation = door->mediation,
+			.constant = door->constant}};
 	int sockets[2];
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
@@ -169,7 +174,9 @@ static void run_app(struct door *door, int socket, uid_t uid, void (*before)(str
 		_exit(101);
 	if (before)
 		before(door->stage);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_build(1, &program, &length) < 0 ||
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		filter_build(door_other_constant ?: door->constant, door->mediation, &program,
+			&length) < 0 ||
 		filter_load(program, length, &listener, &message) < 0)
 		_exit(102);
 	if (message_send(socket, "", 1, &listener, 1) < 0)
@@ -192,11 +199,19 @@ static void receive_listener(struct door *door, int socket)
 void door_open(
 	struct door *door, uid_t uid, void (*before)(struct stage *), void (*app)(struct stage *))
 {
+	door_open_as(door, MEDIATION_CALL, uid, before, app);
+}
+
+void door_open_as(struct door *door, enum mediation mediation, uid_t uid,
+	void (*before)(struct stage *), void (*app)(struct stage *))
+{
 	int sockets[2];
 
 	need_root();
-	*door = (struct door){.stage = mmap(NULL, sizeof(struct stage), PROT_READ | PROT_WRITE,
-				      MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
+	*door = (struct door){.mediation = mediation,
+		.constant = (uint64_t)getpid() << 32 | 0x6d716761,
+		.stage = mmap(NULL, sizeof(struct stage), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
 	cr_assert_neq(door->stage, MAP_FAILED);
 	(void)snprintf(door->stage->queue, sizeof(door->stage->queue), "/mqgate-live-%d", getpid());
 	(void)snprintf(

@@ -9,10 +9,14 @@
 
 #include "include/grants.h"
 #include "include/protocol.h"
+#include "include/syscalls.h"
 
 /* 10, times the environment's TEST_PATIENCE: on slow machines. */
 #define DOOR_DEADLINE_SECONDS door_deadline_seconds()
 int door_deadline_seconds(void);
+
+/* In the app's filter, if it is to be another than the session process is told. */
+extern uint64_t door_other_constant;
 
 /* Shared between the test and the app. */
 struct stage {
@@ -26,6 +30,8 @@ struct stage {
 struct door {
 	struct stage *stage;
 	struct grants *grants; /* being built; sent by door_send_grants() */
+	enum mediation mediation;
+	uint64_t constant; /* of this test: others run at the same time */
 	pid_t session, app;
 	int channel, listener, inflight;
 	uint64_t generation;
@@ -41,6 +47,10 @@ void need_root(void);
  * the filter, as uid and gid. */
 void door_open(
 	struct door *door, uid_t uid, void (*before)(struct stage *), void (*app)(struct stage *));
+
+/* The same in a session of this mediation. */
+void door_open_as(struct door *door, enum mediation mediation, uid_t uid,
+	void (*before)(struct stage *), void (*app)(struct stage *));
 
 /* Kills what is left, removes the queue. The app must have ended well. */
 void door_close(struct door *door);

@@ -5,10 +5,12 @@
 #include <mqueue.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
+#include "daemon/session/inflight.h"
 #include "door.h"
 #include "include/verdict.h"
 
@@ -213,4 +215,64 @@ Test(traced, another_thread_serves_as_well)
 	door_go(&door);
 	door_close(&door);
 	cr_expect_eq(door.stage->results[1], 1);
+}
+
+/* --- of no session at all --- */
+
+static void one_call(struct stage *stage)
+{
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	stage->results[0] = result_of(mq_send(queue, "x", 1, 0));
+	app_pause(stage);
+	stage->results[1] = result_of(mq_send(queue, "x", 1, 0));
+}
+
+/* Unconfined, waiting in a call on a queue, and traced by us. */
+static pid_t start_outsider(const struct door *door)
+{
+	pid_t pid = fork();
+
+	cr_assert(pid >= 0);
+	if (pid == 0) {
+		queue = open_new(door->stage->other);
+		(void)mq_receive(queue, (char[32]){0}, 32, NULL);
+		_exit(0);
+	}
+	(void)usleep(100000);
+	cr_assert_eq(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
+	return pid;
+}
+
+Test(traced, a_number_that_an_outsider_has_by_now_is_left_alone)
+{
+	struct inflight *inflight;
+	struct door door;
+	pid_t outsider, r;
+	int status = 0;
+
+	door_open(&door, NOBODY, NULL, one_call);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	outsider = start_outsider(&door);
+	inflight = mmap(NULL, INFLIGHT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, door.inflight, 0);
+	cr_assert_neq(inflight, MAP_FAILED);
+	cr_assert_eq(inflight->threads.count, 1U);
+	/* As if a thread of the session had had that number. */
+	inflight->threads.entries[1] = inflight->threads.entries[0];
+	inflight->threads.entries[1].tid = outsider;
+	inflight->threads.entries[1].start--;
+	inflight->threads.count = 2;
+	door_grant(&door, 0);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], 0);
+	cr_expect_eq(door.stage->results[1], -EACCES);
+	cr_expect_eq(kill(outsider, 0), 0);
+	r = waitpid(outsider, &status, WNOHANG);
+	cr_expect_eq(r, 0, "it has not even been stopped: %#x", (unsigned)status);
+	(void)kill(outsider, SIGKILL);
+	(void)mq_unlink(door.stage->other);
 }

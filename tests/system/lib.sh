@@ -299,6 +299,7 @@ start_app() {
 	local name=$1 fd
 	shift
 	rm -f "$WORK/$name.in"
+	: >"$WORK/$name.out"
 	mkfifo "$WORK/$name.in"
 	# What an earlier app of that name has said is no answer of this one.
 	: >"$WORK/$name.out"

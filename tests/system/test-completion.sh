@@ -56,6 +56,9 @@ mqctl connect logger:events sensor:state
 mqctl connect logger:spare sensor:events
 offers "mqctl disconnect " "logger:events logger:spare sensor:events sensor:state"
 offers "mqctl disconnect logger:events " "sensor:state"
+offers "mqctl disconnect --wait 10 logger:events " "sensor:state"
+offers "mqctl disconnect --wait 1" "10"
+offers "mqctl disconnect --k" "--kill"
 offers "mqctl connections " "logger sensor"
 offers "mqctl explain logger:events " "create delete open read write"
 offers "mqctl explain logger:events read ${Q}" "${Q}alarms ${Q}events ${Q}state"

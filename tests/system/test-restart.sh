@@ -124,7 +124,7 @@ none_but_ours() {
 
 # preloaded NAME: makes a session program with this fault
 preloaded() {
-	printf '#!/bin/sh\nLD_PRELOAD=%s exec -a mqgate-session %s\n' "$WORK/bin/$1.so" \
+	printf '#!/bin/sh\nASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=%s exec -a mqgate-session %s\n' "$WORK/bin/$1.so" \
 		"$WORK/bin/mqgate-session" | sed '1s/sh/bash/' >"$WORK/bin/$1"
 	chmod 755 "$WORK/bin/$1"
 }

@@ -11,6 +11,9 @@ name: road
 plugs:
   granted: posix-mq
   reader: posix-mq
+  fast:
+    interface: posix-mq
+    mediation: open
 slots:
   granted-queues:
     interface: posix-mq
@@ -23,6 +26,8 @@ slots:
 YAML
 start_daemon
 check "connected" mqctl connect road:granted road:granted-queues
+check "connected" mqctl connect road:fast road:granted-queues
+PLUG=granted
 check "connected" mqctl connect road:reader road:private-queue
 
 # not_open_bare WHO ROAD: prints the reason if this road leads nowhere even without mqgate.
@@ -139,7 +144,29 @@ travel() {
 		holds "$who: $road: not open even if bare: $reason" test "$(stdout)" != open
 	fi
 	travel_confined "$who" "$road" rules "$(closed_as "$road")" "$@"
+	travel_open "$who" "$road" "$@"
 	[ "$who" != root ] || travel_confined root "$road" mount "$(closed_as_by_mount "$road")" "$@"
+}
+
+# travel_open WHO ROAD CMD…: the roads of descriptors in a session of open mediation, where nothing but
+# the descriptor's access mode stands between the app and the queue
+travel_open() {
+	local who=$1 road=$2
+	shift 2
+
+	case $road in
+	reopen | thread-reopen | dev-fd | orphan | second-filter | inherited-directory | sent-directory | \
+		pidfd_getfd | ptrace | process_vm_writev | mq_* | i386-mq_*)
+		PLUG=fast
+		travel_confined "$who" "$road" rules "$(closed_as "$road")" "$@"
+		PLUG=granted
+		;;
+	sent-descriptor)
+		make_queue "$@"
+		run_outside unshare -m "$@" mq-run --plug fast road "$road" "$TARGET" "$WORK/open/$who"
+		expect_output "$who: $road: what an outsider sends can be used under open mediation" open
+		;;
+	esac
 }
 
 # run_outside CMD…: with the descriptors that the roads expect, opened out here
@@ -153,9 +180,9 @@ travel_confined() {
 	shift 4
 
 	make_queue "$@"
-	run_outside unshare -m "$@" mq-run --wall="$form" --plug granted \
+	run_outside unshare -m "$@" mq-run --wall="$form" --plug "$PLUG" \
 		road "$road" "$TARGET" "$WORK/open/$who"
-	expect_stdout "$who: $road: closed under mq-run --wall=$form" "^(closed|untried) $expected\$"
+	expect_stdout "$who: $road: closed under mq-run --wall=$form ($PLUG)" "^(closed|untried) $expected\$"
 	holds "$who: $road: the queue is still there" test -e "/dev/mqueue$TARGET"
 }
 

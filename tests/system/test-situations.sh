@@ -186,7 +186,7 @@ Usage: mqctl connect [--for SPAN] PKG:PLUG [PKG:SLOT|PKG]' connect
 	situation "connect with three" 2 'too many arguments for connect: "c:c"
 Usage: mqctl connect [--for SPAN] PKG:PLUG [PKG:SLOT|PKG]' connect a:a b:b c:c
 	situation "disconnect without anything" 2 'too few arguments for disconnect
-Usage: mqctl disconnect [--forget] PKG:PLUG PKG:SLOT | PKG:PLUG-OR-SLOT' disconnect
+Usage: mqctl disconnect [--forget] [--kill] [--wait S] PKG:NAME [PKG:SLOT]' disconnect
 	situation "an option that does not belong" 2 'connect does not take --json
 Usage: mqctl connect [--for SPAN] PKG:PLUG [PKG:SLOT|PKG]' connect --json a:a b:b
 	situation "no such option" 2 'unknown option --jsn; "mqctl --help" lists them' plugs --jsn

@@ -62,15 +62,18 @@ static void answer(int error, const char *text)
 	struct launch_answer wire = {.magic = LAUNCH_MAGIC,
 		.version = LAUNCH_VERSION,
 		.error = error,
+		.mediation = MEDIATION_OPEN,
 		.constant = CONSTANT};
 
 	strcpy(wire.text, text);
 	cr_assert_eq(message_send(peer, &wire, sizeof(wire), NULL, 0), 0);
 }
 
+static enum mediation mediation;
+
 static int hello(uint64_t *ret_constant)
 {
-	return client_hello(&client, refs, ELEMENTSOF(refs), ret_constant, &message);
+	return client_hello(&client, refs, ELEMENTSOF(refs), ret_constant, &mediation, &message);
 }
 
 static void assert_message(const char *part)
@@ -79,7 +82,7 @@ static void assert_message(const char *part)
 	cr_assert_not_null(strstr(message, part), "'%s' is not in: %s", part, message);
 }
 
-Test(client, says_hello_and_learns_the_constant)
+Test(client, says_hello_and_learns_what_the_filter_is_to_be)
 {
 	struct launch_hello wire;
 	uint64_t constant = 0;
@@ -87,6 +90,7 @@ Test(client, says_hello_and_learns_the_constant)
 	answer(0, "");
 	cr_assert_eq(hello(&constant), 0, "%s", message);
 	cr_assert_eq(constant, CONSTANT);
+	cr_assert_eq(mediation, MEDIATION_OPEN);
 	cr_assert_eq(message_receive(peer, &wire, sizeof(wire), NULL, 0), 1);
 	cr_assert_eq(launch_hello_check(&wire, sizeof(wire)), 0);
 	cr_assert_eq(wire.ref_count, ELEMENTSOF(refs));

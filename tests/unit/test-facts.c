@@ -18,7 +18,7 @@ static char *some_apps[] = {(char *)"logger.main"};
 static struct facts some_facts(void)
 {
 	return (struct facts){.number = 0x17,
-		.mediation = MEDIATION_CALL,
+		.mediation = MEDIATION_OPEN,
 		.constant = 0x123456789abcdef0,
 		.launcher = {.pid = getpid(),
 			.uid = 65534,
@@ -50,6 +50,7 @@ Test(facts, come_back)
 	cr_expect(is_memfd(fd, FACTS_MEMFD));
 	cr_assert_eq(facts_read(fd, &read), 0);
 	cr_expect_eq(read.number, 0x17);
+	cr_expect_eq(read.mediation, MEDIATION_OPEN);
 	cr_expect_eq(read.constant, facts.constant);
 	cr_expect_eq(read.launcher.pid, getpid());
 	cr_expect_eq(read.launcher.uid, 65534);
@@ -104,7 +105,7 @@ Test(facts, that_were_not_written_by_us_are_refused)
 	expect_refused(fd, 0, "x", 1, 0, true, -EBADMSG);
 	number = FACTS_VERSION + 1;
 	expect_refused(fd, 4, &number, 4, 0, true, -EPROTONOSUPPORT);
-	number = 7;
+	number = MEDIATION_OPEN + 1;
 	expect_refused(fd, 12, &number, 4, 0, true, -EBADMSG);
 	number = 0;
 	expect_refused(fd, 32, &number, 4, 0, true, -EBADMSG);

@@ -4,6 +4,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 
+#include "include/constant.h"
 #include "include/syscalls.h"
 #include "include/util.h"
 #include "launcher/filter.h"
@@ -15,9 +16,14 @@
 static struct sock_filter *program;
 static unsigned short length;
 
+static void build_for(enum mediation mediation)
+{
+	cr_assert_eq(filter_build(CONSTANT, mediation, &program, &length), 0);
+}
+
 static void build(void)
 {
-	cr_assert_eq(filter_build(CONSTANT, &program, &length), 0);
+	build_for(MEDIATION_CALL);
 }
 
 static void discard(void)
@@ -83,6 +89,31 @@ Test(filter, every_call_of_the_table_is_notified)
 	cr_assert_eq(notified, 2 * MQ_CALL_COUNT + 2, "and the two calls with 64-bit time");
 }
 
+Test(filter, open_mediation_notifies_opening_deleting_and_notifying_only)
+{
+	const struct intercepted_call *call;
+	size_t notified = 0;
+
+	discard();
+	build_for(MEDIATION_OPEN);
+	for (size_t i = 0; (call = intercepted_call_at(i)); i++) {
+		bool by_name = call->call == MQ_CALL_OPEN || call->call == MQ_CALL_UNLINK;
+		bool decided = by_name || call->call == MQ_CALL_NOTIFY;
+
+		if (call->arch != native_arch && call->arch != compat_arch)
+			continue;
+		cr_assert_eq(run(call->arch, call->nr),
+			decided ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW, "%s",
+			mq_call_to_string(call->call));
+		notified += decided;
+	}
+	cr_assert_eq(notified, 2 * 3);
+	for (int nr = 0; nr < 1024; nr++)
+		if (!intercepted_call_find(native_arch, nr))
+			cr_assert_eq(run(native_arch, nr), SECCOMP_RET_ALLOW, "%d", nr);
+	cr_assert_eq(run(AUDIT_ARCH_RISCV64, 0), RET_NO_SYSTEM);
+}
+
 Test(filter, every_other_call_is_allowed)
 {
 	for (int nr = 0; nr < 1024; nr++)
@@ -115,12 +146,16 @@ Test(filter, x32_has_no_calls)
 
 Test(filter, carries_the_constant_in_front)
 {
-	cr_assert_gt(length, FILTER_CONSTANT_LENGTH);
+	cr_assert_gt(length, CONSTANT_LENGTH);
+	cr_assert(constant_is(program, length, CONSTANT));
+	cr_assert_not(constant_is(program, length, CONSTANT + 1));
+	cr_assert_not(constant_is(program, length, CONSTANT + (UINT64_C(1) << 32)));
+	cr_assert_not(constant_is(program, CONSTANT_LENGTH - 1, CONSTANT));
 	cr_assert_eq(program[0].code, BPF_LD | BPF_W | BPF_ABS);
 	cr_assert_eq(program[0].k, offsetof(struct seccomp_data, arch));
 	cr_assert_eq(program[1].k, (uint32_t)CONSTANT);
 	cr_assert_eq(program[2].k, CONSTANT >> 32);
-	for (size_t i = 1; i < FILTER_CONSTANT_LENGTH; i++) {
+	for (size_t i = 1; i < CONSTANT_LENGTH; i++) {
 		cr_assert_eq(program[i].code, BPF_JMP | BPF_JEQ | BPF_K);
 		cr_assert_eq(program[i].jt, 0);
 		cr_assert_eq(program[i].jf, 0);
@@ -132,9 +167,9 @@ Test(filter, no_constant_changes_an_answer)
 	struct sock_filter *other = NULL;
 	unsigned short other_length;
 
-	cr_assert_eq(filter_build(native_arch, &other, &other_length), 0);
+	cr_assert_eq(filter_build(native_arch, MEDIATION_CALL, &other, &other_length), 0);
 	cr_assert_eq(other_length, length);
-	cr_assert_arr_eq(other + FILTER_CONSTANT_LENGTH, program + FILTER_CONSTANT_LENGTH,
-		(length - FILTER_CONSTANT_LENGTH) * sizeof(*other));
+	cr_assert_arr_eq(other + CONSTANT_LENGTH, program + CONSTANT_LENGTH,
+		(length - CONSTANT_LENGTH) * sizeof(*other));
 	free(other);
 }

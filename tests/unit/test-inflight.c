@@ -199,3 +199,53 @@ Test(queues, a_lost_permission_is_noticed_once)
 	(void)grants_free(other);
 	free(queues);
 }
+
+static struct grants *reading(const char *name, const char *other)
+{
+	struct grants *grants;
+
+	cr_assert_eq(grants_new(0, &grants), 0);
+	if (name)
+		cr_assert_eq(grants_add(grants, name, false, PERMISSION_READ), 0);
+	if (other)
+		cr_assert_eq(grants_add(grants, other, false, PERMISSION_READ), 0);
+	grants_seal(grants);
+	return grants;
+}
+
+Test(queues, tell_what_may_be_held)
+{
+	_cleanup_(grants_freep) struct grants *nothing = reading(NULL, NULL);
+	_cleanup_(grants_freep) struct grants *a = reading("a", NULL), *b = reading("b", NULL);
+	_cleanup_(grants_freep) struct grants *both = reading("a", "b");
+	struct queues *queues = new_queues();
+
+	queues_remember(queues, (struct queue_key){1, 10}, "a", PERMISSION_READ);
+	cr_expect_not(queues_may_be_held(queues, both), "it is granted");
+	queues_update(queues, nothing);
+	cr_expect(queues_may_be_held(queues, both));
+	cr_expect(queues_may_be_held(queues, a));
+	cr_expect_not(queues_may_be_held(queues, b), "another queue is in question");
+	queues_update(queues, a);
+	cr_expect_not(queues_may_be_held(queues, both), "it is granted again");
+	/* Opened with more, once: that descriptor may be open still. */
+	queues_remember(queues, (struct queue_key){1, 10}, "a", PERMISSIONS_ALL);
+	queues_remember(queues, (struct queue_key){1, 10}, "a", PERMISSION_READ);
+	queues_update(queues, a);
+	cr_expect(queues_may_be_held(queues, a));
+	free(queues);
+}
+
+Test(queues, what_cannot_be_in_a_descriptor_is_not_held)
+{
+	_cleanup_(grants_freep) struct grants *a = reading("a", NULL);
+	struct queues *queues = new_queues();
+
+	queues_remember(queues, (struct queue_key){1, 10}, "a",
+		PERMISSION_READ | PERMISSION_CREATE | PERMISSION_DELETE);
+	queues_update(queues, a);
+	cr_expect_not(queues_may_be_held(queues, a));
+	queues->forgot = 1;
+	cr_expect(queues_may_be_held(queues, a), "one was forgotten that may be open still");
+	free(queues);
+}

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "include/protocol.h"
+#include "include/syscalls.h"
 
 /* --- checks -------------------------------------------------------------------------------- */
 
@@ -117,7 +118,9 @@ Test(protocol, answer)
 	message.version = 0;
 	cr_expect(launch_answer_check(&message, sizeof(message)) == -EPROTONOSUPPORT);
 	message = good;
-	message.reserved = 1;
+	message.mediation = MEDIATION_OPEN;
+	cr_expect(launch_answer_check(&message, sizeof(message)) == 0);
+	message.mediation = MEDIATION_COUNT;
 	cr_expect(launch_answer_check(&message, sizeof(message)) == -EBADMSG);
 	message = good;
 	memset(message.text, 'x', sizeof(message.text));

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: MIT */
+/* Stopping a thread of an app for a moment, and having it make one call of ours meanwhile.
+ *
+ * The contract with the kernel (x86-64):
+ *
+ * - A thread that is stopped by PTRACE_INTERRUPT stops where signals are delivered, just before it
+ * returns to its program. A call that it was blocked in has returned one of the ERESTART errors
+ * there, and the kernel decides only after the stop, by the registers that it then finds, how the
+ * call is restarted. So whatever is done between two such stops leaves no trace if the second one
+ * puts the registers of the first one back.
+ * - Between them the thread makes our call, from a system call instruction that it has anyway: the
+ * one it is in, or one of the vdso. It is stopped at the entry and at the exit of that call
+ * (PTRACE_SYSCALL), and asked for the second stop while it stands at the exit. So not one
+ * instruction of the program is executed with our registers, whatever becomes of the call. It
+ * passes the filter like any other, and arrives at our own listener: that is what hooks->serve is
+ * for.
+ * - All signals are blocked meanwhile; putting the mask back makes the kernel look for them again.
+ * It takes a mask of sigsuspend() away, which the restarted sigsuspend() sets again.
+ * - Some calls fail with EINTR when they are stopped (disturb.h). If no signal is there for the
+ * thread, the stop was the reason, and the call is made again from its beginning.
+ * - The kernel aborts a restartable sequence in which a thread was stopped when it goes on. Our
+ * call would take that away: the kernel would find the thread outside of the sequence, and forget
+ * it. So for a thread inside one the place where it goes on is the abort handler, which is all that
+ * the kernel does. A sequence that the kernel might treat in another way is left to the kernel: the
+ * thread is let go, and tried again.
+ * - A program that has its calls dispatched to itself (PR_SET_SYSCALL_USER_DISPATCH) would get ours
+ * as a SIGSYS. It is left alone, where the kernel tells (6.4).
+ * - If this process dies during the detour, the kernel kills the app (PTRACE_O_EXITKILL): it would
+ * go on with wrong registers. */
+#include "detour.h"
+
+#include "include/util.h"
+
+#if defined(__x86_64__)
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "include/compat.h"
+#include "include/syscalls.h"
+
+#define STOP_CHECK_USEC  50
+#define VDSO_SIZE_MAX    65536
+#define CODE_SEGMENT_64  0x33
+#define CODE_SEGMENT_32  0x23
+#define SYSCALL_STOP     (SIGTRAP | 0x80)
+#define INSTRUCTION_SIZE 2
+
+static long trace(int request, const struct detour *detour, void *address, void *data)
+{
+	return ptrace(request, detour->tid, address, data) < 0 ? -errno : 0;
+}
+
+enum stop {
+	STOP_NOT_YET,
+	STOP_GONE,
+	STOP_ASKED,   /* by PTRACE_INTERRUPT, or a stop of the whole process */
+	STOP_SYSCALL, /* at the entry or the exit of a call */
+	STOP_SIGNAL,  /* to deliver a signal */
+};
+
+static enum stop look_for_stop(pid_t tid, int *ret_signal)
+{
+	int status;
+	pid_t r = waitpid(tid, &status, WNOHANG | __WALL);
+
+	if (r == 0)
+		return STOP_NOT_YET;
+	if (r < 0 || !WIFSTOPPED(status))
+		return STOP_GONE;
+	*ret_signal = WSTOPSIG(status);
+	if (status >> 16 == PTRACE_EVENT_STOP)
+		return STOP_ASKED;
+	return WSTOPSIG(status) == SYSCALL_STOP ? STOP_SYSCALL : STOP_SIGNAL;
+}
+
+static enum stop wait_for_stop(struct detour *detour, int *ret_signal)
+{
+	for (;;) {
+		enum stop stop = look_for_stop(detour->tid, ret_signal);
+
+		if (stop != STOP_NOT_YET || now_usec() > detour->deadline ||
+			detour->hooks->serve(detour->hooks->context) < 0)
+			return stop;
+		(void)usleep(STOP_CHECK_USEC);
+	}
+}
+
+/* The first stop. A signal on its way goes on it before. */
+static enum stop wait_until_stopped(struct detour *detour)
+{
+	for (;;) {
+		int signal = 0;
+		enum stop stop = wait_for_stop(detour, &signal);
+
+		if (stop == STOP_ASKED || stop == STOP_NOT_YET || stop == STOP_GONE)
+			return stop;
+		if (trace(PTRACE_CONT, detour, NULL, (void *)(long)signal) < 0)
+			return STOP_GONE;
+	}
+}
+
+/* Resumes it until a stop of this kind. Signals are blocked, but for SIGSTOP, which is kept for
+ * later, and for faults, which must not be. */
+static int go_on_until(struct detour *detour, int request, enum stop wanted)
+{
+	for (;;) {
+		int signal = 0;
+		enum stop stop;
+
+		if (trace(request, detour, NULL, NULL) < 0)
+			return -ESRCH;
+		stop = wait_for_stop(detour, &signal);
+		if (stop == wanted)
+			return 0;
+		if (stop == STOP_GONE)
+			return -ESRCH;
+		if (stop == STOP_SIGNAL && signal == SIGSTOP)
+			detour->held_stop = true;
+		else if (stop != STOP_ASKED)
+			return -EIO;
+	}
+}
+
+/* A stopped thread keeps its number. */
+static int open_target(struct detour *detour)
+{
+	return detour->target.proc >= 0 ? 0 : target_open(detour->tid, &detour->target);
+}
+
+static int read_app(struct detour *detour, uint64_t address, void *buffer, size_t size)
+{
+	struct app_memory memory = target_memory(&detour->target);
+
+	return memory.read(memory.context, address, buffer, size);
+}
+
+static bool is_entry(const uint8_t code[INSTRUCTION_SIZE], bool compat_code, bool *ret_compat)
+{
+	*ret_compat = code[0] == 0xcd && code[1] == 0x80;
+	return *ret_compat || (!compat_code && code[0] == 0x0f && code[1] == 0x05);
+}
+
+static int find_vdso(const struct detour *detour, uint64_t *ret_start, uint64_t *ret_end)
+{
+	_cleanup_close_ int fd = openat(detour->target.proc, "maps", O_RDONLY | O_CLOEXEC);
+	_cleanup_fclose_ FILE *f = NULL;
+	_cleanup_free_ char *line = NULL;
+	size_t allocated = 0;
+
+	f = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!f)
+		return -EIO;
+	(void)take_fd(&fd);
+	while (getline(&line, &allocated, f) > 0)
+		if (strstr(line, " [vdso]\n") &&
+			sscanf(line, "%" SCNx64 "-%" SCNx64, ret_start, ret_end) == 2)
+			return 0;
+	return -ENOENT;
+}
+
+static int find_in_vdso(struct detour *detour, bool compat_code)
+{
+	_cleanup_free_ uint8_t *code = NULL;
+	uint64_t start, end;
+	int r = find_vdso(detour, &start, &end);
+
+	if (r < 0)
+		return r;
+	if (end - start > VDSO_SIZE_MAX)
+		return -EIO;
+	code = malloc(end - start);
+	if (!code || read_app(detour, start, code, end - start) < 0)
+		return -EIO;
+	for (uint64_t i = 0; i + 1 < end - start; i++)
+		if (is_entry(code + i, compat_code, &detour->compat)) {
+			detour->instruction = start + i;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+static bool is_compat_code(const struct detour *detour)
+{
+	return detour->saved.cs == CODE_SEGMENT_32;
+}
+
+/* If it was stopped in a call, the instruction before is the one that made it. */
+static void find_call(struct detour *detour)
+{
+	const struct user_regs_struct *saved = &detour->saved;
+	uint64_t instruction = saved->rip - INSTRUCTION_SIZE;
+	uint8_t code[INSTRUCTION_SIZE];
+
+	detour->in_call = (long)saved->orig_rax >= 0 &&
+			  read_app(detour, instruction, code, sizeof(code)) == 0 &&
+			  is_entry(code, is_compat_code(detour), &detour->compat);
+	if (detour->in_call)
+		detour->instruction = instruction;
+}
+
+/* Whatever the bytes belong to, executing them enters the kernel, and nothing after them is. */
+static int find_instruction(struct detour *detour)
+{
+	if (detour->saved.cs != CODE_SEGMENT_64 && !is_compat_code(detour))
+		return -EOPNOTSUPP;
+	return detour->in_call ? 0 : find_in_vdso(detour, is_compat_code(detour));
+}
+
+/* Since 5.13. */
+struct rseq_configuration {
+	uint64_t address;
+	uint32_t size, signature, flags, reserved;
+};
+#define GET_RSEQ_CONFIGURATION 0x420f
+#define RSEQ_CS_OFFSET         8
+struct sequence {
+	uint32_t version, flags;
+	uint64_t start, length, abort;
+};
+
+#define ABORT_SIGNATURE_SIZE 4
+
+enum place { PLACE_OUTSIDE, PLACE_INSIDE, PLACE_UNKNOWN };
+
+static enum place find_sequence(
+	struct detour *detour, struct rseq_configuration *configuration, struct sequence *ret)
+{
+	uint64_t address;
+
+	/* A call must not be made from inside one. */
+	if (detour->in_call)
+		return PLACE_OUTSIDE;
+	if (trace(GET_RSEQ_CONFIGURATION, detour, (void *)sizeof(*configuration), configuration) <
+		0)
+		return errno == EIO || errno == EINVAL ? PLACE_OUTSIDE : PLACE_UNKNOWN;
+	if (configuration->address == 0)
+		return PLACE_OUTSIDE;
+	if (read_app(detour, configuration->address + RSEQ_CS_OFFSET, &address, sizeof(address)) <
+		0)
+		return PLACE_UNKNOWN;
+	if (address == 0)
+		return PLACE_OUTSIDE;
+	if (read_app(detour, address, ret, sizeof(*ret)) < 0)
+		return PLACE_UNKNOWN;
+	return detour->saved.rip - ret->start < ret->length ? PLACE_INSIDE : PLACE_OUTSIDE;
+}
+
+/* What the kernel demands before it goes to an abort handler. */
+static bool is_plain(struct detour *detour, const struct rseq_configuration *configuration,
+	const struct sequence *sequence)
+{
+	uint32_t signature;
+
+	return sequence->version == 0 && sequence->flags == 0 &&
+	       sequence->abort - sequence->start >= sequence->length &&
+	       read_app(detour, sequence->abort - ABORT_SIGNATURE_SIZE, &signature,
+		       sizeof(signature)) == 0 &&
+	       signature == configuration->signature;
+}
+
+/* True if it is in no restartable sequence, or no more. */
+static bool leave_sequence(struct detour *detour)
+{
+	struct rseq_configuration configuration = {0};
+	struct sequence sequence;
+
+	switch (find_sequence(detour, &configuration, &sequence)) {
+	case PLACE_OUTSIDE:
+		return true;
+	case PLACE_UNKNOWN:
+		return false;
+	case PLACE_INSIDE:
+		break;
+	}
+	if (!is_plain(detour, &configuration, &sequence))
+		return false;
+	detour->saved.rip = sequence.abort;
+	detour->moved = true;
+	return true;
+}
+
+/* Since 6.4. */
+struct dispatch_configuration {
+	uint64_t mode, selector, offset, length;
+};
+#define GET_DISPATCH_CONFIGURATION 0x4211
+
+static bool dispatches_calls(struct detour *detour)
+{
+	struct dispatch_configuration configuration = {0};
+
+	return trace(GET_DISPATCH_CONFIGURATION, detour, (void *)sizeof(configuration),
+		       &configuration) == 0 &&
+	       configuration.mode != 0;
+}
+
+static uint32_t arch_of(const struct detour *detour)
+{
+	return detour->compat ? compat_arch : native_arch;
+}
+
+static int number_of_call(const struct detour *detour, enum mq_call call)
+{
+	const struct intercepted_call *row;
+
+	for (size_t i = 0; (row = intercepted_call_at(i)); i++)
+		if (row->arch == arch_of(detour) && row->call == call)
+			return row->nr;
+	return -ENOSYS;
+}
+
+void detour_describe(
+	const struct detour *detour, const struct forced_call *call, struct seccomp_data *ret)
+{
+	*ret = (struct seccomp_data){.nr = number_of_call(detour, call->call),
+		.arch = arch_of(detour),
+		.instruction_pointer = detour->instruction + INSTRUCTION_SIZE};
+	for (size_t i = 0; i < ELEMENTSOF(call->arguments); i++)
+		ret->args[i] = detour->compat ? (uint32_t)call->arguments[i] : call->arguments[i];
+}
+
+static void set_call(
+	struct user_regs_struct *regs, const struct detour *detour, const struct forced_call *call)
+{
+	const uint64_t *a = call->arguments;
+
+	regs->orig_rax = (uint64_t)-1;
+	regs->rax = (uint64_t)number_of_call(detour, call->call);
+	regs->rip = detour->instruction;
+	if (detour->compat) {
+		regs->rbx = (uint32_t)a[0];
+		regs->rcx = (uint32_t)a[1];
+		regs->rdx = (uint32_t)a[2];
+		regs->rsi = (uint32_t)a[3];
+		regs->rdi = (uint32_t)a[4];
+		regs->rbp = (uint32_t)a[5];
+	} else {
+		regs->rdi = a[0];
+		regs->rsi = a[1];
+		regs->rdx = a[2];
+		regs->r10 = a[3];
+		regs->r8 = a[4];
+		regs->r9 = a[5];
+	}
+}
+
+static int enter(struct detour *detour, const struct forced_call *call)
+{
+	struct user_regs_struct regs = detour->saved;
+	uint64_t all = UINT64_MAX;
+	long r;
+
+	set_call(&regs, detour, call);
+	detour->moved = true;
+	if ((r = trace(PTRACE_SETOPTIONS, detour, NULL,
+		     (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL))) < 0 ||
+		(r = trace(PTRACE_SETSIGMASK, detour, (void *)sizeof(all), &all)) < 0 ||
+		(r = trace(PTRACE_SETREGS, detour, NULL, &regs)) < 0)
+		return (int)r;
+	return 0;
+}
+
+/* Stopped at the exit: to the place where the first stop was. */
+static int go_back(struct detour *detour)
+{
+	if (trace(PTRACE_INTERRUPT, detour, NULL, NULL) < 0)
+		return -ESRCH;
+	return go_on_until(detour, PTRACE_CONT, STOP_ASKED);
+}
+
+static bool ended_by_stop(struct detour *detour)
+{
+	const struct user_regs_struct *saved = &detour->saved;
+
+	if ((int)saved->rax != -EINTR || (long)saved->orig_rax < 0 || open_target(detour) < 0)
+		return false;
+	find_call(detour);
+	return detour->in_call && !target_has_signal(&detour->target);
+}
+
+static void make_call_again(struct detour *detour)
+{
+	detour->saved.rax = detour->saved.orig_rax;
+	detour->saved.rip -= INSTRUCTION_SIZE;
+	detour->saved.orig_rax = (uint64_t)-1;
+	detour->moved = true;
+}
+
+/* With the mask as it was: a signal that is there for the thread is a reason of its own. */
+static int put_back(struct detour *detour)
+{
+	long r = 0;
+
+	if (detour->moved)
+		r = trace(PTRACE_SETSIGMASK, detour, (void *)sizeof(detour->mask), &detour->mask);
+	if (ended_by_stop(detour))
+		make_call_again(detour);
+	if (r == 0 && detour->moved)
+		r = trace(PTRACE_SETREGS, detour, NULL, &detour->saved);
+	return (int)r;
+}
+
+int detour_let_go(struct detour *detour)
+{
+	long r = put_back(detour);
+
+	if (r == 0)
+		r = trace(PTRACE_SETOPTIONS, detour, NULL, NULL);
+	if (r == 0)
+		r = trace(PTRACE_DETACH, detour, NULL, NULL);
+	if (r == 0 && detour->held_stop)
+		(void)kill(detour->tid, SIGSTOP);
+	target_close(&detour->target);
+	return (int)r;
+}
+
+enum force_result detour_make(
+	struct detour *detour, const struct forced_call *call, uint64_t deadline)
+{
+	struct user_regs_struct regs;
+
+	detour->deadline = deadline;
+	if (enter(detour, call) < 0 || go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL) < 0 ||
+		go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL) < 0 ||
+		trace(PTRACE_GETREGS, detour, NULL, &regs) < 0 || go_back(detour) < 0)
+		return FORCE_BROKEN;
+	return regs.rax == 0 ? FORCE_DONE : FORCE_FAILED;
+}
+
+enum force_result detour_prepare(struct detour *detour)
+{
+	if (open_target(detour) < 0)
+		return FORCE_GONE;
+	find_call(detour);
+	if (find_instruction(detour) < 0 || dispatches_calls(detour))
+		return FORCE_NEVER;
+	return leave_sequence(detour) ? FORCE_DONE : FORCE_LATER;
+}
+
+int detour_ask(pid_t tid, const struct force_hooks *hooks, struct detour *ret)
+{
+	struct detour detour = {.tid = tid, .target = TARGET_CLOSED, .hooks = hooks};
+	long r = trace(PTRACE_SEIZE, &detour, NULL, (void *)PTRACE_O_TRACESYSGOOD);
+
+	if (r == 0)
+		r = trace(PTRACE_INTERRUPT, &detour, NULL, NULL);
+	if (r < 0)
+		return r == -ESRCH ? -ESRCH : -EPERM;
+	hooks->release(hooks->context, tid);
+	*ret = detour;
+	return 0;
+}
+
+int detour_await(struct detour *detour, uint64_t deadline)
+{
+	detour->deadline = deadline;
+	switch (wait_until_stopped(detour)) {
+	case STOP_ASKED:
+		if (trace(PTRACE_GETREGS, detour, NULL, &detour->saved) < 0 ||
+			trace(PTRACE_GETSIGMASK, detour, (void *)sizeof(detour->mask),
+				&detour->mask) < 0)
+			return -ESRCH;
+		return 0;
+	case STOP_NOT_YET:
+		return -EINPROGRESS;
+	case STOP_GONE:
+	case STOP_SYSCALL:
+	case STOP_SIGNAL:
+		break;
+	}
+	return -ESRCH;
+}
+
+void detour_undo(pid_t tid)
+{
+	struct detour detour = {.tid = tid, .target = TARGET_CLOSED};
+
+	if (trace(PTRACE_GETREGS, &detour, NULL, &detour.saved) < 0)
+		return;
+	if (ended_by_stop(&detour)) {
+		make_call_again(&detour);
+		(void)trace(PTRACE_SETREGS, &detour, NULL, &detour.saved);
+	}
+	detour_forget(&detour);
+}
+
+void detour_forget(struct detour *detour)
+{
+	target_close(&detour->target);
+}
+
+#else
+
+int detour_ask(pid_t tid, const struct force_hooks *hooks, struct detour *ret)
+{
+	(void)tid, (void)hooks, (void)ret;
+	return -EPERM;
+}
+
+int detour_await(struct detour *detour, uint64_t deadline)
+{
+	(void)detour, (void)deadline;
+	return -ESRCH;
+}
+
+enum force_result detour_prepare(struct detour *detour)
+{
+	(void)detour;
+	return FORCE_NEVER;
+}
+
+void detour_describe(
+	const struct detour *detour, const struct forced_call *call, struct seccomp_data *ret)
+{
+	(void)detour, (void)call, (void)ret;
+}
+
+enum force_result detour_make(
+	struct detour *detour, const struct forced_call *call, uint64_t deadline)
+{
+	(void)detour, (void)call, (void)deadline;
+	return FORCE_NEVER;
+}
+
+int detour_let_go(struct detour *detour)
+{
+	(void)detour;
+	return 0;
+}
+
+void detour_undo(pid_t tid)
+{
+	(void)tid;
+}
+
+void detour_forget(struct detour *detour)
+{
+	(void)detour;
+}
+
+#endif

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""The figures that grow: with packages, connections and sessions."""
+import time
+
+from figures import shortest, spawner
+from harness import Daemon, Failure, alternate, children, pss, ratios
+
+PLUGS = 10  # of each package of a large policy, each with one connection
+MIB = 1024 * 1024
+APP_PACKAGE = """\
+name: app
+plugs: {work: posix-mq, other: posix-mq}
+"""
+PROVIDER_PACKAGE = """\
+name: provider
+slots:
+  all: {interface: posix-mq, path-pattern: /bench-*, permissions: [read, write, create, delete]}
+  more: {interface: posix-mq, path: /more, permissions: [read]}
+"""
+
+
+def packages(count):
+    """An app and a provider, and so many packages with ten plugs and a slot each."""
+    texts = {'app.yaml': APP_PACKAGE, 'provider.yaml': PROVIDER_PACKAGE}
+    for i in range(count):
+        plugs = ''.join(f'  p{j}: {{interface: posix-mq, posix-mq: id-{j}-{i}}}\n'
+                        for j in range(PLUGS))
+        texts[f'many-{i}.yaml'] = (
+            f'name: many-{i}\npublisher: somebody\nplugs:\n{plugs}slots:\n'
+            f'  s: {{interface: posix-mq, path: /many-{i}, permissions: [read]}}\n')
+    return texts
+
+
+def policy(bench, connections):
+    """A daemon with so many connections."""
+    count = max(1, connections // PLUGS)
+    lines = [f'- {{plug: many-{i}:p{j}, slot: many-{(i * 7 + j) % count}:s, state: manual}}\n'
+             for i in range(count) for j in range(PLUGS)]
+    daemon = Daemon(bench, packages(count), 'version: 1\nconnections:\n' + ''.join(lines))
+    shown = dict(line.split(': ', 1) for line in daemon.mqctl('status').splitlines())
+    if shown['connections'] != str(connections):
+        raise Failure(f'{shown["connections"]} connections, not {connections}')
+    daemon.mqctl('connect', 'app:work', 'provider:all')
+    return daemon
+
+
+def calls_in_a_large_policy(bench):
+    """What others have been granted does not slow a session."""
+    rounds, count = bench.size(21, 7), 300
+    apps = {n: policy(bench, n).app('app:work') for n in (10, 100000)}
+    for n, app in apps.items():
+        app.tell(f'use /bench-policy-{n} 64')
+        app.number(f'pairs {count}')
+    for text, command in (('send + receive', 'pairs {} '), ('mq_open + close', 'opens {} {} 0')):
+        results = alternate(rounds, {
+            n: shortest(app, command.format(count, f'/bench-policy-{n}'))
+            for n, app in apps.items()})
+        bench.row('policy', f'{text}, 100,000 connections / 10', ratios(results, 100000, 10),
+                  reach=1.1)
+    bench.end_apps()
+    bench.stop_daemons()
+
+
+def sessions(count):
+    return f'{count:,} session{"s" if count > 1 else ""}'
+
+
+def changes(bench, daemon, plug, slot, count, rounds):
+    """Milliseconds that mqctl connect and mqctl disconnect take, in each round."""
+    connect = [bench.programs.mqctl, 'connect', plug, slot]
+    disconnect = [bench.programs.mqctl, 'disconnect', plug, slot]
+    results = {'connect': [], 'disconnect': []}
+    for _ in range(rounds):
+        both = spawner(bench, daemon, count, 0, connect, disconnect)
+        for verb, taken in zip(('connect', 'disconnect'), both()):
+            results[verb].append(taken / 1e6)
+    return results
+
+
+def connect(bench):
+    """Changes, and how they grow with connections and with the sessions concerned."""
+    rounds, count = bench.size(7, 3), bench.size(20, 7)
+    least = {}
+    for n in (10, 1000, 10000):
+        daemon = policy(bench, n)
+        results = changes(bench, daemon, 'app:other', 'provider:all', count, rounds)
+        for verb, times in results.items():
+            bench.row('connect', f'mqctl {verb}, {n:,} connections', times, unit='ms',
+                      reach=50 if n == 10000 and verb == 'connect' else None)
+            least.setdefault(verb, times)
+            if n != 10:
+                bench.row('connect', f'mqctl {verb}, {n:,} connections / 10',
+                          [a / b for a, b in zip(times, least[verb])])
+        daemon.stop()
+    daemon = policy(bench, 10)
+    least = {}
+    for n in bench.size((1, 100, 1000), (1, 100)):
+        daemon.idle_apps(n - len(daemon.idle), 'app:work', 'use /bench-idle 64', 'pairs 1')
+        results = changes(bench, daemon, 'app:work', 'provider:more', max(3, count // 4), rounds)
+        for verb, times in results.items():
+            bench.row('connect', f'mqctl {verb}, {sessions(n)}', times, unit='ms')
+            least.setdefault(verb, times)
+            if n != 1:
+                bench.row('connect', f'mqctl {verb}, {sessions(n)} / 1',
+                          [a / b for a, b in zip(times, least[verb])])
+    bench.stop_daemons()
+
+
+def start(bench):
+    """From executing mqgated until it answers, and the memory that it then has."""
+    times, memory = {10: [], 10000: []}, {10: [], 10000: []}
+    for n in times:
+        daemon = Daemon(bench, packages(n))
+        for _ in range(bench.size(5, 2)):
+            daemon.stop()
+            daemon.start()
+            times[n].append(daemon.started_in * 1000)
+            memory[n].append(pss([daemon.pid]) / MIB)
+        bench.row('start', f'start with {n:,} packages', times[n], unit='ms')
+        bench.row('start', f'memory of mqgated with {n:,} packages', memory[n], unit='MiB')
+        daemon.stop()
+    bench.row('start', 'start with 10,000 packages / 10', ratios(times, 10000, 10))
+    bench.row('start', 'memory of mqgated, 10,000 packages / 10', ratios(memory, 10000, 10))
+
+
+def memory(bench):
+    """Of the manager and all session processes, for sessions that have made calls and now wait."""
+    daemon = policy(bench, 10)
+    totals = {}
+    for n in (10, 100, 1000):
+        daemon.idle_apps(n - len(daemon.idle), 'app:work', 'use /bench-idle 64', 'pairs 1')
+        time.sleep(0.3)
+        totals[n] = [pss([daemon.pid, *children(daemon.pid)]) / MIB
+                     for _ in range(bench.size(3, 2))]
+        bench.row('memory', f'memory (PSS) of everything, {n:,} idle sessions', totals[n],
+                  unit='MiB', reach=256 if n == 1000 else None)
+    bench.row('memory', 'each further session',
+              [(a - b) * 1024 / 990 for a, b in zip(totals[1000], totals[10])], unit='KiB')
+    bench.stop_daemons()
+
+
+def wait_until(condition, text, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise Failure(text)
+        time.sleep(0.01)
+
+
+PROCESSES = 4  # of each session, waiting in mq_receive
+
+
+def revoke(bench):
+    """A queue taken back from many sessions, whose processes all wait for messages."""
+    daemon = policy(bench, 10)
+    least = None
+    for n in bench.size((1, 50, 500), (1, 50)):
+        times = []
+        for _ in range(bench.size(3, 2)):
+            pids = daemon.idle_apps(n, 'app:work', 'use /bench-revoke 64',
+                                    f'block {PROCESSES}')
+            wait_until(lambda pids=pids: all(len(children(p)) == PROCESSES for p in pids),
+                       'revoke: the processes do not start')
+            time.sleep(0.2)
+            begin = time.monotonic()
+            daemon.mqctl('disconnect', 'app:work', 'provider:all')
+            times.append((time.monotonic() - begin) * 1000)
+            wait_until(lambda pids=pids: not any(children(p) for p in pids),
+                       'revoke: processes go on waiting', 5)
+            daemon.end_idle_apps()
+            daemon.wait_for_sessions(0)
+            daemon.mqctl('connect', 'app:work', 'provider:all')
+        text = f'mqctl disconnect, {sessions(n)} × {PROCESSES}'
+        bench.row('revoke', f'{text} waiting', times, unit='ms')
+        least = least or times
+        if least is not times:
+            bench.row('revoke', f'{text} waiting / 1 session',
+                      [a / b for a, b in zip(times, least)])
+    bench.stop_daemons()
+
+
+GROUPS = {
+    'policy': calls_in_a_large_policy,
+    'connect': connect,
+    'start': start,
+    'memory': memory,
+    'revoke': revoke,
+}
