@@ -54,7 +54,8 @@
 /* Calls that wait inside the door, in a session that has lost something; further ones are refused.
  */
 #define SESSION_WAITING_MAX 1024
-/* Threads that share one table from which descriptors are taken away; those of a larger one are left.
+/* Threads that share one table from which descriptors are taken away; those of a larger one are
+ * left.
  */
 #define REPLACE_THREADS_MAX 512
 #define REPLACE_TIMED_MAX   16 /* of them that wait for events or signals with a timeout */
@@ -86,15 +87,20 @@
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
 #define REVOKE_DEADLINE_USEC  (1 * 1000000ULL)  /* for all threads to leave their calls */
+#define CLAIM_DEADLINE_USEC   (1 * 1000000ULL)  /* for an earlier session process; then it exits */
 #define REPLACE_DEADLINE_USEC (800 * 1000ULL)   /* to take descriptors away; others are left */
 #define GRANTS_DEADLINE_USEC  (2 * 1000000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)
 #define CHANGE_DEADLINE_USEC  (10 * 1000000ULL) /* killed session processes to go; then said so */
-#define HOLDERS_DEADLINE_USEC (3 * 1000000ULL)  /* to look for holders; then what was found counts */
+#define HOLDERS_DEADLINE_USEC (3 * 1000000ULL)  /* to look for holders; then what was found counts \
+						 */
 #define ENDING_DEADLINE_USEC  (5 * 1000000ULL)  /* to kill a session's processes; then said so */
 #define DISMISS_DEADLINE_USEC (1 * 1000000ULL)  /* to exit after the session; then killed */
+/* For sessions of an earlier manager to acknowledge; then said, and mqgated is ready without them.
+ */
+#define TAKE_OVER_DEADLINE_USEC (10 * 1000000ULL)
 
 /* The manager's own pace. */
 #define EXPIRY_RETRY_USEC       (1 * 1000000ULL) /* after a run-out that could not be made */

@@ -162,6 +162,7 @@ struct manager *manager_free(struct manager *manager)
 	free_workers(manager);
 	FOREACH (session, manager->sessions)
 		(void)session_free(session);
+	store_free(manager);
 	launches_free(manager);
 	peers_free(manager);
 	FOREACH (change, manager->changes)
@@ -182,6 +183,13 @@ struct manager *manager_free(struct manager *manager)
 
 int manager_run(struct manager *manager)
 {
+	int r = store_take_over(manager);
+
+	r = r < 0 || manager->stopping ? r : sockets_serve(manager);
+	if (r < 0)
+		return r;
+	if (manager->stopping)
+		return sd_event_loop(manager->event);
 	log_info("ready: %zu packages, %zu connections; listening in %s",
 		manager->policy.packages->count, manager->policy.connections->count,
 		manager->options->runtime_dir);

@@ -28,11 +28,13 @@
 struct change;
 struct launch;
 struct courier;
+struct facts;
 struct manager;
 struct mount_watch;
 struct peer;
 struct question;
 struct session;
+struct stored;
 struct survey;
 struct worker;
 
@@ -73,6 +75,9 @@ struct manager {
 
 	struct session *sessions;
 	size_t session_count;
+	size_t unsettled_count; /* sessions of an earlier manager; see session_take_over() */
+	uint32_t last_stored;   /* number of the session that was stored last */
+	struct stored *stored;  /* came back and not taken over yet */
 	sd_event_source
 		*watch_source; /* looks at requests in hand; runs while there are sessions */
 	struct worker *workers;
@@ -112,8 +117,10 @@ char *diagnostics_text(const struct diagnostics *diagnostics, const char *closin
 
 /* --- sockets.c ----------------------------------------------------------------------------- */
 
-/* Both sockets listening, passed or made. Logs. */
+/* Both sockets listening, passed or made; what else was passed goes to store_take(). Logs. */
 int sockets_open(struct manager *manager);
+/* From now on whoever connects is served. Logs. */
+int sockets_serve(struct manager *manager);
 void sockets_close(struct manager *manager);
 /* The state directory is ours alone until the descriptor is closed. Logs. */
 int lock_state_dir(const char *directory, int *ret_fd);
@@ -137,8 +144,10 @@ struct session {
 	struct bound bound;
 	struct identity launcher; /* for display only */
 	uint64_t constant;
+	uint32_t number; /* by which the service manager keeps it; 0: it does not */
+	bool ended;      /* last process is gone; no longer in manager->sessions */
+	bool unsettled;  /* of an earlier manager, and what it has by now is not yet in force */
 	enum mediation mediation; /* for as long as it runs */
-	bool ended;               /* last process is gone; no longer in manager->sessions */
 
 	int listener;
 	sd_event_source *listener_source;
@@ -160,6 +169,11 @@ struct session {
  * they were taken over; on failure too. 0 or negative errno. */
 int session_new(struct manager *manager, struct launch *launch, struct bound *bound, int *listener,
 	struct session **ret);
+/* A session of an earlier manager, with what it has by the policy as it is now. Nobody answers yet;
+ * manager->unsettled_count counts it until what it has lost meanwhile is taken back. What was taken
+ * over of facts, listener and inflight is empty or -EBADF afterwards; on failure too. 0 or negative
+ * errno. */
+int session_take_over(struct manager *manager, struct facts *facts, int *listener, int *inflight);
 /* Its last process is gone, or its launcher is. Frees it as soon as its session process is
  * reaped. */
 void session_end(struct session *session);
@@ -183,6 +197,22 @@ uint64_t restart_at(uint64_t *restart_time, uint64_t now);
 bool in_hand_too_long(uint64_t since, uint64_t seen, uint64_t now);
 
 char **strings_free(char **strings, size_t count);
+
+/* --- store.c: what the service manager keeps ------------------------------------------------- */
+
+/* Whether this is the memfd of that name, by its link text. */
+bool is_memfd(int fd, const char *name);
+/* Gives the session's listener, in-flight memfd and facts to the service manager, if there is one.
+ * It survives the manager only then; logs if it cannot be. */
+void store_session(struct session *session);
+/* It has ended: the service manager need not keep it. Nothing happens while the manager stops. */
+void store_forget(struct session *session);
+/* A descriptor that came back. Takes fd. 0 or -ENOMEM. */
+int store_take(struct manager *manager, int fd, const char *name);
+/* Rebuilds all sessions that came back, and waits until what they have lost meanwhile is taken back
+ * from them. What cannot be taken over is closed for good, and said. 0 or negative errno: fatal. */
+int store_take_over(struct manager *manager);
+void store_free(struct manager *manager);
 
 /* --- worker.c ------------------------------------------------------------------------------ */
 
@@ -208,6 +238,8 @@ int worker_new(struct manager *manager, struct worker **ret);
 int worker_attach(struct worker *worker, struct session *session);
 int worker_send_grants(struct worker *worker, int grants, size_t size, uint64_t generation);
 
+/* Into a new memfd. 0 or negative errno. */
+int write_sealed(int fd, const char *data, size_t size);
 /* A sealed memfd of a sealed set. */
 int sealed_memfd(const struct grants *grants, int *ret_fd, size_t *ret_size);
 

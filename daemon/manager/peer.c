@@ -3,6 +3,7 @@
 #include "peer.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -152,6 +153,25 @@ char *identity_command(const struct identity *identity, char buffer[static COMMA
 	if (*command)
 		command[strlen(command) - 1] = '\0';
 	return escape(command, buffer, COMMAND_STRING_MAX);
+}
+
+uint64_t identity_start(const struct identity *identity)
+{
+	char stat[1024], *after;
+	uint64_t start;
+
+	if (read_proc(identity->pid, "stat", stat, sizeof(stat)) < 0 ||
+		!pidfd_is_alive(identity->pidfd))
+		return 0;
+	/* The name, in parentheses, may have any byte in it. */
+	after = strrchr(stat, ')');
+	if (!after ||
+		sscanf(after + 1,
+			" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
+			"%*d %" SCNu64,
+			&start) != 1)
+		return 0;
+	return start;
 }
 
 int listener_check(int fd)

@@ -34,6 +34,10 @@ int status_in_session(const char *status);
 #define COMMAND_STRING_MAX 80
 char *identity_command(const struct identity *identity, char buffer[static COMMAND_STRING_MAX]);
 
+/* When the process started, in the kernel's ticks; 0 if it is gone. With its pid it tells it from
+ * any later process of that number. */
+uint64_t identity_start(const struct identity *identity);
+
 /* True if the pidfd's process has not exited. */
 bool pidfd_is_alive(int pidfd);
 

@@ -8,6 +8,7 @@
 #include "daemon/session/inflight.h"
 #include "include/limits.h"
 #include "include/log.h"
+#include "facts.h"
 #include "manager.h"
 
 static_assert(offsetof(struct inflight, since) == 0, "the manager reads the first word");
@@ -64,11 +65,20 @@ static void release_kernel_side(struct session *session)
 	session->launcher.pidfd = safe_close(session->launcher.pidfd);
 }
 
+static void settle(struct session *session)
+{
+	if (session->unsettled)
+		session->manager->unsettled_count--;
+	session->unsettled = false;
+}
+
 static void leave_manager(struct session *session)
 {
 	struct manager *manager = session->manager;
 
 	session->ended = true;
+	store_forget(session);
+	settle(session);
 	LIST_DROP(manager->sessions, session);
 	manager->session_count--;
 	if (manager->session_count == 0 && manager->watch_source)
@@ -117,8 +127,10 @@ void session_in_force(struct session *session, uint64_t generation)
 		LIST_DROP(session->updates, update);
 		update_done(update);
 	}
-	if (session->launch && session->worker && !session->ended &&
-		generation == session->worker->generation_sent)
+	if (session->ended || !session->worker || generation != session->worker->generation_sent)
+		return;
+	settle(session);
+	if (session->launch)
 		launch_ready(take_pointer(session->launch));
 }
 
@@ -147,6 +159,12 @@ static void start_worker(struct session *session)
 	r = worker_attach(worker, session);
 	if (r < 0)
 		worker_kill(worker, strerror(-r));
+	if (r == -E2BIG) {
+		log_error("the session of pid %d ends: its plugs and slots are connected to too "
+			  "many queues for one session",
+			(int)session->launcher.pid);
+		session_end(session);
+	}
 }
 
 static int on_restart(sd_event_source *source, uint64_t usec, void *userdata)
@@ -197,16 +215,20 @@ static int on_listener(sd_event_source *source, int fd, uint32_t events, void *u
 
 static int make_inflight(struct session *session)
 {
-	void *map;
-
-	session->inflight = memfd_create("mqgate-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	session->inflight = memfd_create(INFLIGHT_MEMFD, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (session->inflight < 0)
 		return -errno;
 	if (ftruncate(session->inflight, INFLIGHT_SIZE) < 0 ||
 		fcntl(session->inflight, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
 			0)
 		return -errno;
-	map = mmap(NULL, IN_HAND_MAP_SIZE, PROT_READ, MAP_SHARED, session->inflight, 0);
+	return 0;
+}
+
+static int map_inflight(struct session *session)
+{
+	void *map = mmap(NULL, IN_HAND_MAP_SIZE, PROT_READ, MAP_SHARED, session->inflight, 0);
+
 	if (map == MAP_FAILED)
 		return -errno;
 	session->in_hand = map;
@@ -240,46 +262,61 @@ static int start_watch(struct manager *manager)
 	return r < 0 ? r : sd_event_source_set_enabled(manager->watch_source, SD_EVENT_ONESHOT);
 }
 
-static int start(struct session *session, struct worker *worker)
+static struct session *add(struct manager *manager, struct bound *bound,
+	const struct identity *launcher, uint64_t constant, int *listener)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		return NULL;
+	*session = (struct session){.manager = manager,
+		.bound = *bound,
+		.launcher = *launcher,
+		.constant = constant,
+		.listener = take_fd(listener),
+		.inflight = -EBADF};
+	*bound = (struct bound){0};
+	LIST_ADD(manager->sessions, session);
+	manager->session_count++;
+	return session;
+}
+
+static int watch(struct session *session)
 {
 	struct manager *manager = session->manager;
 	int r;
 
-	r = make_inflight(session);
+	r = map_inflight(session);
 	if (r < 0)
 		return r;
 	/* No events are asked for: what always comes is EPOLLHUP, when the last process is gone. */
 	r = sd_event_add_io(manager->event, &session->listener_source, session->listener, 0,
 		on_listener, session);
+	return r == 0 && manager->session_count == 1 ? start_watch(manager) : r;
+}
+
+static int start(struct session *session, struct worker *worker)
+{
+	int r = make_inflight(session);
+
+	r = r < 0 ? r : watch(session);
 	if (r < 0)
 		return r;
-	if (manager->session_count == 1) {
-		r = start_watch(manager);
-		if (r < 0)
-			return r;
-	}
+	store_session(session);
 	return worker_attach(worker, session);
 }
 
 int session_new(struct manager *manager, struct launch *launch, struct bound *bound, int *listener,
 	struct session **ret)
 {
-	struct session *session = calloc(1, sizeof(*session));
+	struct session *session =
+		add(manager, bound, launch_identity(launch), launch_constant(launch), listener);
 	struct worker *worker;
 	int r;
 
 	if (!session)
 		return -ENOMEM;
-	*session = (struct session){.manager = manager,
-		.bound = *bound,
-		.launcher = *launch_identity(launch),
-		.constant = launch_constant(launch),
-		.mediation = launch_mediation(launch),
-		.listener = take_fd(listener),
-		.inflight = -EBADF};
-	*bound = (struct bound){0};
-	LIST_ADD(manager->sessions, session);
-	manager->session_count++;
+	session->mediation = launch_mediation(launch);
 	session->launcher.pidfd = fcntl(session->launcher.pidfd, F_DUPFD_CLOEXEC, 0);
 
 	r = session->launcher.pidfd < 0 ? -errno : worker_take(manager, &worker);
@@ -296,4 +333,32 @@ int session_new(struct manager *manager, struct launch *launch, struct bound *bo
 	manager_update_status(manager);
 	*ret = session;
 	return 0;
+}
+
+int session_take_over(struct manager *manager, struct facts *facts, int *listener, int *inflight)
+{
+	struct session *session;
+	struct bound bound;
+	int r;
+
+	r = bound_again(&facts->bound, &manager->policy, &bound);
+	if (r < 0)
+		return r;
+	session = add(manager, &bound, &facts->launcher, facts->constant, listener);
+	if (!session) {
+		bound_clear(&bound);
+		return -ENOMEM;
+	}
+	facts->launcher.pidfd = -EBADF;
+	session->number = facts->number;
+	session->mediation = facts->mediation;
+	session->inflight = take_fd(inflight);
+	session->unsettled = true;
+	manager->unsettled_count++;
+	r = watch(session);
+	if (r < 0)
+		session_end(session);
+	else
+		start_worker(session);
+	return r;
 }

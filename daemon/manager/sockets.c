@@ -126,6 +126,11 @@ static int listen_at(
 	return 0;
 }
 
+static bool is_socket(int fd)
+{
+	return sd_is_socket(fd, AF_UNSPEC, 0, -1) > 0;
+}
+
 static int take_passed(struct manager *manager, int fd, const char *name)
 {
 	bool launch = streq(name, LAUNCH_SOCKET);
@@ -152,8 +157,12 @@ static int take_all_passed(struct manager *manager)
 	n = sd_listen_fds_with_names(true, &names);
 	if (n < 0)
 		return log_errno(n, "cannot take over the sockets of the service manager");
-	for (int i = 0; r == 0 && i < n; i++)
-		r = take_passed(manager, SD_LISTEN_FDS_START + i, names[i]);
+	for (int i = 0; r == 0 && i < n; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		r = is_socket(fd) ? take_passed(manager, fd, names[i])
+				  : store_take(manager, fd, names[i]);
+	}
 	(void)strings_free(names, (size_t)n);
 	return r;
 }
@@ -194,12 +203,15 @@ static int serve(
 
 int sockets_open(struct manager *manager)
 {
+	int r = take_all_passed(manager);
+
+	return r < 0 ? r : open_missing(manager);
+}
+
+int sockets_serve(struct manager *manager)
+{
 	int r;
 
-	r = take_all_passed(manager);
-	r = r < 0 ? r : open_missing(manager);
-	if (r < 0)
-		return r;
 	r = serve(manager, manager->launch_socket, launch_accept, &manager->launch_source);
 	r = r < 0 ? r
 		  : serve(manager, manager->control_socket, bus_accept, &manager->control_source);

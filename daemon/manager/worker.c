@@ -362,7 +362,7 @@ static int collect_grants(
 	return 0;
 }
 
-static int write_sealed(int fd, const char *data, size_t size)
+int write_sealed(int fd, const char *data, size_t size)
 {
 	for (size_t done = 0; done < size;) {
 		ssize_t n = write(fd, data + done, size - done);

@@ -24,6 +24,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -69,6 +70,11 @@ static int get_groups(struct own_identity *own)
 		return -errno;
 	own->group_count = (size_t)count;
 	return 0;
+}
+
+int act_end_with_manager(void)
+{
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
 }
 
 int own_identity_get(struct own_identity *ret)
@@ -195,6 +201,9 @@ static void return_identity(
 			identity->groups, identity->group_count, own->groups, own->group_count);
 	if (r == 0 && identity->ipc_namespace >= 0)
 		r = enter_ipc_namespace(own->ipc_namespace);
+	/* A change of ids makes the kernel forget it. */
+	if (r == 0)
+		r = act_end_with_manager();
 	if (r < 0)
 		abort();
 }

@@ -24,6 +24,10 @@ struct own_identity {
  * negative errno: fatal. */
 int own_identity_get(struct own_identity *ret);
 
+/* From now on this process is killed when the manager ends; again after each change of ids, so
+ * act_open() and act_unlink() do it. 0 or negative errno. */
+int act_end_with_manager(void);
+
 /* Opens the queue, creating it if asked to. Returns a descriptor or the negative errno that the app
  * gets. ret_created: this very call made the queue; assume it did not on error. */
 int act_open(const struct own_identity *own, const struct identity *identity,

@@ -2,8 +2,11 @@
 /* The request in hand, noted where the next session process finds it. */
 #include "inflight.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "include/util.h"
 
@@ -26,6 +29,48 @@ int inflight_map(int fd, struct inflight **ret)
 		return -EPROTONOSUPPORT;
 	}
 	*ret = inflight;
+	return 0;
+}
+
+/* Of the whole process, not of the descriptor, which all session processes and the manager share;
+ * the kernel drops it when the process has made its last system call. */
+static struct flock whole_file(void)
+{
+	return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+}
+
+/* 0: nobody. */
+static pid_t holder(int fd)
+{
+	struct flock lock = whole_file();
+
+	return fcntl(fd, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK ? 0 : lock.l_pid;
+}
+
+/* Whoever holds it before and after the pidfd was opened is behind the pidfd. */
+static void evict(int fd)
+{
+	pid_t pid = holder(fd);
+	_cleanup_close_ int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -EBADF;
+
+	if (pidfd >= 0 && holder(fd) == pid)
+		(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+}
+
+int inflight_claim(int fd)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	uint64_t deadline = now_usec() + CLAIM_DEADLINE_USEC;
+	struct flock lock = whole_file();
+
+	while (fcntl(fd, F_SETLK, &lock) < 0) {
+		if (errno != EAGAIN && errno != EACCES)
+			return -errno;
+		if (now_usec() > deadline)
+			return -EBUSY;
+		evict(fd);
+		(void)nanosleep(&pause, NULL);
+	}
 	return 0;
 }
 

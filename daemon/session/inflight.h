@@ -20,6 +20,9 @@
 
 #define INFLIGHT_VERSION 6
 
+/* The memfd's name; by it the manager tells what it gets back. */
+#define INFLIGHT_MEMFD "mqgate-inflight"
+
 enum inflight_phase {
 	INFLIGHT_RECEIVED,  /* nothing was done to any queue: may be handled again from the start */
 	INFLIGHT_ACTING,    /* about to create or delete, perhaps done */
@@ -59,6 +62,11 @@ struct inflight {
 
 /* Maps the memfd; checks its size and version. 0 or negative errno. */
 int inflight_map(int fd, struct inflight **ret);
+
+/* Makes this process the only one that writes there, until it exits or closes the descriptor. A
+ * session process of an earlier manager that has not noticed its end is killed: two would act
+ * twice. 0; -EBUSY if it is not gone within CLAIM_DEADLINE_USEC; or another negative errno. */
+int inflight_claim(int fd);
 
 /* Before RECV: nothing noted, the clock runs. The caller then receives into inflight->notification.
  */

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* traffic send|receive|create NAME COUNT: many calls, each of which must do its work exactly once.
+/* traffic send|receive|create|denied NAME COUNT: many calls, each of which must do its work exactly
+ * once.
  *
  * send     creates NAME unless it exists and sends the numbers 1…COUNT
  * receive  does the same and receives them; each must come once and in order
  * create   COUNT times: creates NAME exclusively, unlinks it; neither may have been done before
+ * denied   COUNT times: neither opens NAME nor unlinks it; each must be refused with EACCES
  *
  * Prints "COUNT done" and exits 0, or says what went wrong and exits 1. */
 #include "app.h"
 
-#define PATIENCE 10000 /* milliseconds that one call may take */
+#define PATIENCE 60000 /* milliseconds that one call may take */
 
 static int send_all(mqd_t queue, const char *name, long count)
 {
@@ -57,6 +59,17 @@ static int create_all(const char *name, long count)
 	return 0;
 }
 
+static int denied_all(const char *name, long count)
+{
+	for (long i = 0; i < count; i++) {
+		if (mq_open(name, O_RDWR) >= 0 || errno != EACCES)
+			return failed("mq_open", name);
+		if (mq_unlink(name) == 0 || errno != EACCES)
+			return failed("mq_unlink", name);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	mqd_t queue = -1;
@@ -64,12 +77,14 @@ int main(int argc, char **argv)
 	int r;
 
 	if (argc != 4) {
-		fprintf(stderr, "usage: traffic send|receive|create NAME COUNT\n");
+		fprintf(stderr, "usage: traffic send|receive|create|denied NAME COUNT\n");
 		return 2;
 	}
 	count = strtol(argv[3], NULL, 10);
 	if (strcmp(argv[1], "create") == 0) {
 		r = create_all(argv[2], count);
+	} else if (strcmp(argv[1], "denied") == 0) {
+		r = denied_all(argv[2], count);
 	} else {
 		queue = create_queue(argv[2], O_RDWR, 4);
 		if (queue < 0)

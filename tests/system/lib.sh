@@ -301,6 +301,8 @@ start_app() {
 	rm -f "$WORK/$name.in"
 	: >"$WORK/$name.out"
 	mkfifo "$WORK/$name.in"
+	# What an earlier app of that name has said is no answer of this one.
+	: >"$WORK/$name.out"
 	{
 		close_apps
 		exec "$@"

@@ -163,6 +163,9 @@ killed_app() {
 killed_daemon() {
 	start_app app as_user mq-run --slot traffic:all mqtry
 	expect_answer "an app works" app "open ${Q}last rwcx" ' -> 0$'
+	# Session processes that hang do not notice by themselves, and would hold the calls up for ever.
+	kill -STOP "$DAEMON"
+	session_processes | xargs kill -STOP
 	kill -KILL "$DAEMON"
 	wait "$DAEMON" 2>/dev/null
 	no_session_processes() {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What outlives a session process: the request in hand and the known queues. */
 #include <criterion/criterion.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "daemon/session/inflight.h"
 #include "include/util.h"
@@ -48,6 +51,59 @@ Test(inflight, refuses_other_sizes_and_versions)
 	cr_assert_eq(inflight_map(other, &inflight), 0);
 	inflight->version = INFLIGHT_VERSION + 1;
 	cr_expect_eq(inflight_map(other, &inflight), -EPROTONOSUPPORT);
+}
+
+static pid_t claim_in_child(int fd, bool *claimed)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		*claimed = inflight_claim(fd) == 0;
+		for (;;)
+			(void)pause();
+	}
+	cr_assert_gt(pid, 0);
+	for (int i = 0; i < 1000 && !*(volatile bool *)claimed; i++)
+		(void)usleep(1000);
+	cr_assert(*claimed);
+	return pid;
+}
+
+/* The descriptor is the same one everywhere, as it is for session processes. */
+Test(inflight, is_one_process_s_at_a_time)
+{
+	_cleanup_close_ int fd = make_memfd((off_t)INFLIGHT_SIZE);
+	bool *claimed = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t first = claim_in_child(fd, claimed), second;
+	int status = 0;
+
+	*claimed = false;
+	second = claim_in_child(fd, claimed);
+	cr_assert_eq(waitpid(first, &status, 0), first);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the earlier one is killed");
+	(void)kill(second, SIGKILL);
+	cr_assert_eq(waitpid(second, &status, 0), second);
+	cr_expect_eq(inflight_claim(fd), 0, "nobody has it any more");
+	cr_expect_eq(inflight_claim(fd), 0, "it is ours");
+}
+
+/* Whoever has it is out of sight, so it cannot be killed. */
+Test(inflight, is_not_waited_for_for_ever)
+{
+	_cleanup_close_ int fd = make_memfd((off_t)INFLIGHT_SIZE);
+	uint64_t begin = now_usec();
+	int status = 0;
+	pid_t pid;
+
+	cr_assert_eq(inflight_claim(fd), 0);
+	cr_assert_eq(unshare((geteuid() == 0 ? 0 : CLONE_NEWUSER) | CLONE_NEWPID), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(inflight_claim(fd) == -EBUSY ? 0 : 1);
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect_eq(status, 0);
+	cr_expect_geq(now_usec() - begin, CLAIM_DEADLINE_USEC);
+	cr_expect_lt(now_usec() - begin, 3 * CLAIM_DEADLINE_USEC);
 }
 
 static struct queues *new_queues(void)

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* The facts of a session as bytes and back. Reading trusts nothing. */
+#include "facts.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "common/names.h"
+#include "include/limits.h"
+#include "manager.h"
+
+#define FACTS_MAGIC UINT32_C(0x6d716674)
+#define FACTS_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* Then the plugs, the slots and the apps, each with its NUL. */
+struct header {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t number;
+	uint32_t mediation;
+	uint64_t constant;
+	uint64_t launcher_start; /* 0: not known */
+	int32_t launcher_pid;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t plug_count;
+	uint32_t slot_count;
+	uint32_t app_count;
+};
+
+#define FACTS_SIZE_MAX \
+	(sizeof(struct header) + (2 * SESSION_PLUGS_MAX + LAUNCH_REFS_MAX) * (REF_MAX + 1))
+
+void facts_clear(struct facts *facts)
+{
+	facts->launcher.pidfd = safe_close(facts->launcher.pidfd);
+	bound_clear(&facts->bound);
+}
+
+static void print_strings(FILE *f, char *const *strings, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		(void)fwrite(strings[i], 1, strlen(strings[i]) + 1, f);
+}
+
+int facts_write(const struct facts *facts, int *ret_fd)
+{
+	const struct bound *bound = &facts->bound;
+	const struct header header = {.magic = FACTS_MAGIC,
+		.version = FACTS_VERSION,
+		.number = facts->number,
+		.mediation = facts->mediation,
+		.constant = facts->constant,
+		.launcher_start = identity_start(&facts->launcher),
+		.launcher_pid = facts->launcher.pid,
+		.uid = facts->launcher.uid,
+		.gid = facts->launcher.gid,
+		.plug_count = (uint32_t)bound->own_plug_count,
+		.slot_count = (uint32_t)bound->own_slot_count,
+		.app_count = (uint32_t)bound->app_count};
+	_cleanup_free_ char *data = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	size_t size = 0;
+	int r;
+	FILE *f = open_memstream(&data, &size);
+
+	if (!f)
+		return -ENOMEM;
+	(void)fwrite(&header, sizeof(header), 1, f);
+	print_strings(f, bound->plugs, bound->own_plug_count);
+	print_strings(f, bound->slots, bound->own_slot_count);
+	print_strings(f, bound->apps, bound->app_count);
+	if (fclose(f) != 0)
+		return -ENOMEM;
+	fd = memfd_create(FACTS_MEMFD, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	r = fd < 0 ? -errno : write_sealed(fd, data, size);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
+static int read_data(int fd, char **ret_data, size_t *ret_size)
+{
+	_cleanup_free_ char *data = NULL;
+	struct stat st;
+
+	if (fcntl(fd, F_GET_SEALS) != FACTS_SEALS)
+		return -EBADMSG;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size < (off_t)sizeof(struct header) || st.st_size > (off_t)FACTS_SIZE_MAX)
+		return -EBADMSG;
+	data = malloc((size_t)st.st_size);
+	if (!data)
+		return -ENOMEM;
+	if (pread(fd, data, (size_t)st.st_size, 0) != (ssize_t)st.st_size)
+		return -EBADMSG;
+	*ret_data = take_pointer(data);
+	*ret_size = (size_t)st.st_size;
+	return 0;
+}
+
+static int check_header(const struct header *header)
+{
+	if (header->magic != FACTS_MAGIC)
+		return -EBADMSG;
+	if (header->version != FACTS_VERSION)
+		return -EPROTONOSUPPORT;
+	if (header->mediation > MEDIATION_OPEN || header->plug_count > SESSION_PLUGS_MAX ||
+		header->slot_count > SESSION_PLUGS_MAX || header->app_count > LAUNCH_REFS_MAX ||
+		header->launcher_pid <= 0)
+		return -EBADMSG;
+	return 0;
+}
+
+struct reader {
+	const char *at, *end;
+};
+
+static bool app_ref_is_valid(const char *text)
+{
+	char package[PACKAGE_NAME_MAX + 1];
+	const char *dot = strchr(text, '.');
+
+	if (!dot || dot - text > PACKAGE_NAME_MAX || isempty(dot + 1))
+		return false;
+	(void)snprintf(package, sizeof(package), "%.*s", (int)(dot - text), text);
+	return package_name_is_valid(package);
+}
+
+static bool plug_or_slot_ref_is_valid(const char *text)
+{
+	struct ref ref;
+
+	return ref_parse(text, &ref) == 0;
+}
+
+static int read_strings(struct reader *reader, size_t count, bool (*is_valid)(const char *text),
+	char ***ret, size_t *ret_count)
+{
+	*ret = calloc(count + 1, sizeof(char *));
+	if (!*ret)
+		return -ENOMEM;
+	for (*ret_count = 0; *ret_count < count; (*ret_count)++) {
+		size_t length = strnlen(reader->at, (size_t)(reader->end - reader->at));
+
+		if (reader->at + length == reader->end || length > REF_MAX || !is_valid(reader->at))
+			return -EBADMSG;
+		(*ret)[*ret_count] = strdup(reader->at);
+		if (!(*ret)[*ret_count])
+			return -ENOMEM;
+		reader->at += length + 1;
+	}
+	return 0;
+}
+
+static int read_bound(struct reader *reader, const struct header *header, struct bound *bound)
+{
+	int r = read_strings(reader, header->plug_count, plug_or_slot_ref_is_valid, &bound->plugs,
+		&bound->plug_count);
+
+	r = r < 0 ? r
+		  : read_strings(reader, header->slot_count, plug_or_slot_ref_is_valid,
+			    &bound->slots, &bound->slot_count);
+	r = r < 0 ? r
+		  : read_strings(reader, header->app_count, app_ref_is_valid, &bound->apps,
+			    &bound->app_count);
+	bound->own_plug_count = bound->plug_count;
+	bound->own_slot_count = bound->slot_count;
+	return r < 0 ? r : reader->at == reader->end ? 0 : -EBADMSG;
+}
+
+/* The process of that number may be another one by now. */
+static int find_launcher(pid_t pid, uint64_t start)
+{
+	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct identity launcher = {.pid = pid, .pidfd = pidfd};
+
+	return pidfd >= 0 && start != 0 && identity_start(&launcher) == start ? take_fd(&pidfd)
+									      : -EBADF;
+}
+
+int facts_read(int fd, struct facts *ret)
+{
+	_cleanup_(facts_clear) struct facts facts = {.launcher.pidfd = -EBADF};
+	_cleanup_free_ char *data = NULL;
+	struct header header;
+	struct reader reader;
+	size_t size;
+	int r;
+
+	r = read_data(fd, &data, &size);
+	if (r < 0)
+		return r;
+	memcpy(&header, data, sizeof(header));
+	r = check_header(&header);
+	if (r < 0)
+		return r;
+	reader = (struct reader){data + sizeof(header), data + size};
+	r = read_bound(&reader, &header, &facts.bound);
+	if (r < 0)
+		return r;
+	facts.number = header.number;
+	facts.mediation = (enum mediation)header.mediation;
+	facts.constant = header.constant;
+	facts.launcher = (struct identity){.pid = header.launcher_pid,
+		.uid = header.uid,
+		.gid = header.gid,
+		.pidfd = find_launcher(header.launcher_pid, header.launcher_start)};
+	*ret = facts;
+	facts = (struct facts){.launcher.pidfd = -EBADF};
+	return 0;
+}

@@ -1,0 +1,267 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The installed service under a real systemd, with its restrictions: running programs and a restart, a crash, an upgrade, a stop.
+# SYSTEMD_KILLS: how many daemons and session processes are killed under load.
+# shellcheck source=tests/system/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+KILLS=${SYSTEMD_KILLS:-8}
+BOOT=$(dirname "$0")/systemd-boot
+
+lacking=$("$BOOT" possible 2>&1) || {
+	echo "TAP version 13"
+	skip_all "$lacking"
+}
+setup
+D=$WORK/boot
+TREE=$WORK/tree
+Q=/q-
+
+# --- a machine of its own -------------------------------------------------------------------------
+
+prepare_tree() {
+	meson install -C "$BUILD_ROOT" --no-rebuild --destdir "$TREE" >/dev/null || return
+	mkdir -p "$D/bin" "$TREE/etc/systemd/system/mqgated.service.d"
+	cp "$WORK"/bin/{mqtry,traffic} "$D/bin/"
+	chmod -R a+rX "$D"
+	sed "s|@Q@|$Q|g" >"$TREE/etc/mqgate/packages.d/traffic.yaml" <<'YAML'
+name: traffic
+plugs:
+  nothing: posix-mq
+  queue: posix-mq
+slots:
+  all:
+    interface: posix-mq
+    path-pattern: "@Q@*"
+  one:
+    interface: posix-mq
+    path: "@Q@queue"
+    permissions: [read, write, create]
+YAML
+	# The kills come faster than systemd lets a service begin anew, by default.
+	printf '[Unit]\nStartLimitIntervalSec=0\n' \
+		>"$TREE/etc/systemd/system/mqgated.service.d/test.conf"
+}
+
+sweep_boot() {
+	"$BOOT" stop "$D"
+	sweep
+}
+
+# inside CMD…, inside_as_user CMD…
+cat >"$WORK/bin/inside" <<SCRIPT
+#!/bin/sh
+PATH=$D/bin:\$PATH
+unset MQGATE_RUNTIME_DIR
+exec "$(realpath "$BOOT")" run "$D" "\$@"
+SCRIPT
+cat >"$WORK/bin/inside_as_user" <<'SCRIPT'
+#!/bin/sh
+exec inside setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
+SCRIPT
+chmod 755 "$WORK/bin/inside" "$WORK/bin/inside_as_user"
+
+main_pid() {
+	inside systemctl show -P MainPID mqgated
+}
+
+stored() {
+	[ "$(inside systemctl show -P NFileDescriptorStore mqgated)" = "$1" ]
+}
+
+# is_other PID: another daemon runs and is ready
+is_other() {
+	local pid
+
+	pid=$(main_pid)
+	[ "$pid" != 0 ] && [ "$pid" != "$1" ] && inside systemctl -q is-active mqgated
+}
+
+descriptors() {
+	inside sh -c 'ls "/proc/$1/fd" | wc -l' sh "$1"
+}
+
+session_processes_inside() {
+	inside pgrep -f '^mqgate-session'
+}
+
+one_session_process_inside() {
+	[ "$(session_processes_inside | wc -l)" = 1 ]
+}
+
+# --- what programs see ----------------------------------------------------------------------------
+
+# goes_on WHAT CMD…: two programs, and CMD, after which another daemon runs
+goes_on() {
+	local what=$1 pid
+	shift
+
+	pid=$(main_pid)
+	start_app app inside_as_user mq-run --slot traffic:all mqtry
+	start_app other inside mq-run --slot traffic:all mqtry
+	expect_answer "$what: a program of a user works before" app "open ${Q}app rwcx 0600 4 64" ' -> 0$'
+	expect_answer "$what: and one of root" other "open ${Q}other rwcx 0600 4 64" ' -> 0$'
+	check "$what" "$@"
+	echo "send one" >&"$(cat "$WORK/app.fd")"
+	holds "$what: another daemon is ready" wait_until 10 is_other "$pid"
+	answered() {
+		grep -q '^send one -> 0' "$WORK/app.out"
+	}
+	holds "$what: a call made meanwhile is answered" wait_until 5 answered
+	expect_answer "$what: the program goes on" app "receive" ' -> one 0$'
+	expect_answer "$what: what was not granted is refused" app "open /elsewhere r" EACCES
+	expect_answer "$what: it can unlink" app "unlink ${Q}app" ' -> 0$'
+	expect_answer "$what: so can the other" other "unlink ${Q}other" ' -> 0$'
+	stop_app app
+	stop_app other
+	holds "$what: what has ended leaves systemd's store" wait_until 5 stored 0
+}
+
+stopped() {
+	start_app app inside_as_user mq-run --slot traffic:all mqtry
+	expect_answer "a program works before a stop" app "open ${Q}stop rwcx 0600 4 64" ' -> 0$'
+	check "systemctl stop" inside systemctl stop mqgated
+	expect_answer "… closes the door" app "open ${Q}stop r" ' -> -1 ENOSYS$'
+	holds "… leaves nothing in the store" stored 0
+	run inside pgrep -f '^mqgate'
+	expect_status "… and no process" 1
+	check "systemctl start" inside systemctl start mqgated
+	expect_answer "… does not open it again" app "open ${Q}stop r" ' -> -1 ENOSYS$'
+	check "… but a new session works" inside_as_user mq-run --slot traffic:all mqtry "unlink ${Q}stop"
+	stop_app app
+}
+
+given_up() {
+	local kills
+
+	inside rm /etc/systemd/system/mqgated.service.d/test.conf
+	inside systemctl daemon-reload
+	start_app app inside_as_user mq-run --slot traffic:all mqtry
+	expect_answer "a program works before crashes" app "open ${Q}crash rwcx 0600 4 64" ' -> 0$'
+	for kills in {1..8}; do
+		inside systemctl kill --kill-whom=main -s KILL mqgated 2>/dev/null
+		sleep 0.6
+		! inside systemctl -q is-failed mqgated || break
+	done
+	holds "after $kills crashes in ten seconds systemd gives up" inside systemctl -q is-failed mqgated
+	expect_answer "… which closes the door" app "open ${Q}crash r" ' -> -1 ENOSYS$'
+	stop_app app
+	inside sh -c "rm -f /dev/mqueue${Q}crash"
+	inside systemctl reset-failed mqgated mqgated.socket mqgated-control.socket
+	check "systemctl start begins anew" inside systemctl start mqgated
+}
+
+# --- under load -----------------------------------------------------------------------------------
+
+LOAD="receiver sender creator denied user-receiver user-sender user-creator user-denied"
+
+running() {
+	local name
+
+	for name in "$@"; do
+		app_gone "$name" || return 0
+	done
+	return 1
+}
+
+load_has_started() {
+	[ "$(inside mqctl sessions --json | grep -o '"pid"' | wc -l)" = 8 ] || ! running $LOAD
+}
+
+start_load() {
+	local count=$1 who prefix
+
+	for who in "" user-; do
+		prefix=inside${who:+_as_user}
+		start_app "${who}receiver" $prefix mq-run --slot traffic:all traffic receive "$Q${who}flow" "$count"
+		start_app "${who}sender" $prefix mq-run --slot traffic:all traffic send "$Q${who}flow" "$count"
+		start_app "${who}creator" $prefix mq-run --slot traffic:all traffic create "$Q${who}new" $((count / 4))
+		start_app "${who}denied" $prefix mq-run --plug traffic:nothing traffic denied "${Q}denied" $((count / 4))
+	done
+	wait_until 10 load_has_started
+}
+
+load_is_well() {
+	local name well=0
+
+	for name in $LOAD; do
+		wait_until 120 app_gone "$name"
+		stop_app "$name" || {
+			echo "$name: $(cat "$WORK/$name.err")"
+			well=1
+		}
+	done
+	inside sh -c "rm -f /dev/mqueue$Q*flow"
+	return $well
+}
+
+# one_kill: a restart, a SIGKILL of the daemon or of the session processes; counted if it has hit
+one_kill() {
+	case $((RANDOM % 4)) in
+	0) inside systemctl restart mqgated ;;
+	1) inside pkill -KILL -f '^mqgate-session' ;;
+	*) inside systemctl kill --kill-whom=main -s KILL mqgated 2>/dev/null ;;
+	esac && kills=$((kills + 1))
+	sleep "0.$((RANDOM % 4))"
+}
+
+is_ready() {
+	inside systemctl -q is-active mqgated
+}
+
+# warm_up: the daemon has had a session, and has none
+warm_up() {
+	inside mq-run --slot traffic:all true
+	wait_until 5 one_session_process_inside
+}
+
+under_load() {
+	local kills=0 rounds=0 well=0 before before_init
+
+	warm_up
+	inside mqtry "open ${Q}denied rwc 0600 4 64" >/dev/null
+	before=$(descriptors "$(main_pid)")
+	before_init=$(descriptors 1)
+	: >"$WORK/load.txt"
+	while [ $kills -lt "$KILLS" ]; do
+		rounds=$((rounds + 1))
+		start_load 20000
+		# shellcheck disable=SC2086
+		while running $LOAD && [ $kills -lt "$KILLS" ]; do
+			one_kill
+		done
+		wait_until 10 is_ready
+		load_is_well >>"$WORK/load.txt" || well=1
+	done
+	echo "# $kills kills of daemons and session processes under $rounds loads of 8 sessions"
+	holds "$kills kills: nothing was lost, doubled, out of order or wrongly allowed" \
+		eval "cat load.txt; [ $well = 0 ]"
+	holds "… systemd's store is empty" wait_until 5 stored 0
+	holds "… no session process is left" wait_until 5 one_session_process_inside
+	warm_up
+	wait_until 5 eval "[ \$(descriptors \$(main_pid)) -le $before ]"
+	holds "… the daemon has no more descriptors than at the start" \
+		eval "echo $before \$(descriptors \$(main_pid)); [ \$(descriptors \$(main_pid)) -le $before ]"
+	holds "… and so has systemd" wait_until 5 eval "[ \$(descriptors 1) -le $before_init ]"
+}
+
+holds "everything is installed" prepare_tree
+trap sweep_boot EXIT
+if ! DEADLINE=40 run "$BOOT" start "$D" "$TREE" || [ "$STATUS" != 0 ]; then
+	stderr | diagnose >&2
+	echo "Bail out! systemd does not boot"
+	exit 1
+fi
+check "the service starts" inside systemctl start mqgated
+goes_on "systemctl restart" inside systemctl restart mqgated
+goes_on "SIGKILL" inside systemctl kill --kill-whom=main -s KILL mqgated
+goes_on "SIGABRT to all of the service" inside systemctl kill -s ABRT mqgated
+goes_on "an upgrade" inside sh -c 'cp /usr/sbin/mqgated /usr/sbin/mqgated.new &&
+	mv /usr/sbin/mqgated.new /usr/sbin/mqgated && systemctl restart mqgated'
+under_load
+stopped
+given_up
+if [ "$TAP_FAILED" != 0 ]; then
+	inside journalctl -b -u mqgated -n 60 --no-pager | diagnose >&2
+fi
+finish
