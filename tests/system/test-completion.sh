@@ -71,7 +71,7 @@ offers "mqctl connect logger:" "logger:events logger:spare"
 FUNCTION=_mq_run
 offers "mq-run --plug " "logger:events logger:spare"
 offers "mq-run --plug logger:events --slot " "sensor:events sensor:state"
-offers "mq-run --plug logger:events mqtr" "mqtry"
+offers "mq-run --plug logger:events stopw" "stopwatch"
 offers "mq-run --plug logger:events cat packages/lo" "packages/logger.yaml"
 holds "bash asks this for mqctl" test "$(complete -p mqctl)" = "complete -F _mqctl mqctl"
 finish
