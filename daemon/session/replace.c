@@ -705,7 +705,9 @@ static int make_pass(struct pass *pass)
 	if (r < 0 && r != -ETIME)
 		return r;
 	pass->left += r == -ETIME;
-	qsort(pass->tables.entries, pass->tables.count, sizeof(struct table), compare_tables);
+	if (pass->tables.count > 0)
+		qsort(pass->tables.entries, pass->tables.count, sizeof(struct table),
+			compare_tables);
 	treat_tables(pass);
 	return pass->left + pass->unproved > 0;
 }

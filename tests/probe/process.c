@@ -329,6 +329,9 @@ void probe_limits(void)
 
 /* --- identity --- */
 
+/* What new queues are made with; none for the kernel's defaults. */
+static struct mq_attr *new_attributes;
+
 static void show_new(const char *what)
 {
 	struct stat st;
@@ -336,13 +339,13 @@ static void show_new(const char *what)
 
 	(void)mq_unlink(OTHER);
 	errno = 0;
-	fd = mq_open(OTHER, O_RDWR | O_CREAT | O_EXCL, 0666, NULL);
+	fd = mq_open(OTHER, O_RDWR | O_CREAT | O_EXCL, 0666, new_attributes);
 	(void)report(fd < 0 ? fd : 0, "%s: create", what);
 	if (fd >= 0 && fstat(fd, &st) == 0)
 		note("  owner %u group %u mode %#o", st.st_uid, st.st_gid, (unsigned)st.st_mode);
 	(void)close(fd);
 	(void)report(mq_open(QUEUE, O_RDONLY) < 0 ? -1 : 0, "%s: open the 0600 one", what);
-	(void)report(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, NULL) < 0 ? -1 : 0,
+	(void)report(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, new_attributes) < 0 ? -1 : 0,
 		"%s: open or create it", what);
 	(void)report(mq_unlink(OTHER), "%s: delete the new one", what);
 }
@@ -558,7 +561,7 @@ static void one_thread_enters(void)
 	if (pid == 0) {
 		(void)close(done[1]);
 		if (unshare(CLONE_NEWIPC) == 0)
-			(void)mq_open(QUEUE "-inside", O_RDWR | O_CREAT, 0600, NULL);
+			(void)mq_open(QUEUE "-inside", O_RDWR | O_CREAT, 0600, new_attributes);
 		(void)!write(ends[1], "r", 1);
 		(void)!read(done[0], &byte, 1);
 		exit(0);
@@ -589,6 +592,8 @@ void probe_namespaces(void)
 {
 	struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 8};
 
+	/* Small ones: the kernel frees those of a namespace some time after its last process. */
+	new_attributes = &attributes;
 	(void)close(mq_open(QUEUE, O_RDWR | O_CREAT, 0600, &attributes));
 	in_child("user", own_user_namespace);
 	in_child("ipc", own_ipc_namespace);
@@ -597,6 +602,7 @@ void probe_namespaces(void)
 	in_child("entered", one_thread_enters);
 	in_child("pid", own_pid_namespace);
 	(void)mq_unlink(OTHER);
+	new_attributes = NULL;
 }
 
 /* --- signals --- */
@@ -630,7 +636,7 @@ static void interrupt_receive(int flags)
 
 	on(SIGALRM, flags);
 	queue = fresh(QUEUE, O_RDWR);
-	every_ms(50);
+	every_ms(20);
 	clock_start();
 	(void)report(raw_receive(queue, buffer, 32, NULL, &timeout),
 		"receive, interrupted, flags %#x", (unsigned)flags);
