@@ -311,6 +311,9 @@ class Bench:
         for app in self.apps:
             app.end()
         self.apps = []
+        # What they take counts against a limit that all share.
+        for name in os.listdir('/dev/mqueue'):
+            os.unlink(f'/dev/mqueue/{name}')
 
     def stop_daemons(self):
         for daemon in self.daemons:
