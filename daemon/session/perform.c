@@ -128,7 +128,10 @@ static struct answer act_on_open(struct session *session, struct turn *turn)
 		return answer_error(has_no_room(request, turn) ? EMFILE : -turn->queue);
 	if (own_descriptor(turn->queue, &descriptor) == 0) {
 		session_remember(session, &descriptor);
-		place = opened_watch(&session->opened, turn->queue, descriptor.key);
+		/* Each send and receive wakes the watch, too; where they do not come here it is of
+		 * no use. */
+		if (session->mediation == MEDIATION_CALL)
+			place = opened_watch(&session->opened, turn->queue, descriptor.key);
 	}
 	number = inject(session, turn);
 	if (number < 0)
