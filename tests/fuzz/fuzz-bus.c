@@ -122,11 +122,12 @@ static sd_bus_message *new_message(void)
 }
 
 /* Negative if the library takes no such text: bytes that are no UTF-8 never reach us. */
-static int append_option(sd_bus_message *message, struct input *input)
+static int append_option(sd_bus_message *message, struct input *input, bool *ret_known)
 {
 	uint8_t type = take_byte(input);
 	_cleanup_free_ char *key = take_line(input);
 
+	*ret_known = streq(key, "forget") || streq(key, "wait") || streq(key, "file");
 	switch (type) {
 	case 'b':
 		return sd_bus_message_append(message, "{sv}", key, "b", (int)take_byte(input) & 1);
@@ -146,18 +147,22 @@ static void check_options(struct input *input)
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	const char *file = "";
 	uint64_t wait = 0;
+	bool known, all_known = true;
 	int forget = 0, r;
 	const struct bus_option options[] = {
 		{"forget", 'b', &forget}, {"wait", 't', &wait}, {"file", 's', &file}};
 
 	REQUIRE(sd_bus_message_open_container(message, 'a', "{sv}") >= 0);
-	while (input->size > 0)
-		if (append_option(message, input) < 0)
+	while (input->size > 0) {
+		if (append_option(message, input, &known) < 0)
 			return;
+		all_known &= known;
+	}
 	REQUIRE(sd_bus_message_close_container(message) >= 0);
 	REQUIRE(sd_bus_message_seal(message, 1, 0) >= 0);
 	r = bus_read_options(message, options, ELEMENTSOF(options), &error);
 	REQUIRE((r < 0) == (sd_bus_error_is_set(&error) > 0));
+	REQUIRE(r < 0 || all_known);
 	REQUIRE(!error.message || *error.message);
 	REQUIRE(forget == 0 || forget == 1);
 }

@@ -28,10 +28,10 @@ static void make_attach(struct input *input, struct worker_message *ret, int fds
 	fds[1] = make_memfd(INFLIGHT_MEMFD, take_byte(input) == 0xff ? 4096 : (off_t)INFLIGHT_SIZE);
 }
 
-/* The rest of the input, or up to a byte that says how much of it. */
+/* What follows a byte that says how much, in units of 4, and one that says how much else. */
 static void make_grants(struct input *input, struct worker_message *ret, int *ret_fd)
 {
-	size_t size = MIN((size_t)take_byte(input) * 4, input->size);
+	size_t size = (size_t)take_byte(input) * 4;
 
 	ret->type = WORKER_GRANTS;
 	ret->grants.size = size + (int8_t)take_byte(input);

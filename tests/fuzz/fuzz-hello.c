@@ -20,11 +20,21 @@ static void check_bound(const struct bound *bound)
 	REQUIRE(bound->plug_count > 0 || bound_mediation(bound, fuzz_policy()) == MEDIATION_CALL);
 }
 
+static void check_hello(const struct launch_hello *hello)
+{
+	REQUIRE(hello->ref_count >= 1 && hello->ref_count <= LAUNCH_REFS_MAX);
+	for (uint32_t i = 0; i < hello->ref_count; i++)
+		REQUIRE(memchr(hello->refs[i].text, '\0', sizeof(hello->refs[i].text)));
+}
+
 static void bind(const struct launch_hello *hello)
 {
 	_cleanup_(bound_clear) struct bound bound = {0}, again = {0};
 	_cleanup_(fault_clear) struct fault fault = {0};
-	int r = bound_from_hello(fuzz_policy(), hello, &bound, &fault);
+	int r;
+
+	check_hello(hello);
+	r = bound_from_hello(fuzz_policy(), hello, &bound, &fault);
 
 	check_fault(r, &fault);
 	if (r < 0)

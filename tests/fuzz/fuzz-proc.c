@@ -19,11 +19,15 @@ static void check_identity(const char *text)
 {
 	_cleanup_(identity_clear) struct identity identity = IDENTITY_NONE;
 	int r = identity_parse(text, &identity);
+	uint64_t group;
 
 	REQUIRE(r == 0 || r == -EBADMSG);
 	REQUIRE(identity.group_count <= TARGET_GROUPS_MAX);
 	REQUIRE(strnlen(identity.command, sizeof(identity.command)) < sizeof(identity.command));
 	REQUIRE(!strchr(identity.command, '\n'));
+	if (r == 0 && identity.group_count > 0)
+		REQUIRE(text_numbers(text, "Groups", 10, &group, 1) == 0 &&
+			group == identity.groups[0]);
 }
 
 static void check_limits(const char *text)

@@ -37,6 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	REQUIRE(r == 0 || r == -EBADMSG);
 	if (r < 0)
 		return 0;
+	REQUIRE(memchr(message.record.name, '\0', sizeof(message.record.name)));
+	REQUIRE(memchr(message.record.command, '\0', sizeof(message.record.command)));
 	check_record(&record);
 	record_clear(&record);
 	return 0;
