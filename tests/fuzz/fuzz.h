@@ -38,7 +38,7 @@ char *take_text(struct input *input);
 /* The path of a file with these bytes; good until the next. */
 const char *fuzz_file(const void *data, size_t size);
 
-/* A directory of our own, gone at the end. */
+/* A directory of our own below $TMPDIR, gone at the end. */
 const char *fuzz_directory(void);
 
 /* Two packages, connected; always the same. */

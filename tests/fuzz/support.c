@@ -81,7 +81,7 @@ const char *fuzz_file(const void *data, size_t size)
 	return path;
 }
 
-static char directory[] = "/dev/shm/mqgate-fuzz-XXXXXX";
+static char directory[PATH_MAX];
 
 static void remove_directory(void)
 {
@@ -97,12 +97,13 @@ static void remove_directory(void)
 
 const char *fuzz_directory(void)
 {
-	static bool made;
+	const char *parent = getenv("TMPDIR");
 
-	if (!made) {
+	if (!directory[0]) {
+		(void)snprintf(directory, sizeof(directory), "%s/mqgate-fuzz-XXXXXX",
+			parent ? parent : "/tmp");
 		REQUIRE(mkdtemp(directory));
 		REQUIRE(atexit(remove_directory) == 0);
-		made = true;
 	}
 	return directory;
 }
