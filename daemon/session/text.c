@@ -85,3 +85,26 @@ int text_numbers(const char *text, const char *key, int base, uint64_t *ret, siz
 	}
 	return 0;
 }
+
+/* "unlimited" is what strtoull() does not read. */
+int text_limit(const char *text, const char *name, rlim_t *ret)
+{
+	const char *at = strstr(text, name);
+	unsigned long long value;
+	char *end;
+
+	if (!at)
+		return -EBADMSG;
+	at += strlen(name);
+	at += strspn(at, " ");
+	if (startswith(at, "unlimited")) {
+		*ret = RLIM_INFINITY;
+		return 0;
+	}
+	errno = 0;
+	value = strtoull(at, &end, 10);
+	if (errno != 0 || end == at)
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
