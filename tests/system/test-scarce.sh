@@ -54,7 +54,7 @@ happened() {
 }
 
 # each PROGRAM KINDS EVERY DESCRIPTION DEED: DEED with each call failing, or every EVERY-th, until none is left. DEED ends the plan
-# itself as soon as it is over (with "over"), and succeeds if all is as it should be.
+# itself as soon as it is over (with "over"), and succeeds if all is as it should be; before_DEED comes before.
 each() {
 	local program=$1 kinds=$2 every=$3 description=$4 call tried=0 wrong=0 pid=0
 	shift 4
@@ -65,8 +65,10 @@ each() {
 	for ((call = 1; call < 5000; call += every)); do
 		[ "$program" != mqgate-session ] || pid=$(session_of_app)
 		PROGRAM=$program
+		: >"$WORK/deed.txt"
+		! declare -F "before_$1" >/dev/null || "before_$1" >>"$WORK/deed.txt" 2>&1
 		plan "$program" "$kinds" "$pid" $call
-		"$@" >"$WORK/deed.txt" 2>&1
+		"$@" >>"$WORK/deed.txt" 2>&1
 		if [ $? != 0 ] || ! all_is_well >>"$WORK/deed.txt" 2>&1; then
 			wrong=$((wrong + 1))
 			echo "call $call:" >>"$WORK/wrong.txt"
@@ -125,6 +127,7 @@ start_victim() {
 stop_victim() {
 	kill -KILL "$APP_KEPT"
 	wait "$APP_KEPT"
+	rm -f "/dev/mqueue$Q"*
 } 2>/dev/null
 
 # session_of_app: the process that answers it; there is no other session
@@ -307,8 +310,11 @@ creates() {
 	[ ! -e "/dev/mqueue${Q}any-new" ]
 }
 
-deletes() {
+before_deletes() {
 	answers "look ${Q}any-new rwc" " -> 0"
+}
+
+deletes() {
 	made_or_refused "unlink ${Q}any-new" || return
 	! refused || answers "unlink ${Q}any-new" " -> 0"
 }
@@ -322,8 +328,11 @@ sends() {
 	refused || answers "receive" " -> two 0"
 }
 
+before_receives() {
+	answers "send three" " -> 0"
+}
+
 receives() {
-	answers "send three" " -> 0" || return
 	made_or_refused "receive" || return
 	! refused || answers "receive" " -> three 0"
 }
@@ -341,9 +350,12 @@ takes_grants() {
 	answers "look ${Q}other rwc" " -> -1 EACCES"
 }
 
-loses_grants() {
+before_loses_grants() {
 	mqctl connect app:other app:rest
-	answers "look ${Q}other rwc" " -> 0" || return
+	answers "look ${Q}other rwc" " -> 0"
+}
+
+loses_grants() {
 	deed mqctl disconnect app:other app:rest
 	[ "$STATUS" = 0 ] && answers "look ${Q}other rwc" " -> -1 EACCES"
 }
