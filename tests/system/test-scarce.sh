@@ -56,7 +56,7 @@ happened() {
 # each PROGRAM KINDS EVERY DESCRIPTION DEED: DEED with each call failing, or every EVERY-th, until none is left. DEED ends the plan
 # itself as soon as it is over (with "over"), and succeeds if all is as it should be; before_DEED comes before.
 each() {
-	local program=$1 kinds=$2 every=$3 description=$4 call tried=0 wrong=0 pid=0
+	local program=$1 kinds=$2 every=$3 description=$4 call tried=0 wrong=0 pid=0 begin=$SECONDS
 	shift 4
 
 	[ "$EVERY" = 0 ] || every=$EVERY
@@ -78,6 +78,7 @@ each() {
 		[ "$FAILED_ONCE" = 1 ] || break
 		tried=$((tried + 1))
 	done
+	echo "# $((SECONDS - begin)) s"
 	holds "$description: $tried failures, and each time one thing is refused at most" \
 		eval "head -n 30 wrong.txt; [ $wrong = 0 ] && [ $tried -ge 1 ]"
 }
@@ -214,8 +215,13 @@ change() {
 	deed mqctl "$1" app:other app:rest
 	done_or_refused 1 || return
 	after=$(in_force)
-	[ "$STATUS" = 0 ] && [ "$after" != "$before" ] || [ "$STATUS$after" = "1$before" ] || return
-	[ "$STATUS" != 0 ] || mqctl "$2" app:other app:rest
+	if [ "$after" != "$before" ]; then
+		# Made, but there was nothing left to say so with.
+		[ "$STATUS" = 0 ] || grep -q 'closed the connection' "$WORK/stderr" || return
+		mqctl "$2" app:other app:rest
+	else
+		[ "$STATUS" = 1 ]
+	fi
 }
 
 reload() {
@@ -342,6 +348,25 @@ registers() {
 	refused || answers "unnotify" " -> 0"
 }
 
+# Whether it has registered where it must not cannot be told without memory: then it is killed, and that is recorded.
+registers_or_is_killed() {
+	mark_log
+	registers && return
+	over
+	log_matches 'killed: ' && wait_until 5 app_is_gone || return
+	stop_victim
+	"${VICTIM[@]}" && loses
+}
+
+app_is_gone() {
+	! kill -0 "$APP_KEPT"
+}
+
+# loses: from here on calls are carried out for it
+loses() {
+	before_loses_grants && mqctl disconnect app:other app:rest
+}
+
 # the next session process does what this one cannot: nothing is refused
 takes_grants() {
 	deed mqctl connect app:other app:rest
@@ -377,8 +402,8 @@ session() {
 	each mqgate-session $((MEMORY | DESCRIPTOR)) 3 "$1 registers, and its session process lacks something" registers
 	each mqgate-session $((MEMORY | DESCRIPTOR)) 5 "$1 gets something" takes_grants
 	each mqgate-session $((MEMORY | DESCRIPTOR)) 7 "$1 loses something" loses_grants
-	for lack in sends receives registers; do
-		each mqgate-session $((MEMORY | DESCRIPTOR)) 4 "$1 $lack, after it has lost something" $lack
+	for lack in sends receives registers_or_is_killed; do
+		each mqgate-session $((MEMORY | DESCRIPTOR)) 1 "$1 $lack, after it has lost something" $lack
 	done
 	stop_victim
 }
