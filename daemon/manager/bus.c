@@ -625,15 +625,18 @@ static int peer_new(struct manager *manager, int *fd, struct identity *identity)
 	return r;
 }
 
+/* Whatever users do among them, there is room for root. */
 static bool peers_full(const struct manager *manager, uid_t uid)
 {
-	size_t count = 0;
+	size_t for_root = uid == 0 ? 0 : CONTROL_CONNECTIONS_PER_USER_MAX;
+	size_t count = 0, of_root = 0;
 
-	if (manager->peer_count >= CONTROL_CONNECTIONS_MAX)
-		return true;
-	FOREACH (peer, manager->peers)
+	FOREACH (peer, manager->peers) {
 		count += peer->identity.uid == uid;
-	return count >= CONTROL_CONNECTIONS_PER_USER_MAX;
+		of_root += peer->identity.uid == 0;
+	}
+	return count >= CONTROL_CONNECTIONS_PER_USER_MAX ||
+	       manager->peer_count - of_root >= CONTROL_CONNECTIONS_MAX - for_root;
 }
 
 int bus_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
