@@ -6,12 +6,10 @@
 
 #include "include/util.h"
 
-static int grow(char **text, size_t *allocated, size_t max)
+static int grow(char **text, size_t *allocated)
 {
 	char *grown;
 
-	if (*allocated > max)
-		return -E2BIG;
 	*allocated = *allocated ? 2 * *allocated : 4096;
 	grown = realloc(*text, *allocated);
 	if (!grown)
@@ -29,7 +27,7 @@ int text_read(int fd, size_t max, char **ret)
 		ssize_t n;
 
 		if (have + 1 >= allocated) {
-			int r = grow(&text, &allocated, max);
+			int r = grow(&text, &allocated);
 
 			if (r < 0)
 				return r;
@@ -38,6 +36,8 @@ int text_read(int fd, size_t max, char **ret)
 		if (n < 0)
 			return -errno;
 		have += (size_t)n;
+		if (have > max)
+			return -E2BIG;
 		if (have + 1 < allocated)
 			break;
 	}
