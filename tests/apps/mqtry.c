@@ -122,6 +122,14 @@ static int do_close(char **words, char *text, size_t size)
 	return mq_close(queue());
 }
 
+/* Closes all that are open, whoever has taken their descriptors away. */
+static int do_forget(char **words, char *text, size_t size)
+{
+	while (queue_count > 0)
+		(void)mq_close(queues[--queue_count]);
+	return 0;
+}
+
 static int do_notify(char **words, char *text, size_t size)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_NONE};
@@ -195,6 +203,7 @@ static const struct {
 	{"take", 1, do_take},
 	{"use", 1, do_use},
 	{"close", 0, do_close},
+	{"forget", 0, do_forget},
 	{"send", 1, do_send},
 	{"receive", 0, do_receive},
 	{"notify", 0, do_notify},

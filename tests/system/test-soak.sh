@@ -153,7 +153,8 @@ change() {
 	expect "call, disconnected" call "open ${Q}one r" ' EACCES$'
 	expect "open, disconnected" open "send three" ' EBADF$'
 	expect "open, disconnected" open "open ${Q}one r" ' EACCES$'
-	expect "call, closes" call "close" ' -> 0$'
+	expect "call, closes" call "forget" ' -> 0$'
+	expect "open, closes" open "forget" ' -> 0$'
 }
 
 one_round() {
