@@ -40,10 +40,10 @@ def show(what, data):
     print(what, repr(data), flush=True)
 
 
-def take(connection, limit=1 << 20):
+def take(connection, limit=1 << 20, patience=0.1):
     """What comes until nothing comes any more."""
     got = b""
-    connection.settimeout(0.3)
+    connection.settimeout(patience)
     try:
         while len(got) < limit:
             data = connection.recv(65536)
@@ -159,6 +159,7 @@ def bodies():
 def calls(_):
     """Each method with each body; also at other objects, and of a length that is a lie."""
     for method, right in METHODS.items():
+        kept = []
         for kind, body in bodies():
             if kind == right:
                 body += b"\0"
@@ -166,8 +167,11 @@ def calls(_):
                 def send():
                     connection = authenticated()
                     connection.sendall(message(method, kind, body, **options))
-                    show(method, take(connection))
+                    kept.append(connection)
                 quietly(send)
+        for connection in kept:
+            show(method, take(connection, patience=0.002))
+            connection.close()
 
 
 def half(_):
@@ -179,7 +183,7 @@ def half(_):
         connection.sendall(whole[: 1 + i * (len(whole) - 2) // 40])
         kept.append(connection)
     print("half", flush=True)
-    time.sleep(2)
+    time.sleep(1)
 
 
 def pending(_):
@@ -195,7 +199,7 @@ def pending(_):
             show("pending", str(error))
         kept.append(connection)
     print("half", flush=True)
-    time.sleep(2)
+    time.sleep(1)
 
 
 def some_descriptors():
