@@ -8,7 +8,7 @@
  *   take NUMBER                              an inherited descriptor  → place
  *   unlink NAME                              use PLACE              close
  *   send TEXT [PRIORITY]                     receive [SECONDS]      → TEXT PRIORITY
- *   notify                                   unnotify
+ *   notify                                   unnotify               forget: closes all
  *   getattr  → messages size current         setattr n|-            stat  → uid gid mode
  *   umask MODE                               pid
  *   churn NAME COUNT                         creates and unlinks so many queues, one by one
