@@ -149,12 +149,19 @@ change() {
 	expect "open, connected" open "send two" ' -> 0$'
 	expect "open, connected" open "receive" ' -> two 0$'
 	expect_success "disconnect" mqctl disconnect soak:one
+	cp "$WORK/stdout" "$WORK/disconnect"
 	expect "call, disconnected" call "send three" ' EACCES$'
 	expect "call, disconnected" call "open ${Q}one r" ' EACCES$'
-	expect "open, disconnected" open "send three" ' EBADF$'
+	# On a busy machine it may not be taken away in time; then that is said.
+	if grep -q 'still hold' "$WORK/disconnect"; then
+		HELD=$((HELD + 1))
+	else
+		expect "open, disconnected" open "send three" ' EBADF$'
+	fi
 	expect "open, disconnected" open "open ${Q}one r" ' EACCES$'
 	expect "call, closes" call "forget" ' -> 0$'
 	expect "open, closes" open "forget" ' -> 0$'
+	rm -f "/dev/mqueue${Q}one"
 }
 
 one_round() {
@@ -241,7 +248,7 @@ flat() {
 start_app manager logged service-manager "$WORK/run" mqgated --config "$WORK/mqgated.yaml" \
 	--runtime-dir "$WORK/run" --state-dir "$WORK/state" --packages "$WORK/packages" \
 	--session-program "$WORK/bin/mqgate-session"
-ROUNDS=0
+ROUNDS=0 HELD=0
 wait_until_ready
 start_app call mq-run --plug soak:queue mqtry
 start_app open mq-run --plug soak:fast mqtry
@@ -259,7 +266,7 @@ look warm
 rounds $((SOAK / 2)) no
 look last
 
-echo "# $ROUNDS rounds of 4 sessions, some of the daemon's crashes among them"
+echo "# $ROUNDS rounds of 4 sessions, some of the daemon's crashes among them; $HELD times a descriptor was not taken away in time"
 holds "$ROUNDS rounds: every program got what it should" eval "cat complaints; [ ! -s complaints ]"
 flat "descriptors that the service manager keeps, with crashes" kept first crashed 0
 flat "processes, with crashes" processes first crashed 0
