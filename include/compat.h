@@ -6,6 +6,7 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 #include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
@@ -19,6 +20,10 @@
 #endif
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD 0200 /* O_EXCL, on every architecture that we know */
+#endif
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE              65
+#define PR_MDWE_REFUSE_EXEC_GAIN (1UL << 0)
 #endif
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77

@@ -78,6 +78,10 @@
 #define LIMITS_FILE_MAX   8192
 #define TARGET_GROUPS_MAX 65536
 
+/* Connections that wait to be accepted, of each socket. Further ones wait in connect(), in the order
+ * in which they came: who makes many does not stand in line many times. The units say the same. */
+#define LISTEN_BACKLOG 64
+
 /* Control bus. Past one of these the connection is closed at accept. */
 #define CONTROL_CONNECTIONS_MAX          256 /* the last PER_USER_MAX of them are root's */
 #define CONTROL_CONNECTIONS_PER_USER_MAX 64

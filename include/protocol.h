@@ -92,6 +92,7 @@ struct worker_message {
 			uint32_t mediation;      /* enum mediation, as the launcher was told */
 			uint32_t unused;         /* 0 */
 			uint64_t constant;       /* in the session's filter */
+			uint64_t capabilities;   /* that its processes can ever have */
 		} attach;
 		struct {
 			uint64_t generation;
@@ -104,11 +105,11 @@ struct worker_message {
 		 * its grants do not give any more. */
 		struct {
 			uint64_t number; /* of the question; comes back with the answer */
-			uint64_t size;   /* bytes in the memfd; the permissions in it do not matter */
+			uint64_t size; /* bytes in the memfd; the permissions in it do not matter */
 			uint64_t wait_usec; /* until there are none, at most so long */
-			uint32_t kill; /* 1: then, if there are any, ends the session; without
-					  waiting also if there may be hidden ones */
-			uint32_t unused; /* 0 */
+			uint32_t kill;      /* 1: then, if there are any, ends the session; without
+					       waiting also if there may be hidden ones */
+			uint32_t unused;    /* 0 */
 		} holders;
 		struct {
 			uint64_t number;

@@ -2,40 +2,37 @@
 /* The way to the manager: one call on the control bus, and every way in which it can fail. */
 #include "client.h"
 
-#include <ctype.h>
 #include <stdarg.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #include "include/bus.h"
-
-#define ADDRESS_PREFIX "unix:path="
-
-int bus_address(const char *path, char **ret_address)
-{
-	size_t length = strlen(path);
-	char *address, *end;
-
-	if (length >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return -ENAMETOOLONG;
-	address = malloc(sizeof(ADDRESS_PREFIX) + 3 * length);
-	if (!address)
-		return -ENOMEM;
-	end = stpcpy(address, ADDRESS_PREFIX);
-	for (const unsigned char *p = (const unsigned char *)path; *p; p++)
-		if (isascii(*p) && (isalnum(*p) || strchr("-_/.", *p)))
-			*end++ = (char)*p;
-		else
-			end += sprintf(end, "%%%02x", *p);
-	*end = '\0';
-	*ret_address = address;
-	return 0;
-}
 
 static uint64_t usec_until(uint64_t deadline)
 {
 	uint64_t now = now_usec();
 
 	return deadline > now ? deadline - now : 0;
+}
+
+/* The library would not wait where others stand in line to be accepted. */
+static int connect_socket(const char *path, uint64_t deadline, int *ret)
+{
+	const uint64_t wait = MAX(usec_until(deadline), 1U);
+	const struct timeval timeout = {
+		.tv_sec = (time_t)(wait / 1000000), .tv_usec = (suseconds_t)(wait % 1000000)};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	(void)strcpy(address.sun_path, path);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	*ret = take_fd(&fd);
+	return 0;
 }
 
 /* sd_bus_call() would wait for the peer's greeting with a deadline of its own, a longer one. */
@@ -61,18 +58,19 @@ static int wait_until_ready(sd_bus *bus, uint64_t deadline)
 static int open_bus(const char *path, uint64_t deadline, sd_bus **ret)
 {
 	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
-	_cleanup_free_ char *address = NULL;
+	_cleanup_close_ int fd = -EBADF;
 	int r;
 
-	r = bus_address(path, &address);
+	r = connect_socket(path, deadline, &fd);
 	if (r < 0)
 		return r;
 	r = sd_bus_new(&bus);
 	if (r < 0)
 		return r;
-	r = sd_bus_set_address(bus, address);
+	r = sd_bus_set_fd(bus, fd, fd);
 	if (r < 0)
 		return r;
+	fd = -EBADF;
 	r = sd_bus_start(bus);
 	if (r < 0)
 		return r;

@@ -4,10 +4,6 @@
 
 #include "mqctl.h"
 
-/* The D-Bus address of a Unix socket; every byte that an address gives a meaning is escaped.
- * Returns 0, -ENAMETOOLONG for a path that no Unix socket can have, or -ENOMEM. */
-int bus_address(const char *path, char **ret_address);
-
 /* Connects, calls one method of the manager and waits for the answer, all within timeout_usec.
  * types and what follows are the arguments as in sd_bus_message_append(). Every failure is
  * reported on stderr here, and nowhere else: 0, or a negative errno. */

@@ -639,6 +639,12 @@ static bool peers_full(const struct manager *manager, uid_t uid)
 	       manager->peer_count - of_root >= CONTROL_CONNECTIONS_MAX - for_root;
 }
 
+/* Not so of a peer that is gone already or does not speak D-Bus: anybody could fill the log. */
+static bool is_our_own_failure(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
 int bus_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct manager *manager = userdata;
@@ -650,7 +656,7 @@ int bus_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
 		return 0;
 	if (!peers_full(manager, identity.uid)) {
 		r = peer_new(manager, &socket, &identity);
-		if (r < 0)
+		if (is_our_own_failure(r))
 			log_errno(r, "control: cannot serve a connection");
 	}
 	identity.pidfd = safe_close(identity.pidfd);

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "include/capabilities.h"
 #include "include/compat.h"
 #include "include/limits.h"
 #include "include/protocol.h"
@@ -137,6 +138,8 @@ static int spawn(int ours, int launcher, pid_t *ret_pid)
 		if (getppid() != manager)
 			_exit(0);
 		close_all_but(ours, launcher);
+		if (capabilities_keep(0) < 0)
+			_exit(0);
 		carry(ours, launcher);
 	}
 	*ret_pid = pid;

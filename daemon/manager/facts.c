@@ -28,6 +28,7 @@ struct header {
 	uint32_t plug_count;
 	uint32_t slot_count;
 	uint32_t app_count;
+	uint64_t capabilities;
 };
 
 #define FACTS_SIZE_MAX \
@@ -53,6 +54,7 @@ int facts_write(const struct facts *facts, int *ret_fd)
 		.number = facts->number,
 		.mediation = facts->mediation,
 		.constant = facts->constant,
+		.capabilities = facts->capabilities,
 		.launcher_start = identity_start(&facts->launcher),
 		.launcher_pid = facts->launcher.pid,
 		.uid = facts->launcher.uid,
@@ -205,6 +207,7 @@ int facts_read(int fd, struct facts *ret)
 	facts.number = header.number;
 	facts.mediation = (enum mediation)header.mediation;
 	facts.constant = header.constant;
+	facts.capabilities = header.capabilities;
 	facts.launcher = (struct identity){.pid = header.launcher_pid,
 		.uid = header.uid,
 		.gid = header.gid,

@@ -8,7 +8,7 @@
 #include "bound.h"
 #include "peer.h"
 
-#define FACTS_VERSION 1
+#define FACTS_VERSION 2
 
 /* The memfd's name; by it the manager tells what it gets back. */
 #define FACTS_MEMFD "mqgate-facts"
@@ -18,7 +18,8 @@ struct facts {
 	enum mediation mediation;
 	struct identity launcher; /* read back: pidfd is -EBADF unless that very process lives */
 	uint64_t constant;
-	struct bound bound; /* read back: what was named itself, for bound_again() */
+	uint64_t capabilities; /* that its processes can ever have */
+	struct bound bound;    /* read back: what was named itself, for bound_again() */
 };
 
 void facts_clear(struct facts *facts);

@@ -27,6 +27,7 @@ struct launch {
 	struct identity identity;
 	struct bound bound;
 	uint64_t constant;
+	uint64_t capabilities;    /* at the handover */
 	enum mediation mediation; /* as the launcher was told; its filter cannot change */
 	struct session *session;  /* while attaching */
 };
@@ -39,6 +40,11 @@ const struct identity *launch_identity(const struct launch *launch)
 uint64_t launch_constant(const struct launch *launch)
 {
 	return launch->constant;
+}
+
+uint64_t launch_capabilities(const struct launch *launch)
+{
+	return launch->capabilities;
 }
 
 enum mediation launch_mediation(const struct launch *launch)
@@ -281,6 +287,11 @@ static void on_handover(struct launch *launch)
 		refuse(launch, r,
 			r == -EBADF ? "what was handed over is no seccomp listener"
 				    : "malformed handover");
+		return;
+	}
+	r = identity_capabilities(&launch->identity, &launch->capabilities);
+	if (r < 0) {
+		refuse(launch, r, "it cannot be told what the launcher may do");
 		return;
 	}
 	if (sessions_full(launch->manager, launch->identity.uid)) {

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include "include/capabilities.h"
 #include "include/log.h"
 
 void manager_update_status(struct manager *manager)
@@ -65,7 +66,9 @@ static int start_loop(struct manager *manager)
 {
 	int r;
 
-	r = sd_event_new(&manager->event);
+	r = process_restrict();
+	r = r < 0 ? r : capabilities_keep(CAPABILITIES_OF_MANAGER);
+	r = r < 0 ? r : sd_event_new(&manager->event);
 	r = r < 0 ? r : prepare_signals(manager);
 	r = r < 0 ? r : sd_event_set_watchdog(manager->event, true);
 	r = r < 0 ? r : raise_descriptor_limit();

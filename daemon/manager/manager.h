@@ -144,9 +144,10 @@ struct session {
 	struct bound bound;
 	struct identity launcher; /* for display only */
 	uint64_t constant;
-	uint32_t number; /* by which the service manager keeps it; 0: it does not */
-	bool ended;      /* last process is gone; no longer in manager->sessions */
-	bool unsettled;  /* of an earlier manager, and what it has by now is not yet in force */
+	uint64_t capabilities; /* that its processes can ever have */
+	uint32_t number;       /* by which the service manager keeps it; 0: it does not */
+	bool ended;            /* last process is gone; no longer in manager->sessions */
+	bool unsettled; /* of an earlier manager, and what it has by now is not yet in force */
 	enum mediation mediation; /* for as long as it runs */
 
 	int listener;
@@ -264,6 +265,7 @@ void launch_ready(struct launch *launch);
 void launch_session_ended(struct launch *launch);
 const struct identity *launch_identity(const struct launch *launch);
 uint64_t launch_constant(const struct launch *launch);
+uint64_t launch_capabilities(const struct launch *launch);
 enum mediation launch_mediation(const struct launch *launch);
 void launches_free(struct manager *manager);
 

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "include/capabilities.h"
 #include "include/compat.h"
 #include "include/limits.h"
 #include "include/log.h"
@@ -73,7 +74,7 @@ int peer_in_group(int socket, const struct identity *identity, gid_t group)
 }
 
 /* The kernel escapes line breaks in the process's name, so no line can be forged. */
-static int status_number(const char *status, const char *key, unsigned long *ret)
+static int status_number(const char *status, const char *key, int base, unsigned long *ret)
 {
 	size_t length = strlen(key);
 
@@ -83,7 +84,7 @@ static int status_number(const char *status, const char *key, unsigned long *ret
 		if (strncmp(line, key, length) == 0 && line[length] == ':') {
 			char *after;
 
-			*ret = strtoul(line + length + 1, &after, 10);
+			*ret = strtoul(line + length + 1, &after, base);
 			return after > line + length + 1 && after == end ? 0 : -EBADMSG;
 		}
 		line = *end ? end + 1 : end;
@@ -95,10 +96,23 @@ int status_in_session(const char *status)
 {
 	unsigned long seccomp, no_new_privs;
 
-	if (status_number(status, "Seccomp", &seccomp) < 0 ||
-		status_number(status, "NoNewPrivs", &no_new_privs) < 0)
+	if (status_number(status, "Seccomp", 10, &seccomp) < 0 ||
+		status_number(status, "NoNewPrivs", 10, &no_new_privs) < 0)
 		return -EBADMSG;
 	return seccomp == 2 && no_new_privs == 1;
+}
+
+/* With no_new_privs an exec, of whatever program by whatever user, permits nothing that was not
+ * permitted before, and there is no other way to get more. */
+int status_capabilities(const char *status, uint64_t *ret)
+{
+	unsigned long permitted, no_new_privs;
+
+	if (status_number(status, "CapPrm", 16, &permitted) < 0 ||
+		status_number(status, "NoNewPrivs", 10, &no_new_privs) < 0)
+		return -EBADMSG;
+	*ret = no_new_privs == 1 ? permitted : CAPABILITIES_ALL;
+	return 0;
 }
 
 static int read_proc(pid_t pid, const char *name, char *buffer, size_t size)
@@ -125,7 +139,7 @@ static int read_proc(pid_t pid, const char *name, char *buffer, size_t size)
 	return -EFBIG;
 }
 
-int identity_in_session(const struct identity *identity)
+static int read_status(const struct identity *identity, char **ret)
 {
 	_cleanup_free_ char *status = malloc(STATUS_FILE_MAX);
 	int r;
@@ -138,7 +152,46 @@ int identity_in_session(const struct identity *identity)
 	/* It lives after the reading, so the pid was its own while we read. */
 	if (!pidfd_is_alive(identity->pidfd))
 		return -ESRCH;
-	return status_in_session(status);
+	*ret = take_pointer(status);
+	return 0;
+}
+
+int identity_in_session(const struct identity *identity)
+{
+	_cleanup_free_ char *status = NULL;
+	int r = read_status(identity, &status);
+
+	return r < 0 ? r : status_in_session(status);
+}
+
+/* 1 or 0, or negative errno. */
+static int in_our_user_namespace(pid_t pid)
+{
+	char path[64], ours[64], theirs[64];
+	ssize_t our_length = readlink("/proc/self/ns/user", ours, sizeof(ours)), length;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	length = our_length < 0 ? -1 : readlink(path, theirs, sizeof(theirs));
+	if (length < 0)
+		return -errno;
+	return length == our_length && memcmp(ours, theirs, (size_t)length) == 0;
+}
+
+int identity_capabilities(const struct identity *identity, uint64_t *ret)
+{
+	_cleanup_free_ char *status = NULL;
+	int r = read_status(identity, &status);
+
+	if (r < 0)
+		return r;
+	/* Looked at last: whoever has left our user namespace never comes back, so what it has not
+	 * left yet it had not left before. */
+	r = in_our_user_namespace(identity->pid);
+	if (r >= 0 && !pidfd_is_alive(identity->pidfd))
+		r = -ESRCH;
+	if (r == 0)
+		*ret = 0;
+	return r <= 0 ? r : status_capabilities(status, ret);
 }
 
 char *identity_command(const struct identity *identity, char buffer[static COMMAND_STRING_MAX])

@@ -30,6 +30,13 @@ int identity_in_session(const struct identity *identity);
 /* The same from the text of /proc/PID/status. -EBADMSG if it does not say. */
 int status_in_session(const char *status);
 
+/* Which capabilities of our own user namespace the process and its descendants can ever have. 0, or
+ * negative errno, and nothing may be believed. */
+int identity_capabilities(const struct identity *identity, uint64_t *ret);
+
+/* The same from the text of /proc/PID/status of a process in our user namespace. */
+int status_capabilities(const char *status, uint64_t *ret);
+
 /* The command of the process, escaped; "" if it is gone. Returns buffer. */
 #define COMMAND_STRING_MAX 80
 char *identity_command(const struct identity *identity, char buffer[static COMMAND_STRING_MAX]);

@@ -317,6 +317,7 @@ int session_new(struct manager *manager, struct launch *launch, struct bound *bo
 	if (!session)
 		return -ENOMEM;
 	session->mediation = launch_mediation(launch);
+	session->capabilities = launch_capabilities(launch);
 	session->launcher.pidfd = fcntl(session->launcher.pidfd, F_DUPFD_CLOEXEC, 0);
 
 	r = session->launcher.pidfd < 0 ? -errno : worker_take(manager, &worker);
@@ -352,6 +353,7 @@ int session_take_over(struct manager *manager, struct facts *facts, int *listene
 	facts->launcher.pidfd = -EBADF;
 	session->number = facts->number;
 	session->mediation = facts->mediation;
+	session->capabilities = facts->capabilities;
 	session->inflight = take_fd(inflight);
 	session->unsettled = true;
 	manager->unsettled_count++;

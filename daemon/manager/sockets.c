@@ -119,7 +119,7 @@ static int listen_at(
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* Everybody may connect; who may do what is decided for each peer. */
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-		chmod(path, 0666) < 0 || listen(fd, SOMAXCONN) < 0)
+		chmod(path, 0666) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
 		return log_errno(-errno, "cannot listen on %s", path);
 	*ret_fd = take_fd(&fd);
 	*ret_path = take_pointer(path);

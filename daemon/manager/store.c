@@ -89,6 +89,7 @@ static int store(struct session *session)
 		.mediation = session->mediation,
 		.launcher = session->launcher,
 		.constant = session->constant,
+		.capabilities = session->capabilities,
 		.bound = session->bound};
 	_cleanup_close_ int fd = -EBADF;
 	char name[NUMBER_STRING_MAX], text[64];

@@ -433,7 +433,8 @@ int worker_attach(struct worker *worker, struct session *session)
 		.attach = {.record_rate = config->audit_rate,
 			.record_allowed = config->audit_allowed,
 			.mediation = session->mediation,
-			.constant = session->constant}};
+			.constant = session->constant,
+			.capabilities = session->capabilities}};
 	const int fds[] = {session->listener, session->inflight};
 	_cleanup_close_ int grants = -EBADF;
 	uint64_t generation = ++session->manager->generation;

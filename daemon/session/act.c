@@ -11,7 +11,10 @@
  * saved ids: with them the user could do everything to this process. While real or effective ids
  * are the user's, the user may signal this process; that is why it serves one session only.
  *
- * Capabilities are lent only from our own user namespace (target.c), and only those we have.
+ * Capabilities are lent only from our own user namespace (target.c), and only those we have. Those
+ * that the session's processes can never have are given up at the start: under no_new_privs, as
+ * mq-run sets it, no exec gives a process more than it has, and nothing else ever does. So none has
+ * one that its launcher, which was the only one of them when the filter was set up, had not.
  * SECBIT_NO_SETUID_FIXUP keeps them apart from the ids: the permitted set never changes, the
  * effective set is exactly what was lent. With one call both come back.
  *
@@ -21,7 +24,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
@@ -30,31 +32,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "include/capabilities.h"
+
 /* Between O_EXCL and plain opening the queue may come and go; somebody who keeps that up gets the
  * plain call. */
 #define CREATE_TRIES 8
-
-static int get_capabilities(uint64_t *ret_permitted)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {0};
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return -errno;
-	*ret_permitted = (uint64_t)data[1].permitted << 32 | data[0].permitted;
-	return 0;
-}
-
-static int set_capabilities(uint64_t permitted, uint64_t effective)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2] = {
-		{.effective = (uint32_t)effective, .permitted = (uint32_t)permitted},
-		{.effective = (uint32_t)(effective >> 32),
-			.permitted = (uint32_t)(permitted >> 32)}};
-
-	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
-}
 
 static int get_groups(struct own_identity *own)
 {
@@ -91,18 +73,25 @@ int own_identity_get(struct own_identity *ret)
 		return -errno;
 	own.umask = umask(077);
 	(void)umask(own.umask);
-	if ((r = get_capabilities(&own.permitted)) < 0 || (r = get_groups(&own)) < 0 ||
+	if ((r = capabilities_get(&own.permitted)) < 0 || (r = get_groups(&own)) < 0 ||
 		(r = namespaces_get(proc, &own.namespaces)) < 0)
 		return r;
 	own.ipc_namespace = openat(proc, "ns/ipc", O_RDONLY | O_CLOEXEC);
 	if (own.ipc_namespace < 0)
 		return -errno;
 	/* Without CAP_SETPCAP there is no other identity that could be taken on anyhow. */
-	if (own.permitted & (UINT64_C(1) << CAP_SETPCAP) &&
+	if (own.permitted & CAPABILITY(SETPCAP) &&
 		prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0)
 		return -errno;
 	*ret = own;
 	return 0;
+}
+
+int own_identity_limit(struct own_identity *own, uint64_t capabilities)
+{
+	int r = capabilities_keep(CAPABILITIES_OF_SESSIONS | (CAPABILITIES_LENT & capabilities));
+
+	return r < 0 ? r : capabilities_get(&own->permitted);
 }
 
 static int set_fs_ids(uid_t uid, gid_t gid)
@@ -172,7 +161,7 @@ static int take_identity(
 		return r;
 	if (lent_capabilities(own, identity) == own->permitted)
 		return 0;
-	return set_capabilities(own->permitted, lent_capabilities(own, identity));
+	return capabilities_set(own->permitted, lent_capabilities(own, identity));
 }
 
 static int return_ids(const struct own_identity *own, bool created)
@@ -188,7 +177,7 @@ static void return_identity(
 {
 	int r = lent_capabilities(own, identity) == own->permitted
 			? 0
-			: set_capabilities(own->permitted, own->permitted);
+			: capabilities_set(own->permitted, own->permitted);
 
 	if (r == 0 && !has_our_ids(own, identity))
 		r = return_ids(own, created);

@@ -24,6 +24,10 @@ struct own_identity {
  * negative errno: fatal. */
 int own_identity_get(struct own_identity *ret);
 
+/* Gives up for good what a session whose processes can only have these capabilities never needs. 0
+ * or negative errno: fatal. */
+int own_identity_limit(struct own_identity *own, uint64_t capabilities);
+
 /* From now on this process is killed when the manager ends; again after each change of ids, so
  * act_open() and act_unlink() do it. 0 or negative errno. */
 int act_end_with_manager(void);

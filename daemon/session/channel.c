@@ -33,6 +33,9 @@ static int take_attach(struct session *session)
 		.allowed = message.attach.record_allowed,
 		.tokens_usec = UINT32_MAX,
 		.last_usec = now_usec()};
+	r = own_identity_limit(&session->own, message.attach.capabilities);
+	if (r < 0)
+		return r;
 	/* It stays open: closing it would give up the claim. */
 	r = inflight_claim(fds[1]);
 	r = r < 0 ? r : inflight_map(fds[1], &session->inflight);

@@ -43,8 +43,10 @@
 
 #include "include/compat.h"
 #include "include/syscalls.h"
+#include "seize.h"
 
 #define STOP_CHECK_USEC  50
+#define SEIZE_USEC       200000 /* while another session process looks at it */
 #define VDSO_SIZE_MAX    65536
 #define CODE_SEGMENT_64  0x33
 #define CODE_SEGMENT_32  0x23
@@ -446,7 +448,7 @@ enum force_result detour_prepare(struct detour *detour)
 int detour_ask(pid_t tid, const struct force_hooks *hooks, struct detour *ret)
 {
 	struct detour detour = {.tid = tid, .target = TARGET_CLOSED, .hooks = hooks};
-	long r = trace(PTRACE_SEIZE, &detour, NULL, (void *)PTRACE_O_TRACESYSGOOD);
+	long r = seize(tid, PTRACE_O_TRACESYSGOOD, now_usec() + SEIZE_USEC);
 
 	if (r == 0)
 		r = trace(PTRACE_INTERRUPT, &detour, NULL, NULL);

@@ -32,6 +32,7 @@
 #include "include/syscalls.h"
 #include "include/util.h"
 #include "revoke.h"
+#include "seize.h"
 #include "target.h"
 #include "threads.h"
 
@@ -137,7 +138,7 @@ static enum membership stop_and_read(struct members *members, struct target *tar
 	int r, status = 0, signal = 0;
 
 	if (revoker->late_count == REVOKE_LATE_MAX ||
-		ptrace(PTRACE_SEIZE, target->tid, NULL, NULL) < 0)
+		seize(target->tid, 0, now_usec() + PATIENCE_USEC) < 0)
 		return MEMBERSHIP_UNKNOWN;
 	(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
 	r = wait_for_stop(target, &status);

@@ -13,10 +13,10 @@
  * they may be on their way in. A thread blocked in any other call has left ours, and is left alone:
  * stopping it would make epoll_wait() or sigtimedwait() fail with EINTR.
  *
- * Only a thread that nobody traces can be stopped. One that is traced, by another process of the
- * session or by a debugger, is killed with its process, after its start has shown that it is the
- * thread that we noted. What neither stops nor dies in time is an error: the session process then
- * does not acknowledge. */
+ * Only a thread that nobody traces can be stopped. Another session process is waited for (seize.h).
+ * One that is traced, by another process of the session or by a debugger, is killed with its
+ * process, after its start has shown that it is the thread that we noted. What neither stops nor
+ * dies in time is an error: the session process then does not acknowledge. */
 #include "revoke.h"
 
 #include <fcntl.h>
@@ -29,6 +29,7 @@
 #include "detour.h"
 #include "include/limits.h"
 #include "include/util.h"
+#include "seize.h"
 #include "text.h"
 
 #define STOP_CHECK_USEC 50
@@ -89,13 +90,13 @@ static int wait_and_let_go(pid_t tid, int proc, uint32_t arch, uint64_t deadline
 }
 
 /* 0, or negative errno: -EPERM if somebody else traces it. */
-static int ask_to_stop(pid_t tid)
+static int ask_to_stop(pid_t tid, uint64_t deadline)
 {
-	if (trace(PTRACE_SEIZE, tid, 0) < 0)
-		return -errno;
-	if (trace(PTRACE_INTERRUPT, tid, 0) < 0)
-		return -errno;
-	return 0;
+	int r = seize(tid, 0, deadline);
+
+	if (r == 0 && trace(PTRACE_INTERRUPT, tid, 0) < 0)
+		r = -errno;
+	return r;
 }
 
 /* Kills the process of a thread that is certainly the one noted. */
@@ -188,7 +189,7 @@ static int bring_back(struct revoker *revoker, const struct thread *thread, uint
 		return proc == -ENOENT ? 0 : proc;
 	if (!may_be_inside(thread, proc))
 		return 0;
-	r = ask_to_stop(thread->tid);
+	r = ask_to_stop(thread->tid, deadline - KILL_USEC);
 	if (r == -ESRCH || (r == -EPERM && is_outsider(thread, proc)))
 		return 0;
 	traced = r == 0;
@@ -253,8 +254,10 @@ static bool is_there(int proc)
  * not stopped notices nothing, and is let go of when it stops by itself. */
 static int ask_caller_to_stop(pid_t tid, int proc)
 {
-	if (trace(PTRACE_SEIZE, tid, 0) < 0)
-		return -errno;
+	int r = seize(tid, 0, now_usec() + PATIENCE_USEC);
+
+	if (r < 0)
+		return r;
 	if (!is_there(proc))
 		return -ENOENT;
 	return trace(PTRACE_INTERRUPT, tid, 0) < 0 ? -ENOENT : 0;

@@ -9,7 +9,7 @@
  *   look NAME FLAGS [MODE [MESSAGES SIZE]]   the same, and closes it
  *   unlink NAME                              use PLACE              close
  *   send TEXT [PRIORITY]                     receive [SECONDS]      → TEXT PRIORITY
- *   notify                                   unnotify
+ *   notify                                   unnotify               forget: closes all
  *   getattr  → messages size current         setattr n|-            stat  → uid gid mode
  *   umask MODE                               pid
  *   churn NAME COUNT                         creates and unlinks so many queues, one by one
@@ -133,6 +133,14 @@ static int do_close(char **words, char *text, size_t size)
 	return mq_close(queue());
 }
 
+/* Closes all that are open, whoever has taken their descriptors away. */
+static int do_forget(char **words, char *text, size_t size)
+{
+	while (queue_count > 0)
+		(void)mq_close(queues[--queue_count]);
+	return 0;
+}
+
 static int do_notify(char **words, char *text, size_t size)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_NONE};
@@ -207,6 +215,7 @@ static const struct {
 	{"take", 1, do_take},
 	{"use", 1, do_use},
 	{"close", 0, do_close},
+	{"forget", 0, do_forget},
 	{"send", 1, do_send},
 	{"receive", 0, do_receive},
 	{"notify", 0, do_notify},

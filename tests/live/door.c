@@ -83,7 +83,8 @@ static void start_session(struct door *door)
 	struct worker_message attach = {.type = WORKER_ATTACH,
 		.attach = {.record_rate = 1000,
 			.mediation = door->mediation,
-			.constant = door->constant}};
+			.constant = door->constant,
+			.capabilities = UINT64_MAX}};
 	int sockets[2];
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);

@@ -340,6 +340,23 @@ Test(member, filters_below_and_above_hide_nothing)
 	end(in);
 }
 
+/* Why neither mqgated nor mqgate-session, nor their unit, may have a filter: the kernel shows those
+ * of others only to who has none. Nothing is a member then, and nothing is none. */
+Test(member, with_a_filter_of_our_own_nothing_can_be_proved)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {.len = 1, .filter = &allow};
+	pid_t in = start(member, NULL);
+
+	look();
+	cr_assert(found(in));
+	cr_assert_eq(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), 0);
+	look();
+	cr_expect_not(found(in));
+	cr_expect(is_in(in, seen.unknown, seen.unknown_count));
+	end(in);
+}
+
 /* A child traced by its parent. */
 static pid_t trace_child(void)
 {

@@ -349,6 +349,53 @@ Test(revoke, a_traced_receiver_is_killed)
 	(void)mq_unlink(door.stage->queue);
 }
 
+/* Another session process looks whose the thread is: a child of our manager's, for a moment. */
+static void look_for_a_moment(pid_t tid, int ready)
+{
+	int status;
+
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 ||
+		ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 ||
+		waitpid(tid, &status, __WALL) != tid || write(ready, "r", 1) != 1)
+		_exit(114);
+	(void)usleep(200000);
+	_exit(ptrace(PTRACE_DETACH, tid, NULL, NULL) < 0);
+}
+
+static void patient_receiver(struct stage *stage)
+{
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	if (write(stage->ready[1], "r", 1) != 1)
+		_exit(113);
+	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
+}
+
+Test(revoke, one_that_another_session_process_looks_at_lives)
+{
+	struct door door;
+	int ready[2], status;
+	pid_t looker;
+	char byte;
+
+	door_open(&door, NOBODY, NULL, patient_receiver);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	(void)usleep(100000);
+	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
+	looker = fork();
+	if (looker == 0)
+		look_for_a_moment(door.app, ready[1]);
+	cr_assert_eq(read(ready[0], &byte, 1), 1);
+	door_grant(&door, 0);
+	cr_assert_eq(waitpid(looker, &status, 0), looker);
+	cr_expect_eq(status, 0);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], -EACCES);
+}
+
 /* --- a session that has lost something --- */
 
 static void lose_something(struct stage *stage)

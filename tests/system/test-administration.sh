@@ -126,4 +126,9 @@ everyone_can_read "a user" as_user
 everyone_can_read "a confined app" as_user mq-run --plug logger:events
 sessions
 last_process
+# A socket's path has 107 bytes.
+run mqctl --runtime-dir "/$(printf 'a%.0s' {1..98})" status
+expect_message "the longest path of a socket: nobody listens" "mqgated is not running"
+run mqctl --runtime-dir "/$(printf 'a%.0s' {1..99})" status
+expect_message "a longer one is refused" "too long for a socket; choose a shorter --runtime-dir"
 finish

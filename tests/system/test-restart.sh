@@ -353,7 +353,7 @@ refuses() {
 
 	# shellcheck disable=SC2059
 	{
-		refused "facts of another version" "set mqgate-facts 4 2" \
+		refused "facts of another version" "set mqgate-facts 4 99" \
 			"$(printf "$why" 'another version of mqgated has kept it')"
 		refused "an in-flight memfd of another version" "set mqgate-inflight 8 99" \
 			"$(printf "$why" 'another version of mqgated has kept it')"

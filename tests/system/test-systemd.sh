@@ -22,13 +22,16 @@ Q=/q-
 prepare_tree() {
 	meson install -C "$BUILD_ROOT" --no-rebuild --destdir "$TREE" >/dev/null || return
 	mkdir -p "$D/bin" "$TREE/etc/systemd/system/mqgated.service.d"
-	cp "$WORK"/bin/{mqtry,traffic} "$D/bin/"
+	cp "$WORK"/bin/{mqtry,traffic,holder} "$D/bin/"
 	chmod -R a+rX "$D"
 	sed "s|@Q@|$Q|g" >"$TREE/etc/mqgate/packages.d/traffic.yaml" <<'YAML'
 name: traffic
 plugs:
   nothing: posix-mq
   queue: posix-mq
+  fast:
+    interface: posix-mq
+    mediation: open
 slots:
   all:
     interface: posix-mq
@@ -91,6 +94,90 @@ one_session_process_inside() {
 
 # --- what programs see ----------------------------------------------------------------------------
 
+# In the unit's restrictions: everything that they could stand in the way of.
+restricted() {
+	local who=$1 app=$2
+	shift 2
+
+	check "$who: connected" inside mqctl connect traffic:queue traffic:one
+	start_app "$app" "$@" mqtry
+	expect_answer "$who: creates" "$app" "open ${Q}queue rwcx 0600 4 64" ' -> 0$'
+	expect_answer "$who: sends" "$app" "send one 3" ' -> 0$'
+	expect_answer "$who: is refused what is not granted" "$app" "open /elsewhere r" ' EACCES$'
+	expect_answer "$who: is refused to delete" "$app" "unlink ${Q}queue" ' EACCES$'
+	expect_answer "$who: goes on with what it has" "$app" "use 0" ' -> 0$'
+	expect_answer "$who: receives" "$app" "receive" ' -> one 3$'
+	expect_answer "$who: registers for notification" "$app" "notify" ' -> 0$'
+	check "$who: disconnected" inside mqctl disconnect traffic:queue traffic:one
+	holds "$who: the registration is gone" \
+		inside grep -Eq 'NOTIFY_PID:0( |$)' "/dev/mqueue${Q}queue"
+	expect_answer "$who: no message gets through" "$app" "send two" ' EACCES$'
+	run inside journalctl -u mqgated -o cat --no-pager
+	expect_stdout "$who: the denial is on record" "denied mq_timedsend ${Q}queue: .*to allow: mqctl connect"
+	stop_app "$app"
+	inside rm "/dev/mqueue${Q}queue"
+}
+
+# Both need to read the filters of other processes.
+taken_and_killed() {
+	check "open mediation: connected" inside mqctl connect traffic:fast traffic:one
+	inside mqtry "open ${Q}queue rwc 0666 4 64" >/dev/null
+	inside chmod 666 "/dev/mqueue${Q}queue"
+	start_app app inside_as_user mq-run --plug traffic:fast mqtry
+	expect_answer "open mediation: opens" app "open ${Q}queue rw" ' -> 0$'
+	start_app other inside_as_user mq-run --plug traffic:fast holder "${Q}queue" daemon
+	holds "open mediation: another has it open" wait_until 10 grep -q holding "$WORK/other.out"
+	run inside mqctl disconnect traffic:fast traffic:one
+	expect_stdout "open mediation: disconnecting tells who holds" "^1 session .*still holds? "
+	expect_answer "open mediation: the descriptor is taken away" app "send one" ' EBADF$'
+	check "disconnect --kill" inside mqctl disconnect --kill traffic:fast traffic:one
+	expect_stdout "disconnect --kill: kills" "^[12] process(es)? killed$"
+	stop_app app
+	stop_app other
+	inside rm "/dev/mqueue${Q}queue"
+}
+
+another_ipc_namespace() {
+	start_app app inside unshare --ipc mq-run --slot traffic:all mqtry
+	expect_answer "an IPC namespace: creates there" app "open ${Q}there rwcx 0600 4 64" ' -> 0$'
+	holds "an IPC namespace: and not here" inside test ! -e "/dev/mqueue${Q}there"
+	expect_answer "an IPC namespace: deletes" app "unlink ${Q}there" ' -> 0$'
+	stop_app app
+}
+
+under_restrictions() {
+	restricted user app inside_as_user mq-run --plug traffic:queue
+	restricted root app inside mq-run --plug traffic:queue
+	restricted "root, mount wall" app inside mq-run --wall=mount --plug traffic:queue
+	taken_and_killed
+	another_ipc_namespace
+	run inside mqctl sessions --json
+	expect_output "no session is left" "[]"
+}
+
+# sets_inside: permitted and bounding sets of all session processes
+sets_inside() {
+	local pid
+
+	for pid in $(session_processes_inside); do
+		inside sed -n 's/^CapPrm:\t//p;s/^CapBnd:\t//p' "/proc/$pid/status" | paste -s -d ' '
+	done | sort
+}
+
+# Of the spare one, of the one of root's session and of the one of the user's.
+expected_sets() {
+	local ours=$((16#$(sed -n 's/^CapPrm:\t//p' /proc/self/status))) set
+
+	for set in 2800e2 12800ee 12801ee; do
+		printf '%016x %016x\n' $((16#$set & ours)) $((16#$set & ours))
+	done | sort
+}
+
+have_expected_sets() {
+	sets_inside
+	[ "$(sets_inside)" = "$(expected_sets)" ]
+}
+
 # goes_on WHAT CMD…: two programs, and CMD, after which another daemon runs
 goes_on() {
 	local what=$1 pid
@@ -101,6 +188,7 @@ goes_on() {
 	start_app other inside mq-run --slot traffic:all mqtry
 	expect_answer "$what: a program of a user works before" app "open ${Q}app rwcx 0600 4 64" ' -> 0$'
 	expect_answer "$what: and one of root" other "open ${Q}other rwcx 0600 4 64" ' -> 0$'
+	holds "$what: no session process may more than it needs" wait_until 5 have_expected_sets
 	check "$what" "$@"
 	echo "send one" >&"$(cat "$WORK/app.fd")"
 	holds "$what: another daemon is ready" wait_until 10 is_other "$pid"
@@ -108,6 +196,7 @@ goes_on() {
 		grep -q '^send one -> 0' "$WORK/app.out"
 	}
 	holds "$what: a call made meanwhile is answered" wait_until 5 answered
+	holds "$what: nor the next ones" wait_until 5 have_expected_sets
 	expect_answer "$what: the program goes on" app "receive" ' -> one 0$'
 	expect_answer "$what: what was not granted is refused" app "open /elsewhere r" EACCES
 	expect_answer "$what: it can unlink" app "unlink ${Q}app" ' -> 0$'
@@ -253,6 +342,7 @@ if ! DEADLINE=40 run "$BOOT" start "$D" "$TREE" || [ "$STATUS" != 0 ]; then
 	exit 1
 fi
 check "the service starts" inside systemctl start mqgated
+under_restrictions
 goes_on "systemctl restart" inside systemctl restart mqgated
 goes_on "SIGKILL" inside systemctl kill --kill-whom=main -s KILL mqgated
 goes_on "SIGABRT to all of the service" inside systemctl kill -s ABRT mqgated

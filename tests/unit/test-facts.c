@@ -20,6 +20,7 @@ static struct facts some_facts(void)
 	return (struct facts){.number = 0x17,
 		.mediation = MEDIATION_OPEN,
 		.constant = 0x123456789abcdef0,
+		.capabilities = 0x1000004,
 		.launcher = {.pid = getpid(),
 			.uid = 65534,
 			.gid = 65533,
@@ -52,6 +53,7 @@ Test(facts, come_back)
 	cr_expect_eq(read.number, 0x17);
 	cr_expect_eq(read.mediation, MEDIATION_OPEN);
 	cr_expect_eq(read.constant, facts.constant);
+	cr_expect_eq(read.capabilities, facts.capabilities);
 	cr_expect_eq(read.launcher.pid, getpid());
 	cr_expect_eq(read.launcher.uid, 65534);
 	cr_expect_eq(read.launcher.gid, 65533);
@@ -92,7 +94,7 @@ static void expect_refused(
 	(void)close(copy);
 }
 
-#define HEADER_SIZE 56
+#define HEADER_SIZE 64
 
 Test(facts, that_were_not_written_by_us_are_refused)
 {

@@ -41,6 +41,30 @@ Test(status, a_name_forges_nothing)
 	cr_expect_eq(status_in_session("Name:\tSeccomp:\t0\nNoNewPrivs:\t1\nSeccomp:\t2\n"), 1);
 }
 
+Test(status, says_which_capabilities_there_can_ever_be)
+{
+	uint64_t capabilities = 0;
+
+	cr_expect_eq(status_capabilities("CapInh:\t00000000000000ff\nCapPrm:\t0000000000000006\n"
+					 "CapEff:\t0000000000000002\nNoNewPrivs:\t1\n",
+			     &capabilities),
+		0);
+	cr_expect_eq(capabilities, 6);
+	cr_expect_eq(
+		status_capabilities("CapPrm:\t000001ffffffffff\nNoNewPrivs:\t1\n", &capabilities),
+		0);
+	cr_expect_eq(capabilities, 0x1ffffffffff);
+	/* An exec may give it any. */
+	cr_expect_eq(
+		status_capabilities("CapPrm:\t0000000000000000\nNoNewPrivs:\t0\n", &capabilities),
+		0);
+	cr_expect_eq(capabilities, UINT64_MAX);
+	cr_expect_eq(status_capabilities("CapPrm:\t0000000000000000\n", &capabilities), -EBADMSG);
+	cr_expect_eq(status_capabilities("NoNewPrivs:\t1\n", &capabilities), -EBADMSG);
+	cr_expect_eq(
+		status_capabilities("CapPrm:\t00x\nNoNewPrivs:\t1\n", &capabilities), -EBADMSG);
+}
+
 static void peers(int ret[static 2], struct identity *identity)
 {
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret), 0);
@@ -70,6 +94,7 @@ Test(peer, is_gone_when_its_process_is)
 {
 	char command[COMMAND_STRING_MAX];
 	struct identity identity = {.pidfd = -EBADF};
+	uint64_t capabilities;
 
 	identity.pid = fork();
 	if (identity.pid == 0)
@@ -81,6 +106,7 @@ Test(peer, is_gone_when_its_process_is)
 	/* A pid that somebody else has by now. */
 	identity.pid = getpid();
 	cr_expect_eq(identity_in_session(&identity), -ESRCH);
+	cr_expect_eq(identity_capabilities(&identity, &capabilities), -ESRCH);
 	cr_expect_str_eq(identity_command(&identity, command), "");
 }
 

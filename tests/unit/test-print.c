@@ -261,24 +261,3 @@ Test(print, messages_keep_their_lines_and_lose_their_controls)
 	check_lines("", "error: \n");
 	check_lines("\\x1b \\x5c \\\\", "error: \\x1b \\x5c \\\\\n");
 }
-
-Test(address, meaningful_bytes_are_escaped)
-{
-	_cleanup_free_ char *address = NULL;
-
-	cr_assert(bus_address("/run/m q;a=b,c%\xc3/x-1_.control", &address) == 0);
-	cr_assert_str_eq(address, "unix:path=/run/m%20q%3ba%3db%2cc%25%c3/x-1_.control");
-}
-
-Test(address, longest_path_of_a_socket)
-{
-	_cleanup_free_ char *address = NULL;
-	char path[109];
-
-	memset(path, 'a', sizeof(path));
-	path[107] = '\0';
-	cr_assert(bus_address(path, &address) == 0);
-	path[107] = 'a';
-	path[108] = '\0';
-	cr_assert(bus_address(path, &address) == -ENAMETOOLONG);
-}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* Tracing a thread that another session process may just be looking at. */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* PTRACE_SEIZE. While another session process of our manager traces the thread, waits, at most
+ * until deadline. 0 or negative errno; -EPERM: somebody traces it for longer. */
+int seize(pid_t tid, long options, uint64_t deadline);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Which capabilities mqgate's processes have, and how they give up the others. */
+#pragma once
+
+#include <linux/capability.h>
+#include <stdint.h>
+
+#define CAPABILITY(name) (UINT64_C(1) << (CAP_##name))
+#define CAPABILITIES_ALL UINT64_MAX
+
+/* Every session process, for its own work: the ids and groups of a thread (act.c), the descriptors
+ * and threads of others (target.c, detour.c), the memory file of a thread and queues that it only
+ * looks at (target.c, act_look_up), IPC namespaces and the filters of others (act.c, member.c),
+ * ending a session (holders.c). */
+#define CAPABILITIES_OF_SESSIONS                                            \
+	(CAPABILITY(SETUID) | CAPABILITY(SETGID) | CAPABILITY(SYS_PTRACE) | \
+		CAPABILITY(DAC_OVERRIDE) | CAPABILITY(SYS_ADMIN) | CAPABILITY(KILL))
+
+/* What the kernel asks for in mq_open and mq_unlink. A session process lends them to threads that
+ * have them, so it keeps those that a thread of its session can ever have. */
+#define CAPABILITIES_LENT                                                              \
+	(CAPABILITY(DAC_OVERRIDE) | CAPABILITY(DAC_READ_SEARCH) | CAPABILITY(FOWNER) | \
+		CAPABILITY(SYS_RESOURCE))
+
+/* The manager, to pass them on; SETPCAP is for giving up the others. */
+#define CAPABILITIES_OF_MANAGER (CAPABILITIES_OF_SESSIONS | CAPABILITIES_LENT | CAPABILITY(SETPCAP))
+
+int capabilities_get(uint64_t *ret_permitted);
+int capabilities_set(uint64_t permitted, uint64_t effective);
+
+/* Gives up all others for good: out of every set, the bounding set among them where CAP_SETPCAP is
+ * there to do it. What is kept is permitted and effective, neither inheritable nor ambient. 0 or
+ * negative errno; then this process must not go on. */
+int capabilities_keep(uint64_t kept);
+
+/* From now on neither exec nor memory that is writable and executable gives this process or its
+ * children more; the latter where the kernel can (6.3). 0 or negative errno. */
+int process_restrict(void);
