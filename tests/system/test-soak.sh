@@ -9,6 +9,7 @@ SOAK=${SOAK_SECONDS:-20}
 # By which two moments of rest may differ: memory of the daemon or of three session processes, and what these keep open of callers
 # of late.
 ALLOWED_KIB=512
+! grep -qa __asan_init "$MQGATED" || ALLOWED_KIB=16384 # what a sanitizer keeps of its own
 ALLOWED_DESCRIPTORS=12
 
 private_ipc
