@@ -52,8 +52,8 @@ as_before() {
 
 # served: everybody else, each in time
 served() {
-	timeout $PATIENCE as_uid 65532 mq-run --plug some:queue true &&
-		timeout $PATIENCE mqctl status && timeout $PATIENCE as_uid 65532 mqctl plugs
+	timeout "$PATIENCE" as_uid 65532 mq-run --plug some:queue true &&
+		timeout "$PATIENCE" mqctl status && timeout "$PATIENCE" as_uid 65532 mqctl plugs
 }
 
 # attack WHO KIND ARGUMENT CMD…: that neighbour sends it

@@ -5,7 +5,7 @@
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-SOAK=${SOAK_SECONDS:-20}
+SOAK=${SOAK_SECONDS:-12}
 # By which two moments of rest may differ: memory of the daemon or of three session processes, and what these keep open of callers
 # of late.
 ALLOWED_KIB=512
