@@ -13,6 +13,10 @@ int fault_set(struct fault *fault, enum fault_kind kind, int error, const char *
 #define TYPED_MAX   512
 #define typed(text) escape((text), (char[TYPED_MAX]){0}, TYPED_MAX)
 
+/* How it begins, in whole characters. */
+#define TYPED_START_MAX   33
+#define typed_start(text) escape((text), (char[TYPED_START_MAX]){0}, TYPED_START_MAX)
+
 /* Names for a message; they belong to somebody else. */
 struct names {
 	const char **items;

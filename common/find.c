@@ -147,8 +147,8 @@ static int find_ref(const struct policy *policy, const char *text, const struct 
 			"invalid value: \"%s\" (want package:name)", typed(text));
 	if (length > PACKAGE_NAME_MAX)
 		return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
-			"package \"%.*s…\" is not known; names have at most %d characters", 32,
-			typed(text), PACKAGE_NAME_MAX);
+			"package \"%s…\" is not known; names have at most %d characters",
+			typed_start(text), PACKAGE_NAME_MAX);
 	memcpy(package, text, length);
 	package[length] = '\0';
 	*ret_name = text + length + 1;
@@ -210,8 +210,8 @@ int policy_find_app(const struct policy *policy, const char *text,
 			"invalid value: \"%s\" (want package.app)", typed(text));
 	if (length > PACKAGE_NAME_MAX)
 		return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
-			"package \"%.*s…\" is not known; names have at most %d characters", 32,
-			typed(text), PACKAGE_NAME_MAX);
+			"package \"%s…\" is not known; names have at most %d characters",
+			typed_start(text), PACKAGE_NAME_MAX);
 	memcpy(name, text, length);
 	name[length] = '\0';
 	r = find_package(policy, name, ret_package, fault);

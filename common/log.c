@@ -29,7 +29,8 @@ bool log_to_journal(void)
 	return log_with_level;
 }
 
-static void log_line(int level, const char *format, va_list arguments, const char *suffix)
+static _printf_(2, 0) void log_line(
+	int level, const char *format, va_list arguments, const char *suffix)
 {
 	char line[4096];
 	int n;

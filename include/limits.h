@@ -83,7 +83,7 @@
 #define LISTEN_BACKLOG 64
 
 /* Control bus. Past one of these the connection is closed at accept. */
-#define CONTROL_CONNECTIONS_MAX          256
+#define CONTROL_CONNECTIONS_MAX          256 /* the last PER_USER_MAX of them are root's */
 #define CONTROL_CONNECTIONS_PER_USER_MAX 64
 #define CONTROL_UNREAD_MAX               256 /* messages that a peer leaves unread; then it is dropped */
 #define CONTROL_LIST_UNREAD_MAX          0 /* the same when it asks for a list; then that is refused */

@@ -11,6 +11,7 @@
 #include "include/constant.h"
 #include "include/syscalls.h"
 #include "include/util.h"
+#include "proof.h"
 #include "refuse.h"
 
 static void seccomp_releasep(scmp_filter_ctx *context)
@@ -49,8 +50,8 @@ static int add_calls(scmp_filter_ctx context, enum mediation mediation)
 	return r;
 }
 
-static int read_program(
-	int fd, uint64_t constant, struct sock_filter **ret_program, unsigned short *ret_length)
+static int read_program(int fd, uint64_t constant, enum mediation mediation,
+	struct sock_filter **ret_program, unsigned short *ret_length)
 {
 	_cleanup_free_ struct sock_filter *program = NULL;
 	struct stat st;
@@ -67,6 +68,8 @@ static int read_program(
 	constant_write(program, constant);
 	if (pread(fd, program + CONSTANT_LENGTH, (size_t)st.st_size, 0) != st.st_size)
 		return -EIO;
+	if (!filter_is_whole(program, (unsigned short)(length + CONSTANT_LENGTH), mediation))
+		return -ENOMEM;
 	*ret_program = take_pointer(program);
 	*ret_length = (unsigned short)(length + CONSTANT_LENGTH);
 	return 0;
@@ -91,7 +94,7 @@ int filter_build(uint64_t constant, enum mediation mediation, struct sock_filter
 	r = seccomp_export_bpf(context, fd);
 	if (r < 0)
 		return r;
-	return read_program(fd, constant, ret_program, ret_length);
+	return read_program(fd, constant, mediation, ret_program, ret_length);
 }
 
 /* libseccomp 2.5 cannot load it itself: it does not know WAIT_KILLABLE_RECV. Without that flag a

@@ -9,8 +9,8 @@
 #include "include/syscalls.h"
 
 /* Builds the filter for native_arch and compat_arch, with the session's constant in front
- * (include/constant.h). The caller frees *ret_program. Returns 0 or a negative errno.
- */
+ * (include/constant.h). The caller frees *ret_program. Returns 0 or a negative errno; -ENOMEM also
+ * if libseccomp has left something out (proof.h). */
 int filter_build(uint64_t constant, enum mediation mediation, struct sock_filter **ret_program,
 	unsigned short *ret_length);
 

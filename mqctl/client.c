@@ -122,8 +122,9 @@ static void report_errno(int r, const char *path, unsigned seconds)
 	case ECONNRESET:
 	case EPIPE:
 	case ENOTCONN:
-		print_error("mqgated at %s closed the connection: it is stopping, or serves too "
-			    "many at once; try again",
+		print_error("mqgated at %s closed the connection: it is stopping, lacks memory "
+			    "or serves too many at once; what was to be changed may have "
+			    "changed; look, and try again",
 			path);
 		break;
 	default:

@@ -50,7 +50,7 @@ static void peer_drop(struct peer *peer)
 	log_warning("control: pid %d, uid %u does not read its messages; dropped",
 		(int)peer->identity.pid, peer->identity.uid);
 	if (sd_event_add_defer(peer->manager->event, &peer->drop_source, on_drop, peer) < 0)
-		log_error("out of memory: cannot drop it");
+		(void)shutdown(sd_bus_get_fd(peer->bus), SHUT_RDWR);
 }
 
 static bool leaves_unread(const struct peer *peer, uint64_t limit)
@@ -494,11 +494,14 @@ static int reply_in_time(const struct change *change)
 	return -EINVAL;
 }
 
-/* Whoever asked may have gone away. */
-static void report_reply(int r)
+/* Whoever asked may have gone away. Who cannot be answered is not left waiting: the library finds
+ * the end of the connection, and frees the peer. */
+static void report_reply(sd_bus_message *call, int r)
 {
-	if (r < 0 && r != -ENOTCONN && r != -ECONNRESET)
-		log_errno(r, "control: cannot answer");
+	if (r >= 0 || r == -ENOTCONN || r == -ECONNRESET)
+		return;
+	log_errno(r, "control: cannot answer; the connection is closed");
+	(void)shutdown(sd_bus_get_fd(sd_bus_message_get_bus(call)), SHUT_RDWR);
 }
 
 void bus_reply_change(struct change *change, bool in_time)
@@ -512,7 +515,7 @@ void bus_reply_change(struct change *change, bool in_time)
 			"the change is made, but %zu session processes have not taken it over in "
 			"time; they have been killed and are not gone yet",
 			change->pending);
-	report_reply(r);
+	report_reply(change->call, r);
 }
 
 void bus_reply_survey(const struct survey *survey)
@@ -525,7 +528,7 @@ void bus_reply_survey(const struct survey *survey)
 		"t", (uint64_t)result->processes, "unknown", "t", (uint64_t)result->unknown,
 		"killed", "t", (uint64_t)result->killed, "left", "t", (uint64_t)result->left,
 		"failed", "t", (uint64_t)result->failed);
-	report_reply(r);
+	report_reply(survey->call, r);
 }
 
 /* --- records ---------------------------------------------------------------------------------- */
@@ -563,6 +566,24 @@ static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error
 	return 0;
 }
 
+static int no_object(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	return 0;
+}
+
+/* With a slot of its own for each node above it: when memory runs out on the way to a node, the
+ * library forgets those that it has made and that nobody has, and aborts when the bus is freed. */
+static int add_object(struct peer *peer)
+{
+	int r;
+
+	r = sd_bus_add_object(peer->bus, NULL, "/", no_object, peer);
+	r = r < 0 ? r : sd_bus_add_object(peer->bus, NULL, "/org", no_object, peer);
+	return r < 0 ? r
+		     : sd_bus_add_object_vtable(
+			       peer->bus, NULL, BUS_PATH, BUS_INTERFACE, vtable, peer);
+}
+
 static int start_bus(struct peer *peer, int *fd)
 {
 	sd_id128_t server;
@@ -583,9 +604,7 @@ static int start_bus(struct peer *peer, int *fd)
 		  : sd_bus_match_signal(peer->bus, NULL, "org.freedesktop.DBus.Local",
 			    "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
 			    "Disconnected", on_disconnected, peer);
-	return r < 0 ? r
-		     : sd_bus_add_object_vtable(
-			       peer->bus, NULL, BUS_PATH, BUS_INTERFACE, vtable, peer);
+	return r < 0 ? r : add_object(peer);
 }
 
 static int peer_new(struct manager *manager, int *fd, struct identity *identity)
@@ -606,15 +625,18 @@ static int peer_new(struct manager *manager, int *fd, struct identity *identity)
 	return r;
 }
 
+/* Whatever users do among them, there is room for root. */
 static bool peers_full(const struct manager *manager, uid_t uid)
 {
-	size_t count = 0;
+	size_t for_root = uid == 0 ? 0 : CONTROL_CONNECTIONS_PER_USER_MAX;
+	size_t count = 0, of_root = 0;
 
-	if (manager->peer_count >= CONTROL_CONNECTIONS_MAX)
-		return true;
-	FOREACH (peer, manager->peers)
+	FOREACH (peer, manager->peers) {
 		count += peer->identity.uid == uid;
-	return count >= CONTROL_CONNECTIONS_PER_USER_MAX;
+		of_root += peer->identity.uid == 0;
+	}
+	return count >= CONTROL_CONNECTIONS_PER_USER_MAX ||
+	       manager->peer_count - of_root >= CONTROL_CONNECTIONS_MAX - for_root;
 }
 
 /* Not so of a peer that is gone already or does not speak D-Bus: anybody could fill the log. */

@@ -130,10 +130,15 @@ void launch_ready(struct launch *launch)
 		session_end(session);
 }
 
+bool sessions_are_full(size_t count, size_t of_user)
+{
+	return count >= SESSIONS_MAX || of_user >= SESSIONS_PER_USER_MAX;
+}
+
 static bool sessions_full(const struct manager *manager, uid_t uid)
 {
-	return manager->session_count >= SESSIONS_MAX ||
-	       (uid != 0 && sessions_of_user(manager, uid) >= SESSIONS_PER_USER_MAX);
+	return sessions_are_full(
+		manager->session_count, uid == 0 ? 0 : sessions_of_user(manager, uid));
 }
 
 /* Who may launch. 0, or negative errno and why not. */

@@ -27,6 +27,13 @@ struct record {
 	uint64_t suppressed; /* records held back before this one */
 };
 
+struct session;
+struct worker_message;
+
+/* message is a WORKER_RECORD of this session's process. 0; -EBADMSG if no session process of ours
+ * would have sent it; -ENOMEM. */
+int record_from_message(
+	const struct session *session, const struct worker_message *message, struct record *ret);
 void record_clear(struct record *record);
 
 /* One line for the log, malloc'd; NULL on lack of memory. */

@@ -164,7 +164,8 @@ static void fill(
 		(void)missing_format(message->record.missing, record->missing);
 }
 
-int record_handle(struct session *session, const struct worker_message *message)
+int record_from_message(
+	const struct session *session, const struct worker_message *message, struct record *ret)
 {
 	struct record record;
 
@@ -172,11 +173,24 @@ int record_handle(struct session *session, const struct worker_message *message)
 		return -EBADMSG;
 	fill(&record, session, message);
 	if (find_plug(&record, session, message->record.name, message->record.missing) < 0) {
-		log_error("out of memory: a record is lost");
-	} else {
-		log_record(&record);
-		bus_emit_record(session->manager, &record);
+		record_clear(&record);
+		return -ENOMEM;
 	}
+	*ret = record;
+	return 0;
+}
+
+int record_handle(struct session *session, const struct worker_message *message)
+{
+	struct record record;
+	int r = record_from_message(session, message, &record);
+
+	if (r == -ENOMEM)
+		log_error("out of memory: a record is lost");
+	if (r < 0)
+		return r == -ENOMEM ? 0 : r;
+	log_record(&record);
+	bus_emit_record(session->manager, &record);
 	record_clear(&record);
 	return 0;
 }

@@ -50,7 +50,7 @@ static void parse_command(const char *text, struct identity *identity)
 	memcpy(identity->command, at, length);
 }
 
-static int parse_status(const char *text, struct identity *identity)
+int identity_parse(const char *text, struct identity *identity)
 {
 	uint64_t uids[4], gids[4], capabilities, mask, tgid;
 	int r;
@@ -137,7 +137,8 @@ int target_identity(struct target *target, const struct namespaces *own, struct 
 	_cleanup_free_ char *status = NULL;
 	int r;
 
-	if ((r = target_status(target, &status)) < 0 || (r = parse_status(status, &identity)) < 0 ||
+	if ((r = target_status(target, &status)) < 0 ||
+		(r = identity_parse(status, &identity)) < 0 ||
 		(r = cut_capabilities(target, own, &identity)) < 0 ||
 		(r = find_ipc_namespace(target, own, &identity)) < 0)
 		return r;

@@ -29,6 +29,10 @@ struct namespaces {
 };
 int namespaces_get(int proc, struct namespaces *ret);
 
+/* Adds what the text of /proc/TID/status says; the identity is to be cleared in any case. 0 or
+ * -EBADMSG, -ENOMEM. */
+int identity_parse(const char *text, struct identity *identity);
+
 /* Everything of struct identity but queue_bytes. 0 or negative errno; then nothing may be done in
  * the thread's name. */
 int target_identity(struct target *target, const struct namespaces *own, struct identity *ret);

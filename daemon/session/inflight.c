@@ -10,10 +10,31 @@
 
 #include "include/util.h"
 
+static bool names_are_sound(const struct queues *queues)
+{
+	for (uint32_t i = 0; i < queues->count; i++)
+		if (strnlen(queues->names[i], QUEUE_NAME_MAX + 1) > QUEUE_NAME_MAX)
+			return false;
+	return true;
+}
+
+/* Nobody but session processes writes there, and no store of theirs makes this false; but what is
+ * read leads to further memory, and then into an app. Registrations are not looked at, which would
+ * make them take memory: their names are only compared. */
+static bool is_sound(const struct inflight *inflight)
+{
+	return inflight->waiting_used <= SESSION_WAITING_MAX &&
+	       inflight->queues.count <= SESSION_QUEUES_MAX &&
+	       inflight->threads.count <= SESSION_THREADS_MAX &&
+	       inflight->done.used <= SESSION_MESSAGE_MAX &&
+	       inflight->done.result <= SESSION_MESSAGE_MAX && names_are_sound(&inflight->queues);
+}
+
 int inflight_map(int fd, struct inflight **ret)
 {
 	struct inflight *inflight;
 	struct stat st;
+	int r = 0;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -24,9 +45,13 @@ int inflight_map(int fd, struct inflight **ret)
 		return -errno;
 	if (inflight->version == 0)
 		inflight->version = INFLIGHT_VERSION;
-	if (inflight->version != INFLIGHT_VERSION) {
+	if (inflight->version != INFLIGHT_VERSION)
+		r = -EPROTONOSUPPORT;
+	else if (!is_sound(inflight))
+		r = -EBADMSG;
+	if (r < 0) {
 		(void)munmap(inflight, INFLIGHT_SIZE);
-		return -EPROTONOSUPPORT;
+		return r;
 	}
 	*ret = inflight;
 	return 0;

@@ -60,7 +60,8 @@ struct inflight {
 
 #define INFLIGHT_SIZE ((sizeof(struct inflight) + 4095) / 4096 * 4096)
 
-/* Maps the memfd; checks its size and version. 0 or negative errno. */
+/* Maps the memfd; checks its size, its version, and that what it counts and names is within it. 0,
+ * -EBADMSG, -EPROTONOSUPPORT or another negative errno. */
 int inflight_map(int fd, struct inflight **ret);
 
 /* Makes this process the only one that writes there, until it exits or closes the descriptor. A

@@ -128,7 +128,10 @@ static struct answer act_on_open(struct session *session, struct turn *turn)
 		return answer_error(has_no_room(request, turn) ? EMFILE : -turn->queue);
 	if (own_descriptor(turn->queue, &descriptor) == 0) {
 		session_remember(session, &descriptor);
-		place = opened_watch(&session->opened, turn->queue, descriptor.key);
+		/* Each send and receive wakes the watch, too; where they do not come here it is of
+		 * no use. */
+		if (session->mediation == MEDIATION_CALL)
+			place = opened_watch(&session->opened, turn->queue, descriptor.key);
 	}
 	number = inject(session, turn);
 	if (number < 0)
@@ -180,8 +183,9 @@ static struct answer act_by_kernel(
 		       : (struct answer){.kind = ANSWER_CONTINUE};
 }
 
-/* The very file that was checked, not what may be behind its number by now. A descriptor, or
- * -EBADF, which is what the app gets: it has closed or exchanged what it named. */
+/* The very file that was checked, not what may be behind its number by now. A descriptor; -EBADF,
+ * which is what the app gets: it has closed or exchanged what it named; or -EACCES: we cannot take
+ * it. */
 static int checked_queue(const struct session *session, const struct turn *turn)
 {
 	_cleanup_close_ int queue = -EBADF;
@@ -190,6 +194,8 @@ static int checked_queue(const struct session *session, const struct turn *turn)
 	if (session->request.queue == QUEUE_NONE)
 		return -EBADF;
 	queue = target_copy_descriptor(&turn->target, session->request.fd);
+	if (queue == -EMFILE || queue == -ENFILE || queue == -ENOMEM)
+		return -EACCES;
 	if (queue < 0 || own_descriptor(queue, &descriptor) < 0 ||
 		descriptor.key.device != turn->key.device ||
 		descriptor.key.inode != turn->key.inode)
@@ -217,7 +223,7 @@ static struct answer act_by_ourselves(
 	struct data_call call = data_call_decode(notification, session->request.call);
 	_cleanup_(carried_clear) struct carried carried = CARRIED_NONE;
 	_cleanup_close_ int queue = checked_queue(session, turn);
-	long r = carry_prepare(&turn->target, &call, queue, &carried);
+	long r = queue == -EACCES ? -EPERM : carry_prepare(&turn->target, &call, queue, &carried);
 
 	if (r < 0)
 		return answer_error(r == -EPERM ? EACCES : (int)-r);

@@ -243,6 +243,13 @@ void revoke_let_go_late(struct revoker *revoker)
 	revoker->late_count = kept;
 }
 
+/* Its directory in /proc is the thread's, never that of the next one with its number; asking it
+ * needs neither memory nor a descriptor. */
+static bool is_there(int proc)
+{
+	return faccessat(proc, "stat", F_OK, 0) == 0;
+}
+
 /* Asks the thread behind proc to stop. The number may be somebody else's by now: who is seized and
  * not stopped notices nothing, and is let go of when it stops by itself. */
 static int ask_caller_to_stop(pid_t tid, int proc)
@@ -251,7 +258,7 @@ static int ask_caller_to_stop(pid_t tid, int proc)
 
 	if (r < 0)
 		return r;
-	if (thread_start(proc) == 0)
+	if (!is_there(proc))
 		return -ENOENT;
 	return trace(PTRACE_INTERRUPT, tid, 0) < 0 ? -ENOENT : 0;
 }
@@ -268,8 +275,8 @@ static int answer_and_let_go(struct revoker *revoker, const struct target *targe
 	r = ask_caller_to_stop(target->tid, target->proc);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (r == 0)
-		r = answer(context);
+	/* Gone or not, it is answered: one that is there would wait for ever. */
+	r = answer(context);
 	if (r == 0)
 		r = wait_and_let_go(target->tid, target->proc, arch, now_usec() + patience);
 	if (r < 0)

@@ -28,7 +28,8 @@
  * /proc of a thread that called lately (callers.h), and which of the files opened here a descriptor
  * was last (opened.h). The kernel is asked anew each time, so nothing of it has to be forgotten in
  * time. With it a call on a descriptor takes four system calls: poll, RECV, kcmp, SEND. mq_open
- * takes 21 for a caller with our own ids, 31 for another; mq_unlink 15 and 25.
+ * takes 22 for a caller with our own ids, 31 for another; one that creates 33 and 45; mq_unlink 16
+ * and 25; a denied mq_open 13.
  *
  * Three things can go wrong: fatal ends the process (the manager starts another), refused goes to
  * the app as an errno, gone (the app was killed meanwhile) is dropped silently.

@@ -224,29 +224,6 @@ static int count_descriptors(const struct target *target, rlim_t below, uint64_t
 	return 0;
 }
 
-/* "unlimited" is what strtoull() does not read. */
-static int parse_limit(const char *text, const char *name, rlim_t *ret)
-{
-	const char *at = strstr(text, name);
-	unsigned long long value;
-	char *end;
-
-	if (!at)
-		return -EBADMSG;
-	at += strlen(name);
-	at += strspn(at, " ");
-	if (startswith(at, "unlimited")) {
-		*ret = RLIM_INFINITY;
-		return 0;
-	}
-	errno = 0;
-	value = strtoull(at, &end, 10);
-	if (errno != 0 || end == at)
-		return -EBADMSG;
-	*ret = value;
-	return 0;
-}
-
 int target_limits(const struct target *target, struct target_limits *ret)
 {
 	_cleanup_free_ char *text = NULL;
@@ -254,8 +231,8 @@ int target_limits(const struct target *target, struct target_limits *ret)
 
 	if (r < 0)
 		return r;
-	r = parse_limit(text, "Max msgqueue size", &ret->queue_bytes);
-	return r < 0 ? r : parse_limit(text, "Max open files", &ret->descriptors);
+	r = text_limit(text, "Max msgqueue size", &ret->queue_bytes);
+	return r < 0 ? r : text_limit(text, "Max open files", &ret->descriptors);
 }
 
 int target_table_is_full(const struct target *target, rlim_t below)

@@ -6,12 +6,10 @@
 
 #include "include/util.h"
 
-static int grow(char **text, size_t *allocated, size_t max)
+static int grow(char **text, size_t *allocated)
 {
 	char *grown;
 
-	if (*allocated > max)
-		return -E2BIG;
 	*allocated = *allocated ? 2 * *allocated : 4096;
 	grown = realloc(*text, *allocated);
 	if (!grown)
@@ -29,7 +27,7 @@ int text_read(int fd, size_t max, char **ret)
 		ssize_t n;
 
 		if (have + 1 >= allocated) {
-			int r = grow(&text, &allocated, max);
+			int r = grow(&text, &allocated);
 
 			if (r < 0)
 				return r;
@@ -38,6 +36,8 @@ int text_read(int fd, size_t max, char **ret)
 		if (n < 0)
 			return -errno;
 		have += (size_t)n;
+		if (have > max)
+			return -E2BIG;
 		if (have + 1 < allocated)
 			break;
 	}
@@ -83,5 +83,28 @@ int text_numbers(const char *text, const char *key, int base, uint64_t *ret, siz
 			return -EBADMSG;
 		at = end;
 	}
+	return 0;
+}
+
+/* "unlimited" is what strtoull() does not read. */
+int text_limit(const char *text, const char *name, rlim_t *ret)
+{
+	const char *at = strstr(text, name);
+	unsigned long long value;
+	char *end;
+
+	if (!at)
+		return -EBADMSG;
+	at += strlen(name);
+	at += strspn(at, " ");
+	if (startswith(at, "unlimited")) {
+		*ret = RLIM_INFINITY;
+		return 0;
+	}
+	errno = 0;
+	value = strtoull(at, &end, 10);
+	if (errno != 0 || end == at)
+		return -EBADMSG;
+	*ret = value;
 	return 0;
 }

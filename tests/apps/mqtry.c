@@ -6,6 +6,7 @@
  *
  *   open NAME FLAGS [MODE [MESSAGES SIZE]]   FLAGS of r w c(reate) x(excl) n(onblock)  → place
  *   take NUMBER                              an inherited descriptor  → place
+ *   look NAME FLAGS [MODE [MESSAGES SIZE]]   the same, and closes it
  *   unlink NAME                              use PLACE              close
  *   send TEXT [PRIORITY]                     receive [SECONDS]      → TEXT PRIORITY
  *   notify                                   unnotify               forget: closes all
@@ -57,21 +58,31 @@ static int keep(mqd_t opened, char *text, size_t size)
 	return 0;
 }
 
-static int do_open(char **words, char *text, size_t size)
+static mqd_t open_by(char **words)
 {
 	struct mq_attr attributes = {0};
 	mode_t mode = words[3] ? (mode_t)strtoul(words[3], NULL, 8) : 0600;
-	mqd_t opened;
 
 	if (words[3] && words[4] && words[5]) {
 		attributes.mq_maxmsg = strtol(words[4], NULL, 10);
 		attributes.mq_msgsize = strtol(words[5], NULL, 10);
 	}
-	opened = mq_open(words[1], flags(words[2] ? words[2] : "r"), mode,
+	return mq_open(words[1], flags(words[2] ? words[2] : "r"), mode,
 		attributes.mq_maxmsg ? &attributes : NULL);
-	if (opened < 0)
-		return -1;
-	return keep(opened, text, size);
+}
+
+static int do_open(char **words, char *text, size_t size)
+{
+	mqd_t opened = open_by(words);
+
+	return opened < 0 ? -1 : keep(opened, text, size);
+}
+
+static int do_look(char **words, char *text, size_t size)
+{
+	mqd_t opened = open_by(words);
+
+	return opened < 0 ? -1 : mq_close(opened);
 }
 
 static int do_take(char **words, char *text, size_t size)
@@ -199,6 +210,7 @@ static const struct {
 	int (*make)(char **words, char *text, size_t size);
 } calls[] = {
 	{"open", 1, do_open},
+	{"look", 1, do_look},
 	{"unlink", 1, do_unlink},
 	{"take", 1, do_take},
 	{"use", 1, do_use},

@@ -26,7 +26,7 @@ def pairs_of(app, count):
 
 def pairs_in_way(mode, app, count):
     """The time of so many pairs; where they are fast it is taken of more."""
-    more = 8 if mode in ('bare', 'open') else 1
+    more = 8 if mode in ('bare', 'filter', 'open') else 1
     measure = pairs_of(app, more * count)
     return lambda: measure() / more
 
@@ -34,7 +34,7 @@ def pairs_in_way(mode, app, count):
 def send(bench):
     """A message sent and received by the same program, in each way."""
     rounds, count = bench.size(31, 9), 400
-    sides = bench.sides('bare', 'open', 'empty', 'call')
+    sides = bench.sides('bare', 'filter', 'open', 'empty', 'call')
     for size in bench.size((64, 1024, 8192), (64,)):
         for mode, app in sides.items():
             app.tell(f'use /bench-send-{mode}-{size} {size}')
@@ -46,8 +46,11 @@ def send(bench):
         if 'open' in sides:
             bench.row('send', f'{text}, open / bare', ratios(results, 'open', 'bare'),
                       reach=1.05 if size == 64 else None)
+            bench.row('send', f'{text}, open / filter that allows all',
+                      ratios(results, 'open', 'filter'))
         bench.row('send', f'{text}, call / bare', ratios(results, 'call', 'bare'))
         bench.row('send', f'{text}, empty supervisor / bare', ratios(results, 'empty', 'bare'))
+        bench.unlink_queues()
     bench.end_apps()
 
 

@@ -311,6 +311,12 @@ class Bench:
         for app in self.apps:
             app.end()
         self.apps = []
+        self.unlink_queues()
+
+    def unlink_queues(self):
+        """What they take counts against a limit that all share."""
+        for name in os.listdir('/dev/mqueue'):
+            os.unlink(f'/dev/mqueue/{name}')
 
     def stop_daemons(self):
         for daemon in self.daemons:
@@ -356,7 +362,7 @@ class Bench:
         """An app that runs in that way."""
         if mode == 'bare':
             return App(self, [], cpu=cpu)
-        if mode in ('empty', 'opener'):
+        if mode in ('empty', 'opener', 'filter'):
             return App(self, [self.programs.yardstick, mode], cpu=cpu)
         return self.basic().app(f'bench:{mode}', cpu=cpu)
 

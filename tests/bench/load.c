@@ -86,6 +86,8 @@ static void use_queue(const char *name, long size)
 		fail("use");
 	}
 	message_size = (size_t)size;
+	if (queue >= 0)
+		(void)mq_close(queue);
 	queue = mq_open(name, O_RDWR | O_CREAT, 0600, &attributes);
 	if (queue < 0)
 		fail("mq_open");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the kernel's own mechanism costs: supervisors that decide nothing.
  *
- * usage: bench-yardstick empty|opener COMMAND [ARGUMENT]…
+ * usage: bench-yardstick empty|opener|filter COMMAND [ARGUMENT]…
  *
  * Becomes COMMAND under mqgate's own filter, supervised by a child that for each call does
  *
@@ -10,7 +10,11 @@
  *	        whether the notification is still valid, opens, injects the descriptor and answers
  *	        in one
  *
- * with the synchronous wake-up. No poll, no decision, no identity of the caller's: nobody may use
+ * with the synchronous wake-up, or
+ *
+ *	filter  becomes COMMAND under a filter that allows everything, supervised by nobody
+ *
+ * No poll, no decision, no identity of the caller's: nobody may use
  * message queues safely this way; it is what a supervisor cannot go below. */
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -116,27 +120,46 @@ static int confine(int socket)
 	return r;
 }
 
-int main(int argc, char **argv)
+static int allow_everything(void)
 {
-	int sockets[2], r;
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {.len = 1, .filter = &allow};
 
-	opener = argc > 2 && streq(argv[1], "opener");
-	if (argc < 3 || (!opener && !streq(argv[1], "empty"))) {
-		(void)fprintf(stderr, "usage: bench-yardstick empty|opener COMMAND [ARGUMENT]…\n");
-		return 2;
-	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		return -errno;
+	return 0;
+}
+
+static int supervised(void)
+{
+	int sockets[2];
+
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
-		return 1;
+		return -errno;
 	switch (fork()) {
 	case -1:
-		return 1;
+		return -errno;
 	case 0:
 		(void)close(sockets[0]);
 		supervise(sockets[1]);
 	default:
-		break;
+		return confine(sockets[0]);
 	}
-	r = confine(sockets[0]);
+}
+
+int main(int argc, char **argv)
+{
+	bool filter = argc > 2 && streq(argv[1], "filter");
+	int r;
+
+	opener = argc > 2 && streq(argv[1], "opener");
+	if (argc < 3 || (!opener && !filter && !streq(argv[1], "empty"))) {
+		(void)fprintf(
+			stderr, "usage: bench-yardstick empty|opener|filter COMMAND [ARGUMENT]…\n");
+		return 2;
+	}
+	r = filter ? allow_everything() : supervised();
 	if (r < 0) {
 		(void)fprintf(stderr, "bench-yardstick: %s\n", strerror(-r));
 		return 1;

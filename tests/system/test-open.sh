@@ -79,7 +79,7 @@ mqctl connect app:fast app:events
 run mqctl explain app:fast write "$Q-events"
 expect_status "explain: it may" 0
 expect_stdout "explain tells what open means for sending" \
-	"mediation open: .*until they are closed"
+	"mediation open: .*taken away.*--kill"
 mqctl connect app:slow app:events
 run mqctl explain app:slow write "$Q-events"
 holds "and nothing of the kind under call" test "$(grep -c mediation "$WORK/stdout")" = 0
@@ -91,6 +91,8 @@ mqctl disconnect app:fast app:events
 mqctl connect app:fast app:reading
 start_app reader as_user mq-run --plug app:fast mqtry
 expect_answer "a granted access mode is given" reader "open $Q-reading r" "-> 0"
+holds "no send wakes anything of the session process's" \
+	test -z "$(for pid in $(session_processes); do readlink "/proc/$pid/fd/"* | grep eventpoll; done)"
 expect_answer "the kernel itself refuses what its descriptor does not carry" \
 	reader "send x" "-> -1 EBADF"
 expect_answer "attributes are not decided" reader "getattr" "8 64 0"

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# 200 running sessions, and one reload after the other: no verdict is ever wrong.
+# 200 running sessions (sanitized: 50), and one reload after the other: no verdict is ever wrong.
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 setup
 
-SESSIONS=200
+SESSIONS=${SANITIZED:+50}
+SESSIONS=${SESSIONS:-200}
 RELOADS=30
 
 # provider PERMISSIONS: of the queue that changes

@@ -212,6 +212,32 @@ Test(connect, package_name_bound)
 	free(ref);
 }
 
+/* Half a character would be no text for the bus, which then drops the connection. */
+Test(connect, long_names_are_cut_between_characters)
+{
+	static const char cut[] =
+		"package \"aééééééééééééééé…\" is not known; names have at most 51 "
+		"characters";
+	char text[128] = "a";
+	struct connections *changed = NULL;
+	const struct package *package;
+	const struct app *app;
+	struct fault fault = {0};
+	size_t length;
+
+	for (size_t i = 0; i < 30; i++)
+		(void)strcat(text, "é");
+	length = strlen(text);
+	(void)strcpy(text + length, ":events");
+	cr_expect(policy_connect(&policy, text, "", 0, &changed, &fault) == -ENOENT);
+	cr_expect_str_eq(fault.message, cut, "%s", fault.message);
+	fault_clear(&fault);
+	(void)strcpy(text + length, ".app");
+	cr_expect(policy_find_app(&policy, text, &package, &app, &fault) == -ENOENT);
+	cr_expect_str_eq(fault.message, cut, "%s", fault.message);
+	fault_clear(&fault);
+}
+
 /* --- disconnect ---------------------------------------------------------------------------- */
 
 Test(connect, disconnect_manual_leaves_nothing)

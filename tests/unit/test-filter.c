@@ -3,11 +3,13 @@
 #include <criterion/criterion.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <seccomp.h>
 
 #include "include/constant.h"
 #include "include/syscalls.h"
 #include "include/util.h"
 #include "launcher/filter.h"
+#include "launcher/proof.h"
 
 #define CONSTANT      UINT64_C(0x0123456789abcdef)
 #define X32_BIT       0x40000000
@@ -172,4 +174,56 @@ Test(filter, no_constant_changes_an_answer)
 	cr_assert_arr_eq(other + CONSTANT_LENGTH, program + CONSTANT_LENGTH,
 		(length - CONSTANT_LENGTH) * sizeof(*other));
 	free(other);
+}
+
+/* --- what libseccomp leaves out ------------------------------------------------------------------
+ */
+
+static unsigned rules, left_out;
+
+int __wrap_seccomp_rule_add(scmp_filter_ctx, uint32_t, int, unsigned, ...);
+int __real_seccomp_rule_add(scmp_filter_ctx, uint32_t, int, unsigned, ...);
+
+int __wrap_seccomp_rule_add(
+	scmp_filter_ctx context, uint32_t action, int syscall, unsigned count, ...)
+{
+	return ++rules == left_out ? 0 : __real_seccomp_rule_add(context, action, syscall, count);
+}
+
+Test(filter, a_filter_that_lacks_a_rule_is_not_loaded)
+{
+	unsigned short ignored;
+	size_t refused = 0;
+	int r;
+
+	discard();
+	program = NULL;
+	for (left_out = 1; left_out < 100; left_out++) {
+		rules = 0;
+		r = filter_build(CONSTANT, MEDIATION_CALL, &program, &ignored);
+		if (rules < left_out)
+			break;
+		refused += r == -ENOMEM;
+		free(program);
+		program = NULL;
+	}
+	cr_expect_eq(r, 0);
+	/* The two architectures have most rules in common, and the later one adds it. */
+	cr_expect_eq(refused, 2, "%zu", refused);
+}
+
+Test(filter, a_filter_with_any_other_answer_is_not_whole)
+{
+	cr_assert(filter_is_whole(program, length, MEDIATION_CALL));
+	cr_expect_not(filter_is_whole(program, length, MEDIATION_OPEN));
+	for (unsigned short i = 0; i < length; i++) {
+		struct sock_filter kept = program[i];
+
+		if (kept.code != (BPF_RET | BPF_K))
+			continue;
+		program[i].k = SECCOMP_RET_KILL_THREAD;
+		cr_expect_not(filter_is_whole(program, length, MEDIATION_CALL), "%u", i);
+		program[i] = kept;
+	}
+	cr_expect_not(filter_is_whole(program, length - 1, MEDIATION_CALL));
 }

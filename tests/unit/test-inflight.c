@@ -106,6 +106,45 @@ Test(inflight, is_not_waited_for_for_ever)
 	cr_expect_lt(now_usec() - begin, 3 * CLAIM_DEADLINE_USEC);
 }
 
+/* What is counted or named there leads beyond it: it is not used. */
+Test(inflight, is_refused_if_it_leads_beyond_itself)
+{
+	static const struct {
+		const char *what;
+		size_t offset, size;
+		uint64_t most;
+	} bounds[] = {
+		{"waiting", offsetof(struct inflight, waiting_used), 4, SESSION_WAITING_MAX},
+		{"queues", offsetof(struct inflight, queues.count), 4, SESSION_QUEUES_MAX},
+		{"threads", offsetof(struct inflight, threads.count), 4, SESSION_THREADS_MAX},
+		{"message kept", offsetof(struct inflight, done.used), 4, SESSION_MESSAGE_MAX},
+		{"message", offsetof(struct inflight, done.result), 8, SESSION_MESSAGE_MAX},
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(bounds); i++) {
+		_cleanup_close_ int fd = make_memfd((off_t)INFLIGHT_SIZE);
+		uint64_t more = bounds[i].most + 1;
+		struct inflight *inflight;
+
+		cr_assert(pwrite(fd, &bounds[i].most, bounds[i].size, (off_t)bounds[i].offset) > 0);
+		cr_expect_eq(inflight_map(fd, &inflight), 0, "%s", bounds[i].what);
+		cr_assert(pwrite(fd, &more, bounds[i].size, (off_t)bounds[i].offset) > 0);
+		cr_expect_eq(inflight_map(fd, &inflight), -EBADMSG, "%s", bounds[i].what);
+	}
+}
+
+Test(inflight, is_refused_with_a_name_without_end)
+{
+	_cleanup_close_ int fd = make_memfd((off_t)INFLIGHT_SIZE);
+	struct inflight *inflight, *again;
+
+	cr_assert_eq(inflight_map(fd, &inflight), 0);
+	memset(inflight->queues.names[0], 'x', sizeof(inflight->queues.names[0]));
+	cr_expect_eq(inflight_map(fd, &again), 0, "an entry that is not in use");
+	inflight->queues.count = 1;
+	cr_expect_eq(inflight_map(fd, &again), -EBADMSG);
+}
+
 static struct queues *new_queues(void)
 {
 	struct queues *queues = calloc(1, sizeof(*queues));

@@ -158,6 +158,13 @@ Test(restart, burst_costs_nothing_then_one_each_delay)
 	cr_expect_gt(restart_at(&memory, now), now, "but no more than the burst");
 }
 
+Test(sessions, up_to_the_bounds)
+{
+	cr_expect_not(sessions_are_full(SESSIONS_MAX - 1, SESSIONS_PER_USER_MAX - 1));
+	cr_expect(sessions_are_full(SESSIONS_MAX, 0), "nobody, not even root");
+	cr_expect(sessions_are_full(SESSIONS_PER_USER_MAX, SESSIONS_PER_USER_MAX), "this user");
+}
+
 Test(in_hand, too_long_is_two_looks_and_the_deadline)
 {
 	uint64_t since = 5000000;

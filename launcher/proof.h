@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Proves a filter: what the kernel would do for each call. */
+#pragma once
+
+#include <linux/filter.h>
+#include <stdbool.h>
+
+#include "include/syscalls.h"
+
+/* True if the filter notifies of exactly the calls that it is to intercept, allows every other one
+ * of the two architectures, and answers ENOSYS to the rest. */
+bool filter_is_whole(
+	const struct sock_filter *program, unsigned short length, enum mediation mediation);

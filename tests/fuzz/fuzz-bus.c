@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* What a peer of the control bus may say: references, words, queues, spans and options, a line
+ * each. The first byte is the method. */
+#include <sys/socket.h>
+#include <systemd/sd-bus.h>
+
+#include "common/names.h"
+#include "daemon/manager/manager.h"
+#include "fuzz.h"
+
+static void check_connect(const char *plug, const char *slot)
+{
+	_cleanup_(connections_unrefp) struct connections *connections = NULL;
+	_cleanup_(fault_clear) struct fault fault = {0};
+	int r = policy_connect(fuzz_policy(), plug, slot, strlen(plug), &connections, &fault);
+
+	check_fault(r, &fault);
+	if (r < 0)
+		return;
+	check_connections(connections);
+	for (size_t i = 0; i < connections->count; i++)
+		if (connections->items[i].until != 0)
+			return;
+	REQUIRE(strlen(plug) == 0);
+}
+
+static void check_disconnect(const char *first, const char *second, bool forget)
+{
+	_cleanup_(connections_unrefp) struct connections *connections = NULL;
+	_cleanup_(fault_clear) struct fault fault = {0};
+	size_t count = 0;
+	int r = policy_disconnect(
+		fuzz_policy(), first, second, forget, &connections, &count, &fault);
+
+	check_fault(r, &fault);
+	if (r < 0)
+		return;
+	check_connections(connections);
+	REQUIRE(count <= fuzz_policy()->connections->count);
+	REQUIRE(connections->count <= fuzz_policy()->connections->count);
+	REQUIRE(count > 0 || *second == '\0');
+}
+
+/* What explain allows, the grants of that plug give. */
+static void check_explain(const char *plug, const char *operation, const char *queue)
+{
+	_cleanup_(explanation_clear) struct explanation explanation = {0};
+	_cleanup_(fault_clear) struct fault fault = {0};
+	struct grants *grants;
+	uint32_t permission;
+	int r = policy_explain(fuzz_policy(), plug, operation, queue, &explanation, &fault);
+
+	check_fault(r, &fault);
+	if (r < 0)
+		return;
+	REQUIRE(permission_from_string(operation, &permission) == 0);
+	REQUIRE(queue[0] == '/' && !strchr(queue + 1, '/'));
+	REQUIRE(explanation.text && !(explanation.allowed && explanation.command));
+	REQUIRE(grants_new(1, &grants) == 0);
+	REQUIRE(policy_add_plug_grants(fuzz_policy(), plug, grants) == 0);
+	grants_seal(grants);
+	REQUIRE(explanation.allowed == !(permission & ~grants_lookup(grants, queue + 1)));
+	(void)grants_free(grants);
+}
+
+static void check_names(const char *text)
+{
+	_cleanup_(fault_clear) struct fault fault = {0};
+	const struct package *package;
+	const struct plug *plug;
+	const struct slot *slot;
+	const struct app *app;
+	char again[REF_MAX + 1];
+	struct ref ref;
+	int r;
+
+	if (ref_parse(text, &ref) == 0)
+		REQUIRE(streq(ref_format(ref.package, ref.name, again), text));
+	r = policy_resolve_plug(fuzz_policy(), text, &plug, &fault);
+	check_fault(r, &fault);
+	fault_clear(&fault);
+	r = policy_resolve_slot(fuzz_policy(), text, &slot, &fault);
+	check_fault(r, &fault);
+	fault_clear(&fault);
+	r = policy_find_app(fuzz_policy(), text, &package, &app, &fault);
+	check_fault(r, &fault);
+}
+
+static void check_times(const char *text)
+{
+	char again[UTC_STRING_MAX];
+	uint64_t seconds = 0;
+	int r = span_parse(text, &seconds);
+
+	REQUIRE(r == 0 || r == -EINVAL || r == -ERANGE);
+	REQUIRE(r < 0 || (seconds > 0 && seconds <= CONNECTION_SPAN_MAX));
+	if (utc_parse(text, &seconds) == 0)
+		REQUIRE(streq(utc_format(seconds, again), text));
+}
+
+/* A bus that leads nowhere, to make messages with. */
+static sd_bus *open_bus(void)
+{
+	static sd_bus *bus;
+	int sockets[2];
+
+	if (bus)
+		return bus;
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) == 0);
+	REQUIRE(sd_bus_new(&bus) >= 0 && sd_bus_set_fd(bus, sockets[0], sockets[0]) >= 0);
+	REQUIRE(sd_bus_start(bus) >= 0);
+	return bus;
+}
+
+static sd_bus_message *new_message(void)
+{
+	sd_bus_message *message = NULL;
+
+	REQUIRE(sd_bus_message_new_method_call(open_bus(), &message, NULL, "/o", "a.b", "Method") >=
+		0);
+	return message;
+}
+
+/* Negative if the library takes no such text: bytes that are no UTF-8 never reach us. */
+static int append_option(sd_bus_message *message, struct input *input, bool *ret_known)
+{
+	uint8_t type = take_byte(input);
+	_cleanup_free_ char *key = take_line(input);
+
+	*ret_known = streq(key, "forget") || streq(key, "wait") || streq(key, "file");
+	switch (type) {
+	case 'b':
+		return sd_bus_message_append(message, "{sv}", key, "b", (int)take_byte(input) & 1);
+	case 't':
+		return sd_bus_message_append(
+			message, "{sv}", key, "t", (uint64_t)take_number(input));
+	case 'a':
+		return sd_bus_message_append(message, "{sv}", key, "as", 1, key);
+	default:
+		return sd_bus_message_append(message, "{sv}", key, "s", key);
+	}
+}
+
+static void check_options(struct input *input)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = new_message();
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	const char *file = "";
+	uint64_t wait = 0;
+	bool known, all_known = true;
+	int forget = 0, r;
+	const struct bus_option options[] = {
+		{"forget", 'b', &forget}, {"wait", 't', &wait}, {"file", 's', &file}};
+
+	REQUIRE(sd_bus_message_open_container(message, 'a', "{sv}") >= 0);
+	while (input->size > 0) {
+		if (append_option(message, input, &known) < 0)
+			return;
+		all_known &= known;
+	}
+	REQUIRE(sd_bus_message_close_container(message) >= 0);
+	REQUIRE(sd_bus_message_seal(message, 1, 0) >= 0);
+	r = bus_read_options(message, options, ELEMENTSOF(options), &error);
+	REQUIRE((r < 0) == (sd_bus_error_is_set(&error) > 0));
+	REQUIRE(r < 0 || all_known);
+	REQUIRE(!error.message || *error.message);
+	REQUIRE(forget == 0 || forget == 1);
+}
+
+static void check_list(const char *what, uid_t viewer)
+{
+	static struct manager manager;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = new_message();
+	int r;
+
+	manager.policy = *fuzz_policy();
+	REQUIRE(sd_bus_message_open_container(message, 'a', "a{sv}") >= 0);
+	r = bus_append_list(&manager, viewer, what, message);
+	REQUIRE(r >= 0 || r == -EINVAL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = {data, size};
+	uint8_t method = take_byte(&input);
+
+	if (method == 'o') {
+		check_options(&input);
+	} else {
+		_cleanup_free_ char *first = take_line(&input), *second = take_line(&input),
+				    *third = take_line(&input);
+
+		switch (method) {
+		case 'c':
+			check_connect(first, second);
+			break;
+		case 'd':
+			check_disconnect(first, second, *third != '\0');
+			break;
+		case 'e':
+			check_explain(first, second, third);
+			break;
+		case 'l':
+			check_list(first, *second == '0' ? 0 : 1000);
+			break;
+		case 't':
+			check_times(first);
+			break;
+		default:
+			check_names(first);
+			break;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* What comes over the launcher socket, and what a hello is bound to. */
+#include "common/names.h"
+#include "daemon/manager/bound.h"
+#include "fuzz.h"
+
+static void check_bound(const struct bound *bound)
+{
+	struct ref ref;
+
+	REQUIRE(bound->own_plug_count <= bound->plug_count &&
+		bound->plug_count <= SESSION_PLUGS_MAX);
+	REQUIRE(bound->own_slot_count <= bound->slot_count &&
+		bound->slot_count <= SESSION_PLUGS_MAX);
+	REQUIRE(bound->app_count <= LAUNCH_REFS_MAX);
+	for (size_t i = 0; i < bound->plug_count; i++)
+		REQUIRE(ref_parse(bound->plugs[i], &ref) == 0);
+	for (size_t i = 0; i < bound->slot_count; i++)
+		REQUIRE(ref_parse(bound->slots[i], &ref) == 0);
+	REQUIRE(bound->plug_count > 0 || bound_mediation(bound, fuzz_policy()) == MEDIATION_CALL);
+}
+
+static void check_hello(const struct launch_hello *hello)
+{
+	REQUIRE(hello->ref_count >= 1 && hello->ref_count <= LAUNCH_REFS_MAX);
+	for (uint32_t i = 0; i < hello->ref_count; i++)
+		REQUIRE(memchr(hello->refs[i].text, '\0', sizeof(hello->refs[i].text)));
+}
+
+static void bind(const struct launch_hello *hello)
+{
+	_cleanup_(bound_clear) struct bound bound = {0}, again = {0};
+	_cleanup_(fault_clear) struct fault fault = {0};
+	int r;
+
+	check_hello(hello);
+	r = bound_from_hello(fuzz_policy(), hello, &bound, &fault);
+
+	check_fault(r, &fault);
+	if (r < 0)
+		return;
+	check_bound(&bound);
+	REQUIRE(bound_again(&bound, fuzz_policy(), &again) == 0);
+	REQUIRE(again.plug_count == bound.plug_count && again.slot_count == bound.slot_count);
+}
+
+/* References as lines: what is not there is zero, as it must be. */
+static void fill_hello(struct input *input, struct launch_hello *hello)
+{
+	*hello = (struct launch_hello){.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION};
+	while (input->size > 0 && hello->ref_count < LAUNCH_REFS_MAX) {
+		struct launch_ref *ref = &hello->refs[hello->ref_count++];
+		uint8_t kind = take_byte(input);
+		_cleanup_free_ char *text = take_line(input);
+
+		ref->kind = kind == 'p'   ? LAUNCH_REF_PLUG
+			    : kind == 's' ? LAUNCH_REF_SLOT
+			    : kind == 'a' ? LAUNCH_REF_APP
+					  : kind;
+		(void)strncpy(ref->text, text, sizeof(ref->text));
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = {data, size};
+	struct launch_hello hello;
+	struct launch_answer answer;
+	struct launch_handover handover;
+
+	fill_hello(&input, &hello);
+	if (launch_hello_check(&hello, sizeof(hello)) == 0)
+		bind(&hello);
+	(void)launch_hello_check(data, size);
+	input = (struct input){data, size};
+	take(&input, &hello, sizeof(hello));
+	if (launch_hello_check(&hello, sizeof(hello)) == 0)
+		bind(&hello);
+	input = (struct input){data, size};
+	take(&input, &answer, sizeof(answer));
+	if (launch_answer_check(&answer, sizeof(answer)) == 0)
+		REQUIRE(strlen(answer.text) < sizeof(answer.text) && answer.error <= 0);
+	input = (struct input){data, size};
+	take(&input, &handover, sizeof(handover));
+	if (launch_handover_check(&handover, sizeof(handover)) == 0)
+		REQUIRE(handover.magic == LAUNCH_MAGIC);
+	return 0;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* An in-flight file with anything in it: either it is refused, or all that a session process looks
+ * up there stays within it. The input is a list of places and what is written there. */
+#include <sys/mman.h>
+
+#include "daemon/session/inflight.h"
+#include "fuzz.h"
+
+/* Where bytes matter; the rest is message and numbers that nothing follows. */
+static const struct place {
+	size_t offset, size;
+} places[] = {
+	{offsetof(struct inflight, since), offsetof(struct inflight, waiting)},
+	{offsetof(struct inflight, waiting), 2 * sizeof(struct seccomp_notif)},
+	{offsetof(struct inflight, in_force), 16},
+	{offsetof(struct inflight, threads), 64},
+	{offsetof(struct inflight, queues), 64},
+	{offsetof(struct inflight, queues.permissions), 16},
+	{offsetof(struct inflight, queues.last_used), 16},
+	{offsetof(struct inflight, queues.keys), 64},
+	{offsetof(struct inflight, queues.names), 3 * (QUEUE_NAME_MAX + 1)},
+	{offsetof(struct inflight, done), 64},
+};
+
+static int write_file(struct input *input)
+{
+	static int fd = -EBADF;
+
+	if (fd < 0)
+		fd = memfd_create(INFLIGHT_MEMFD, MFD_CLOEXEC);
+	REQUIRE(fd >= 0 && ftruncate(fd, 0) == 0 && ftruncate(fd, (off_t)INFLIGHT_SIZE) == 0);
+	while (input->size > 0) {
+		const struct place *place = &places[take_byte(input) % ELEMENTSOF(places)];
+		size_t within = (take_byte(input) | (size_t)take_byte(input) << 8) % place->size;
+		uint8_t bytes[16];
+		size_t size = take_byte(input) % (sizeof(bytes) + 1);
+
+		take(input, bytes, size);
+		REQUIRE(pwrite(fd, bytes, size, (off_t)(place->offset + within)) == (ssize_t)size);
+	}
+	return fd;
+}
+
+static void check_waiting(const struct inflight *inflight)
+{
+	REQUIRE(inflight->waiting_used <= SESSION_WAITING_MAX);
+	REQUIRE(inflight->done.used <= SESSION_MESSAGE_MAX);
+	REQUIRE(inflight->done.result <= SESSION_MESSAGE_MAX);
+	REQUIRE(inflight->threads.count <= SESSION_THREADS_MAX);
+}
+
+static void look_up(struct inflight *inflight)
+{
+	struct grants *grants;
+	const char *name;
+	uint32_t permissions;
+
+	REQUIRE(grants_new(1, &grants) == 0);
+	REQUIRE(grants_add(grants, "*", true, PERMISSION_READ) == 0);
+	grants_seal(grants);
+	name = queues_find(&inflight->queues, (struct queue_key){.device = 1, .inode = 1});
+	REQUIRE(!name || strlen(name) <= QUEUE_NAME_MAX);
+	(void)queues_permissions(&inflight->queues, (struct queue_key){2, 2}, &permissions);
+	(void)queues_lose(&inflight->queues, grants);
+	(void)queues_may_be_held(&inflight->queues, grants);
+	queues_update(&inflight->queues, grants);
+	queues_remember(&inflight->queues, (struct queue_key){3, 3}, "events", PERMISSION_READ);
+	name = queues_find(&inflight->queues, (struct queue_key){3, 3});
+	REQUIRE(name && streq(name, "events"));
+	(void)threads_know(&inflight->threads, 4, 5);
+	(void)grants_free(grants);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = {data, size};
+	struct inflight *inflight;
+	int r = inflight_map(write_file(&input), &inflight);
+
+	REQUIRE(r == 0 || r == -EPROTONOSUPPORT || r == -EBADMSG);
+	if (r < 0)
+		return 0;
+	check_waiting(inflight);
+	REQUIRE(inflight_mark(inflight) > 0);
+	look_up(inflight);
+	inflight_begin(inflight);
+	inflight_acting(inflight, true);
+	inflight_end(inflight);
+	REQUIRE(inflight->since == 0 && inflight->done.id == 0);
+	(void)munmap(inflight, INFLIGHT_SIZE);
+	return 0;
+}

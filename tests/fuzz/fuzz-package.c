@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* A package's document, whatever it says: what is accepted keeps every rule of names and bounds. */
+#include "common/names.h"
+#include "fuzz.h"
+
+static void check_name(const char *name)
+{
+	REQUIRE(name[0] >= 'a' && name[0] <= 'z' && strlen(name) <= PLUG_NAME_MAX);
+	REQUIRE(!name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")]);
+}
+
+static void check_id(const char *id)
+{
+	REQUIRE(*id && strlen(id) <= PLUG_NAME_MAX && is_fit_to_print(id));
+}
+
+static void check_queue(const char *queue)
+{
+	REQUIRE(queue[0] == '/' && queue[1] && !strchr(queue + 1, '/'));
+	REQUIRE(strlen(queue + 1) <= QUEUE_NAME_MAX);
+}
+
+static void check_slot(const struct slot *slot)
+{
+	check_name(slot->name);
+	check_id(slot->id);
+	REQUIRE(slot->permissions & PERMISSION_OPEN);
+	REQUIRE(!(slot->permissions & ~(uint32_t)PERMISSIONS_ALL));
+	REQUIRE(slot->path_count + slot->pattern_count >= 1);
+	REQUIRE(slot->path_count + slot->pattern_count <= SLOT_QUEUES_MAX);
+	for (size_t i = 0; i < slot->path_count; i++)
+		check_queue(slot->paths[i]);
+	for (size_t i = 0; i < slot->pattern_count; i++)
+		check_queue(slot->patterns[i]);
+}
+
+static void check_app(const struct package *package, const struct app *app)
+{
+	REQUIRE(*app->name && strlen(app->name) <= APP_NAME_MAX + strlen("hook."));
+	for (size_t i = 0; i < app->plug_count; i++) {
+		const struct plug *plug = package_plug(package, app->plugs[i]);
+
+		REQUIRE(plug && plug->scoped && app_has_plug(app, plug));
+	}
+	for (size_t i = 0; i < app->slot_count; i++) {
+		const struct slot *slot = package_slot(package, app->slots[i]);
+
+		REQUIRE(slot && slot->scoped && app_has_slot(app, slot));
+	}
+}
+
+static void check_package(const struct package *package)
+{
+	REQUIRE(package_name_is_valid(package->name));
+	REQUIRE(strlen(package->publisher) <= PUBLISHER_MAX);
+	for (size_t i = 0; i < package->plug_count; i++) {
+		const struct plug *plug = &package->plugs[i];
+
+		check_name(plug->name);
+		REQUIRE(plug->mediation < MEDIATION_COUNT);
+		REQUIRE(package_plug(package, plug->name) == plug && plug->package == package);
+		check_id(plug->id);
+	}
+	for (size_t i = 0; i < package->slot_count; i++) {
+		REQUIRE(package_slot(package, package->slots[i].name) == &package->slots[i]);
+		check_slot(&package->slots[i]);
+	}
+	for (size_t i = 0; i < package->app_count; i++) {
+		REQUIRE(package_app(package, package->apps[i].name) == &package->apps[i]);
+		check_app(package, &package->apps[i]);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	_cleanup_(diagnostics_clear) struct diagnostics diagnostics = {0};
+	_cleanup_(package_freep) struct package *package = NULL;
+	int r = package_parse("input.yaml", (const char *)data, size, &diagnostics, &package);
+
+	check_diagnostics(r, &diagnostics);
+	if (r == 0)
+		check_package(package);
+	return 0;
+}

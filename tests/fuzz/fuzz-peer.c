@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Texts of /proc that the manager reads: a peer's status, and lines of mountinfo. */
+#include "daemon/manager/mounts.h"
+#include "daemon/manager/peer.h"
+#include "fuzz.h"
+
+static void check_mounts(const char *text)
+{
+	struct mqueue_mounts mounts = {0};
+	int r = mountinfo_line(text, &mounts);
+
+	REQUIRE(r == 0 || r == -EBADMSG);
+	REQUIRE(mounts.count <= (r == 0));
+	if (mounts.count == 1) {
+		REQUIRE(!streq(mounts.items[0].path, "/dev/mqueue"));
+		REQUIRE(mqueue_mounts_have(&mounts, &mounts.items[0]));
+	}
+	mqueue_mounts_clear(&mounts);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input input = {data, size};
+	uint8_t what = take_byte(&input);
+	_cleanup_free_ char *text = take_text(&input);
+	int r;
+
+	if (what == 'm') {
+		check_mounts(text);
+	} else {
+		r = status_in_session(text);
+		REQUIRE(r == 0 || r == 1 || r == -EBADMSG);
+	}
+	return 0;
+}
