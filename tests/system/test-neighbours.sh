@@ -6,6 +6,10 @@
 . "$(dirname "$0")/lib.sh"
 setup
 
+# Seconds in which everybody else is served.
+PATIENCE=1
+! grep -qa __asan_init "$MQGATED" || PATIENCE=8 # sanitized programs are slow to start
+
 cp "$(dirname "$0")/neighbour.py" "$WORK/bin/"
 cp "$WORK/bin/mqtry" "$WORK/bin/secretive"
 write_package some.yaml <<'YAML'
@@ -46,10 +50,10 @@ as_before() {
 		[ "$(pgrep -P "$DAEMON" | wc -l)" = "$PROCESSES" ]
 }
 
-# served: within a second each, everybody else
+# served: everybody else, each in time
 served() {
-	timeout 1 as_uid 65532 mq-run --plug some:queue true && timeout 1 mqctl status &&
-		timeout 1 as_uid 65532 mqctl plugs
+	timeout "$PATIENCE" as_uid 65532 mq-run --plug some:queue true &&
+		timeout "$PATIENCE" mqctl status && timeout "$PATIENCE" as_uid 65532 mqctl plugs
 }
 
 # attack WHO KIND ARGUMENT CMD…: that neighbour sends it
