@@ -130,6 +130,7 @@ PROCESSES=$(pgrep -P "$DAEMON" | wc -l)
 for kind in garbage forged calls half pending descriptors launches; do
 	attack "a user" "$kind" "" as_uid 65533
 done
+# Of each socket LISTEN_BACKLOG wait; beyond it the flood and the others stand in one line.
 attack "a user" flood 3 as_uid 65533
 holds "a flood is no flood of the log" test "$(wc -l <"$WORK/daemon.log")" -lt 100
 

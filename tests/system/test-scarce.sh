@@ -152,9 +152,12 @@ in_force() {
 	mqctl connections app >"$WORK/connections.txt" && grep -c ' manual$' "$WORK/connections.txt"
 }
 
-# own_identity: of a session process; the same as long as it acts for nobody
+# own_identity: of a session process; the same as long as it acts for nobody. What is permitted
+# depends on the session, but then all of it is in effect.
 own_identity() {
-	grep -E '^(Uid|Gid|Groups|Cap...|Umask|NoNewPrivs):' "/proc/$1/status"
+	awk '/^(Uid|Gid|Groups|CapInh|CapAmb|Umask|NoNewPrivs):/
+		/^Cap(Prm|Eff):/ {set[$1] = $2}
+		END {print set["CapPrm:"] == set["CapEff:"] ? "all" : "some", "in effect"}' "/proc/$1/status"
 	grep 'msgqueue' "/proc/$1/limits"
 	readlink "/proc/$1/ns/ipc" "/proc/$1/ns/user"
 }
@@ -249,9 +252,16 @@ session_dies() {
 	return $STATUS
 }
 
+recorded() {
+	[ "$(wc -l <"$WORK/daemon.log")" -gt "$LINES_BEFORE" ]
+}
+
 denied() {
+	LINES_BEFORE=$(wc -l <"$WORK/daemon.log")
 	answers "look ${Q}denied rw" " -> -1 EACCES"
 	STATUS=$?
+	# The manager has it later than the app its answer.
+	wait_until 2 recorded
 	over
 	return $STATUS
 }
