@@ -89,6 +89,8 @@ static enum stop wait_for_stop(struct detour *detour, int *ret_signal)
 		if (stop != STOP_NOT_YET || now_usec() > detour->deadline ||
 			detour->hooks->serve(detour->hooks->context) < 0)
 			return stop;
+		/* Its own call may have been what was served, and waits now: it could not stop. */
+		detour->hooks->release(detour->hooks->context, detour->tid);
 		(void)usleep(STOP_CHECK_USEC);
 	}
 }

@@ -333,6 +333,13 @@ static int kill_noted(struct removal *removal)
 	return r;
 }
 
+/* Those that were asked to stop, and have come to wait inside the door since. */
+static void release_late(const struct removal *removal)
+{
+	for (size_t i = 0; i < removal->revoker->late_count; i++)
+		removal->hooks->release(removal->hooks->context, removal->revoker->late[i]);
+}
+
 static int take_back(struct removal *removal, const struct own_identity *own)
 {
 	enum registered state = look(removal->registration, own);
@@ -346,6 +353,7 @@ static int take_back(struct removal *removal, const struct own_identity *own)
 			return kill_noted(removal);
 		if (result != FORCE_DONE)
 			(void)usleep(RETRY_USEC);
+		release_late(removal);
 		revoke_let_go_late(removal->revoker);
 		state = look(removal->registration, own);
 	}
