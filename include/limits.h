@@ -78,8 +78,9 @@
 #define LIMITS_FILE_MAX   8192
 #define TARGET_GROUPS_MAX 65536
 
-/* Connections that wait to be accepted, of each socket. Further ones wait in connect(), in the order
- * in which they came: who makes many does not stand in line many times. The units say the same. */
+/* Connections that wait to be accepted, of each socket. Further ones wait in connect(), in the
+ * order in which they came: who makes many does not stand in line many times. The units say the
+ * same. */
 #define LISTEN_BACKLOG 64
 
 /* Control bus. Past one of these the connection is closed at accept. */
@@ -98,8 +99,7 @@
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)
 #define CHANGE_DEADLINE_USEC  (10 * 1000000ULL) /* killed session processes to go; then said so */
-#define HOLDERS_DEADLINE_USEC (3 * 1000000ULL)  /* to look for holders; then what was found counts \
-						 */
+#define HOLDERS_DEADLINE_USEC (3 * 1000000ULL)  /* to look; then what was found counts */
 #define ENDING_DEADLINE_USEC  (5 * 1000000ULL)  /* to kill a session's processes; then said so */
 #define DISMISS_DEADLINE_USEC (1 * 1000000ULL)  /* to exit after the session; then killed */
 /* For sessions of an earlier manager to acknowledge; then said, and mqgated is ready without them.

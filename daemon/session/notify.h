@@ -34,8 +34,8 @@ bool notify_is_valid(int listener, uint64_t id);
  * errno. */
 int notify_inject(int listener, uint64_t id, int fd);
 
-/* Puts a copy of fd into the caller in the place of its descriptor of this number. 0; -ENOENT if the
- * caller is gone; another negative errno: nothing was replaced. */
+/* Puts a copy of fd into the caller in the place of its descriptor of this number. 0; -ENOENT if
+ * the caller is gone; another negative errno: nothing was replaced. */
 int notify_replace(int listener, uint64_t id, int fd, int number, bool close_exec);
 
 /* The one place that answers. 0: answered. -ENOENT: gone, nothing was delivered. */

@@ -44,7 +44,7 @@ int seize(pid_t tid, long options, uint64_t deadline)
 		/* It has just been let go, or is dead. */
 		if (tracer == 0)
 			return ptrace(PTRACE_SEIZE, tid, NULL, (void *)options) < 0 ? -errno : 0;
-		if (status_pid(tracer, "PPid") != getppid())
+		if (tracer == getpid() || status_pid(tracer, "PPid") != getppid())
 			return -EPERM;
 		(void)usleep(RETRY_USEC);
 	}

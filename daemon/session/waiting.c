@@ -11,6 +11,8 @@
  * several that wait for the same queue the oldest is served first, and before any new call. */
 #include "waiting.h"
 
+#include <sys/ptrace.h>
+
 #include "notify.h"
 
 #define LOOK_USEC     5000
@@ -197,6 +199,9 @@ void waiters_release(struct waiters *waiters, int listener, pid_t tid)
 
 		if (waiters->items[i]->target.tid != tid)
 			continue;
+		/* The app itself would see that answer if nothing stopped it on the way. */
+		if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0)
+			return;
 		(void)answer_restart(&bounce);
 		drop(waiters, i);
 		return;

@@ -321,6 +321,16 @@ app_gone() {
 	! kill -0 "$(app_pid "$1")" 2>/dev/null
 }
 
+# running NAME…: whether one of these apps is there
+running() {
+	local name
+
+	for name in "$@"; do
+		app_gone "$name" || return 0
+	done
+	return 1
+}
+
 more_lines() {
 	[ "$(wc -l <"$1")" -gt "$2" ]
 }

@@ -403,15 +403,6 @@ never_settles() {
 
 # --- under load -----------------------------------------------------------------------------------
 
-running() {
-	local name
-
-	for name in "$@"; do
-		app_gone "$name" || return 0
-	done
-	return 1
-}
-
 LOAD="receiver sender creator denied user-receiver user-sender user-creator user-denied"
 
 # The launch itself is not under test here.

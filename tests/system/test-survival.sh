@@ -30,15 +30,6 @@ at_rest() {
 	one_session_process && [ "$(daemon_descriptors)" = "$DESCRIPTORS" ]
 }
 
-running() {
-	local name
-
-	for name in "$@"; do
-		app_gone "$name" || return 0
-	done
-	return 1
-}
-
 # killed_under_traffic WHO PREFIX…: kill -9 of every session process, again and again
 killed_under_traffic() {
 	local who=$1 kills=0 end=$((SECONDS + 60))

@@ -244,15 +244,6 @@ given_up() {
 
 LOAD="receiver sender creator denied user-receiver user-sender user-creator user-denied"
 
-running() {
-	local name
-
-	for name in "$@"; do
-		app_gone "$name" || return 0
-	done
-	return 1
-}
-
 load_has_started() {
 	[ "$(inside mqctl sessions --json | grep -o '"pid"' | wc -l)" = 8 ] || ! running $LOAD
 }
