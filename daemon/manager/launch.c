@@ -75,7 +75,6 @@ void launches_free(struct manager *manager)
 {
 	FOREACH (launch, manager->launches)
 		(void)launch_free(launch);
-	couriers_free(manager);
 }
 
 static int send_answer(int socket, const struct launch_answer *answer)

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include "courier.h"
 #include "include/capabilities.h"
 #include "include/log.h"
 
@@ -162,6 +163,9 @@ struct manager *manager_free(struct manager *manager)
 		return NULL;
 	manager->stopping = true;
 	sockets_close(manager);
+	/* Before the workers: libsystemd frees what it made for SIGCHLD with the last child source
+	 * only if that one waits by the signal, as theirs do and those of couriers do not. */
+	couriers_free(manager);
 	free_workers(manager);
 	FOREACH (session, manager->sessions)
 		(void)session_free(session);

@@ -213,7 +213,15 @@ launch_daemon_inside() {
 	DAEMON=$!
 }
 
-stop_daemon
+courier_at_work() {
+	pgrep -P "$DAEMON" mqgated
+}
+
+start_app silent as_user rogue-launcher sleep answer
+holds "a launch is under way" wait_until 5 courier_at_work
+holds "… and the daemon ends well" stop_daemon
+stop_app silent
+
 mark_log
 launch_daemon_inside
 expect_log "a daemon in a PID namespace of its own" "ready"
