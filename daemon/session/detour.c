@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Stopping a thread of an app for a moment, and having it make one call of ours meanwhile.
  *
- * The contract with the kernel (x86-64):
+ * The contract with the kernel (what is another matter on each architecture: machine.h):
  *
  * - A thread that is stopped by PTRACE_INTERRUPT stops where signals are delivered, just before it
  * returns to its program. A call that it was blocked in has returned one of the ERESTART errors
  * there, and the kernel decides only after the stop, by the registers that it then finds, how the
  * call is restarted. So whatever is done between two such stops leaves no trace if the second one
  * puts the registers of the first one back.
+ * - On aarch64 it has put the registers back to before the call already, and remembers what the
+ * call returned for this one stop only: after a second one a signal would no longer make the call
+ * fail. So a thread that goes on at a call makes it, and is asked to stop meanwhile; at the exit of
+ * the call (PTRACE_SYSCALL) it is seen what it returns, and the same is returned by our call in its
+ * place at the second stop. To make its call again is what it would have done anyway.
  * - Between them the thread makes our call, from a system call instruction that it has anyway: the
  * one it is in, or one of the vdso. It is stopped at the entry and at the exit of that call
  * (PTRACE_SYSCALL), and asked for the second stop while it stands at the exit. So not one
@@ -29,10 +34,6 @@
  * go on with wrong registers. */
 #include "detour.h"
 
-#include "include/util.h"
-
-#if defined(__x86_64__)
-
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/seccomp.h>
@@ -43,15 +44,13 @@
 
 #include "include/compat.h"
 #include "include/syscalls.h"
+#include "include/util.h"
 #include "seize.h"
 
-#define STOP_CHECK_USEC  50
-#define SEIZE_USEC       200000 /* while another session process looks at it */
-#define VDSO_SIZE_MAX    65536
-#define CODE_SEGMENT_64  0x33
-#define CODE_SEGMENT_32  0x23
-#define SYSCALL_STOP     (SIGTRAP | 0x80)
-#define INSTRUCTION_SIZE 2
+#define STOP_CHECK_USEC 50
+#define SEIZE_USEC      200000 /* while another session process looks at it */
+#define VDSO_SIZE_MAX   65536
+#define SYSCALL_STOP    (SIGTRAP | 0x80)
 
 static long trace(int request, const struct detour *detour, void *address, void *data)
 {
@@ -104,6 +103,8 @@ static enum stop wait_until_stopped(struct detour *detour)
 
 		if (stop == STOP_ASKED || stop == STOP_NOT_YET || stop == STOP_GONE)
 			return stop;
+		/* That is what has ended its call. */
+		detour->noted = (struct machine_call){0};
 		if (trace(PTRACE_CONT, detour, NULL, (void *)(long)signal) < 0)
 			return STOP_GONE;
 	}
@@ -144,12 +145,6 @@ static int read_app(struct detour *detour, uint64_t address, void *buffer, size_
 	return memory.read(memory.context, address, buffer, size);
 }
 
-static bool is_entry(const uint8_t code[INSTRUCTION_SIZE], bool compat_code, bool *ret_compat)
-{
-	*ret_compat = code[0] == 0xcd && code[1] == 0x80;
-	return *ret_compat || (!compat_code && code[0] == 0x0f && code[1] == 0x05);
-}
-
 static int find_vdso(const struct detour *detour, uint64_t *ret_start, uint64_t *ret_end)
 {
 	_cleanup_close_ int fd = openat(detour->target.proc, "maps", O_RDONLY | O_CLOEXEC);
@@ -168,7 +163,8 @@ static int find_vdso(const struct detour *detour, uint64_t *ret_start, uint64_t 
 	return -ENOENT;
 }
 
-static int find_in_vdso(struct detour *detour, bool compat_code)
+/* Not where it goes on: the kernel, which compares the two, takes that for another call. */
+static int find_in_vdso(struct detour *detour)
 {
 	_cleanup_free_ uint8_t *code = NULL;
 	uint64_t start, end;
@@ -181,39 +177,37 @@ static int find_in_vdso(struct detour *detour, bool compat_code)
 	code = malloc(end - start);
 	if (!code || read_app(detour, start, code, end - start) < 0)
 		return -EIO;
-	for (uint64_t i = 0; i + 1 < end - start; i++)
-		if (is_entry(code + i, compat_code, &detour->compat)) {
+	for (uint64_t i = 0; i + MACHINE_INSTRUCTION_SIZE <= end - start;
+		i += MACHINE_INSTRUCTION_ALIGN)
+		if (start + i != machine_place(&detour->saved) &&
+			machine_enters(&detour->saved, code + i, &detour->compat)) {
 			detour->instruction = start + i;
 			return 0;
 		}
 	return -ENOENT;
 }
 
-static bool is_compat_code(const struct detour *detour)
+static bool enters_at(struct detour *detour, uint64_t place, bool *ret_compat)
 {
-	return detour->saved.cs == CODE_SEGMENT_32;
+	uint8_t code[MACHINE_INSTRUCTION_SIZE];
+
+	return read_app(detour, place, code, sizeof(code)) == 0 &&
+	       machine_enters(&detour->saved, code, ret_compat);
 }
 
-/* If it was stopped in a call, the instruction before is the one that made it. */
 static void find_call(struct detour *detour)
 {
-	const struct user_regs_struct *saved = &detour->saved;
-	uint64_t instruction = saved->rip - INSTRUCTION_SIZE;
-	uint8_t code[INSTRUCTION_SIZE];
+	uint64_t place = machine_call_place(&detour->saved);
 
-	detour->in_call = (long)saved->orig_rax >= 0 &&
-			  read_app(detour, instruction, code, sizeof(code)) == 0 &&
-			  is_entry(code, is_compat_code(detour), &detour->compat);
+	detour->in_call = place != 0 && enters_at(detour, place, &detour->compat);
 	if (detour->in_call)
-		detour->instruction = instruction;
+		detour->instruction = place;
 }
 
 /* Whatever the bytes belong to, executing them enters the kernel, and nothing after them is. */
 static int find_instruction(struct detour *detour)
 {
-	if (detour->saved.cs != CODE_SEGMENT_64 && !is_compat_code(detour))
-		return -EOPNOTSUPP;
-	return detour->in_call ? 0 : find_in_vdso(detour, is_compat_code(detour));
+	return detour->in_call && !MACHINE_RESTARTS_EARLY ? 0 : find_in_vdso(detour);
 }
 
 /* Since 5.13. */
@@ -252,7 +246,8 @@ static enum place find_sequence(
 		return PLACE_OUTSIDE;
 	if (read_app(detour, address, ret, sizeof(*ret)) < 0)
 		return PLACE_UNKNOWN;
-	return detour->saved.rip - ret->start < ret->length ? PLACE_INSIDE : PLACE_OUTSIDE;
+	return machine_place(&detour->saved) - ret->start < ret->length ? PLACE_INSIDE
+									: PLACE_OUTSIDE;
 }
 
 /* What the kernel demands before it goes to an abort handler. */
@@ -284,7 +279,7 @@ static bool leave_sequence(struct detour *detour)
 	}
 	if (!is_plain(detour, &configuration, &sequence))
 		return false;
-	detour->saved.rip = sequence.abort;
+	machine_go_to(&detour->saved, sequence.abort);
 	detour->moved = true;
 	return true;
 }
@@ -324,50 +319,35 @@ void detour_describe(
 {
 	*ret = (struct seccomp_data){.nr = number_of_call(detour, call->call),
 		.arch = arch_of(detour),
-		.instruction_pointer = detour->instruction + INSTRUCTION_SIZE};
+		.instruction_pointer = detour->instruction + MACHINE_INSTRUCTION_SIZE};
 	for (size_t i = 0; i < ELEMENTSOF(call->arguments); i++)
 		ret->args[i] = detour->compat ? (uint32_t)call->arguments[i] : call->arguments[i];
 }
 
-static void set_call(
-	struct user_regs_struct *regs, const struct detour *detour, const struct forced_call *call)
-{
-	const uint64_t *a = call->arguments;
-
-	regs->orig_rax = (uint64_t)-1;
-	regs->rax = (uint64_t)number_of_call(detour, call->call);
-	regs->rip = detour->instruction;
-	if (detour->compat) {
-		regs->rbx = (uint32_t)a[0];
-		regs->rcx = (uint32_t)a[1];
-		regs->rdx = (uint32_t)a[2];
-		regs->rsi = (uint32_t)a[3];
-		regs->rdi = (uint32_t)a[4];
-		regs->rbp = (uint32_t)a[5];
-	} else {
-		regs->rdi = a[0];
-		regs->rsi = a[1];
-		regs->rdx = a[2];
-		regs->r10 = a[3];
-		regs->r8 = a[4];
-		regs->r9 = a[5];
-	}
-}
-
 static int enter(struct detour *detour, const struct forced_call *call)
 {
-	struct user_regs_struct regs = detour->saved;
+	struct machine machine = detour->saved;
 	uint64_t all = UINT64_MAX;
 	long r;
 
-	set_call(&regs, detour, call);
+	machine_go_to(&machine, detour->instruction);
+	machine_set_call(
+		&machine, number_of_call(detour, call->call), call->arguments, detour->compat);
 	detour->moved = true;
-	if ((r = trace(PTRACE_SETOPTIONS, detour, NULL,
-		     (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL))) < 0 ||
-		(r = trace(PTRACE_SETSIGMASK, detour, (void *)sizeof(all), &all)) < 0 ||
-		(r = trace(PTRACE_SETREGS, detour, NULL, &regs)) < 0)
-		return (int)r;
-	return 0;
+	r = trace(PTRACE_SETOPTIONS, detour, NULL,
+		(void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL));
+	r = r < 0 ? r : trace(PTRACE_SETSIGMASK, detour, (void *)sizeof(all), &all);
+	return r < 0 ? (int)r : machine_write(detour->tid, &machine);
+}
+
+/* Stopped at the exit of our call: it becomes the exit of its own, which asked for a restart. */
+static int exit_as_its_own(struct detour *detour, struct machine *machine)
+{
+	if (detour->restart == 0)
+		return 0;
+	machine_set_result(machine, detour->restart);
+	machine_go_to(machine, machine_place(&detour->saved) + MACHINE_INSTRUCTION_SIZE);
+	return machine_write(detour->tid, machine);
 }
 
 /* Stopped at the exit: to the place where the first stop was. */
@@ -380,20 +360,13 @@ static int go_back(struct detour *detour)
 
 static bool ended_by_stop(struct detour *detour)
 {
-	const struct user_regs_struct *saved = &detour->saved;
+	bool compat;
 
-	if ((int)saved->rax != -EINTR || (long)saved->orig_rax < 0 || open_target(detour) < 0)
-		return false;
-	find_call(detour);
-	return detour->in_call && !target_has_signal(&detour->target);
-}
-
-static void make_call_again(struct detour *detour)
-{
-	detour->saved.rax = detour->saved.orig_rax;
-	detour->saved.rip -= INSTRUCTION_SIZE;
-	detour->saved.orig_rax = (uint64_t)-1;
-	detour->moved = true;
+	return machine_is_known(&detour->saved) &&
+	       machine_was_broken_off(&detour->saved, &detour->noted) && open_target(detour) == 0 &&
+	       enters_at(
+		       detour, machine_place(&detour->saved) - MACHINE_INSTRUCTION_SIZE, &compat) &&
+	       detour->signal == 0 && !target_has_signal(&detour->target);
 }
 
 /* With the mask as it was: a signal that is there for the thread is a reason of its own. */
@@ -403,11 +376,11 @@ static int put_back(struct detour *detour)
 
 	if (detour->moved)
 		r = trace(PTRACE_SETSIGMASK, detour, (void *)sizeof(detour->mask), &detour->mask);
-	if (ended_by_stop(detour))
-		make_call_again(detour);
-	if (r == 0 && detour->moved)
-		r = trace(PTRACE_SETREGS, detour, NULL, &detour->saved);
-	return (int)r;
+	if (ended_by_stop(detour)) {
+		machine_rewind(&detour->saved, &detour->noted);
+		detour->moved = true;
+	}
+	return r == 0 && detour->moved ? machine_write(detour->tid, &detour->saved) : (int)r;
 }
 
 int detour_let_go(struct detour *detour)
@@ -417,34 +390,121 @@ int detour_let_go(struct detour *detour)
 	if (r == 0)
 		r = trace(PTRACE_SETOPTIONS, detour, NULL, NULL);
 	if (r == 0)
-		r = trace(PTRACE_DETACH, detour, NULL, NULL);
+		r = trace(PTRACE_DETACH, detour, NULL, (void *)(long)detour->signal);
 	if (r == 0 && detour->held_stop)
 		(void)kill(detour->tid, SIGSTOP);
 	target_close(&detour->target);
 	return (int)r;
 }
 
+static enum force_result make(struct detour *detour, const struct forced_call *call)
+{
+	struct machine machine;
+	int64_t result;
+
+	if (enter(detour, call) < 0 || go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL) < 0 ||
+		go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL) < 0 ||
+		machine_read(detour->tid, &machine) < 0)
+		return FORCE_BROKEN;
+	result = machine_result(&machine);
+	if (exit_as_its_own(detour, &machine) < 0 || go_back(detour) < 0)
+		return FORCE_BROKEN;
+	return result == 0 ? FORCE_DONE : FORCE_FAILED;
+}
+
 enum force_result detour_make(
 	struct detour *detour, const struct forced_call *call, uint64_t deadline)
 {
-	struct user_regs_struct regs;
+	struct machine_vectors vectors;
+	enum force_result result;
 
+	if (machine_save_vectors(detour->tid, &vectors) < 0)
+		return FORCE_LATER;
 	detour->deadline = deadline;
-	if (enter(detour, call) < 0 || go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL) < 0 ||
-		go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL) < 0 ||
-		trace(PTRACE_GETREGS, detour, NULL, &regs) < 0 || go_back(detour) < 0)
-		return FORCE_BROKEN;
-	return regs.rax == 0 ? FORCE_DONE : FORCE_FAILED;
+	result = make(detour, call);
+	if (result != FORCE_BROKEN && machine_restore_vectors(detour->tid, &vectors) < 0)
+		result = FORCE_BROKEN;
+	free(vectors.data);
+	return result;
 }
 
-enum force_result detour_prepare(struct detour *detour)
+static int save(struct detour *detour)
 {
+	int r = machine_read(detour->tid, &detour->saved);
+
+	return r < 0 ? r
+		     : (int)trace(PTRACE_GETSIGMASK, detour, (void *)sizeof(detour->mask),
+			       &detour->mask);
+}
+
+/* Resumes it, with nothing of its own changed, until a stop of this kind. -EAGAIN: there is a
+ * signal for it, which it will have when it is let go of; or it has not stopped. */
+static int follow_until(struct detour *detour, enum stop wanted)
+{
+	enum stop stop;
+	int signal = 0;
+
+	do {
+		if (trace(PTRACE_SYSCALL, detour, NULL, NULL) < 0)
+			return -ESRCH;
+		stop = wait_for_stop(detour, &signal);
+	} while (stop == STOP_ASKED && stop != wanted && now_usec() <= detour->deadline);
+	if (stop == STOP_SIGNAL)
+		detour->signal = signal;
+	detour->running = stop == STOP_NOT_YET;
+	return stop == wanted ? 0 : stop == STOP_GONE ? -ESRCH : -EAGAIN;
+}
+
+#define RESTART_FIRST 512 /* ERESTARTSYS */
+#define RESTART_LAST  516 /* ERESTART_RESTARTBLOCK */
+
+/* Asks it to stop while it goes on from the stop that it is in: each stop takes an earlier request
+ * away. */
+static int stop_again(struct detour *detour, enum stop wanted)
+{
+	long r = trace(PTRACE_INTERRUPT, detour, NULL, NULL);
+
+	return r < 0 ? (int)r : follow_until(detour, wanted);
+}
+
+/* It is about to make a call; it makes it, and is stopped meanwhile. Then it goes on behind it, or
+ * at a call that is to be restarted, and it is known how. */
+static int see_restart(struct detour *detour)
+{
+	struct machine machine;
+	int64_t result;
+	int r = follow_until(detour, STOP_SYSCALL);
+
+	r = r < 0 ? r : machine_read(detour->tid, &machine);
+	if (r < 0)
+		return r;
+	machine_note_entry(&machine, &detour->noted);
+	r = stop_again(detour, STOP_SYSCALL);
+	r = r < 0 ? r : machine_read(detour->tid, &machine);
+	if (r < 0)
+		return r;
+	result = machine_result(&machine);
+	detour->restart = result >= -RESTART_LAST && result <= -RESTART_FIRST ? result : 0;
+	r = stop_again(detour, STOP_ASKED);
+	return r < 0 ? r : save(detour);
+}
+
+enum force_result detour_prepare(struct detour *detour, uint64_t deadline)
+{
+	int r;
+
 	if (open_target(detour) < 0)
 		return FORCE_GONE;
+	if (!machine_is_known(&detour->saved))
+		return FORCE_NEVER;
 	find_call(detour);
 	if (find_instruction(detour) < 0 || dispatches_calls(detour))
 		return FORCE_NEVER;
-	return leave_sequence(detour) ? FORCE_DONE : FORCE_LATER;
+	if (!detour->in_call || !MACHINE_RESTARTS_EARLY)
+		return leave_sequence(detour) ? FORCE_DONE : FORCE_LATER;
+	detour->deadline = deadline;
+	r = see_restart(detour);
+	return r == 0 ? FORCE_DONE : r == -ESRCH ? FORCE_GONE : FORCE_LATER;
 }
 
 int detour_ask(pid_t tid, const struct force_hooks *hooks, struct detour *ret)
@@ -452,8 +512,10 @@ int detour_ask(pid_t tid, const struct force_hooks *hooks, struct detour *ret)
 	struct detour detour = {.tid = tid, .target = TARGET_CLOSED, .hooks = hooks};
 	long r = seize(tid, PTRACE_O_TRACESYSGOOD, now_usec() + SEIZE_USEC);
 
-	if (r == 0)
+	if (r == 0) {
+		machine_note_call(tid, &detour.noted);
 		r = trace(PTRACE_INTERRUPT, &detour, NULL, NULL);
+	}
 	if (r < 0)
 		return r == -ESRCH ? -ESRCH : -EPERM;
 	hooks->release(hooks->context, tid);
@@ -466,11 +528,7 @@ int detour_await(struct detour *detour, uint64_t deadline)
 	detour->deadline = deadline;
 	switch (wait_until_stopped(detour)) {
 	case STOP_ASKED:
-		if (trace(PTRACE_GETREGS, detour, NULL, &detour->saved) < 0 ||
-			trace(PTRACE_GETSIGMASK, detour, (void *)sizeof(detour->mask),
-				&detour->mask) < 0)
-			return -ESRCH;
-		return 0;
+		return save(detour) < 0 ? -ESRCH : 0;
 	case STOP_NOT_YET:
 		return -EINPROGRESS;
 	case STOP_GONE:
@@ -481,15 +539,20 @@ int detour_await(struct detour *detour, uint64_t deadline)
 	return -ESRCH;
 }
 
-void detour_undo(pid_t tid)
+void detour_note(pid_t tid, struct machine_call *ret)
 {
-	struct detour detour = {.tid = tid, .target = TARGET_CLOSED};
+	machine_note_call(tid, ret);
+}
 
-	if (trace(PTRACE_GETREGS, &detour, NULL, &detour.saved) < 0)
+void detour_undo(pid_t tid, const struct machine_call *noted)
+{
+	struct detour detour = {.tid = tid, .target = TARGET_CLOSED, .noted = *noted};
+
+	if (machine_read(tid, &detour.saved) < 0)
 		return;
 	if (ended_by_stop(&detour)) {
-		make_call_again(&detour);
-		(void)trace(PTRACE_SETREGS, &detour, NULL, &detour.saved);
+		machine_rewind(&detour.saved, noted);
+		(void)machine_write(tid, &detour.saved);
 	}
 	detour_forget(&detour);
 }
@@ -498,54 +561,3 @@ void detour_forget(struct detour *detour)
 {
 	target_close(&detour->target);
 }
-
-#else
-
-int detour_ask(pid_t tid, const struct force_hooks *hooks, struct detour *ret)
-{
-	(void)tid, (void)hooks, (void)ret;
-	return -EPERM;
-}
-
-int detour_await(struct detour *detour, uint64_t deadline)
-{
-	(void)detour, (void)deadline;
-	return -ESRCH;
-}
-
-enum force_result detour_prepare(struct detour *detour)
-{
-	(void)detour;
-	return FORCE_NEVER;
-}
-
-void detour_describe(
-	const struct detour *detour, const struct forced_call *call, struct seccomp_data *ret)
-{
-	(void)detour, (void)call, (void)ret;
-}
-
-enum force_result detour_make(
-	struct detour *detour, const struct forced_call *call, uint64_t deadline)
-{
-	(void)detour, (void)call, (void)deadline;
-	return FORCE_NEVER;
-}
-
-int detour_let_go(struct detour *detour)
-{
-	(void)detour;
-	return 0;
-}
-
-void detour_undo(pid_t tid)
-{
-	(void)tid;
-}
-
-void detour_forget(struct detour *detour)
-{
-	(void)detour;
-}
-
-#endif

@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <sys/user.h>
 
 #include "include/request.h"
+#include "machine.h"
 #include "target.h"
 
 struct seccomp_data;
@@ -41,14 +41,18 @@ struct detour {
 	pid_t tid;
 	struct target target;
 	const struct force_hooks *hooks;
-	uint64_t deadline; /* of what is waited for now */
-	struct user_regs_struct saved;
+	uint64_t deadline;         /* of what is waited for now */
+	struct machine_call noted; /* for machine_was_broken_off() */
+	struct machine saved;
 	uint64_t mask;
 	uint64_t instruction; /* where to enter the kernel */
-	bool compat;          /* by int 0x80 */
-	bool in_call;         /* it was stopped in a call, whose instruction is the one before */
-	bool moved;           /* its registers and its mask are not its own */
-	bool held_stop;       /* a SIGSTOP came meanwhile */
+	int64_t restart; /* what the call that it was stopped in returned; 0: the registers tell */
+	int signal;      /* it is stopped to be given this */
+	bool compat;     /* by int 0x80 */
+	bool in_call;    /* it was stopped in a call, or before one (machine_call_place()) */
+	bool moved;      /* its registers and its mask are not its own */
+	bool running;    /* it was to stop again, and has not */
+	bool held_stop;  /* a SIGSTOP came meanwhile */
 };
 
 /* Asks a thread to stop. 0: then it must be let go of, once it has stopped. -ESRCH: there is none.
@@ -58,24 +62,28 @@ int detour_ask(pid_t tid, const struct force_hooks *hooks, struct detour *ret);
 /* 0: it is stopped. -EINPROGRESS: not by the deadline (CLOCK_MONOTONIC, microseconds). -ESRCH. */
 int detour_await(struct detour *detour, uint64_t deadline);
 
-/* FORCE_DONE: it can make our call. FORCE_LATER, FORCE_NEVER, FORCE_GONE: it cannot. */
-enum force_result detour_prepare(struct detour *detour);
+/* FORCE_DONE: it can make our call. FORCE_LATER, FORCE_NEVER, FORCE_GONE: it cannot. It may run for
+ * that; if it has not stopped again by the deadline, that is FORCE_LATER, and detour->running. */
+enum force_result detour_prepare(struct detour *detour, uint64_t deadline);
 
 /* The call as the thread's filters would see it. */
 void detour_describe(
 	const struct detour *detour, const struct forced_call *call, struct seccomp_data *ret);
 
 /* After detour_prepare(): has it make the call. It is stopped again afterwards. FORCE_DONE if the
- * call returned 0, FORCE_FAILED, or FORCE_BROKEN. */
+ * call returned 0, FORCE_FAILED, FORCE_BROKEN; or FORCE_LATER, which is as in detour_prepare(). */
 enum force_result detour_make(
 	struct detour *detour, const struct forced_call *call, uint64_t deadline);
 
-/* Puts it back to where it was, and lets go of it. Negative errno: it is broken. */
+/* Puts it back to where it was, and lets go of it. Negative errno: if detour->moved, it is broken;
+ * otherwise it is not stopped, and must be let go of when it is. */
 int detour_let_go(struct detour *detour);
 
-/* Before any other way of letting go of a thread that PTRACE_INTERRUPT has stopped: if its call
- * failed because of that, it will make it again. */
-void detour_undo(pid_t tid);
+/* For any other stop of a thread: after PTRACE_SEIZE and just before PTRACE_INTERRUPT; and in the
+ * stop that it has led to. If its call failed because of that, it will make it again. Without a
+ * note (all zero) that may not be known. */
+void detour_note(pid_t tid, struct machine_call *ret);
+void detour_undo(pid_t tid, const struct machine_call *noted);
 
 /* Without letting go of it: it is gone, or will be let go of when it stops. */
 void detour_forget(struct detour *detour);

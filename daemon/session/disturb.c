@@ -34,6 +34,15 @@ static const struct waiting_call native_calls[] = {
 	{208, TIMEOUT_ADDRESS, 4},      /* io_getevents */
 	{333, TIMEOUT_ADDRESS, 4},      /* io_pgetevents */
 	{426, TIMEOUT_FLAG, 3},         /* io_uring_enter */
+#elif defined(__aarch64__)
+	{22, TIMEOUT_MILLISECONDS, 3},  /* epoll_pwait */
+	{441, TIMEOUT_ADDRESS, 3},      /* epoll_pwait2 */
+	{137, TIMEOUT_ADDRESS, 2},      /* rt_sigtimedwait */
+	{193, TIMEOUT_NONE, 0},         /* semop */
+	{192, TIMEOUT_ADDRESS, 3},      /* semtimedop */
+	{4, TIMEOUT_ADDRESS, 4},        /* io_getevents */
+	{292, TIMEOUT_ADDRESS, 4},      /* io_pgetevents */
+	{426, TIMEOUT_FLAG, 3},         /* io_uring_enter */
 #endif
 	{-1, TIMEOUT_NONE, 0},
 };
@@ -51,19 +60,25 @@ static const struct waiting_call compat_calls[] = {
 	{385, TIMEOUT_ADDRESS, 4},      /* io_pgetevents */
 	{416, TIMEOUT_ADDRESS, 4},      /* io_pgetevents_time64 */
 	{426, TIMEOUT_FLAG, 3},         /* io_uring_enter */
+#elif defined(__aarch64__)
+	{252, TIMEOUT_MILLISECONDS, 3}, /* epoll_wait */
+	{346, TIMEOUT_MILLISECONDS, 3}, /* epoll_pwait */
+	{441, TIMEOUT_ADDRESS, 3},      /* epoll_pwait2 */
+	{177, TIMEOUT_ADDRESS, 2},      /* rt_sigtimedwait */
+	{421, TIMEOUT_ADDRESS, 2},      /* rt_sigtimedwait_time64 */
+	{312, TIMEOUT_ADDRESS, 3},      /* semtimedop */
+	{420, TIMEOUT_ADDRESS, 3},      /* semtimedop_time64 */
+	{245, TIMEOUT_ADDRESS, 4},      /* io_getevents */
+	{399, TIMEOUT_ADDRESS, 4},      /* io_pgetevents */
+	{416, TIMEOUT_ADDRESS, 4},      /* io_pgetevents_time64 */
+	{426, TIMEOUT_FLAG, 3},         /* io_uring_enter */
 #endif
 	{-1, TIMEOUT_NONE, 0},
 };
 
-struct blocked {
-	int nr;
-	uint64_t arguments[6];
-	uint64_t stack, place;
-};
-
-static bool read_blocked(int proc, struct blocked *ret)
+static bool blocked_read(int directory, const char *path, struct blocked *ret)
 {
-	_cleanup_close_ int fd = openat(proc, "syscall", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
 	uint64_t *a = ret->arguments;
 	char line[256] = "";
 
@@ -73,6 +88,14 @@ static bool read_blocked(int proc, struct blocked *ret)
 		       " %" SCNx64 " %" SCNx64,
 		       &ret->nr, a, a + 1, a + 2, a + 3, a + 4, a + 5, &ret->stack,
 		       &ret->place) == 9;
+}
+
+bool blocked_read_of(pid_t tid, struct blocked *ret)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", (int)tid);
+	return blocked_read(AT_FDCWD, path, ret);
 }
 
 static bool has_timeout(const struct waiting_call *call, const struct blocked *blocked)
@@ -104,7 +127,7 @@ bool force_disturbs(int proc)
 {
 	struct blocked blocked;
 
-	if (!read_blocked(proc, &blocked))
+	if (!blocked_read(proc, "syscall", &blocked))
 		return false;
 	/* The numbers of 32-bit programs are others; that a call is one of theirs is not told. */
 	return is_timed_wait(native_calls, &blocked) ||

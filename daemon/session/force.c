@@ -6,17 +6,24 @@
 
 #define PATIENCE_USEC 50000 /* for the first stop; then others are tried */
 
-static enum force_result force_stopped(struct detour *detour, int fd, uint64_t deadline)
+/* -EINPROGRESS: it runs, and must be let go of when it stops. */
+static int force_stopped(
+	struct detour *detour, int fd, uint64_t deadline, enum force_result *ret_result)
 {
 	const struct forced_call removal = {.call = MQ_CALL_NOTIFY, .arguments = {(uint64_t)fd, 0}};
-	enum force_result result = detour_prepare(detour);
+	enum force_result result =
+		detour_prepare(detour, MIN(deadline, now_usec() + PATIENCE_USEC));
 
 	if (result == FORCE_DONE)
 		result = detour_make(detour, &removal, deadline);
+	*ret_result = result;
 	if (result != FORCE_BROKEN && detour_let_go(detour) == 0)
-		return result;
+		return 0;
 	detour_forget(detour);
-	return FORCE_BROKEN;
+	if (result == FORCE_LATER && !detour->moved)
+		return -EINPROGRESS;
+	*ret_result = result == FORCE_GONE ? FORCE_GONE : FORCE_BROKEN;
+	return 0;
 }
 
 enum force_result force_removal(
@@ -29,8 +36,13 @@ enum force_result force_removal(
 	if (r < 0)
 		return r == -ESRCH ? FORCE_GONE : FORCE_NEVER;
 	r = detour_await(&detour, MIN(deadline, now_usec() + PATIENCE_USEC));
-	if (r == 0)
-		return force_stopped(&detour, fd, deadline);
+	if (r == 0) {
+		enum force_result result;
+
+		r = force_stopped(&detour, fd, deadline, &result);
+		*ret_late = r == -EINPROGRESS;
+		return result;
+	}
 	detour_forget(&detour);
 	*ret_late = r == -EINPROGRESS;
 	return *ret_late ? FORCE_LATER : FORCE_GONE;

@@ -135,11 +135,13 @@ static enum membership stop_and_read(struct members *members, struct target *tar
 {
 	enum membership membership;
 	struct revoker *revoker = members->revoker;
+	struct machine_call noted;
 	int r, status = 0, signal = 0;
 
 	if (revoker->late_count == REVOKE_LATE_MAX ||
 		seize(target->tid, 0, now_usec() + PATIENCE_USEC) < 0)
 		return MEMBERSHIP_UNKNOWN;
+	detour_note(target->tid, &noted);
 	(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
 	r = wait_for_stop(target, &status);
 	if (r == -EINPROGRESS)
@@ -153,7 +155,7 @@ static enum membership stop_and_read(struct members *members, struct target *tar
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
 	else
-		detour_undo(target->tid);
+		detour_undo(target->tid, &noted);
 	(void)ptrace(PTRACE_DETACH, target->tid, NULL, (void *)(long)signal);
 	return membership;
 }

@@ -51,6 +51,7 @@
 #include "threads.h"
 
 #define PATIENCE_USEC  200000  /* for the threads of one table to stop */
+#define PREPARE_USEC   100000  /* for one of them to be where it can make our call */
 #define CALL_USEC      1000000 /* for a call under way, which cannot be broken off */
 #define FRESH_USEC     5000    /* by so much a timeout may be prolonged */
 #define READY_USEC     250000  /* for those that wait with a timeout to begin anew */
@@ -72,14 +73,6 @@ struct tables {
 static bool share_table(pid_t a, pid_t b)
 {
 	return a == b || syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
-}
-
-static int read_number(const struct target *target, const char *key, uint64_t *ret)
-{
-	_cleanup_free_ char *text = NULL;
-	int r = text_read_at(target->proc, "status", STATUS_FILE_MAX, &text);
-
-	return r < 0 ? r : text_numbers(text, key, 10, ret, 1);
 }
 
 /* --- which tables ----------------------------------------------------------------------------- */
@@ -184,7 +177,7 @@ static uint64_t count_sleeps(const struct target *target)
 {
 	uint64_t count;
 
-	return read_number(target, "voluntary_ctxt_switches", &count) < 0 ? 0 : count;
+	return text_status(target->tid, "voluntary_ctxt_switches", &count) < 0 ? 0 : count;
 }
 
 static const struct timed_wait *find_timed(const struct timed_waits *waits, pid_t tid)
@@ -469,7 +462,7 @@ static int choose_call(
 static int make_call(struct replacer *replacer, struct detour *detour)
 {
 	struct forced_call call;
-	enum force_result result = detour_prepare(detour);
+	enum force_result result = detour_prepare(detour, now_usec() + PREPARE_USEC);
 	int r;
 
 	if (result != FORCE_DONE)
@@ -485,7 +478,8 @@ static int make_call(struct replacer *replacer, struct detour *detour)
 	return result == FORCE_DONE ? 0 : -EAGAIN;
 }
 
-/* By the first of the stopped threads that can. 0; -EAGAIN; -EPERM. */
+/* By the first of the stopped threads that can, unless one of them is no longer stopped. 0;
+ * -EAGAIN; -EPERM. */
 static int make_call_by_any(struct replacer *replacer)
 {
 	int result = -EPERM;
@@ -493,8 +487,8 @@ static int make_call_by_any(struct replacer *replacer)
 	for (size_t i = 0; i < replacer->frozen_count; i++) {
 		int r = make_call(replacer, &replacer->frozen[i]);
 
-		if (r == 0)
-			return 0;
+		if (r == 0 || replacer->frozen[i].running)
+			return r;
 		result = r == -EPERM ? result : r;
 	}
 	return result;
@@ -563,7 +557,8 @@ static bool is_registered(const struct target *target, int queue)
 {
 	uint64_t tgid;
 
-	return read_number(target, "Tgid", &tgid) < 0 || registrations_owner(queue) == (pid_t)tgid;
+	return text_status(target->tid, "Tgid", &tgid) < 0 ||
+	       registrations_owner(queue) == (pid_t)tgid;
 }
 
 /* A descriptor of the same queue with the access that is left, or a negative errno. */

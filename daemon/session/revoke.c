@@ -61,11 +61,12 @@ static int let_go_if_stopped(pid_t tid)
 		return 0;
 	if (r < 0 || !WIFSTOPPED(status))
 		return -ESRCH;
-	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
-	if (status >> 16 == 0)
+	/* A stop to deliver a signal serves as well: the signal goes on its way with us. So does
+	 * one at the exit of a call. */
+	if (status >> 16 != 0)
+		detour_undo(tid, &(struct machine_call){0});
+	else if (WSTOPSIG(status) != (SIGTRAP | 0x80))
 		signal = WSTOPSIG(status);
-	else
-		detour_undo(tid);
 	/* Killed while it was stopped: it must be waited for once more, or its parent never can. */
 	return trace(PTRACE_DETACH, tid, signal) < 0 ? 0 : 1;
 }
@@ -241,6 +242,15 @@ void revoke_let_go_late(struct revoker *revoker)
 		if (let_go_if_stopped(revoker->late[i]) == 0)
 			revoker->late[kept++] = revoker->late[i];
 	revoker->late_count = kept;
+}
+
+void revoke_let_go_strays(void)
+{
+	pid_t tid;
+
+	while (seize_may_hold() && (tid = seize_stopped()) > 0)
+		if (let_go_if_stopped(tid) <= 0)
+			break;
 }
 
 /* Its directory in /proc is the thread's, never that of the next one with its number; asking it

@@ -33,6 +33,11 @@ int revoke_kill(struct revoker *revoker, const struct thread *thread, uint64_t d
  * 0. */
 void revoke_let_go_late(struct revoker *revoker);
 
+/* Lets go of whoever else we trace and is stopped: a thread that executes a program while it is
+ * seized takes the number of the first thread of its process. To be called every few milliseconds
+ * while seize_may_hold(), and not while a thread is meant to be stopped. */
+void revoke_let_go_strays(void);
+
 /* Brings one thread that waits inside the door out of it, to handle a signal: it must be answered
  * with -ERESTARTSYS by the caller's answer() between the request to stop and the wait for it. 0 or
  * negative errno; -EPERM: somebody else traces it, and it has not been answered. */

@@ -7,10 +7,9 @@
  * waited for. A child of our manager is a session process: its couriers trace nobody. */
 #include "seize.h"
 
-#include <fcntl.h>
 #include <sys/ptrace.h>
+#include <sys/wait.h>
 
-#include "include/limits.h"
 #include "include/util.h"
 #include "text.h"
 
@@ -19,21 +18,16 @@
 /* 0 if it is gone. */
 static pid_t status_pid(pid_t pid, const char *key)
 {
-	_cleanup_close_ int proc = -EBADF;
-	_cleanup_free_ char *status = NULL;
 	uint64_t value;
-	char path[32];
 
-	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (proc < 0 || text_read_at(proc, "status", STATUS_FILE_MAX, &status) < 0 ||
-		text_numbers(status, key, 10, &value, 1) < 0)
-		return 0;
-	return (pid_t)value;
+	return text_status(pid, key, &value) < 0 ? 0 : (pid_t)value;
 }
+
+static bool may_hold;
 
 int seize(pid_t tid, long options, uint64_t deadline)
 {
+	may_hold = true;
 	for (;;) {
 		long r = ptrace(PTRACE_SEIZE, tid, NULL, (void *)options);
 		pid_t tracer;
@@ -48,4 +42,18 @@ int seize(pid_t tid, long options, uint64_t deadline)
 			return -EPERM;
 		(void)usleep(RETRY_USEC);
 	}
+}
+
+bool seize_may_hold(void)
+{
+	return may_hold;
+}
+
+pid_t seize_stopped(void)
+{
+	siginfo_t information = {0};
+
+	if (waitid(P_ALL, 0, &information, WSTOPPED | WNOHANG | WNOWAIT | __WALL) < 0)
+		may_hold = errno != ECHILD;
+	return information.si_pid;
 }

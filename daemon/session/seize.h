@@ -2,9 +2,16 @@
 /* Tracing a thread that another session process may just be looking at. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 /* PTRACE_SEIZE. While another session process of our manager traces the thread, waits, at most
  * until deadline. 0 or negative errno; -EPERM: somebody traces it for longer. */
 int seize(pid_t tid, long options, uint64_t deadline);
+
+/* True if somebody that was seized may still be traced by us. */
+bool seize_may_hold(void);
+
+/* One that is traced by us, and is stopped; 0: there is none now. */
+pid_t seize_stopped(void);

@@ -46,6 +46,7 @@
 
 #include "decode.h"
 #include "include/syscalls.h"
+#include "seize.h"
 #include "turn.h"
 
 #define LATE_CHECK_MS 5
@@ -510,13 +511,14 @@ static int serve_until_over(struct session *session)
 			.fd = session->grants ? session->listener : -1, .events = POLLIN};
 		waiters_poll(waiters, fds + 2);
 		r = poll(fds, 2 + waiters->count,
-			shorter(session->revoker.late_count > 0 ? LATE_CHECK_MS : -1,
+			shorter(seize_may_hold() ? LATE_CHECK_MS : -1,
 				shorter(recorder_timeout(&session->recorder),
 					waiters_timeout(waiters))));
 		if (r < 0 && errno != EINTR)
 			return -errno;
 		recorder_flush(&session->recorder, session->channel);
 		revoke_let_go_late(&session->revoker);
+		revoke_let_go_strays();
 		if (fds[0].revents) {
 			r = session_take_message(session);
 			if (r <= 0)

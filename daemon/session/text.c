@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 
+#include "include/limits.h"
 #include "include/util.h"
 
 static int grow(char **text, size_t *allocated)
@@ -84,6 +85,17 @@ int text_numbers(const char *text, const char *key, int base, uint64_t *ret, siz
 		at = end;
 	}
 	return 0;
+}
+
+int text_status(pid_t tid, const char *key, uint64_t *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	char path[32];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	r = text_read_at(AT_FDCWD, path, STATUS_FILE_MAX, &text);
+	return r < 0 ? r : text_numbers(text, key, 10, ret, 1);
 }
 
 /* "unlimited" is what strtoull() does not read. */

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 
 /* The whole of an open file, from its beginning, with a NUL at its end; to be freed. 0; -E2BIG if
  * it is larger than max; another negative errno. */
@@ -16,6 +17,9 @@ const char *text_field(const char *text, const char *key);
 
 /* The numbers there. 0 or -EBADMSG. */
 int text_numbers(const char *text, const char *key, int base, uint64_t *ret, size_t count);
+
+/* The number there in /proc/TID/status. */
+int text_status(pid_t tid, const char *key, uint64_t *ret);
 
 /* The soft limit of that name, of the text of /proc/TID/limits. 0 or -EBADMSG. */
 int text_limit(const char *text, const char *name, rlim_t *ret);

@@ -17,11 +17,12 @@ static const struct cross_test *suite_of(const struct cross_test *test)
 }
 
 /* 60 seconds, times the environment's TEST_PATIENCE: on slow machines. */
-static unsigned seconds(void)
+static unsigned seconds(const struct cross_test *test)
 {
 	const char *patience = getenv("TEST_PATIENCE");
+	unsigned most = test->timeout > 60 ? (unsigned)test->timeout : 60;
 
-	return 60 * (patience && atoi(patience) > 0 ? (unsigned)atoi(patience) : 1);
+	return most * (patience && atoi(patience) > 0 ? (unsigned)atoi(patience) : 1);
 }
 
 static void run(const struct cross_test *test)
@@ -30,7 +31,7 @@ static void run(const struct cross_test *test)
 	void (*init)(void) = test->init ? test->init : suite->init;
 	void (*fini)(void) = test->fini ? test->fini : suite->fini;
 
-	(void)alarm(seconds());
+	(void)alarm(seconds(test));
 	if (init)
 		init();
 	test->run();

@@ -621,7 +621,11 @@ static void narrow_to(uint32_t permissions, unsigned access, long sending, long 
 }
 
 /* O_LARGEFILE is set by the kernel. */
+#if defined(__aarch64__)
+#define KERNEL_LARGEFILE 0400000
+#else
 #define KERNEL_LARGEFILE 0100000
+#endif
 
 Test(replace, only_reading_is_left)
 {
