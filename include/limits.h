@@ -31,12 +31,12 @@
 
 /* Sessions. Past one of these the launch is refused (mq-run exits with 125). */
 #define SESSIONS_MAX          8192
-#define SESSIONS_PER_USER_MAX 2048  /* root: SESSIONS_MAX */
-#define LAUNCHES_PENDING_MAX  64    /* launchers between connect and exec; more wait in listen() */
-#define LAUNCHES_PER_USER_MAX 16    /* root: LAUNCHES_PENDING_MAX */
-#define LAUNCH_REFS_MAX       32    /* plugs and slots of one hello */
-#define SESSION_PLUGS_MAX     256   /* plugs of one session, and as many slots */
-#define LAUNCH_TEXT_MAX       2048  /* message of an answer, longer ones are cut */
+#define SESSIONS_PER_USER_MAX 2048 /* root: SESSIONS_MAX, of which users leave it so many */
+#define LAUNCHES_PENDING_MAX  64   /* launchers between connect and exec; more wait in listen() */
+#define LAUNCHES_PER_USER_MAX 16   /* root: LAUNCHES_PENDING_MAX, of which users leave it so many */
+#define LAUNCH_REFS_MAX       32   /* plugs and slots of one hello */
+#define SESSION_PLUGS_MAX     256  /* plugs of one session, and as many slots */
+#define LAUNCH_TEXT_MAX       2048 /* message of an answer, longer ones are cut */
 #define GRANTS_MAX            16384 /* queue names and patterns of one session */
 #define GRANTS_PATTERNS_MAX   512
 #define GRANTS_BYTES_MAX      (8 * 1024 * 1024)

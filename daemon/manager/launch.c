@@ -129,15 +129,19 @@ void launch_ready(struct launch *launch)
 		session_end(session);
 }
 
-bool sessions_are_full(size_t count, size_t of_user)
+bool sessions_are_full(size_t count, size_t of_root, size_t of_user)
 {
-	return count >= SESSIONS_MAX || of_user >= SESSIONS_PER_USER_MAX;
+	return of_user >= SESSIONS_PER_USER_MAX ||
+	       count - of_root >= SESSIONS_MAX - SESSIONS_PER_USER_MAX || count >= SESSIONS_MAX;
 }
 
 static bool sessions_full(const struct manager *manager, uid_t uid)
 {
-	return sessions_are_full(
-		manager->session_count, uid == 0 ? 0 : sessions_of_user(manager, uid));
+	size_t count = manager->session_count;
+
+	return uid == 0 ? count >= SESSIONS_MAX
+			: sessions_are_full(count, sessions_of_user(manager, 0),
+				  sessions_of_user(manager, uid));
 }
 
 /* Who may launch. 0, or negative errno and why not. */
@@ -340,13 +344,19 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static size_t launches_of_user(const struct manager *manager, uid_t uid)
+/* Whatever users do among them, there is room for root. */
+static bool launches_full(const struct manager *manager, uid_t uid)
 {
-	size_t count = 0;
+	size_t of_user = 0, of_root = 0;
 
-	FOREACH (launch, manager->launches)
-		count += launch->identity.uid == uid;
-	return count;
+	if (uid == 0)
+		return false;
+	FOREACH (launch, manager->launches) {
+		of_user += launch->identity.uid == uid;
+		of_root += launch->identity.uid == 0;
+	}
+	return of_user >= LAUNCHES_PER_USER_MAX ||
+	       manager->launch_count - of_root >= LAUNCHES_PENDING_MAX - LAUNCHES_PER_USER_MAX;
 }
 
 static int launch_new(struct manager *manager, int *socket, struct identity *identity)
@@ -399,7 +409,7 @@ int launch_accept(sd_event_source *source, int fd, uint32_t events, void *userda
 		turn_away(socket, r, "mqgated cannot tell who is launching");
 		return 0;
 	}
-	if (identity.uid != 0 && launches_of_user(manager, identity.uid) >= LAUNCHES_PER_USER_MAX) {
+	if (launches_full(manager, identity.uid)) {
 		turn_away(socket, -EAGAIN, "too many launches at once; try again");
 	} else {
 		r = launch_new(manager, &socket, &identity);

@@ -189,8 +189,9 @@ void session_worker_gone(struct session *session);
 
 bool session_has_plug(const struct session *session, const char *plug);
 size_t sessions_of_user(const struct manager *manager, uid_t uid);
-/* Whether there may be no further session, of a user who has so many of them; 0 for root. */
-bool sessions_are_full(size_t count, size_t of_user);
+/* Whether there may be no further session of a user, not of root, who has so many of them. Whatever
+ * users do among them, there is room for root. */
+bool sessions_are_full(size_t count, size_t of_root, size_t of_user);
 
 /* When a session process that has died may be replaced: now, or later if they die too fast.
  * restart_time is the caller's memory, 0 at first. */

@@ -326,7 +326,7 @@ static void run_app(const struct rogue_app *app, struct rogue *rogue)
 	app->run(rogue);
 	__atomic_store_n(&rogue->done, 1, __ATOMIC_SEQ_CST);
 	for (;;)
-		(void)syscall(SYS_pause);
+		(void)syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
 }
 
 /* Takes notifications away and answers them any way; asks and injects for those that are not its

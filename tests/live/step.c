@@ -69,7 +69,10 @@ static const char *call_name(uint64_t nr)
 		{SYS_setresgid, "setresgid"}, {SYS_setfsuid, "setfsuid"},
 		{SYS_setfsgid, "setfsgid"}, {SYS_capset, "capset"}, {SYS_umask, "umask"},
 		{SYS_prlimit64, "prlimit"}, {SYS_ptrace, "ptrace"}, {SYS_wait4, "wait4"},
-		{SYS_poll, "poll"}, {SYS_kcmp, "kcmp"}, {SYS_epoll_ctl, "epoll_ctl"},
+#if defined(SYS_poll)
+		{SYS_poll, "poll"},
+#endif
+		{SYS_ppoll, "poll"}, {SYS_kcmp, "kcmp"}, {SYS_epoll_ctl, "epoll_ctl"},
 		{SYS_sendmsg, "sendmsg"}, {SYS_pidfd_send_signal, "pidfd_send_signal"}};
 
 	for (size_t i = 0; i < ELEMENTSOF(names); i++)

@@ -289,6 +289,50 @@ Test(launch, pending_of_one_user_up_to_the_bound_then_refused)
 	cr_expect_eq(r, 0);
 }
 
+/* Ends with the test. */
+static void fill_as(uid_t uid)
+{
+	int ready[2];
+	char byte;
+
+	cr_assert_eq(pipe(ready), 0);
+	if (fork() == 0) {
+		if (setgid(uid) < 0 || setuid(uid) < 0)
+			_exit(1);
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (unsigned i = 0; i < LAUNCHES_PER_USER_MAX; i++)
+			if (greet(launcher()) != 0)
+				_exit(1);
+		(void)!write(ready[1], "r", 1);
+		for (;;)
+			(void)pause();
+	}
+	(void)close(ready[1]);
+	cr_expect_eq(read(ready[0], &byte, 1), 1);
+	(void)close(ready[0]);
+}
+
+static int try_as_another(void)
+{
+	if (setgid(65534) < 0 || setuid(65534) < 0)
+		return 1;
+	return receive_answer(launcher()).error == -EAGAIN ? 0 : 2;
+}
+
+Test(launch, users_leave_room_for_root)
+{
+	int fd;
+
+	if (geteuid() != 0)
+		leave_out("only root can be several users");
+	for (uid_t i = 0; i < LAUNCHES_PENDING_MAX / LAUNCHES_PER_USER_MAX - 1; i++)
+		fill_as(65530 + i);
+	cr_expect_eq(in_child(try_as_another), 0);
+	fd = launcher();
+	cr_expect_eq(greet(fd), 0);
+	(void)close(fd);
+}
+
 static bool closed_at_once(int fd, int timeout_msec)
 {
 	char byte;

@@ -160,9 +160,13 @@ Test(restart, burst_costs_nothing_then_one_each_delay)
 
 Test(sessions, up_to_the_bounds)
 {
-	cr_expect_not(sessions_are_full(SESSIONS_MAX - 1, SESSIONS_PER_USER_MAX - 1));
-	cr_expect(sessions_are_full(SESSIONS_MAX, 0), "nobody, not even root");
-	cr_expect(sessions_are_full(SESSIONS_PER_USER_MAX, SESSIONS_PER_USER_MAX), "this user");
+	const size_t most = SESSIONS_MAX - SESSIONS_PER_USER_MAX;
+
+	cr_expect_not(sessions_are_full(most - 1, 0, SESSIONS_PER_USER_MAX - 1));
+	cr_expect(sessions_are_full(SESSIONS_PER_USER_MAX, 0, SESSIONS_PER_USER_MAX), "this user");
+	cr_expect(sessions_are_full(most, 0, 1), "the rest is for root");
+	cr_expect_not(sessions_are_full(SESSIONS_MAX - 1, SESSIONS_PER_USER_MAX, 1));
+	cr_expect(sessions_are_full(SESSIONS_MAX, SESSIONS_PER_USER_MAX, 1));
 }
 
 Test(in_hand, too_long_is_two_looks_and_the_deadline)
