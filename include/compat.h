@@ -18,6 +18,12 @@
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
+#ifndef ERESTARTSYS
+#define ERESTARTSYS 512 /* what no program sees */
+#endif
+#ifndef ERESTART_RESTARTBLOCK
+#define ERESTART_RESTARTBLOCK 516
+#endif
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD 0200 /* O_EXCL, on every architecture that we know */
 #endif

@@ -49,6 +49,7 @@
 
 #define STOP_CHECK_USEC 50
 #define SEIZE_USEC      200000 /* while another session process looks at it */
+#define ENTRY_USEC      100000 /* for a thread to run at all */
 #define VDSO_SIZE_MAX   65536
 #define SYSCALL_STOP    (SIGTRAP | 0x80)
 
@@ -94,6 +95,12 @@ static enum stop wait_for_stop(struct detour *detour, int *ret_signal)
 	}
 }
 
+/* A stopped thread keeps its number. */
+static int open_target(struct detour *detour)
+{
+	return detour->target.proc >= 0 ? 0 : target_open(detour->tid, &detour->target);
+}
+
 /* The first stop. A signal on its way goes on it before. */
 static enum stop wait_until_stopped(struct detour *detour)
 {
@@ -104,14 +111,15 @@ static enum stop wait_until_stopped(struct detour *detour)
 		if (stop == STOP_ASKED || stop == STOP_NOT_YET || stop == STOP_GONE)
 			return stop;
 		/* That is what has ended its call. */
-		detour->noted = (struct machine_call){0};
+		if (open_target(detour) < 0 || target_heeds(&detour->target, signal))
+			detour->noted = (struct machine_call){0};
 		if (trace(PTRACE_CONT, detour, NULL, (void *)(long)signal) < 0)
 			return STOP_GONE;
 	}
 }
 
 /* Resumes it until a stop of this kind. Signals are blocked, but for SIGSTOP, which is kept for
- * later, and for faults, which must not be. */
+ * later, and for faults, which must not be. -EINPROGRESS: it has not stopped by the deadline. */
 static int go_on_until(struct detour *detour, int request, enum stop wanted)
 {
 	for (;;) {
@@ -123,19 +131,13 @@ static int go_on_until(struct detour *detour, int request, enum stop wanted)
 		stop = wait_for_stop(detour, &signal);
 		if (stop == wanted)
 			return 0;
-		if (stop == STOP_GONE)
-			return -ESRCH;
+		if (stop == STOP_GONE || stop == STOP_NOT_YET)
+			return stop == STOP_GONE ? -ESRCH : -EINPROGRESS;
 		if (stop == STOP_SIGNAL && signal == SIGSTOP)
 			detour->held_stop = true;
 		else if (stop != STOP_ASKED)
 			return -EIO;
 	}
-}
-
-/* A stopped thread keeps its number. */
-static int open_target(struct detour *detour)
-{
-	return detour->target.proc >= 0 ? 0 : target_open(detour->tid, &detour->target);
 }
 
 static int read_app(struct detour *detour, uint64_t address, void *buffer, size_t size)
@@ -362,8 +364,7 @@ static bool ended_by_stop(struct detour *detour)
 {
 	bool compat;
 
-	return machine_is_known(&detour->saved) &&
-	       machine_was_broken_off(&detour->saved, &detour->noted) && open_target(detour) == 0 &&
+	return machine_was_broken_off(&detour->saved, &detour->noted) && open_target(detour) == 0 &&
 	       enters_at(
 		       detour, machine_place(&detour->saved) - MACHINE_INSTRUCTION_SIZE, &compat) &&
 	       detour->signal == 0 && !target_has_signal(&detour->target);
@@ -397,13 +398,49 @@ int detour_let_go(struct detour *detour)
 	return (int)r;
 }
 
+/* What does not get to run, in a control group that is frozen, can be stopped again, and is where
+ * it was. -EAGAIN: so it is. */
+static int stop_where_it_was(struct detour *detour)
+{
+	int signal = 0;
+
+	if (trace(PTRACE_INTERRUPT, detour, NULL, NULL) < 0)
+		return -ESRCH;
+	detour->deadline = now_usec() + ENTRY_USEC;
+	switch (wait_for_stop(detour, &signal)) {
+	case STOP_ASKED:
+		return -EAGAIN;
+	case STOP_SYSCALL:
+		return 0;
+	default:
+		return -EIO;
+	}
+}
+
+/* To the entry of our call, of which nothing keeps it but that it does not run. */
+static int reach_entry(struct detour *detour)
+{
+	uint64_t deadline = detour->deadline;
+	int r;
+
+	detour->deadline = MIN(deadline, now_usec() + ENTRY_USEC);
+	r = go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL);
+	if (r == -EINPROGRESS)
+		r = stop_where_it_was(detour);
+	detour->deadline = deadline;
+	return r;
+}
+
 static enum force_result make(struct detour *detour, const struct forced_call *call)
 {
 	struct machine machine;
 	int64_t result;
+	int r = enter(detour, call);
 
-	if (enter(detour, call) < 0 || go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL) < 0 ||
-		go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL) < 0 ||
+	r = r < 0 ? r : reach_entry(detour);
+	if (r == -EAGAIN)
+		return FORCE_LATER;
+	if (r < 0 || go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL) < 0 ||
 		machine_read(detour->tid, &machine) < 0)
 		return FORCE_BROKEN;
 	result = machine_result(&machine);
@@ -455,9 +492,6 @@ static int follow_until(struct detour *detour, enum stop wanted)
 	return stop == wanted ? 0 : stop == STOP_GONE ? -ESRCH : -EAGAIN;
 }
 
-#define RESTART_FIRST 512 /* ERESTARTSYS */
-#define RESTART_LAST  516 /* ERESTART_RESTARTBLOCK */
-
 /* Asks it to stop while it goes on from the stop that it is in: each stop takes an earlier request
  * away. */
 static int stop_again(struct detour *detour, enum stop wanted)
@@ -484,7 +518,7 @@ static int see_restart(struct detour *detour)
 	if (r < 0)
 		return r;
 	result = machine_result(&machine);
-	detour->restart = result >= -RESTART_LAST && result <= -RESTART_FIRST ? result : 0;
+	detour->restart = result >= -ERESTART_RESTARTBLOCK && result <= -ERESTARTSYS ? result : 0;
 	r = stop_again(detour, STOP_ASKED);
 	return r < 0 ? r : save(detour);
 }
@@ -504,7 +538,19 @@ enum force_result detour_prepare(struct detour *detour, uint64_t deadline)
 		return leave_sequence(detour) ? FORCE_DONE : FORCE_LATER;
 	detour->deadline = deadline;
 	r = see_restart(detour);
-	return r == 0 ? FORCE_DONE : r == -ESRCH ? FORCE_GONE : FORCE_LATER;
+	if (detour->running) {
+		int stopped = stop_where_it_was(detour);
+
+		detour->running = stopped != 0 && stopped != -EAGAIN;
+	}
+	if (r < 0)
+		return r == -ESRCH ? FORCE_GONE : FORCE_LATER;
+	/* It may have executed another program. */
+	target_close(&detour->target);
+	return open_target(detour) == 0 && machine_is_known(&detour->saved) &&
+			       find_instruction(detour) == 0
+		       ? FORCE_DONE
+		       : FORCE_LATER;
 }
 
 int detour_ask(pid_t tid, const struct force_hooks *hooks, struct detour *ret)

@@ -6,7 +6,8 @@
  * - The result of a call takes the place of its first argument, and nothing tells a thread that was
  * stopped in a call from one that goes on after a call of long ago. So a call counts as broken off
  * only if the thread was seen blocked in it just before it was asked to stop, and has not slept
- * since, but in the stop. A call that began in between, in microseconds, fails with EINTR.
+ * since, but in the stop. A call that began in between, in microseconds, fails with EINTR; if it is
+ * the same one but for its first argument, it would be made with the one that was seen.
  *
  * A call takes away what of the registers of the Scalable Vector Extension is wider than 128 bits,
  * and ends the streaming mode of the Scalable Matrix Extension. The former is saved; in the latter
@@ -32,6 +33,7 @@
 #define NUMBER_REGISTER 8
 #define RESULT_REGISTER 0
 #define ARGUMENTS       6
+#define NUMBER_OF_CLOSE 57
 
 /* 0: that cannot be told. */
 static uint64_t count_sleeps(pid_t tid)
@@ -132,20 +134,32 @@ void machine_note_call(pid_t tid, struct machine_call *ret)
 
 void machine_note_entry(const struct machine *machine, struct machine_call *ret)
 {
-	*ret = (struct machine_call){
-		.call = {.nr = (int)machine->registers.regs[NUMBER_REGISTER],
-			.arguments = {machine->registers.regs[RESULT_REGISTER]},
-			.stack = machine->registers.sp,
-			.place = machine_place(machine)}};
+	const struct user_regs_struct *registers = &machine->registers;
+
+	*ret = (struct machine_call){.call = {.nr = (int)registers->regs[NUMBER_REGISTER],
+					     .stack = registers->sp,
+					     .place = registers->pc}};
+	for (int i = 0; i < ARGUMENTS; i++)
+		ret->call.arguments[i] = registers->regs[i];
+}
+
+/* All but the first, which the result has replaced. */
+static bool has_arguments(const struct machine *machine, const uint64_t arguments[static ARGUMENTS])
+{
+	for (int i = 1; i < ARGUMENTS; i++)
+		if (machine->registers.regs[i] != arguments[i])
+			return false;
+	return true;
 }
 
 bool machine_was_broken_off(const struct machine *machine, const struct machine_call *noted)
 {
 	const struct blocked *call = &noted->call;
 
-	return machine_result(machine) == -EINTR && call->place == machine_place(machine) &&
-	       call->stack == machine->registers.sp &&
+	return machine->known && machine_result(machine) == -EINTR &&
+	       call->place == machine_place(machine) && call->stack == machine->registers.sp &&
 	       call->nr == (int)machine->registers.regs[NUMBER_REGISTER] &&
+	       call->nr != NUMBER_OF_CLOSE && has_arguments(machine, call->arguments) &&
 	       (noted->sleeps == 0 || noted->sleeps == machine->sleeps);
 }
 

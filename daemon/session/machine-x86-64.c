@@ -9,6 +9,8 @@
 
 #define CODE_SEGMENT_64 0x33
 #define CODE_SEGMENT_32 0x23
+#define NUMBER_OF_CLOSE 3
+#define COMPAT_CLOSE    6
 
 int machine_read(pid_t tid, struct machine *ret)
 {
@@ -108,7 +110,9 @@ void machine_note_entry(const struct machine *machine, struct machine_call *ret)
 bool machine_was_broken_off(const struct machine *machine, const struct machine_call *noted)
 {
 	(void)noted;
-	return is_in_call(machine) && machine_result(machine) == -EINTR;
+	return is_in_call(machine) && machine_result(machine) == -EINTR &&
+	       machine->registers.orig_rax !=
+		       (machine_is_compat(machine) ? COMPAT_CLOSE : NUMBER_OF_CLOSE);
 }
 
 void machine_rewind(struct machine *machine, const struct machine_call *noted)

@@ -49,7 +49,7 @@ struct machine_call {
 int machine_read(pid_t tid, struct machine *ret);
 int machine_write(pid_t tid, const struct machine *machine);
 
-/* False: nothing else of this may be asked. */
+/* False: nothing else of this may be asked but machine_was_broken_off(). */
 bool machine_is_known(const struct machine *machine);
 
 /* True: of a 32-bit program. */
@@ -82,8 +82,8 @@ void machine_note_call(pid_t tid, struct machine_call *ret);
 /* At the entry of a call: which. */
 void machine_note_entry(const struct machine *machine, struct machine_call *ret);
 
-/* True if it was stopped in a call which therefore, or because of a signal, failed with EINTR. Its
- * instruction has to be before machine_place(). */
+/* True if it was stopped in a call which therefore, or because of a signal, failed with EINTR, and
+ * can be made again; close() cannot. Its instruction has to be before machine_place(). */
 bool machine_was_broken_off(const struct machine *machine, const struct machine_call *noted);
 
 /* To before that call. */

@@ -362,6 +362,7 @@ int members_for_each(struct members *members, const struct member_visitor *visit
 		if (now_usec() >= members->deadline)
 			return -ETIME;
 		revoke_let_go_late(members->revoker);
+		revoke_let_go_strays();
 		look_at(members, visitor, pids[count]);
 	}
 	return 0;
@@ -386,6 +387,7 @@ static pid_t newest_process(void)
 void members_chase(struct members *members, const struct member_visitor *visitor)
 {
 	revoke_let_go_late(members->revoker);
+	revoke_let_go_strays();
 	members->heir = newest_process();
 	follow(members, visitor);
 }

@@ -480,11 +480,11 @@ static int make_call(struct replacer *replacer, struct detour *detour)
 
 /* By the first of the stopped threads that can, unless one of them is no longer stopped. 0;
  * -EAGAIN; -EPERM. */
-static int make_call_by_any(struct replacer *replacer)
+static int make_call_by_any(struct replacer *replacer, uint64_t deadline)
 {
 	int result = -EPERM;
 
-	for (size_t i = 0; i < replacer->frozen_count; i++) {
+	for (size_t i = 0; i < replacer->frozen_count && (i == 0 || now_usec() < deadline); i++) {
 		int r = make_call(replacer, &replacer->frozen[i]);
 
 		if (r == 0 || replacer->frozen[i].running)
@@ -503,7 +503,7 @@ static int treat_table(
 		r = freeze(replacer, tables, count, MIN(deadline, now_usec() + PATIENCE_USEC));
 	replacer->refused = 0;
 	if (r == 0 && replacer->frozen_count > 0)
-		r = make_call_by_any(replacer);
+		r = make_call_by_any(replacer, deadline);
 	thaw(replacer);
 	return r == 0 && replacer->refused > 0 ? -EPERM : r;
 }

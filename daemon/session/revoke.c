@@ -248,8 +248,8 @@ void revoke_let_go_strays(void)
 {
 	pid_t tid;
 
-	while (seize_may_hold() && (tid = seize_stopped()) > 0)
-		if (let_go_if_stopped(tid) <= 0)
+	while (seize_may_hold() && (tid = seize_changed()) > 0)
+		if (let_go_if_stopped(tid) == 0)
 			break;
 }
 

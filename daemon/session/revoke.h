@@ -33,9 +33,10 @@ int revoke_kill(struct revoker *revoker, const struct thread *thread, uint64_t d
  * 0. */
 void revoke_let_go_late(struct revoker *revoker);
 
-/* Lets go of whoever else we trace and is stopped: a thread that executes a program while it is
- * seized takes the number of the first thread of its process. To be called every few milliseconds
- * while seize_may_hold(), and not while a thread is meant to be stopped. */
+/* Lets go of whoever else we trace and is stopped or dead: a thread that executes a program while
+ * it is seized takes the number of the first thread of its process; one that is killed then is
+ * nobody's to wait for but ours. To be called every few milliseconds while seize_may_hold(), and
+ * not while a thread is meant to be stopped. */
 void revoke_let_go_strays(void);
 
 /* Brings one thread that waits inside the door out of it, to handle a signal: it must be answered

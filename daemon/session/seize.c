@@ -49,11 +49,11 @@ bool seize_may_hold(void)
 	return may_hold;
 }
 
-pid_t seize_stopped(void)
+pid_t seize_changed(void)
 {
 	siginfo_t information = {0};
 
-	if (waitid(P_ALL, 0, &information, WSTOPPED | WNOHANG | WNOWAIT | __WALL) < 0)
+	if (waitid(P_ALL, 0, &information, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
 		may_hold = errno != ECHILD;
 	return information.si_pid;
 }

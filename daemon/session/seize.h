@@ -13,5 +13,6 @@ int seize(pid_t tid, long options, uint64_t deadline);
 /* True if somebody that was seized may still be traced by us. */
 bool seize_may_hold(void);
 
-/* One that is traced by us, and is stopped; 0: there is none now. */
-pid_t seize_stopped(void);
+/* One that is traced by us and is stopped or dead, or a dead child of ours, which has to be waited
+ * for; 0: there is none now. */
+pid_t seize_changed(void);

@@ -43,8 +43,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ptrace.h>
 
 #include "decode.h"
+#include "include/compat.h"
 #include "include/syscalls.h"
 #include "seize.h"
 #include "turn.h"
@@ -358,9 +360,16 @@ static int reply(
 {
 	if (session->inflight->tainted && request_registers(&session->request) &&
 		turn->answer.kind == ANSWER_CONTINUE) {
-		if (give_back_and_look(session, notification, turn) == 0)
+		int r = give_back_and_look(session, notification, turn);
+
+		if (r == 0)
 			return 0;
-		turn->answer = answer_error(EACCES);
+		/* If it is we who trace it, it is about to stop, and makes its call again when it
+		 * is let go. */
+		if (r == -EPERM && ptrace(PTRACE_INTERRUPT, turn->target.tid, NULL, NULL) == 0)
+			turn->answer = answer_error(ERESTARTSYS);
+		else
+			turn->answer = answer_error(EACCES);
 	}
 	return notify_reply(session->listener, notification->id, &turn->answer);
 }
@@ -511,7 +520,8 @@ static int serve_until_over(struct session *session)
 			.fd = session->grants ? session->listener : -1, .events = POLLIN};
 		waiters_poll(waiters, fds + 2);
 		r = poll(fds, 2 + waiters->count,
-			shorter(seize_may_hold() ? LATE_CHECK_MS : -1,
+			shorter(session->revoker.late_count > 0 || seize_may_hold() ? LATE_CHECK_MS
+										    : -1,
 				shorter(recorder_timeout(&session->recorder),
 					waiters_timeout(waiters))));
 		if (r < 0 && errno != EINTR)

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <linux/kcmp.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -403,16 +404,37 @@ bool target_may_be_queue(const struct target *target, int fd, uint64_t mount)
 	return !has_handle(target, fd) && !is_elsewhere(target, mount);
 }
 
+#define BIT_OF(signal)     (UINT64_C(1) << ((signal)-1))
+#define IGNORED_BY_DEFAULT (BIT_OF(SIGCHLD) | BIT_OF(SIGCONT) | BIT_OF(SIGURG) | BIT_OF(SIGWINCH))
+
+/* Those of a set that it neither blocks nor ignores. */
+static uint64_t heeded(const char *status, uint64_t signals)
+{
+	uint64_t blocked, ignored, caught;
+
+	if (text_numbers(status, "SigBlk", 16, &blocked, 1) < 0 ||
+		text_numbers(status, "SigIgn", 16, &ignored, 1) < 0 ||
+		text_numbers(status, "SigCgt", 16, &caught, 1) < 0)
+		return 0;
+	return signals & ~blocked & ~ignored & ~(IGNORED_BY_DEFAULT & ~caught);
+}
+
 bool target_has_signal(struct target *target)
 {
 	_cleanup_free_ char *status = NULL;
-	uint64_t own, shared, blocked;
+	uint64_t own, shared;
 
 	return target_status(target, &status) == 0 &&
 	       text_numbers(status, "SigPnd", 16, &own, 1) == 0 &&
 	       text_numbers(status, "ShdPnd", 16, &shared, 1) == 0 &&
-	       text_numbers(status, "SigBlk", 16, &blocked, 1) == 0 &&
-	       ((own | shared) & ~blocked) != 0;
+	       heeded(status, own | shared) != 0;
+}
+
+bool target_heeds(struct target *target, int signal)
+{
+	_cleanup_free_ char *status = NULL;
+
+	return target_status(target, &status) == 0 && heeded(status, BIT_OF(signal)) != 0;
 }
 
 bool target_is_confined(struct target *target)

@@ -76,8 +76,12 @@ DIR *target_open_table(const struct target *target);
 /* A copy of a descriptor of the thread: the same file. A descriptor, or a negative errno. */
 int target_copy_descriptor(const struct target *target, int fd);
 
-/* True if a signal waits for the thread (or its process) that it does not block. */
+/* True if a signal waits for the thread (or its process) that it neither blocks nor ignores: for
+ * one that is traced, the kernel keeps ignored ones, too. */
 bool target_has_signal(struct target *target);
+
+/* True if it would do something for that signal now. */
+bool target_heeds(struct target *target, int signal);
 
 /* True if the thread is under a seccomp filter, of whatever make, and no_new_privs. */
 bool target_is_confined(struct target *target);

@@ -13,11 +13,11 @@
 
 #include <sys/ptrace.h>
 
+#include "include/compat.h"
 #include "notify.h"
 
 #define LOOK_USEC     5000
 #define LOOK_ONE_USEC 500 /* more with many: half a processor at most */
-#define ERESTARTSYS   512
 
 static struct seccomp_notif *free_note(struct inflight *inflight)
 {

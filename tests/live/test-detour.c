@@ -9,9 +9,11 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/sem.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -20,8 +22,9 @@
 #include "daemon/session/revoke.h"
 #include "door.h"
 #include "include/util.h"
+#include "tests/must-work.h"
 
-#define TIMEOUT_MS  400
+#define TIMEOUT_MS  900
 #define PATIENCE_US 10000000
 #define PAUSE_US    60000 /* for a signal to have its effect, before the calls are ended */
 
@@ -122,6 +125,7 @@ static long in_semop(void)
 static const struct {
 	const char *name;
 	long (*wait)(void);
+	bool endless;
 } calls[] = {
 	{"read", in_read},
 	{"nanosleep", in_nanosleep},
@@ -131,8 +135,8 @@ static const struct {
 	{"select", in_select},
 	{"epoll_wait", in_epoll_wait},
 	{"sigtimedwait", in_sigtimedwait},
-	{"pause", in_pause},
-	{"sigsuspend", in_sigsuspend},
+	{"pause", in_pause, true},
+	{"sigsuspend", in_sigsuspend, true},
 	{"mq_timedreceive", in_receive},
 	{"semtimedop", in_semop},
 };
@@ -203,10 +207,12 @@ static void release_nobody(void *context, pid_t tid)
 	(void)context, (void)tid;
 }
 
+static int the_signal = SIGUSR1;
+
 static void send_if(bool now, pid_t pid)
 {
 	if (now)
-		cr_assert_eq(kill(pid, SIGUSR1), 0);
+		cr_assert_eq(kill(pid, the_signal), 0);
 }
 
 /* mq_notify() on what is no descriptor. */
@@ -253,6 +259,9 @@ static void try_all(enum moment moment, int flags, struct outcome ret[static CAL
 	(void)syscall(SYS_futex, &words[0], FUTEX_WAKE, 1, NULL, NULL, 0);
 	cr_assert_eq(write(ends[1], "x", 1), 1);
 	for (size_t i = 0; i < CALLS; i++)
+		if (calls[i].endless && the_signal != SIGUSR1)
+			cr_assert_eq(kill(children[i], SIGUSR1), 0);
+	for (size_t i = 0; i < CALLS; i++)
 		cr_assert_eq(waitpid(children[i], NULL, 0), children[i]);
 	(void)close(ends[0]);
 	(void)close(ends[1]);
@@ -277,8 +286,8 @@ static void expect_the_same(int flags)
 	for (size_t j = 0; j < ELEMENTSOF(moments); j++) {
 		try_all(moments[j].moment, flags, disturbed);
 		for (size_t i = 0; i < CALLS; i++) {
-			cr_expect_eq(disturbed[i].handled, 1, "%s, %s: %ld signals", calls[i].name,
-				moments[j].name, disturbed[i].handled);
+			cr_expect_eq(disturbed[i].handled, bare[i].handled, "%s, %s: %ld signals",
+				calls[i].name, moments[j].name, disturbed[i].handled);
 			cr_expect_eq(disturbed[i].result, bare[i].result,
 				"%s, %s: %ld instead of %ld", calls[i].name, moments[j].name,
 				disturbed[i].result, bare[i].result);
@@ -288,6 +297,13 @@ static void expect_the_same(int flags)
 
 Test(detour, a_signal_meanwhile, .timeout = 60)
 {
+	expect_the_same(0);
+}
+
+/* For a traced thread the kernel keeps even what is ignored. */
+Test(detour, a_signal_meanwhile_that_is_ignored, .timeout = 60)
+{
+	the_signal = SIGWINCH;
 	expect_the_same(0);
 }
 
@@ -321,17 +337,17 @@ static void execute_by_another_thread(void)
 		(void)pause();
 }
 
-/* The session's loop does the same. */
+/* The session's loop does the same. It waits for dead children, too. */
 static bool ends_soon(pid_t pid)
 {
 	uint64_t deadline = now_usec() + PATIENCE_US;
-	int status;
 
 	while (now_usec() < deadline) {
+		int status;
 		pid_t r = waitpid(pid, &status, WNOHANG | __WALL);
 
-		if (r == pid && (WIFEXITED(status) || WIFSIGNALED(status)))
-			return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+		if (r < 0 || (r == pid && (WIFEXITED(status) || WIFSIGNALED(status))))
+			return true;
 		revoke_let_go_strays();
 		(void)usleep(1000);
 	}
@@ -365,4 +381,121 @@ Test(detour, who_executes_a_program_meanwhile_is_let_go, .timeout = 60)
 		cr_assert(ends_soon(child), "number %d hangs", i);
 	}
 	cr_expect_gt(gone, 0);
+}
+
+/* --- who is killed, who is frozen
+ * --------------------------------------------------------------- */
+
+static void wait_for_a_child(void)
+{
+	pid_t child;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	child = fork();
+	if (child == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		words[0] = getpid();
+		for (;;)
+			(void)pause();
+	}
+	_exit(waitpid(child, NULL, 0) == child ? 0 : 112);
+}
+
+Test(detour, who_is_killed_meanwhile_is_left_to_its_parent, .timeout = 60)
+{
+	static const struct force_hooks hooks = {.serve = serve_nothing, .release = release_nobody};
+	struct detour detour;
+	pid_t parent;
+
+	words = share(2 * sizeof(*words));
+	parent = fork();
+	if (parent == 0)
+		wait_for_a_child();
+	while (words[0] == 0)
+		;
+	wait_until_blocked(words[0]);
+	cr_assert_eq(detour_ask(words[0], &hooks, &detour), 0);
+	cr_assert_eq(detour_await(&detour, now_usec() + PATIENCE_US), 0);
+	cr_assert_eq(kill(words[0], SIGKILL), 0);
+	(void)usleep(20000);
+	cr_expect_lt(detour_let_go(&detour), 0);
+	cr_expect(ends_soon(parent));
+}
+
+/* Where the kernel's control groups are mounted, and one of ours there. */
+struct group {
+	char mounted[32], path[64];
+};
+
+static void make_group(struct group *group)
+{
+	(void)snprintf(group->mounted, sizeof(group->mounted), "/tmp/mqgate-test.XXXXXX");
+	cr_assert_not_null(mkdtemp(group->mounted));
+	if (mount("none", group->mounted, "cgroup2", 0, NULL) < 0) {
+		(void)rmdir(group->mounted);
+		leave_out("control groups cannot be mounted");
+	}
+	(void)snprintf(group->path, sizeof(group->path), "%s/mqgate-test-%d", group->mounted,
+		(int)getpid());
+	cr_assert_eq(mkdir(group->path, 0755), 0);
+}
+
+static void write_group(const struct group *group, const char *file, int value)
+{
+	char path[128];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", group->path, file);
+	f = fopen(path, "we");
+	cr_assert_not_null(f);
+	(void)fprintf(f, "%d", value);
+	cr_assert_eq(fclose(f), 0);
+}
+
+static void remove_group(const struct group *group)
+{
+	(void)rmdir(group->path);
+	(void)umount2(group->mounted, MNT_DETACH);
+	(void)rmdir(group->mounted);
+}
+
+static enum force_result detour_of_frozen(pid_t pid)
+{
+	static const struct force_hooks hooks = {.serve = serve_nothing, .release = release_nobody};
+	const struct forced_call call = {
+		.call = MQ_CALL_NOTIFY, .arguments = {UINT64_MAX, 0, 1, 2, 3, 4}};
+	struct detour detour;
+	enum force_result result;
+
+	cr_assert_eq(detour_ask(pid, &hooks, &detour), 0);
+	cr_assert_eq(detour_await(&detour, now_usec() + PATIENCE_US), 0);
+	result = detour_prepare(&detour, now_usec() + PATIENCE_US / 50);
+	if (result == FORCE_DONE)
+		result = detour_make(&detour, &call, now_usec() + PATIENCE_US);
+	cr_expect_eq(detour_let_go(&detour), 0);
+	return result;
+}
+
+Test(detour, who_is_frozen_is_tried_later, .timeout = 60)
+{
+	struct group group;
+	pid_t child;
+
+	make_group(&group);
+	outcomes = share(CALLS * sizeof(*outcomes));
+	cr_assert_eq(pipe(ends), 0);
+	child = fork();
+	if (child == 0)
+		wait_in_call(0, 0);
+	wait_until_blocked(child);
+	write_group(&group, "cgroup.procs", child);
+	write_group(&group, "cgroup.freeze", 1);
+	(void)usleep(50000);
+	cr_expect_eq(detour_of_frozen(child), FORCE_LATER);
+	write_group(&group, "cgroup.freeze", 0);
+	(void)usleep(PAUSE_US);
+	cr_expect_eq(write(ends[1], "x", 1), 1);
+	cr_expect_eq(waitpid(child, NULL, 0), child);
+	cr_expect_eq(outcomes[0].result, 1);
+	remove_group(&group);
 }
