@@ -343,10 +343,10 @@ static bool ends_soon(pid_t pid)
 	uint64_t deadline = now_usec() + PATIENCE_US;
 
 	while (now_usec() < deadline) {
-		int status;
-		pid_t r = waitpid(pid, &status, WNOHANG | __WALL);
+		siginfo_t information = {0};
 
-		if (r < 0 || (r == pid && (WIFEXITED(status) || WIFSIGNALED(status))))
+		if (waitid(P_PID, (id_t)pid, &information, WEXITED | WNOHANG | __WALL) < 0 ||
+			information.si_pid == pid)
 			return true;
 		revoke_let_go_strays();
 		(void)usleep(1000);
