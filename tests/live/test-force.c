@@ -307,13 +307,14 @@ Test(force, by_a_thread)
 #define ROUNDS 2000
 
 static atomic_bool stop;
+static int rounds = ROUNDS;
 
 /* Registers at each report of the test, while the first thread counts. */
 static void *enroll_at_each_round(void *argument)
 {
 	struct stage *stage = argument;
 
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < rounds; i++) {
 		char byte;
 
 		if (read(stage->go[0], &byte, 1) != 1)
@@ -392,6 +393,52 @@ Test(force, a_thread_that_runs_is_not_disturbed, .timeout = 100)
 	cr_expect_gt(door.stage->results[1], 100);
 	cr_expect_eq(door.stage->results[2], 0);
 	cr_expect_eq(door.stage->results[3], 0, "%ld could not register", door.stage->results[3]);
+}
+
+/* Its calls come while it is being stopped. */
+static void register_elsewhere(struct stage *stage)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	pthread_t thread;
+
+	rounds = ROUNDS / 4;
+	(void)sigaction(SIGUSR1, &action, NULL);
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	other = open_new(stage->other);
+	(void)pthread_create(&thread, NULL, enroll_at_each_round, stage);
+	if (write(stage->ready[1], "r", 1) != 1)
+		_exit(110);
+	while (!stop) {
+		long r = register_by_signal(other);
+
+		stage->results[0] = r != 0 ? r : stage->results[0];
+		r = result_of(mq_notify(other, NULL));
+		stage->results[0] = r != 0 ? r : stage->results[0];
+		stage->results[1]++;
+	}
+}
+
+Test(force, one_that_registers_elsewhere_meanwhile, .timeout = 100)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, register_elsewhere);
+	door_wait(&door);
+	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	for (int i = 0; i < ROUNDS / 4; i++) {
+		door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+		door_go(&door);
+		door_wait(&door);
+		door_grant_both(&door, 0, PERMISSIONS_ALL);
+		cr_assert_eq(owner_of(door.stage->queue), 0, "round %d", i);
+	}
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], 0, "a call gave %ld", door.stage->results[0]);
+	cr_expect_gt(door.stage->results[1], 100);
 }
 
 /* --- what stays, what is inside the door, who is stopped -------------------------------------- */
