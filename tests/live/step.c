@@ -58,22 +58,45 @@ static const char *call_name(uint64_t nr)
 	static const struct {
 		int nr;
 		const char *name;
-	} names[] = {{SYS_openat, "open"}, {SYS_close, "close"}, {SYS_read, "read"},
-		{SYS_pread64, "pread"}, {SYS_pwrite64, "pwrite"}, {SYS_readlinkat, "readlink"},
-		{SYS_newfstatat, "stat"}, {SYS_statx, "statx"}, {SYS_fcntl, "fcntl"},
-		{SYS_lseek, "lseek"}, {SYS_getdents64, "getdents"}, {SYS_pidfd_open, "pidfd_open"},
-		{SYS_pidfd_getfd, "pidfd_getfd"}, {SYS_mq_open, "mq_open"},
-		{SYS_mq_unlink, "mq_unlink"}, {SYS_mq_timedsend, "mq_timedsend"},
-		{SYS_mq_timedreceive, "mq_timedreceive"}, {SYS_mq_getsetattr, "mq_getsetattr"},
-		{SYS_setns, "setns"}, {SYS_setgroups, "setgroups"}, {SYS_setresuid, "setresuid"},
-		{SYS_setresgid, "setresgid"}, {SYS_setfsuid, "setfsuid"},
-		{SYS_setfsgid, "setfsgid"}, {SYS_capset, "capset"}, {SYS_umask, "umask"},
-		{SYS_prlimit64, "prlimit"}, {SYS_ptrace, "ptrace"}, {SYS_wait4, "wait4"},
+	} names[] = {
+		{SYS_openat, "open"},
+		{SYS_close, "close"},
+		{SYS_read, "read"},
+		{SYS_pread64, "pread"},
+		{SYS_pwrite64, "pwrite"},
+		{SYS_readlinkat, "readlink"},
+		{SYS_newfstatat, "stat"},
+		{SYS_statx, "statx"},
+		{SYS_fcntl, "fcntl"},
+		{SYS_lseek, "lseek"},
+		{SYS_getdents64, "getdents"},
+		{SYS_pidfd_open, "pidfd_open"},
+		{SYS_pidfd_getfd, "pidfd_getfd"},
+		{SYS_mq_open, "mq_open"},
+		{SYS_mq_unlink, "mq_unlink"},
+		{SYS_mq_timedsend, "mq_timedsend"},
+		{SYS_mq_timedreceive, "mq_timedreceive"},
+		{SYS_mq_getsetattr, "mq_getsetattr"},
+		{SYS_setns, "setns"},
+		{SYS_setgroups, "setgroups"},
+		{SYS_setresuid, "setresuid"},
+		{SYS_setresgid, "setresgid"},
+		{SYS_setfsuid, "setfsuid"},
+		{SYS_setfsgid, "setfsgid"},
+		{SYS_capset, "capset"},
+		{SYS_umask, "umask"},
+		{SYS_prlimit64, "prlimit"},
+		{SYS_ptrace, "ptrace"},
+		{SYS_wait4, "wait4"},
 #if defined(SYS_poll)
 		{SYS_poll, "poll"},
 #endif
-		{SYS_ppoll, "poll"}, {SYS_kcmp, "kcmp"}, {SYS_epoll_ctl, "epoll_ctl"},
-		{SYS_sendmsg, "sendmsg"}, {SYS_pidfd_send_signal, "pidfd_send_signal"}};
+		{SYS_ppoll, "poll"},
+		{SYS_kcmp, "kcmp"},
+		{SYS_epoll_ctl, "epoll_ctl"},
+		{SYS_sendmsg, "sendmsg"},
+		{SYS_pidfd_send_signal, "pidfd_send_signal"}
+	};
 
 	for (size_t i = 0; i < ELEMENTSOF(names); i++)
 		if (nr == (uint64_t)names[i].nr)
