@@ -9,23 +9,43 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "daemon/session/disturb.h"
 #include "door.h"
 
 #define WAIT_USEC 1500000
 
-/* With a timeout: such a thread is not stopped, and from its table nothing is taken away. */
+static pid_t waiting;
+
 static void *wait_for_events(void *unused)
 {
-	(void)epoll_wait(epoll_create1(0), &(struct epoll_event){0}, 1, 60000);
+	int set = epoll_create1(0);
+
+	__atomic_store_n(&waiting, gettid(), __ATOMIC_SEQ_CST);
+	(void)epoll_wait(set, &(struct epoll_event){0}, 1, 60000);
 	return unused;
+}
+
+/* With a timeout: such a thread is not stopped, but when it has just begun to wait, and from its
+ * table nothing is taken away. */
+static void start_waiting(void)
+{
+	struct blocked call;
+	pthread_t thread;
+	pid_t tid;
+
+	(void)pthread_create(&thread, NULL, wait_for_events, NULL);
+	do {
+		(void)usleep(1000);
+		tid = __atomic_load_n(&waiting, __ATOMIC_SEQ_CST);
+	} while (tid == 0 || !blocked_read_of(tid, &call));
+	(void)usleep(20000);
 }
 
 static void hold(struct stage *stage)
 {
-	pthread_t thread;
 	mqd_t queue;
 
-	(void)pthread_create(&thread, NULL, wait_for_events, NULL);
+	start_waiting();
 	app_pause(stage);
 	queue = mq_open(stage->queue, O_RDWR | O_CREAT, 0600, NULL);
 	app_pause(stage);
