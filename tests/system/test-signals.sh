@@ -54,7 +54,8 @@ only_the_spare() {
 }
 
 wait_until 5 only_the_spare
-before=$(descriptors)
+# Whoever has just asked something may not be let go of yet.
+before=$(for _ in {1..10}; do descriptors; sleep 0.1; done | sort -n | head -n 1)
 for i in $(seq 30); do
 	$(confined fire "$Q-killed" 100000 100000 restart) >/dev/null 2>&1 &
 	app=$!
@@ -66,7 +67,7 @@ done
 holds "30 apps killed in the middle of a call: their session processes are gone" \
 	wait_until 5 only_the_spare
 same_descriptors() {
-	[ "$(descriptors)" = "$before" ]
+	[ "$(descriptors)" -le "$before" ]
 }
 holds "and the daemon holds not one descriptor more" wait_until 5 same_descriptors
 
