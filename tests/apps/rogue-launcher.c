@@ -109,7 +109,8 @@ static void send_any(int socket, const void *data, size_t size, const int *fds, 
 		message.msg_control = control;
 		message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
 	}
-	if (sendmsg(socket, &message, MSG_NOSIGNAL) < 0)
+	/* Whoever was refused already hears it with the answer. */
+	if (sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		give_up("sendmsg");
 }
 
