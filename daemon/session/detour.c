@@ -46,12 +46,12 @@
 #include "include/syscalls.h"
 #include "include/util.h"
 #include "seize.h"
+#include "sequence.h"
 
 #define STOP_CHECK_USEC 50
 #define SEIZE_USEC      200000 /* while another session process looks at it */
 #define ENTRY_USEC      100000 /* for a thread to run at all */
 #define VDSO_SIZE_MAX   65536
-#define SYSCALL_STOP    (SIGTRAP | 0x80)
 
 static long trace(int request, const struct detour *detour, void *address, void *data)
 {
@@ -78,7 +78,7 @@ static enum stop look_for_stop(pid_t tid, int *ret_signal)
 	*ret_signal = WSTOPSIG(status);
 	if (status >> 16 == PTRACE_EVENT_STOP)
 		return STOP_ASKED;
-	return WSTOPSIG(status) == SYSCALL_STOP ? STOP_SYSCALL : STOP_SIGNAL;
+	return WSTOPSIG(status) == SEIZE_SYSCALL_STOP ? STOP_SYSCALL : STOP_SIGNAL;
 }
 
 static enum stop wait_for_stop(struct detour *detour, int *ret_signal)
@@ -212,77 +212,19 @@ static int find_instruction(struct detour *detour)
 	return detour->in_call && !MACHINE_RESTARTS_EARLY ? 0 : find_in_vdso(detour);
 }
 
-/* Since 5.13. */
-struct rseq_configuration {
-	uint64_t address;
-	uint32_t size, signature, flags, reserved;
-};
-#define GET_RSEQ_CONFIGURATION 0x420f
-#define RSEQ_CS_OFFSET         8
-struct sequence {
-	uint32_t version, flags;
-	uint64_t start, length, abort;
-};
-
-#define ABORT_SIGNATURE_SIZE 4
-
-enum place { PLACE_OUTSIDE, PLACE_INSIDE, PLACE_UNKNOWN };
-
-static enum place find_sequence(
-	struct detour *detour, struct rseq_configuration *configuration, struct sequence *ret)
-{
-	uint64_t address;
-
-	/* A call must not be made from inside one. */
-	if (detour->in_call)
-		return PLACE_OUTSIDE;
-	if (trace(GET_RSEQ_CONFIGURATION, detour, (void *)sizeof(*configuration), configuration) <
-		0)
-		return errno == EIO || errno == EINVAL ? PLACE_OUTSIDE : PLACE_UNKNOWN;
-	if (configuration->address == 0)
-		return PLACE_OUTSIDE;
-	if (read_app(detour, configuration->address + RSEQ_CS_OFFSET, &address, sizeof(address)) <
-		0)
-		return PLACE_UNKNOWN;
-	if (address == 0)
-		return PLACE_OUTSIDE;
-	if (read_app(detour, address, ret, sizeof(*ret)) < 0)
-		return PLACE_UNKNOWN;
-	return machine_place(&detour->saved) - ret->start < ret->length ? PLACE_INSIDE
-									: PLACE_OUTSIDE;
-}
-
-/* What the kernel demands before it goes to an abort handler. */
-static bool is_plain(struct detour *detour, const struct rseq_configuration *configuration,
-	const struct sequence *sequence)
-{
-	uint32_t signature;
-
-	return sequence->version == 0 && sequence->flags == 0 &&
-	       sequence->abort - sequence->start >= sequence->length &&
-	       read_app(detour, sequence->abort - ABORT_SIGNATURE_SIZE, &signature,
-		       sizeof(signature)) == 0 &&
-	       signature == configuration->signature;
-}
-
 /* True if it is in no restartable sequence, or no more. */
 static bool leave_sequence(struct detour *detour)
 {
-	struct rseq_configuration configuration = {0};
-	struct sequence sequence;
+	uint64_t abort = 0;
 
-	switch (find_sequence(detour, &configuration, &sequence)) {
-	case PLACE_OUTSIDE:
-		return true;
-	case PLACE_UNKNOWN:
+	/* A call must not be made from inside one. */
+	if (!detour->in_call && sequence_find(detour->tid, target_memory(&detour->target),
+					machine_place(&detour->saved), &abort) < 0)
 		return false;
-	case PLACE_INSIDE:
-		break;
+	if (abort != 0) {
+		machine_go_to(&detour->saved, abort);
+		detour->moved = true;
 	}
-	if (!is_plain(detour, &configuration, &sequence))
-		return false;
-	machine_go_to(&detour->saved, sequence.abort);
-	detour->moved = true;
 	return true;
 }
 
@@ -364,10 +306,11 @@ static bool ended_by_stop(struct detour *detour)
 {
 	bool compat;
 
-	return machine_was_broken_off(&detour->saved, &detour->noted) && open_target(detour) == 0 &&
+	return detour->signal == 0 && machine_was_broken_off(&detour->saved, &detour->noted) &&
+	       open_target(detour) == 0 &&
 	       enters_at(
 		       detour, machine_place(&detour->saved) - MACHINE_INSTRUCTION_SIZE, &compat) &&
-	       detour->signal == 0 && !target_has_signal(&detour->target);
+	       !target_has_signal(&detour->target);
 }
 
 /* With the mask as it was: a signal that is there for the thread is a reason of its own. */
@@ -583,11 +526,6 @@ int detour_await(struct detour *detour, uint64_t deadline)
 		break;
 	}
 	return -ESRCH;
-}
-
-void detour_note(pid_t tid, struct machine_call *ret)
-{
-	machine_note_call(tid, ret);
 }
 
 void detour_undo(pid_t tid, const struct machine_call *noted)

@@ -79,10 +79,8 @@ enum force_result detour_make(
  * otherwise it is not stopped, and must be let go of when it is. */
 int detour_let_go(struct detour *detour);
 
-/* For any other stop of a thread: after PTRACE_SEIZE and just before PTRACE_INTERRUPT; and in the
- * stop that it has led to. If its call failed because of that, it will make it again. Without a
- * note (all zero) that may not be known. */
-void detour_note(pid_t tid, struct machine_call *ret);
+/* In any other stop of a thread that PTRACE_INTERRUPT has led to: if its call failed because of
+ * that, it will make it again. Without a note (all zero) that may not be known. */
 void detour_undo(pid_t tid, const struct machine_call *noted);
 
 /* Without letting go of it: it is gone, or will be let go of when it stops. */

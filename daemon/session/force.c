@@ -6,9 +6,8 @@
 
 #define PATIENCE_USEC 50000 /* for the first stop; then others are tried */
 
-/* -EINPROGRESS: it runs, and must be let go of when it stops. */
-static int force_stopped(
-	struct detour *detour, int fd, uint64_t deadline, enum force_result *ret_result)
+static enum force_result force_stopped(
+	struct detour *detour, int fd, uint64_t deadline, bool *ret_late)
 {
 	const struct forced_call removal = {.call = MQ_CALL_NOTIFY, .arguments = {(uint64_t)fd, 0}};
 	enum force_result result =
@@ -16,14 +15,14 @@ static int force_stopped(
 
 	if (result == FORCE_DONE)
 		result = detour_make(detour, &removal, deadline);
-	*ret_result = result;
 	if (result != FORCE_BROKEN && detour_let_go(detour) == 0)
-		return 0;
+		return result;
 	detour_forget(detour);
-	if (result == FORCE_LATER && !detour->moved)
-		return -EINPROGRESS;
-	*ret_result = result == FORCE_GONE ? FORCE_GONE : FORCE_BROKEN;
-	return 0;
+	if (detour->moved)
+		return FORCE_BROKEN;
+	/* It runs, or is dead. */
+	*ret_late = true;
+	return result;
 }
 
 enum force_result force_removal(
@@ -36,13 +35,8 @@ enum force_result force_removal(
 	if (r < 0)
 		return r == -ESRCH ? FORCE_GONE : FORCE_NEVER;
 	r = detour_await(&detour, MIN(deadline, now_usec() + PATIENCE_USEC));
-	if (r == 0) {
-		enum force_result result;
-
-		r = force_stopped(&detour, fd, deadline, &result);
-		*ret_late = r == -EINPROGRESS;
-		return result;
-	}
+	if (r == 0)
+		return force_stopped(&detour, fd, deadline, ret_late);
 	detour_forget(&detour);
 	*ret_late = r == -EINPROGRESS;
 	return *ret_late ? FORCE_LATER : FORCE_GONE;

@@ -76,7 +76,7 @@ void machine_set_call(
 int64_t machine_result(const struct machine *machine);
 void machine_set_result(struct machine *machine, int64_t result);
 
-/* If it is blocked in a call: which. Of a thread that is not yet stopped, and may change. */
+/* If it is blocked in a call: which. After PTRACE_SEIZE, just before PTRACE_INTERRUPT. */
 void machine_note_call(pid_t tid, struct machine_call *ret);
 
 /* At the entry of a call: which. */

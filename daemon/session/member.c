@@ -141,7 +141,7 @@ static enum membership stop_and_read(struct members *members, struct target *tar
 	if (revoker->late_count == REVOKE_LATE_MAX ||
 		seize(target->tid, 0, now_usec() + PATIENCE_USEC) < 0)
 		return MEMBERSHIP_UNKNOWN;
-	detour_note(target->tid, &noted);
+	machine_note_call(target->tid, &noted);
 	(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
 	r = wait_for_stop(target, &status);
 	if (r == -EINPROGRESS)

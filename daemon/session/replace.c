@@ -177,7 +177,7 @@ static uint64_t count_sleeps(const struct target *target)
 {
 	uint64_t count;
 
-	return text_status(target->tid, "voluntary_ctxt_switches", &count) < 0 ? 0 : count;
+	return text_status_at(target->proc, "voluntary_ctxt_switches", &count) < 0 ? 0 : count;
 }
 
 static const struct timed_wait *find_timed(const struct timed_waits *waits, pid_t tid)
@@ -557,7 +557,7 @@ static bool is_registered(const struct target *target, int queue)
 {
 	uint64_t tgid;
 
-	return text_status(target->tid, "Tgid", &tgid) < 0 ||
+	return text_status_at(target->proc, "Tgid", &tgid) < 0 ||
 	       registrations_owner(queue) == (pid_t)tgid;
 }
 

@@ -65,7 +65,7 @@ static int let_go_if_stopped(pid_t tid)
 	 * one at the exit of a call. */
 	if (status >> 16 != 0)
 		detour_undo(tid, &(struct machine_call){0});
-	else if (WSTOPSIG(status) != (SIGTRAP | 0x80))
+	else if (WSTOPSIG(status) != SEIZE_SYSCALL_STOP)
 		signal = WSTOPSIG(status);
 	/* Killed while it was stopped: it must be waited for once more, or its parent never can. */
 	return trace(PTRACE_DETACH, tid, signal) < 0 ? 0 : 1;

@@ -25,19 +25,26 @@ static pid_t status_pid(pid_t pid, const char *key)
 
 static bool may_hold;
 
+static int try(pid_t tid, long options)
+{
+	if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)options) < 0)
+		return -errno;
+	may_hold = true;
+	return 0;
+}
+
 int seize(pid_t tid, long options, uint64_t deadline)
 {
-	may_hold = true;
 	for (;;) {
-		long r = ptrace(PTRACE_SEIZE, tid, NULL, (void *)options);
+		int r = try(tid, options);
 		pid_t tracer;
 
-		if (r == 0 || errno != EPERM || now_usec() > deadline)
-			return r < 0 ? -errno : 0;
+		if (r != -EPERM || now_usec() > deadline)
+			return r;
 		tracer = status_pid(tid, "TracerPid");
 		/* It has just been let go, or is dead. */
 		if (tracer == 0)
-			return ptrace(PTRACE_SEIZE, tid, NULL, (void *)options) < 0 ? -errno : 0;
+			return try(tid, options);
 		if (tracer == getpid() || status_pid(tracer, "PPid") != getppid())
 			return -EPERM;
 		(void)usleep(RETRY_USEC);

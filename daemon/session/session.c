@@ -504,6 +504,11 @@ static int shorter(int a, int b)
 	return a < 0 ? b : b < 0 ? a : MIN(a, b);
 }
 
+static int late_timeout(const struct session *session)
+{
+	return session->revoker.late_count > 0 || seize_may_hold() ? LATE_CHECK_MS : -1;
+}
+
 static int serve_until_over(struct session *session)
 {
 	struct waiters *waiters = &session->waiters;
@@ -520,10 +525,8 @@ static int serve_until_over(struct session *session)
 			.fd = session->grants ? session->listener : -1, .events = POLLIN};
 		waiters_poll(waiters, fds + 2);
 		r = poll(fds, 2 + waiters->count,
-			shorter(session->revoker.late_count > 0 || seize_may_hold() ? LATE_CHECK_MS
-										    : -1,
-				shorter(recorder_timeout(&session->recorder),
-					waiters_timeout(waiters))));
+			shorter(late_timeout(session), shorter(recorder_timeout(&session->recorder),
+							       waiters_timeout(waiters))));
 		if (r < 0 && errno != EINTR)
 			return -errno;
 		recorder_flush(&session->recorder, session->channel);

@@ -87,15 +87,25 @@ int text_numbers(const char *text, const char *key, int base, uint64_t *ret, siz
 	return 0;
 }
 
-int text_status(pid_t tid, const char *key, uint64_t *ret)
+static int read_number(int directory, const char *name, const char *key, uint64_t *ret)
 {
 	_cleanup_free_ char *text = NULL;
+	int r = text_read_at(directory, name, STATUS_FILE_MAX, &text);
+
+	return r < 0 ? r : text_numbers(text, key, 10, ret, 1);
+}
+
+int text_status_at(int proc, const char *key, uint64_t *ret)
+{
+	return read_number(proc, "status", key, ret);
+}
+
+int text_status(pid_t tid, const char *key, uint64_t *ret)
+{
 	char path[32];
-	int r;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
-	r = text_read_at(AT_FDCWD, path, STATUS_FILE_MAX, &text);
-	return r < 0 ? r : text_numbers(text, key, 10, ret, 1);
+	return read_number(AT_FDCWD, path, key, ret);
 }
 
 /* "unlimited" is what strtoull() does not read. */

@@ -18,7 +18,8 @@ const char *text_field(const char *text, const char *key);
 /* The numbers there. 0 or -EBADMSG. */
 int text_numbers(const char *text, const char *key, int base, uint64_t *ret, size_t count);
 
-/* The number there in /proc/TID/status. */
+/* The number there in "status" of /proc/TID, held open; or of whoever has the number now. */
+int text_status_at(int proc, const char *key, uint64_t *ret);
 int text_status(pid_t tid, const char *key, uint64_t *ret);
 
 /* The soft limit of that name, of the text of /proc/TID/limits. 0 or -EBADMSG. */

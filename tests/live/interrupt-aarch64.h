@@ -145,8 +145,6 @@ static void watch_vectors(uint8_t seed)
 
 /* --- a restartable sequence ------------------------------------------------------------------- */
 
-/* Compares the epoch at its end with that of its beginning. The test counts it up while the thread
- * is stopped; so if the two differ, it was interrupted in the middle, and has gone on. */
 static void make_sequence(void)
 {
 	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;

@@ -26,7 +26,8 @@
 
 #define TIMEOUT_MS  900
 #define PATIENCE_US 10000000
-#define PAUSE_US    60000 /* for a signal to have its effect, before the calls are ended */
+#define PREPARE_US  200000 /* frozen, it is waited for in vain */
+#define PAUSE_US    60000  /* for a signal to have its effect, before the calls are ended */
 
 static int ends[2];
 static struct timespec timeout = {.tv_nsec = TIMEOUT_MS * 1000000L};
@@ -143,7 +144,7 @@ static const struct {
 #define CALLS ELEMENTSOF(calls)
 
 enum moment {
-	NO_DETOUR, /* the signal comes to a call that nobody disturbs */
+	NO_DETOUR, /* the signal comes to a call that nobody disturbs; or none comes */
 	BEFORE_ALL,
 	BEFORE_CALL,
 	AFTER_CALL,
@@ -215,25 +216,39 @@ static void send_if(bool now, pid_t pid)
 		cr_assert_eq(kill(pid, the_signal), 0);
 }
 
-/* mq_notify() on what is no descriptor. */
-static void take_detour(pid_t pid, enum moment moment)
+static const struct force_hooks hooks = {.serve = serve_nothing, .release = release_nobody};
+
+static void stop(pid_t tid, struct detour *ret)
 {
-	static const struct force_hooks hooks = {.serve = serve_nothing, .release = release_nobody};
+	cr_assert_eq(detour_ask(tid, &hooks, ret), 0);
+	cr_assert_eq(detour_await(ret, now_usec() + PATIENCE_US), 0);
+}
+
+/* mq_notify() on what is no descriptor: FORCE_FAILED if it is made. */
+static enum force_result take_detour(pid_t pid, enum moment moment)
+{
 	const struct forced_call call = {
 		.call = MQ_CALL_NOTIFY, .arguments = {UINT64_MAX, 0, 1, 2, 3, 4}};
 	struct detour detour;
 	enum force_result result;
 
-	cr_assert_eq(detour_ask(pid, &hooks, &detour), 0);
-	cr_assert_eq(detour_await(&detour, now_usec() + PATIENCE_US), 0);
+	stop(pid, &detour);
 	send_if(moment == BEFORE_ALL, pid);
-	result = detour_prepare(&detour, now_usec() + PATIENCE_US);
-	cr_assert(result == FORCE_DONE || (result == FORCE_LATER && moment == BEFORE_ALL));
+	result = detour_prepare(&detour, now_usec() + PREPARE_US);
 	send_if(moment == BEFORE_CALL, pid);
 	if (result == FORCE_DONE)
-		cr_assert_eq(detour_make(&detour, &call, now_usec() + PATIENCE_US), FORCE_FAILED);
+		result = detour_make(&detour, &call, now_usec() + PATIENCE_US);
 	send_if(moment == AFTER_CALL, pid);
 	cr_assert_eq(detour_let_go(&detour), 0);
+	return result;
+}
+
+/* With a signal before it, it may have to be tried later. */
+static void take_detour_meanwhile(pid_t pid, enum moment moment)
+{
+	enum force_result result = take_detour(pid, moment);
+
+	cr_assert(result == FORCE_FAILED || (result == FORCE_LATER && moment == BEFORE_ALL));
 }
 
 /* All calls at once, as they last. */
@@ -252,7 +267,7 @@ static void try_all(enum moment moment, int flags, struct outcome ret[static CAL
 		if (moment == NO_DETOUR)
 			send_if(true, children[i]);
 		else
-			take_detour(children[i], moment);
+			take_detour_meanwhile(children[i], moment);
 	}
 	(void)usleep(PAUSE_US);
 	words[0] = 1;
@@ -356,7 +371,6 @@ static bool ends_soon(pid_t pid)
 
 Test(detour, who_executes_a_program_meanwhile_is_let_go, .timeout = 60)
 {
-	static const struct force_hooks hooks = {.serve = serve_nothing, .release = release_nobody};
 	unsigned gone = 0;
 
 	words = share(2 * sizeof(*words));
@@ -403,7 +417,6 @@ static void wait_for_a_child(void)
 
 Test(detour, who_is_killed_meanwhile_is_left_to_its_parent, .timeout = 60)
 {
-	static const struct force_hooks hooks = {.serve = serve_nothing, .release = release_nobody};
 	struct detour detour;
 	pid_t parent;
 
@@ -414,8 +427,7 @@ Test(detour, who_is_killed_meanwhile_is_left_to_its_parent, .timeout = 60)
 	while (words[0] == 0)
 		;
 	wait_until_blocked(words[0]);
-	cr_assert_eq(detour_ask(words[0], &hooks, &detour), 0);
-	cr_assert_eq(detour_await(&detour, now_usec() + PATIENCE_US), 0);
+	stop(words[0], &detour);
 	cr_assert_eq(kill(words[0], SIGKILL), 0);
 	(void)usleep(20000);
 	cr_expect_lt(detour_let_go(&detour), 0);
@@ -459,23 +471,6 @@ static void remove_group(const struct group *group)
 	(void)rmdir(group->mounted);
 }
 
-static enum force_result detour_of_frozen(pid_t pid)
-{
-	static const struct force_hooks hooks = {.serve = serve_nothing, .release = release_nobody};
-	const struct forced_call call = {
-		.call = MQ_CALL_NOTIFY, .arguments = {UINT64_MAX, 0, 1, 2, 3, 4}};
-	struct detour detour;
-	enum force_result result;
-
-	cr_assert_eq(detour_ask(pid, &hooks, &detour), 0);
-	cr_assert_eq(detour_await(&detour, now_usec() + PATIENCE_US), 0);
-	result = detour_prepare(&detour, now_usec() + PATIENCE_US / 50);
-	if (result == FORCE_DONE)
-		result = detour_make(&detour, &call, now_usec() + PATIENCE_US);
-	cr_expect_eq(detour_let_go(&detour), 0);
-	return result;
-}
-
 Test(detour, who_is_frozen_is_tried_later, .timeout = 60)
 {
 	struct group group;
@@ -491,7 +486,7 @@ Test(detour, who_is_frozen_is_tried_later, .timeout = 60)
 	write_group(&group, "cgroup.procs", child);
 	write_group(&group, "cgroup.freeze", 1);
 	(void)usleep(50000);
-	cr_expect_eq(detour_of_frozen(child), FORCE_LATER);
+	cr_expect_eq(take_detour(child, NO_DETOUR), FORCE_LATER);
 	write_group(&group, "cgroup.freeze", 0);
 	(void)usleep(PAUSE_US);
 	cr_expect_eq(write(ends[1], "x", 1), 1);

@@ -349,20 +349,25 @@ static uint64_t count(uint64_t seed)
 	return a ^ b ^ c ^ d ^ (uint64_t)x;
 }
 
-static void spin(struct stage *stage)
+static void start_enrolling(struct stage *stage)
 {
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	pthread_t thread;
-	uint64_t right;
 
 	(void)sigaction(SIGUSR1, &action, NULL);
 	app_pause(stage);
 	queue = open_new(stage->queue);
 	other = open_new(stage->other);
-	right = count(42);
 	(void)pthread_create(&thread, NULL, enroll_at_each_round, stage);
 	if (write(stage->ready[1], "r", 1) != 1)
 		_exit(110);
+}
+
+static void spin(struct stage *stage)
+{
+	uint64_t right = count(42);
+
+	start_enrolling(stage);
 	while (!stop) {
 		stage->results[0] += count(42) != right;
 		stage->results[1]++;
@@ -370,25 +375,30 @@ static void spin(struct stage *stage)
 	stage->results[2] = told;
 }
 
+static void take_back_each_round(struct door *door, void (*app)(struct stage *), int count)
+{
+	door_open(door, NOBODY, NULL, app);
+	door_wait(door);
+	door_grant_both(door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(door);
+	door_wait(door);
+	for (int i = 0; i < count; i++) {
+		door_grant_both(door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+		door_go(door);
+		door_wait(door);
+		cr_assert_eq(owner_of(door->stage->queue), door->app);
+		door_grant_both(door, 0, PERMISSIONS_ALL);
+		cr_assert_eq(owner_of(door->stage->queue), 0, "round %d", i);
+	}
+	door_go(door);
+	door_close(door);
+}
+
 Test(force, a_thread_that_runs_is_not_disturbed, .timeout = 100)
 {
 	struct door door;
 
-	door_open(&door, NOBODY, NULL, spin);
-	door_wait(&door);
-	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
-	for (int i = 0; i < ROUNDS; i++) {
-		door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
-		door_go(&door);
-		door_wait(&door);
-		cr_assert_eq(owner_of(door.stage->queue), door.app);
-		door_grant_both(&door, 0, PERMISSIONS_ALL);
-		cr_assert_eq(owner_of(door.stage->queue), 0, "round %d", i);
-	}
-	door_go(&door);
-	door_close(&door);
+	take_back_each_round(&door, spin, ROUNDS);
 	cr_expect_eq(door.stage->results[0], 0, "%ld results were wrong", door.stage->results[0]);
 	cr_expect_gt(door.stage->results[1], 100);
 	cr_expect_eq(door.stage->results[2], 0);
@@ -398,17 +408,8 @@ Test(force, a_thread_that_runs_is_not_disturbed, .timeout = 100)
 /* Its calls come while it is being stopped. */
 static void register_elsewhere(struct stage *stage)
 {
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-	pthread_t thread;
-
 	rounds = ROUNDS / 4;
-	(void)sigaction(SIGUSR1, &action, NULL);
-	app_pause(stage);
-	queue = open_new(stage->queue);
-	other = open_new(stage->other);
-	(void)pthread_create(&thread, NULL, enroll_at_each_round, stage);
-	if (write(stage->ready[1], "r", 1) != 1)
-		_exit(110);
+	start_enrolling(stage);
 	while (!stop) {
 		long r = register_by_signal(other);
 
@@ -423,20 +424,7 @@ Test(force, one_that_registers_elsewhere_meanwhile, .timeout = 100)
 {
 	struct door door;
 
-	door_open(&door, NOBODY, NULL, register_elsewhere);
-	door_wait(&door);
-	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
-	for (int i = 0; i < ROUNDS / 4; i++) {
-		door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
-		door_go(&door);
-		door_wait(&door);
-		door_grant_both(&door, 0, PERMISSIONS_ALL);
-		cr_assert_eq(owner_of(door.stage->queue), 0, "round %d", i);
-	}
-	door_go(&door);
-	door_close(&door);
+	take_back_each_round(&door, register_elsewhere, ROUNDS / 4);
 	cr_expect_eq(door.stage->results[0], 0, "a call gave %ld", door.stage->results[0]);
 	cr_expect_gt(door.stage->results[1], 100);
 }

@@ -48,9 +48,13 @@ static volatile long *seen;
 /* --- what the architecture is about -------------------------------------------------------------
  */
 
-/* Counts in seen[]: registers, of both kinds, that are not what they were; and sequences. */
+/* Counts in seen[] how often registers, of both kinds, are not what they were. */
 static void watch_registers(uint64_t seed);
 static void watch_vectors(uint8_t seed);
+
+/* Compares the epoch at the end of a restartable sequence with that of its beginning. The test
+ * counts it up while the thread is stopped; so if the two differ, it was interrupted in the middle,
+ * and has gone on. */
 static void make_sequence(void);
 
 #if defined(__x86_64__)
