@@ -434,63 +434,77 @@ Test(detour, who_is_killed_meanwhile_is_left_to_its_parent, .timeout = 60)
 	cr_expect(ends_soon(parent));
 }
 
-/* Where the kernel's control groups are mounted, and one of ours there. */
-struct group {
-	char mounted[32], path[64];
-};
+/* A control group of ours. The mount by which it was made is gone from the tree already. */
+static int groups = -EBADF;
+static char group[32];
 
-static void make_group(struct group *group)
+static void open_groups(void)
 {
-	(void)snprintf(group->mounted, sizeof(group->mounted), "/tmp/mqgate-test.XXXXXX");
-	cr_assert_not_null(mkdtemp(group->mounted));
-	if (mount("none", group->mounted, "cgroup2", 0, NULL) < 0) {
-		(void)rmdir(group->mounted);
-		leave_out("control groups cannot be mounted");
+	char place[] = "/tmp/mqgate-test.XXXXXX";
+
+	cr_assert_not_null(mkdtemp(place));
+	if (mount("none", place, "cgroup2", 0, NULL) == 0) {
+		groups = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		(void)umount2(place, MNT_DETACH);
 	}
-	(void)snprintf(group->path, sizeof(group->path), "%s/mqgate-test-%d", group->mounted,
-		(int)getpid());
-	cr_assert_eq(mkdir(group->path, 0755), 0);
+	(void)rmdir(place);
+	if (groups < 0)
+		leave_out("control groups cannot be mounted");
 }
 
-static void write_group(const struct group *group, const char *file, int value)
+static void make_group(void)
 {
-	char path[128];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", group->path, file);
-	f = fopen(path, "we");
-	cr_assert_not_null(f);
-	(void)fprintf(f, "%d", value);
-	cr_assert_eq(fclose(f), 0);
+	open_groups();
+	(void)snprintf(group, sizeof(group), "mqgate-test-%d", (int)getpid());
+	cr_assert_eq(mkdirat(groups, group, 0755), 0);
 }
 
-static void remove_group(const struct group *group)
+static void write_group(const char *file, int value)
 {
-	(void)rmdir(group->path);
-	(void)umount2(group->mounted, MNT_DETACH);
-	(void)rmdir(group->mounted);
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", group, file);
+	fd = openat(groups, path, O_WRONLY | O_CLOEXEC);
+	cr_assert_geq(fd, 0);
+	cr_assert_gt(dprintf(fd, "%d", value), 0);
+	(void)close(fd);
 }
 
-Test(detour, who_is_frozen_is_tried_later, .timeout = 60)
+/* However the test has ended. */
+static void remove_group(void)
 {
-	struct group group;
+	uint64_t deadline = now_usec() + PATIENCE_US;
+
+	if (groups < 0)
+		return;
+	write_group("cgroup.kill", 1);
+	while (unlinkat(groups, group, AT_REMOVEDIR) < 0 && errno == EBUSY &&
+		now_usec() < deadline) {
+		revoke_let_go_strays();
+		(void)usleep(1000);
+	}
+	(void)close(groups);
+}
+
+Test(detour, who_is_frozen_is_tried_later, .fini = remove_group, .timeout = 60)
+{
 	pid_t child;
 
-	make_group(&group);
+	make_group();
 	outcomes = share(CALLS * sizeof(*outcomes));
 	cr_assert_eq(pipe(ends), 0);
 	child = fork();
 	if (child == 0)
 		wait_in_call(0, 0);
 	wait_until_blocked(child);
-	write_group(&group, "cgroup.procs", child);
-	write_group(&group, "cgroup.freeze", 1);
+	write_group("cgroup.procs", child);
+	write_group("cgroup.freeze", 1);
 	(void)usleep(50000);
 	cr_expect_eq(take_detour(child, NO_DETOUR), FORCE_LATER);
-	write_group(&group, "cgroup.freeze", 0);
+	write_group("cgroup.freeze", 0);
 	(void)usleep(PAUSE_US);
 	cr_expect_eq(write(ends[1], "x", 1), 1);
 	cr_expect_eq(waitpid(child, NULL, 0), child);
 	cr_expect_eq(outcomes[0].result, 1);
-	remove_group(&group);
 }
