@@ -183,13 +183,13 @@ expect_message() {
 	verdict "$1" $? "expected one line on stderr: $2"
 }
 
-# wait_until SECONDS CMD…: until CMD (which may be a function) succeeds
+# wait_until SECONDS CMD…: until CMD (which may be a function) succeeds; at first it is asked often
 wait_until() {
-	local end=$((SECONDS + $1 + 1))
+	local end=$((SECONDS + $1 + 1)) pauses=(0.002 0.005 0.01 0.02) tries=0
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.05
+		sleep "${pauses[tries++]:-0.05}"
 	done
 }
 
