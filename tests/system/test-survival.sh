@@ -30,6 +30,10 @@ at_rest() {
 	one_session_process && [ "$(daemon_descriptors)" = "$DESCRIPTORS" ]
 }
 
+traffic_has_started() {
+	[ "$(mqctl sessions --json | grep -o '"pid"' | wc -l)" = 3 ] || ! running receiver sender creator
+}
+
 # killed_under_traffic WHO PREFIX…: kill -9 of every session process, again and again
 killed_under_traffic() {
 	local who=$1 kills=0 end=$((SECONDS + 60))
@@ -38,6 +42,7 @@ killed_under_traffic() {
 	start_app receiver "$@" mq-run --slot traffic:all traffic receive "${Q}flow" 60000
 	start_app sender "$@" mq-run --slot traffic:all traffic send "${Q}flow" 60000
 	start_app creator "$@" mq-run --slot traffic:all traffic create "${Q}new" 15000
+	wait_until 10 traffic_has_started
 	while running receiver sender creator && [ $SECONDS -lt $end ]; do
 		session_processes | xargs -r kill -KILL 2>/dev/null && kills=$((kills + 1))
 		sleep 0.15
