@@ -12,6 +12,10 @@
 #	as_user CMD…          runs CMD as uid 65534 without groups
 #	as_uid UID[:GID] CMD… runs CMD as that user
 #	$Q                    a prefix for queue names ("/…"), unique to this run; swept at the end
+#
+# What a user may have in queues, in bytes, is one sum for all that the user runs on this machine. A
+# test with a part that comes close to it runs in two: LIMITS=only is that part, which runs while no
+# other test does, LIMITS=without is the rest; and all of it if LIMITS is not set.
 set -u
 
 DEADLINE=${DEADLINE:-20}
@@ -83,6 +87,15 @@ finish() {
 	echo "1..$TAP_COUNT"
 	[ "$TAP_FAILED" = 0 ]
 	exit
+}
+
+# near_limits, far_from_limits: whether that part, or the rest, is to be run
+near_limits() {
+	[ "${LIMITS:-}" != without ]
+}
+
+far_from_limits() {
+	[ "${LIMITS:-}" != only ]
 }
 
 # --- running and expecting ------------------------------------------------------------------------

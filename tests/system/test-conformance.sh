@@ -4,8 +4,10 @@
 # line, errno by errno, as root and as an ordinary user, in both forms of the wall.
 . "$(dirname "$0")/lib.sh"
 
-SECTIONS="names flags attributes modes data descriptors timeouts setattr notify poll processes
-	passing limits identity namespaces signals threads"
+SECTIONS=
+! far_from_limits || SECTIONS+="names flags attributes modes data descriptors timeouts setattr notify poll
+	processes passing signals threads"
+! near_limits || SECTIONS+=" limits identity namespaces"
 # What each says when it went well.
 declare -A TUTORIALS=(
 	[send]="received: hello, queue"
@@ -19,6 +21,7 @@ declare -A TUTORIALS=(
 # Not 65534: what it has queued elsewhere on this machine would count against its limit.
 USER_ID=$((60000 + $$ % 4000))
 
+ulimit -q 819200 # the kernel's own, which the probe reaches
 private_ipc
 setup
 mkdir "$WORK/below"
@@ -93,6 +96,7 @@ compare_sections() {
 compare_tutorials() {
 	local who=$1 wall=$2 what
 
+	far_from_limits || return 0
 	for what in "${!TUTORIALS[@]}"; do
 		both "$who" "$wall" "tutorial-$what"
 		holds "tutorial $what: the same ($who, $wall, $PLUG)" same "${TUTORIALS[$what]}"
@@ -121,6 +125,8 @@ fi
 PLUG=all
 
 holds "no record: nothing was denied" test -z "$(grep denied "$WORK/daemon.log")"
+
+far_from_limits || finish
 
 # The comparison is worth something: a session process that forgets the caller's umask does not pass.
 stop_daemon

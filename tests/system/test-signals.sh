@@ -5,6 +5,7 @@
 
 USER_ID=$((60000 + $$ % 4000))
 
+ulimit -q 819200 # the kernel's own, which the probe reaches
 private_ipc
 setup
 cat >"$WORK/packages/everything.yaml" <<'YAML'
