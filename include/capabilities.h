@@ -22,8 +22,13 @@
 	(CAPABILITY(DAC_OVERRIDE) | CAPABILITY(DAC_READ_SEARCH) | CAPABILITY(FOWNER) | \
 		CAPABILITY(SYS_RESOURCE))
 
-/* The manager, to pass them on; SETPCAP is for giving up the others. */
-#define CAPABILITIES_OF_MANAGER (CAPABILITIES_OF_SESSIONS | CAPABILITIES_LENT | CAPABILITY(SETPCAP))
+/* The spawner, to pass them on; SETPCAP is for giving up the others. */
+#define CAPABILITIES_OF_SPAWNER (CAPABILITIES_OF_SESSIONS | CAPABILITIES_LENT | CAPABILITY(SETPCAP))
+
+/* The manager: to look at launchers in /proc (peer.c). The second one is for files and directories
+ * named on the command line that belong to somebody else; the unit has none and does not give it.
+ */
+#define CAPABILITIES_OF_MANAGER (CAPABILITY(SYS_PTRACE) | CAPABILITY(DAC_OVERRIDE))
 
 int capabilities_get(uint64_t *ret_permitted);
 int capabilities_set(uint64_t permitted, uint64_t effective);

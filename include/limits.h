@@ -101,7 +101,9 @@
 #define CHANGE_DEADLINE_USEC  (10 * 1000000ULL) /* killed session processes to go; then said so */
 #define HOLDERS_DEADLINE_USEC (3 * 1000000ULL)  /* to look; then what was found counts */
 #define ENDING_DEADLINE_USEC  (5 * 1000000ULL)  /* to kill a session's processes; then said so */
-#define DISMISS_DEADLINE_USEC (1 * 1000000ULL)  /* to exit after the session; then killed */
+#define SPAWNER_BUSY_USEC     (1 * 1000000ULL) /* to take a request; then the session process fails */
+#define SPAWNER_DEADLINE_USEC (5 * 1000000ULL) /* to end at the manager's end; then killed */
+#define DISMISS_DEADLINE_USEC (1 * 1000000ULL) /* to exit after the session; then killed */
 /* For sessions of an earlier manager to acknowledge; then said, and mqgated is ready without them.
  */
 #define TAKE_OVER_DEADLINE_USEC (10 * 1000000ULL)

@@ -89,8 +89,7 @@ _noreturn_ static void carry(int manager, int launcher)
 	_exit(0);
 }
 
-/* Nothing of the manager's stays open here. */
-static void close_all_but(int first, int second)
+void close_all_but(int first, int second)
 {
 	const unsigned low = (unsigned)MIN(first, second), high = (unsigned)MAX(first, second);
 

@@ -14,5 +14,8 @@ int descriptors_allow(int socket, bool allow);
  * when either end is closed. 0, or a negative errno with *socket untouched. */
 int courier_start(struct manager *manager, int *socket);
 
+/* In a child: closes every descriptor but the standard ones and these two. */
+void close_all_but(int first, int second);
+
 /* At the end of the manager. */
 void couriers_free(struct manager *manager);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* mqgated: the supervisor daemon. */
 #include <getopt.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
 
 #include "config.h"
 #include "include/log.h"
 #include "manager.h"
+#include "spawner.h"
 
 enum {
 	USAGE = 2,
@@ -23,6 +26,8 @@ static const char help[] =
 	"                          (" DEFAULT_RUNTIME_DIR ")\n"
 	"  --session-program FILE  the program that serves a session\n"
 	"                          (" SESSION_PROGRAM ")\n"
+	"  --spawner-socket FILE   where a spawner waits for us (none: it is started)\n"
+	"  --spawner               be one, for the connection that is passed to us\n"
 	"  --help                  this text\n"
 	"  --version               the version\n"
 	"\n"
@@ -34,6 +39,8 @@ enum option_key {
 	OPTION_STATE_DIR,
 	OPTION_RUNTIME_DIR,
 	OPTION_SESSION_PROGRAM,
+	OPTION_SPAWNER_SOCKET,
+	OPTION_SPAWNER,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -44,6 +51,8 @@ static const struct option long_options[] = {
 	{"state-dir", required_argument, NULL, OPTION_STATE_DIR},
 	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
 	{"session-program", required_argument, NULL, OPTION_SESSION_PROGRAM},
+	{"spawner-socket", required_argument, NULL, OPTION_SPAWNER_SOCKET},
+	{"spawner", no_argument, NULL, OPTION_SPAWNER},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{0},
@@ -63,7 +72,8 @@ static int usage_error(const char *text, const char *word)
 }
 
 /* Returns -1 to go on, or an exit code. package_dirs has room for every argument. */
-static int parse(int argc, char **argv, struct manager_options *options, const char **package_dirs)
+static int parse(int argc, char **argv, struct manager_options *options, const char **package_dirs,
+	bool *ret_spawner)
 {
 	int key;
 
@@ -85,6 +95,12 @@ static int parse(int argc, char **argv, struct manager_options *options, const c
 		case OPTION_SESSION_PROGRAM:
 			options->session_program = optarg;
 			break;
+		case OPTION_SPAWNER_SOCKET:
+			options->spawner_socket = optarg;
+			break;
+		case OPTION_SPAWNER:
+			*ret_spawner = true;
+			break;
 		case OPTION_HELP:
 			(void)fputs(help, stdout);
 			return EXIT_SUCCESS;
@@ -96,6 +112,19 @@ static int parse(int argc, char **argv, struct manager_options *options, const c
 			return USAGE;
 		}
 	return optind < argc ? usage_error("unexpected argument ", argv[optind]) : -1;
+}
+
+static int run_spawner(const struct manager_options *options)
+{
+	int n = sd_listen_fds(true);
+
+	if (n != 1 || sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_SEQPACKET, false) <= 0) {
+		log_error("--spawner is for a service manager, which passes it one connection; see "
+			  "mqgate-sessions@.service");
+		return USAGE;
+	}
+	return spawner_serve(SD_LISTEN_FDS_START, options->session_program) < 0 ? EXIT_FAILURE
+										: EXIT_SUCCESS;
 }
 
 static int run(const struct manager_options *options)
@@ -120,14 +149,17 @@ int main(int argc, char **argv)
 		.state_dir = DEFAULT_STATE_DIR,
 		.runtime_dir = default_runtime_dir(),
 		.session_program = SESSION_PROGRAM};
+	bool spawner = false;
 	int r;
 
 	log_open("mqgated");
 	if (!package_dirs)
 		return log_errno(-ENOMEM, "cannot start") < 0;
-	r = parse(argc, argv, &options, package_dirs);
+	r = parse(argc, argv, &options, package_dirs, &spawner);
 	if (r >= 0)
 		return r;
+	if (spawner)
+		return run_spawner(&options);
 	if (!options.package_dirs) {
 		options.package_dirs = default_package_dirs;
 		options.package_dir_count = ELEMENTSOF(default_package_dirs);

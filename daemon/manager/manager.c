@@ -9,6 +9,7 @@
 #include "courier.h"
 #include "include/capabilities.h"
 #include "include/log.h"
+#include "spawner.h"
 
 void manager_update_status(struct manager *manager)
 {
@@ -59,8 +60,28 @@ static int raise_descriptor_limit(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -errno;
+	if (limit.rlim_cur == limit.rlim_max)
+		return 0;
 	limit.rlim_cur = limit.rlim_max;
 	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
+/* Before anything is opened and given up here. */
+static int start_spawner(struct manager *manager)
+{
+	const struct manager_options *options = manager->options;
+
+	return options->spawner_socket ? spawner_connect(options->spawner_socket, &manager->spawner)
+				       : spawner_fork(options->session_program,
+						 &manager->spawner_pid, &manager->spawner);
+}
+
+static int on_spawner(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct manager *manager = userdata;
+
+	log_error("the spawner of session processes has ended, and they with it");
+	return sd_event_exit(manager->event, -ECONNRESET);
 }
 
 static int start_loop(struct manager *manager)
@@ -108,16 +129,16 @@ static int load(struct manager *manager)
 
 static int start_parts(struct manager *manager)
 {
-	const char *program = manager->options->session_program;
 	int r;
 
 	r = mounts_start(manager);
 	if (r < 0)
 		return log_errno(r, "cannot watch the mount table");
-	r = worker_new(manager, &manager->spare);
-	if (r < 0)
-		return log_errno(r, "cannot start the session program %s", program);
-	return 0;
+	/* No events are asked for: what always comes is EPOLLHUP. */
+	r = sd_event_add_io(
+		manager->event, &manager->spawner_source, manager->spawner, 0, on_spawner, manager);
+	r = r < 0 ? r : worker_new(manager, &manager->spare);
+	return r < 0 ? log_errno(r, "cannot start a session process") : 0;
 }
 
 int manager_new(const struct manager_options *options, struct manager **ret)
@@ -129,10 +150,12 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 		return log_errno(-ENOMEM, "cannot start");
 	*manager = (struct manager){.options = options,
 		.lock = -EBADF,
+		.spawner = -EBADF,
 		.launch_socket = -EBADF,
 		.control_socket = -EBADF};
 	kernel_features_probe(&manager->features);
-	r = start_loop(manager);
+	r = start_spawner(manager);
+	r = r < 0 ? r : start_loop(manager);
 	r = r < 0 ? r : lock_state_dir(options->state_dir, &manager->lock);
 	r = r < 0 ? r : load(manager);
 	r = r < 0 ? r : connections_start(manager);
@@ -144,10 +167,16 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 	return 0;
 }
 
+/* Session processes die with it. */
+static void end_spawner(struct manager *manager)
+{
+	manager->spawner_source = sd_event_source_disable_unref(manager->spawner_source);
+	if (manager->spawner >= 0)
+		spawner_dismiss(take_fd(&manager->spawner), manager->spawner_pid);
+}
+
 static void free_workers(struct manager *manager)
 {
-	FOREACH (worker, manager->workers)
-		worker_kill(worker, NULL);
 	FOREACH (worker, manager->workers) {
 		struct session *session = worker->session;
 
@@ -163,9 +192,8 @@ struct manager *manager_free(struct manager *manager)
 		return NULL;
 	manager->stopping = true;
 	sockets_close(manager);
-	/* Before the workers: libsystemd frees what it made for SIGCHLD with the last child source
-	 * only if that one waits by the signal, as theirs do and those of couriers do not. */
 	couriers_free(manager);
+	end_spawner(manager);
 	free_workers(manager);
 	FOREACH (session, manager->sessions)
 		(void)session_free(session);

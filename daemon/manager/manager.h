@@ -9,8 +9,8 @@
  *   change    itself; freed when every session concerned has taken it over
  *   survey    itself, once started; freed when every session asked has answered
  *
- * A worker is never waited for: killing sends a signal and returns, and what follows happens when
- * it is reaped. */
+ * A worker is never waited for: killing it is asked of the spawner, and what follows happens when
+ * it has been reaped there. */
 #pragma once
 
 #include <stdbool.h>
@@ -43,6 +43,7 @@ struct manager_options {
 	const char *state_dir;
 	const char *runtime_dir;
 	const char *session_program;
+	const char *spawner_socket; /* NULL: the spawner is our child */
 	const char *const *package_dirs;
 	size_t package_dir_count;
 };
@@ -80,6 +81,9 @@ struct manager {
 	struct stored *stored;  /* came back and not taken over yet */
 	sd_event_source
 		*watch_source; /* looks at requests in hand; runs while there are sessions */
+	int spawner;           /* asked for session processes */
+	pid_t spawner_pid;     /* 0: not our child */
+	sd_event_source *spawner_source;
 	struct worker *workers;
 	struct worker *spare;
 	sd_event_source *spare_source; /* starts the next spare */
@@ -224,9 +228,10 @@ struct worker {
 	struct worker *previous, *next;
 	struct manager *manager;
 	struct session *session; /* NULL: the spare */
-	pid_t pid;
+	pid_t pid;               /* 0 until it is known; for display only */
 	int socket;
-	sd_event_source *child_source, *socket_source, *deadline_source;
+	int lifeline; /* see spawner.h */
+	sd_event_source *lifeline_source, *socket_source, *deadline_source;
 	uint64_t generation_sent, generation_acknowledged;
 	bool killed;
 };
@@ -254,7 +259,7 @@ int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_
 /* It is to read to the end of its socket and to exit; after a deadline it is killed. */
 void worker_dismiss(struct worker *worker);
 void worker_kill(struct worker *worker, const char *reason);
-/* Kills and reaps if it still lives: at the manager's end, after worker_kill() for all. */
+/* Its process is killed if it still lives, and reaped by the spawner. */
 struct worker *worker_free(struct worker *worker);
 
 /* --- launch.c ------------------------------------------------------------------------------ */

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Session processes: starts, feeds, kills and reaps them. */
+/* Session processes: has them started, feeds them and has them killed. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "include/limits.h"
 #include "include/log.h"
 #include "manager.h"
+#include "spawner.h"
 
 struct worker *worker_free(struct worker *worker)
 {
@@ -21,10 +20,10 @@ struct worker *worker_free(struct worker *worker)
 		worker->manager->spare = NULL;
 	if (worker->session)
 		worker->session->worker = NULL;
-	/* Kills and reaps, if that has not happened yet. */
-	worker->child_source = sd_event_source_disable_unref(worker->child_source);
+	worker->lifeline_source = sd_event_source_disable_unref(worker->lifeline_source);
 	worker->socket_source = sd_event_source_disable_unref(worker->socket_source);
 	worker->deadline_source = sd_event_source_disable_unref(worker->deadline_source);
+	worker->lifeline = safe_close(worker->lifeline);
 	worker->socket = safe_close(worker->socket);
 	free(worker);
 	return NULL;
@@ -37,7 +36,7 @@ void worker_kill(struct worker *worker, const char *reason)
 	worker->killed = true;
 	if (reason)
 		log_warning("session process %d: %s; killed", (int)worker->pid, reason);
-	(void)sd_event_source_send_child_signal(worker->child_source, SIGKILL, NULL, 0);
+	(void)shutdown(worker->lifeline, SHUT_WR);
 }
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
@@ -128,28 +127,33 @@ static int on_socket(sd_event_source *source, int fd, uint32_t events, void *use
 		worker_kill(worker, "sent a malformed message");
 	else
 		/* It is dead, or as good as dead; what of, is known when it is reaped. */
-		(void)sd_event_source_send_child_signal(worker->child_source, SIGKILL, NULL, 0);
+		(void)shutdown(worker->lifeline, SHUT_WR);
 	return 0;
 }
 
-static void log_death(const struct worker *worker, const siginfo_t *information)
+static void log_death(const struct worker *worker, const struct spawner_event *event)
 {
-	if (information->si_code == CLD_EXITED)
+	if (event->type == SPAWNER_FAILED)
+		log_errno(-event->status, "cannot start session process %s",
+			worker->manager->options->session_program);
+	else if (event->type != SPAWNER_GONE)
+		log_warning("session process %d is lost", (int)worker->pid);
+	else if (event->code == CLD_EXITED)
 		log_warning("session process %d exited with status %d", (int)worker->pid,
-			information->si_status);
+			event->status);
 	else
 		log_warning("session process %d was killed by signal %d", (int)worker->pid,
-			information->si_status);
+			event->status);
 }
 
-static void reaped(struct worker *worker, const siginfo_t *information)
+static void reaped(struct worker *worker, const struct spawner_event *event)
 {
 	struct manager *manager = worker->manager;
 	struct session *session = worker->session;
 	bool was_spare = manager->spare == worker;
 
 	if (!worker->killed && !(session && session_is_over(session)))
-		log_death(worker, information);
+		log_death(worker, event);
 	while (session && receive(worker, 1) > 0)
 		;
 	(void)worker_free(worker);
@@ -159,89 +163,45 @@ static void reaped(struct worker *worker, const siginfo_t *information)
 		log_error("cannot arrange for another spare session process");
 }
 
-static int on_child(sd_event_source *source, const siginfo_t *information, void *userdata)
+static int on_lifeline(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct worker *worker = userdata;
+	struct spawner_event event = {0};
+	int r = message_receive(fd, &event, sizeof(event), NULL, 0);
 
-	switch (information->si_code) {
-	case CLD_EXITED:
-	case CLD_KILLED:
-	case CLD_DUMPED:
-		reaped(worker, information);
-		break;
-	case CLD_STOPPED:
-	case CLD_TRAPPED:
+	if (r == -EAGAIN || r == -EINTR)
+		return 0;
+	if (r > 0 && event.type == SPAWNER_STARTED)
+		worker->pid = event.pid;
+	else if (r > 0 && event.type == SPAWNER_STOPPED)
 		worker_kill(worker, "was stopped by a signal");
-		break;
-	}
+	else
+		reaped(worker, &event);
 	return 0;
 }
 
-/* Nothing is inherited but stderr and the socket. */
-static int spawn_arguments(
-	posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int socket)
-{
-	sigset_t none, all;
-	int r;
-
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
-	r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	r = r ? r
-	      : posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	r = r ? r : posix_spawn_file_actions_adddup2(actions, socket, WORKER_FD);
-	r = r ? r : posix_spawn_file_actions_addclosefrom_np(actions, WORKER_FD + 1);
-	r = r ? r : posix_spawnattr_setsigmask(attributes, &none);
-	r = r ? r : posix_spawnattr_setsigdefault(attributes, &all);
-	r = r ? r
-	      : posix_spawnattr_setflags(
-			attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	return -r;
-}
-
-static int spawn(const char *program, int socket, pid_t *ret_pid)
-{
-	char *const arguments[] = {(char *)"mqgate-session", NULL};
-	char *const environment[] = {NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	int r;
-
-	r = -posix_spawn_file_actions_init(&actions);
-	if (r < 0)
-		return r;
-	r = -posix_spawnattr_init(&attributes);
-	if (r == 0) {
-		r = spawn_arguments(&actions, &attributes, socket);
-		if (r == 0)
-			r = -posix_spawn(
-				ret_pid, program, &actions, &attributes, arguments, environment);
-		(void)posix_spawnattr_destroy(&attributes);
-	}
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return r;
-}
-
-/* The socket must not be WORKER_FD itself: then dup2 would leave it alone, close-on-exec and all.
- */
 static int make_sockets(int ret[static 2])
 {
-	int r;
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
+}
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0)
-		return -errno;
-	if (ret[1] > WORKER_FD)
-		return 0;
-	r = fcntl(ret[1], F_DUPFD_CLOEXEC, WORKER_FD + 1);
-	if (r < 0) {
-		r = -errno;
-		(void)safe_close(ret[0]);
-		(void)safe_close(ret[1]);
+/* Both its ends are closed here again: what is left belongs to the worker and to the spawner. */
+static int ask_spawner(struct worker *worker)
+{
+	int channel[2], lifeline[2], r;
+
+	r = make_sockets(channel);
+	if (r < 0)
 		return r;
+	worker->socket = channel[0];
+	r = make_sockets(lifeline);
+	if (r == 0) {
+		worker->lifeline = lifeline[0];
+		r = spawner_ask(worker->manager->spawner, channel[1], lifeline[1]);
+		(void)safe_close(lifeline[1]);
 	}
-	(void)safe_close(ret[1]);
-	ret[1] = r;
-	return 0;
+	(void)safe_close(channel[1]);
+	return r;
 }
 
 static int add_sources(struct worker *worker)
@@ -249,46 +209,26 @@ static int add_sources(struct worker *worker)
 	sd_event *event = worker->manager->event;
 	int r;
 
-	r = sd_event_add_child(
-		event, &worker->child_source, worker->pid, WEXITED | WSTOPPED, on_child, worker);
-	if (r < 0) {
-		/* Not ours to signal by a source, and not yet reaped by anybody: the pid is its
-		 * own. */
-		(void)kill(worker->pid, SIGKILL);
-		(void)waitpid(worker->pid, NULL, 0);
-		return r;
-	}
-	r = sd_event_source_set_child_process_own(worker->child_source, true);
-	if (r < 0)
-		return r;
-	r = sd_event_source_set_enabled(worker->child_source, SD_EVENT_ON);
-	if (r < 0)
-		return r;
-	return sd_event_add_io(
-		event, &worker->socket_source, worker->socket, EPOLLIN, on_socket, worker);
+	r = sd_event_add_io(
+		event, &worker->lifeline_source, worker->lifeline, EPOLLIN, on_lifeline, worker);
+	return r < 0 ? r
+		     : sd_event_add_io(event, &worker->socket_source, worker->socket, EPOLLIN,
+			       on_socket, worker);
 }
 
 int worker_new(struct manager *manager, struct worker **ret)
 {
-	_cleanup_close_ int theirs = -EBADF;
 	struct worker *worker;
-	int r, sockets[2];
+	int r;
 
 	worker = calloc(1, sizeof(*worker));
 	if (!worker)
 		return -ENOMEM;
-	worker->manager = manager;
-	worker->socket = -EBADF;
+	*worker = (struct worker){.manager = manager, .socket = -EBADF, .lifeline = -EBADF};
 	LIST_ADD(manager->workers, worker);
 
-	r = make_sockets(sockets);
-	if (r == 0) {
-		worker->socket = sockets[0];
-		theirs = sockets[1];
-		r = spawn(manager->options->session_program, theirs, &worker->pid);
-	}
-	if (r == 0)
-		r = add_sources(worker);
+	r = ask_spawner(worker);
+	r = r < 0 ? r : add_sources(worker);
 	if (r < 0) {
 		(void)worker_free(worker);
 		return r;

@@ -54,7 +54,7 @@ static int get_groups(struct own_identity *own)
 	return 0;
 }
 
-int act_end_with_manager(void)
+int act_end_with_parent(void)
 {
 	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
 }
@@ -192,7 +192,7 @@ static void return_identity(
 		r = enter_ipc_namespace(own->ipc_namespace);
 	/* A change of ids makes the kernel forget it. */
 	if (r == 0)
-		r = act_end_with_manager();
+		r = act_end_with_parent();
 	if (r < 0)
 		abort();
 }

@@ -28,9 +28,9 @@ int own_identity_get(struct own_identity *ret);
  * or negative errno: fatal. */
 int own_identity_limit(struct own_identity *own, uint64_t capabilities);
 
-/* From now on this process is killed when the manager ends; again after each change of ids, so
- * act_open() and act_unlink() do it. 0 or negative errno. */
-int act_end_with_manager(void);
+/* From now on this process is killed when its parent, the spawner, ends; again after each change of
+ * ids, so act_open() and act_unlink() do it. 0 or negative errno. */
+int act_end_with_parent(void);
 
 /* Opens the queue, creating it if asked to. Returns a descriptor or the negative errno that the app
  * gets. ret_created: this very call made the queue; assume it did not on error. */

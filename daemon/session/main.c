@@ -19,7 +19,7 @@ static int prepare_process(void)
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
 		prctl(PR_SET_DUMPABLE, 0) < 0)
 		return -errno;
-	return act_end_with_manager();
+	return act_end_with_parent();
 }
 
 static bool is_started_by_manager(void)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 
-from harness import Failure
+from harness import Failure, children
 
 LAUNCHES = 10
 LINE = re.compile(r'^(?:\d+ +)?(?:<\.\.\. )?([a-z_0-9]+)')
@@ -139,18 +139,20 @@ def launches(bench):
                    env=daemon.environment, check=True, timeout=ATTACH_DEADLINE)
     with open(file, encoding='utf-8', errors='replace') as f:
         rows = [('mq-run', *average([own_part(f.read().splitlines())]))]
-    strace = Strace(bench, daemon.pid, *daemon.session_processes()[1])
+    spawner = children(daemon.pid)
+    strace = Strace(bench, daemon.pid, *spawner, *daemon.session_processes()[1])
     for _ in range(LAUNCHES):
         subprocess.run([*daemon.run_prefix('bench:call'), '/bin/true'], env=daemon.environment,
                        check=True, timeout=ATTACH_DEADLINE)
         time.sleep(0.1)
-    manager, sessions = collections.Counter(), collections.Counter()
+    counters = {text: collections.Counter() for text in
+                ('mqgated', 'its spawner', 'a session process, from its start to its end')}
+    whose = dict(zip(map(str, (daemon.pid, *spawner)), counters.values()))
     for line in strace.end():
         name = name_of(line)
         if name:
-            (manager if line.startswith(f'{daemon.pid} ') else sessions)[name] += 1
-    for text, counter in (('mqgated', manager), ('a session process, from its start to its end',
-                                                 sessions)):
+            whose.get(line.split()[0], list(counters.values())[-1])[name] += 1
+    for text, counter in counters.items():
         each = collections.Counter({name: n / LAUNCHES for name, n in counter.items()})
         rows.append((text, *average([each])))
     return rows

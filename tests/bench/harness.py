@@ -167,7 +167,7 @@ class Daemon:
     def session_processes(self):
         """pids of the session processes, and apart from them the spare ones."""
         serving, spare = [], []
-        for pid in children(self.pid):
+        for pid in session_processes(self.pid):
             target = serving if 'seccomp notify' in links(pid) else spare
             target.append(pid)
         return serving, spare
@@ -218,6 +218,11 @@ class Daemon:
 def children(pid):
     with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as f:
         return [int(word) for word in f.read().split()]
+
+
+def session_processes(daemon):
+    """They are children of its spawner."""
+    return [pid for child in children(daemon) for pid in children(child)]
 
 
 def links(pid):

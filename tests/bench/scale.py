@@ -3,7 +3,7 @@
 import time
 
 from figures import shortest, spawner
-from harness import Daemon, Failure, alternate, children, pss, ratios
+from harness import Daemon, Failure, alternate, children, pss, ratios, session_processes
 
 PLUGS = 10  # of each package of a large policy, each with one connection
 MIB = 1024 * 1024
@@ -130,7 +130,7 @@ def memory(bench):
     for n in (10, 100, 1000):
         daemon.idle_apps(n - len(daemon.idle), 'app:work', 'use /bench-idle 64', 'pairs 1')
         time.sleep(0.3)
-        totals[n] = [pss([daemon.pid, *children(daemon.pid)]) / MIB
+        totals[n] = [pss([daemon.pid, *children(daemon.pid), *session_processes(daemon.pid)]) / MIB
                      for _ in range(bench.size(3, 2))]
         bench.row('memory', f'memory (PSS) of everything, {n:,} idle sessions', totals[n],
                   unit='MiB', reach=256 if n == 1000 else None)

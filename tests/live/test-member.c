@@ -340,8 +340,8 @@ Test(member, filters_below_and_above_hide_nothing)
 	end(in);
 }
 
-/* Why neither mqgated nor mqgate-session, nor their unit, may have a filter: the kernel shows those
- * of others only to who has none. Nothing is a member then, and nothing is none. */
+/* Why neither mqgate-session nor what starts it, nor their unit, may have a filter: the kernel
+ * shows those of others only to who has none. Nothing is a member then, and nothing is none. */
 Test(member, with_a_filter_of_our_own_nothing_can_be_proved)
 {
 	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);

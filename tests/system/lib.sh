@@ -289,9 +289,22 @@ expect_log() {
 	fi
 }
 
-# session_processes: pids of the daemon's session processes, the spare one among them
+# spawner: pid of the daemon's child that is the parent of its session processes
+spawner() {
+	pgrep -P "$DAEMON" -x mqgate-spawner
+}
+
+# session_processes: their pids, the spare one among them
 session_processes() {
-	pgrep -P "$DAEMON" -f '(^|/)mqgate-session'
+	local spawner
+
+	spawner=$(spawner) && pgrep -P "$spawner" -f '(^|/)mqgate-session'
+}
+
+# daemon_children: pids of all that the daemon has started, itself or through its spawner
+daemon_children() {
+	pgrep -P "$DAEMON"
+	session_processes
 }
 
 # --- apps that run beside the test ----------------------------------------------------------------

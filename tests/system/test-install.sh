@@ -12,7 +12,8 @@ expect_status "meson install" 0
 for path in usr/bin/mq-run usr/bin/mqctl usr/sbin/mqgated usr/libexec/mqgate/mqgate-session; do
 	holds "$path" test -x "$DEST/$path"
 done
-for path in usr/lib/systemd/system/mqgated.service etc/mqgate/mqgated.yaml \
+for path in usr/lib/systemd/system/mqgated.service usr/lib/systemd/system/mqgate-sessions@.service \
+	usr/lib/systemd/system/mqgate-sessions.socket etc/mqgate/mqgated.yaml \
 	usr/lib/sysusers.d/mqgate.conf usr/lib/tmpfiles.d/mqgate.conf \
 	usr/share/man/man1/mq-run.1 usr/share/man/man1/mqctl.1 usr/share/man/man8/mqgated.8 \
 	usr/share/man/man5/mqgate-packages.5 usr/share/man/man5/mqgated.yaml.5 \
@@ -31,6 +32,9 @@ holds "nothing outside of /usr and /etc" test "$(cd "$DEST" && echo *)" = "etc u
 holds "no test programs" test -z "$(find "$DEST" -name mqtry -o -name 'test-*')"
 holds "the unit starts the installed daemon" \
 	grep -Eq '^ExecStart=/usr/sbin/mqgated( |$)' "$DEST/usr/lib/systemd/system/mqgated.service"
+holds "… and a spawner for the installed session program" grep -qx \
+	'ExecStart=/usr/sbin/mqgated --spawner --session-program=/usr/libexec/mqgate/mqgate-session' \
+	"$DEST/usr/lib/systemd/system/mqgate-sessions@.service"
 holds "every example is a clean package" \
 	mqctl check "$DEST"/usr/share/doc/mqgate/examples/packages.d/*.yaml
 for program in bin/mq-run bin/mqctl sbin/mqgated; do

@@ -45,7 +45,7 @@ descriptors() {
 }
 
 processes() {
-	pgrep -P "$DAEMON" | wc -l
+	daemon_children | wc -l
 }
 
 as_before() {

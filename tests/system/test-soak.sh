@@ -131,7 +131,7 @@ end_traffic() {
 # disturb MAY_CRASH: something goes wrong, or is changed
 disturb() {
 	case $((ROUNDS % 5)) in
-	0) pkill -KILL -P "$DAEMON" -f '^mqgate-session' ;;
+	0) session_processes | xargs -r kill -KILL ;;
 	1) [ "$1" = no ] || crash_daemon 9 ;;
 	2) expect_success "reload" mqctl reload ;;
 	3) [ "$1" = no ] || crash_daemon 15 ;;
@@ -191,7 +191,7 @@ rounds() {
 
 # Two sessions, the two programs that stay, and the spare one.
 is_at_rest() {
-	[ "$(session_processes | wc -l)" = 3 ] && [ "$(pgrep -P "$DAEMON" | wc -l)" = 3 ] &&
+	[ "$(session_processes | wc -l)" = 3 ] && [ "$(daemon_children | wc -l)" = 4 ] &&
 		[ "$(mqctl sessions --json | grep -o '"pid"' | wc -l)" = 2 ] && stored 6
 }
 

@@ -80,7 +80,7 @@ write_hammer() {
 end=$((SECONDS + $2))
 hits=0
 while [ $SECONDS -lt $end ]; do
-	pids=$(pgrep -P "$1")
+	pids=$(pgrep -P "$1,$(pgrep -d , -P "$1")")
 	for _ in {1..200}; do
 		for signal in KILL STOP; do
 			for pid in $1 $pids; do

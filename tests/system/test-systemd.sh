@@ -41,8 +41,14 @@ slots:
     path: "@Q@queue"
     permissions: [read, write, create]
 YAML
-	# The kills come faster than systemd lets a service begin anew, by default.
-	printf '[Unit]\nStartLimitIntervalSec=0\n' \
+	# Earlier versions ran as root.
+	install -d -m 700 "$TREE/var/lib/mqgate"
+	install -m 600 /dev/null "$TREE/var/lib/mqgate/lock"
+	printf 'version: 1\nconnections:\n- {plug: "traffic:nothing", slot: "traffic:one", state: manual}\n' \
+		>"$TREE/var/lib/mqgate/connections.yaml"
+	# The kills come faster than systemd lets a service begin anew, by default. The search for leaks
+	# needs ptrace.
+	printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n' \
 		>"$TREE/etc/systemd/system/mqgated.service.d/test.conf"
 }
 
@@ -145,7 +151,50 @@ another_ipc_namespace() {
 	stop_app app
 }
 
+# status_of PID KEY…: from its /proc/PID/status
+status_of() {
+	local pid=$1 key
+	shift
+
+	for key in "$@"; do
+		inside sed -n "s/^$key:\t\([^\t]*\).*/$key \1/p" "/proc/$pid/status"
+	done
+}
+
+# manager_is_shut_in: its user, SYS_PTRACE at most, a filter
+manager_is_shut_in() {
+	local ours=$((16#$(sed -n 's/^CapPrm:\t//p' /proc/self/status))) set user none=0000000000000000
+
+	printf -v set '%016x' $((16#80000 & ours))
+	user=$(inside id -u mqgated)
+	status_of "$(main_pid)" Uid CapInh CapPrm CapEff CapBnd CapAmb Seccomp NoNewPrivs |
+		diff - <(printf '%s\n' "Uid $user" "CapInh $none" "CapPrm $set" "CapEff $set" "CapBnd $set" \
+			"CapAmb $none" "Seccomp 2" "NoNewPrivs 1")
+}
+
+# kernel_features CMD…: what this mqctl tells of the kernel
+kernel_features() {
+	"$@" status | grep -E '^ *(landlock|seccomp|peer)'
+}
+
+only_the_manager_may_ask() {
+	inside setpriv --reuid=65534 --regid=65534 --clear-groups -- python3 -c '
+import socket, sys
+try:
+	socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect("/run/mqgate/sessions")
+except PermissionError:
+	sys.exit(0)
+sys.exit("it can connect")'
+}
+
 under_restrictions() {
+	holds "the daemon has a user of its own, one capability and a filter" manager_is_shut_in
+	start_daemon
+	kernel_features mqctl >"$WORK/features"
+	holds "the filter hides nothing of the kernel" \
+		eval 'kernel_features inside mqctl | diff features - && grep -q seccomp features'
+	stop_daemon
+	holds "nobody else can ask for session processes" only_the_manager_may_ask
 	restricted user app inside_as_user mq-run --plug traffic:queue
 	restricted root app inside mq-run --plug traffic:queue
 	restricted "root, mount wall" app inside mq-run --wall=mount --plug traffic:queue
@@ -332,11 +381,19 @@ if ! DEADLINE=40 run "$BOOT" start "$D" "$TREE" || [ "$STATUS" != 0 ]; then
 	echo "Bail out! systemd does not boot"
 	exit 1
 fi
+check "the service's user is made" inside systemd-sysusers
 check "the service starts" inside systemctl start mqgated
+if [ "$STATUS" != 0 ]; then
+	inside journalctl -b -u mqgated -n 20 --no-pager | diagnose
+	echo "Bail out! there is no service"
+	exit 1
+fi
+check "what an earlier one, which was root, has kept is there" inside mqctl disconnect traffic:nothing traffic:one
 under_restrictions
 goes_on "systemctl restart" inside systemctl restart mqgated
 goes_on "SIGKILL" inside systemctl kill --kill-whom=main -s KILL mqgated
 goes_on "SIGABRT to all of the service" inside systemctl kill -s ABRT mqgated
+goes_on "SIGKILL to the spawner of session processes" inside systemctl kill -s KILL 'mqgate-sessions@*'
 goes_on "an upgrade" inside sh -c 'cp /usr/sbin/mqgated /usr/sbin/mqgated.new &&
 	mv /usr/sbin/mqgated.new /usr/sbin/mqgated && systemctl restart mqgated'
 under_load
