@@ -41,3 +41,7 @@ int capabilities_keep(uint64_t kept);
 /* From now on neither exec nor memory that is writable and executable gives this process or its
  * children more; the latter where the kernel can (6.3). 0 or negative errno. */
 int process_restrict(void);
+
+/* As many descriptors as are permitted: there are some for each of many sessions, and for each of a
+ * session's many queues. 0 or negative errno. */
+int process_raise_descriptors(void);

@@ -3,7 +3,6 @@
 #include "manager.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
 #include "courier.h"
@@ -53,19 +52,6 @@ static int prepare_signals(struct manager *manager)
 	return r < 0 ? r : sd_event_add_signal(manager->event, NULL, SIGHUP, on_hangup, manager);
 }
 
-/* A few descriptors for each of many sessions. */
-static int raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return -errno;
-	if (limit.rlim_cur == limit.rlim_max)
-		return 0;
-	limit.rlim_cur = limit.rlim_max;
-	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
-}
-
 /* Before anything is opened and given up here. */
 static int start_spawner(struct manager *manager)
 {
@@ -93,7 +79,7 @@ static int start_loop(struct manager *manager)
 	r = r < 0 ? r : sd_event_new(&manager->event);
 	r = r < 0 ? r : prepare_signals(manager);
 	r = r < 0 ? r : sd_event_set_watchdog(manager->event, true);
-	r = r < 0 ? r : raise_descriptor_limit();
+	r = r < 0 ? r : process_raise_descriptors();
 	return r < 0 ? log_errno(r, "cannot set up the process") : 0;
 }
 

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -204,17 +203,6 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *us
 	return 0;
 }
 
-/* Session processes inherit it: a few descriptors for each of many queues. */
-static int raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return -errno;
-	limit.rlim_cur = limit.rlim_max;
-	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
-}
-
 static int prepare(struct spawner *spawner, int socket)
 {
 	sigset_t set;
@@ -226,7 +214,7 @@ static int prepare(struct spawner *spawner, int socket)
 		return -errno;
 	r = process_restrict();
 	r = r < 0 ? r : capabilities_keep(CAPABILITIES_OF_SPAWNER);
-	r = r < 0 ? r : raise_descriptor_limit();
+	r = r < 0 ? r : process_raise_descriptors();
 	r = r < 0 ? r : sd_event_new(&spawner->event);
 	return r < 0 ? r
 		     : sd_event_add_io(spawner->event, NULL, socket, EPOLLIN, on_request, spawner);

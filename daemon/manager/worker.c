@@ -185,7 +185,7 @@ static int make_sockets(int ret[static 2])
 	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
 }
 
-/* Both its ends are closed here again: what is left belongs to the worker and to the spawner. */
+/* The other end of each socket is for the spawner, and closed here. */
 static int ask_spawner(struct worker *worker)
 {
 	int channel[2], lifeline[2], r;

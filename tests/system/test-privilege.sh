@@ -132,6 +132,7 @@ expect_score() {
 	run systemd-analyze security --no-pager --offline=yes --threshold="$2" \
 		"$WORK/tree/usr/lib/systemd/system/$1"
 	expect_status "systemd-analyze security $1: $(($2 / 10)).$(($2 % 10)) or better" 0
+	holds "… and it knows every line" eval '! grep -i ignoring "$WORK/stderr"'
 }
 
 restrictions_of_units() {

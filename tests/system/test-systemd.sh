@@ -255,6 +255,18 @@ goes_on() {
 	holds "$what: what has ended leaves systemd's store" wait_until 5 stored 0
 }
 
+reloaded() {
+	local pid
+
+	pid=$(main_pid)
+	check "systemctl reload" inside systemctl reload mqgated
+	packages_are_read() {
+		inside journalctl -u mqgated -o cat --no-pager | grep -Eq '^reloaded: [0-9]+ packages'
+	}
+	holds "… reads the packages again" wait_until 5 packages_are_read
+	holds "… and the daemon is the same" test "$(main_pid)" = "$pid"
+}
+
 stopped() {
 	start_app app inside_as_user mq-run --slot traffic:all mqtry
 	expect_answer "a program works before a stop" app "open ${Q}stop rwcx 0600 4 64" ' -> 0$'
@@ -390,6 +402,7 @@ if [ "$STATUS" != 0 ]; then
 fi
 check "what an earlier one, which was root, has kept is there" inside mqctl disconnect traffic:nothing traffic:one
 under_restrictions
+reloaded
 goes_on "systemctl restart" inside systemctl restart mqgated
 goes_on "SIGKILL" inside systemctl kill --kill-whom=main -s KILL mqgated
 goes_on "SIGABRT to all of the service" inside systemctl kill -s ABRT mqgated
