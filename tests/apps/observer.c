@@ -12,11 +12,14 @@
 #include <mqueue.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "include/limits.h"
 
 static mqd_t queue;
 static unsigned long wrong, looks, foreign, registered, stayed;
@@ -53,8 +56,9 @@ static bool lives(pid_t pid)
 	return pid != 0 && kill(pid, 0) == 0;
 }
 
-/* Whoever is registered is killed within a second. What he has registered may outlive him, if
- * another process had his table, and tells nobody. */
+/* Whoever is registered is made to let go, or else is killed at REVOKE_DEADLINE_USEC; twice that,
+ * for finding him and for dying. What he has registered may outlive him, if another process had his
+ * table, and tells nobody. */
 static void look_for_owner(void)
 {
 	pid_t seen = owner();
@@ -62,7 +66,8 @@ static void look_for_owner(void)
 	if (seen == 0)
 		return;
 	registered++;
-	for (int i = 0; i < 1000 && owner() == seen && lives(seen); i++)
+	for (uint64_t i = 0; i < 2 * REVOKE_DEADLINE_USEC / 1000 && owner() == seen && lives(seen);
+		i++)
 		(void)usleep(1000);
 	stayed += owner() == seen && lives(seen);
 }

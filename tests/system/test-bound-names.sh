@@ -10,7 +10,6 @@ PAGE=conf/mqgate-limits.7
 NOT_TESTED="
 CONTROL_DEADLINE_USEC mqctl's patience with a manager that hangs
 REPLACE_TIMED_MAX one of two counts of the same step; REPLACE_THREADS_MAX is the one that is tested
-REVOKE_DEADLINE_USEC needs a thread that does not stop when it is asked to; what follows is tested with killed ones by live/test-revoke.c
 REPLACE_DEADLINE_USEC passes by itself on a busy machine only; live/test-replace.c allows for it
 GRANTS_DEADLINE_USEC a held session process is killed past it; test-barrier.sh waits for that
 STATUS_DEADLINE_USEC mqctl's patience with a manager that hangs
