@@ -301,6 +301,19 @@ session_processes() {
 	spawner=$(spawner) && pgrep -P "$spawner" -f '(^|/)mqgate-session'
 }
 
+# all_session_processes: of every daemon of this test
+all_session_processes() {
+	local pid
+
+	for pid in $(pgrep -f '^mqgate-session'); do
+		[[ $(readlink "/proc/$pid/exe") != "$WORK"/* ]] || echo "$pid"
+	done
+}
+
+no_session_processes() {
+	[ -z "$(all_session_processes)" ]
+}
+
 # daemon_children: pids of all that the daemon has started, itself or through its spawner
 daemon_children() {
 	pgrep -P "$DAEMON"

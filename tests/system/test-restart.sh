@@ -104,19 +104,6 @@ one_session_process() {
 	[ "$(session_processes | wc -l)" = 1 ]
 }
 
-# all_session_processes: of every daemon of this test
-all_session_processes() {
-	local pid
-
-	for pid in $(pgrep -f '^mqgate-session'); do
-		[[ $(readlink "/proc/$pid/exe") != "$WORK"/* ]] || echo "$pid"
-	done
-}
-
-none_are_left() {
-	[ -z "$(all_session_processes)" ]
-}
-
 # none_but_ours: no session process lives but children of the daemon
 none_but_ours() {
 	[ "$(all_session_processes | wc -l)" = "$(session_processes | wc -l)" ]
@@ -143,7 +130,7 @@ survives() {
 	mark_log
 	take_down "$signal"
 	holds "signal $signal: session processes end with the daemon" \
-		wait_until 5 none_are_left
+		wait_until 5 no_session_processes
 	echo "send one" >&"$(cat "$WORK/app.fd")"
 	echo "open ${Q}second rwcx 0600 4 64" >&"$(cat "$WORK/other.fd")"
 	sleep 0.3

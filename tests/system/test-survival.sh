@@ -162,11 +162,9 @@ killed_daemon() {
 	# Session processes that hang do not notice by themselves, and would hold the calls up for ever.
 	kill -STOP "$DAEMON"
 	session_processes | xargs kill -STOP
+	holds "there are session processes, and they hang" eval '! no_session_processes'
 	kill -KILL "$DAEMON"
 	wait "$DAEMON" 2>/dev/null
-	no_session_processes() {
-		! pgrep -f "^$WORK/bin/mqgate-session"
-	}
 	holds "a killed daemon takes its session processes along" wait_until 5 no_session_processes
 	expect_answer "the door is closed" app "open ${Q}last r" ' -> -1 (ENOSYS|EACCES)$'
 	start_daemon
@@ -175,6 +173,24 @@ killed_daemon() {
 	stop_app app
 	holds "the daemon ends with status 0" stop_daemon
 	holds "no session process is left" wait_until 5 no_session_processes
+}
+
+# Its parent is a child of the daemon here; under systemd, test-systemd.sh kills it.
+killed_spawner() {
+	start_daemon
+	mark_log
+	start_app app as_user mq-run --slot traffic:all mqtry
+	expect_answer "an app works" app "open ${Q}parent rwcx" ' -> 0$'
+	kill -KILL "$(spawner)"
+	holds "without what starts session processes the daemon ends" wait_until 5 daemon_gone
+	wait "$DAEMON"
+	holds "… with status 1" test $? = 1
+	DAEMON=
+	expect_log "… and says why" "the spawner of session processes has ended"
+	holds "… no session process is left" wait_until 5 no_session_processes
+	expect_answer "… the door is closed" app "open ${Q}parent r" ' -> -1 (ENOSYS|EACCES)$'
+	stop_app app
+	rm -f "/dev/mqueue${Q}parent"
 }
 
 check "one session to warm up" mq-run --slot traffic:all true
@@ -188,5 +204,6 @@ flooded
 holds "nothing is left in the daemon" wait_until 5 at_rest
 killed_app
 killed_daemon
+killed_spawner
 holds "no queue is left" test -z "$(own_queues)"
 finish
