@@ -116,12 +116,17 @@ static int parse(int argc, char **argv, struct manager_options *options, const c
 
 static int run_spawner(const struct manager_options *options)
 {
-	int n = sd_listen_fds(true);
+	int r, n = sd_listen_fds(true);
 
 	if (n != 1 || sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_SEQPACKET, false) <= 0) {
 		log_error("--spawner is for a service manager, which passes it one connection; see "
 			  "mqgate-sessions@.service");
 		return USAGE;
+	}
+	r = spawner_check_peer(SD_LISTEN_FDS_START);
+	if (r < 0) {
+		(void)log_errno(r, "session processes are started for the socket's owner alone");
+		return EXIT_FAILURE;
 	}
 	return spawner_serve(SD_LISTEN_FDS_START, options->session_program) < 0 ? EXIT_FAILURE
 										: EXIT_SUCCESS;

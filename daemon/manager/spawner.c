@@ -7,6 +7,7 @@
 #include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <systemd/sd-event.h>
@@ -237,6 +238,22 @@ int spawner_serve(int socket, const char *session_program)
 	spawner.event = sd_event_unref(spawner.event);
 	(void)safe_close(socket);
 	return r;
+}
+
+int spawner_check_peer(int socket)
+{
+	struct sockaddr_un address = {0};
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	struct stat st;
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -errno;
+	size = sizeof(address) - 1;
+	if (getsockname(socket, (struct sockaddr *)&address, &size) < 0 ||
+		lstat(address.sun_path, &st) < 0)
+		return -errno;
+	return peer.uid == st.st_uid ? 0 : -EPERM;
 }
 
 /* Never returns. */

@@ -44,6 +44,11 @@ int spawner_serve(int socket, const char *session_program);
  * but its standard descriptors. Logs. ret_socket is ours. 0 or negative errno. */
 int spawner_fork(const char *session_program, pid_t *ret_pid, int *ret_socket);
 
+/* Whether the peer of a socket that was accepted at a path is the owner of that path: to write
+ * there is permitted to others, too, who have CAP_DAC_OVERRIDE, and a confined program may have it.
+ * 0, -EPERM or another negative errno. */
+int spawner_check_peer(int socket);
+
 /* Asks for a session process; the descriptors are still ours. Waits a while for a spawner that has
  * much to do. 0, or negative errno: there will be none. */
 int spawner_ask(int spawner, int socket, int lifeline);

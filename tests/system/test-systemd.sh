@@ -187,6 +187,16 @@ except PermissionError:
 sys.exit("it can connect")'
 }
 
+# Root may connect whatever the socket's mode, and a confined program may be root.
+root_is_turned_away() {
+	inside mq-run --plug traffic:nothing python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.settimeout(5)
+s.connect("/run/mqgate/sessions")
+sys.exit(s.recv(1) != b"")'
+}
+
 under_restrictions() {
 	holds "the daemon has a user of its own, one capability and a filter" manager_is_shut_in
 	start_daemon
@@ -195,6 +205,7 @@ under_restrictions() {
 		eval 'kernel_features inside mqctl | diff features - && grep -q seccomp features'
 	stop_daemon
 	holds "nobody else can ask for session processes" only_the_manager_may_ask
+	holds "… and who can connect because it is root is turned away" root_is_turned_away
 	restricted user app inside_as_user mq-run --plug traffic:queue
 	restricted root app inside mq-run --plug traffic:queue
 	restricted "root, mount wall" app inside mq-run --wall=mount --plug traffic:queue
