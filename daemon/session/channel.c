@@ -151,6 +151,13 @@ static int take_back_registrations(struct session *session, const struct force_h
 	return 0;
 }
 
+/* Each step of taking a queue away has its own deadline, and may come to all of it on a busy
+ * machine. Killed in the middle of a forced call, this process would take the program along. */
+static_assert(REVOKE_DEADLINE_USEC + REPLACE_DEADLINE_USEC + REVOKE_DEADLINE_USEC / 2 +
+			      REVOKE_DEADLINE_USEC <
+		      GRANTS_DEADLINE_USEC,
+	"the manager must be patient for as long as all steps may take");
+
 /* New grants are in force from here on, since nothing is in hand. The acknowledgement is the
  * barrier that connect and disconnect wait for. */
 static int take_grants(struct session *session, struct grants *grants)
