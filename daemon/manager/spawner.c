@@ -256,8 +256,7 @@ int spawner_check_peer(int socket)
 	return peer.uid == st.st_uid ? 0 : -EPERM;
 }
 
-/* Never returns. */
-static void serve_in_child(int socket, const char *session_program)
+_noreturn_ static void serve_in_child(int socket, const char *session_program)
 {
 	sigset_t all;
 

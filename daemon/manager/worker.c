@@ -2,7 +2,6 @@
 /* Session processes: has them started, feeds them and has them killed. */
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 

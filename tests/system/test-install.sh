@@ -35,6 +35,9 @@ holds "the unit starts the installed daemon" \
 holds "… and a spawner for the installed session program" grep -qx \
 	'ExecStart=/usr/sbin/mqgated --spawner --session-program=/usr/libexec/mqgate/mqgate-session' \
 	"$DEST/usr/lib/systemd/system/mqgate-sessions@.service"
+run "$DEST/usr/sbin/mqgated" --spawner
+expect_status "… which is not for the command line" 2
+expect_stderr "… and says so" "is for a service manager"
 holds "every example is a clean package" \
 	mqctl check "$DEST"/usr/share/doc/mqgate/examples/packages.d/*.yaml
 for program in bin/mq-run bin/mqctl sbin/mqgated; do
