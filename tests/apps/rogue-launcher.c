@@ -271,9 +271,10 @@ static int hand_over_last(int fd)
 
 	for (int i = 0; i < 8; i++)
 		hand_over(socket, &fd, 1);
-	(void)close(fd);
 	puts("sent");
 	(void)fflush(stdout);
+	/* If the daemon's side has been faster, it is we who wait here. */
+	(void)close(fd);
 	if (take_answer(socket))
 		puts("accepted");
 	return 0;

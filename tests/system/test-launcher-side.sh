@@ -90,7 +90,7 @@ nothing_left "descriptors"
 
 # One that takes long to close, when the manager is the last to have it.
 start_app lingering as_user rogue-launcher descriptor linger
-holds "a descriptor that lingers: sent" wait_until 30 grep -q sent "$WORK/lingering.out"
+holds "a descriptor that lingers: sent" wait_until 5 grep -q sent "$WORK/lingering.out"
 others_are_served "a descriptor that lingers"
 expect_end "a descriptor that lingers: answered" lingering 0
 expect_stdout "a descriptor that lingers: refused" \
