@@ -144,17 +144,20 @@ static int take_back_registrations(struct session *session, const struct force_h
 	if (!inflight->returning)
 		return 0;
 	r = registrations_take_back(&inflight->registrations, &session->own, &session->revoker,
-		session->grants, hooks, now_usec() + REVOKE_DEADLINE_USEC / 2);
+		session->grants, hooks, now_usec() + REVOKE_DEADLINE_USEC);
 	if (r < 0)
 		return r;
 	__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
+#define SLACK_USEC 1000000ULL /* what lies between, and the preparation of a forced call */
+
 /* Each step of taking a queue away has its own deadline, and may come to all of it on a busy
  * machine. Killed in the middle of a forced call, this process would take the program along. */
-static_assert(REVOKE_DEADLINE_USEC + REPLACE_DEADLINE_USEC + REVOKE_DEADLINE_USEC / 2 +
-			      REVOKE_DEADLINE_USEC <
+static_assert(REVOKE_DEADLINE_USEC + REPLACE_DEADLINE_USEC + FORCE_DEADLINE_USEC +
+			      REVOKE_DEADLINE_USEC + FORCE_DEADLINE_USEC + REVOKE_DEADLINE_USEC +
+			      SLACK_USEC <
 		      GRANTS_DEADLINE_USEC,
 	"the manager must be patient for as long as all steps may take");
 

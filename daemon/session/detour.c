@@ -50,7 +50,7 @@
 
 #define STOP_CHECK_USEC 50
 #define SEIZE_USEC      200000 /* while another session process looks at it */
-#define ENTRY_USEC      100000 /* for a thread to run at all */
+#define RUNNING_USEC    100000 /* for one that was to stop again */
 #define VDSO_SIZE_MAX   65536
 
 static long trace(int request, const struct detour *detour, void *address, void *data)
@@ -84,9 +84,11 @@ static enum stop look_for_stop(pid_t tid, int *ret_signal)
 static enum stop wait_for_stop(struct detour *detour, int *ret_signal)
 {
 	for (;;) {
+		/* It may be us who did not get to run: a last look comes after the deadline. */
+		uint64_t now = now_usec();
 		enum stop stop = look_for_stop(detour->tid, ret_signal);
 
-		if (stop != STOP_NOT_YET || now_usec() > detour->deadline ||
+		if (stop != STOP_NOT_YET || now > detour->deadline ||
 			detour->hooks->serve(detour->hooks->context) < 0)
 			return stop;
 		/* Its own call may have been what was served, and waits now: it could not stop. */
@@ -343,13 +345,13 @@ int detour_let_go(struct detour *detour)
 
 /* What does not get to run, in a control group that is frozen, can be stopped again, and is where
  * it was. -EAGAIN: so it is. */
-static int stop_where_it_was(struct detour *detour)
+static int stop_where_it_was(struct detour *detour, uint64_t deadline)
 {
 	int signal = 0;
 
 	if (trace(PTRACE_INTERRUPT, detour, NULL, NULL) < 0)
 		return -ESRCH;
-	detour->deadline = now_usec() + ENTRY_USEC;
+	detour->deadline = deadline;
 	switch (wait_for_stop(detour, &signal)) {
 	case STOP_ASKED:
 		return -EAGAIN;
@@ -360,27 +362,28 @@ static int stop_where_it_was(struct detour *detour)
 	}
 }
 
-/* To the entry of our call, of which nothing keeps it but that it does not run. */
-static int reach_entry(struct detour *detour)
+/* To the entry of our call, of which nothing keeps it but that it does not run. One that is only
+ * waiting for a processor comes to either stop in the end. */
+static int reach_entry(struct detour *detour, uint64_t patience, uint64_t deadline)
 {
-	uint64_t deadline = detour->deadline;
 	int r;
 
-	detour->deadline = MIN(deadline, now_usec() + ENTRY_USEC);
+	detour->deadline = MIN(deadline, now_usec() + patience);
 	r = go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL);
 	if (r == -EINPROGRESS)
-		r = stop_where_it_was(detour);
+		r = stop_where_it_was(detour, deadline);
 	detour->deadline = deadline;
 	return r;
 }
 
-static enum force_result make(struct detour *detour, const struct forced_call *call)
+static enum force_result make(
+	struct detour *detour, const struct forced_call *call, uint64_t patience, uint64_t deadline)
 {
 	struct machine machine;
 	int64_t result;
 	int r = enter(detour, call);
 
-	r = r < 0 ? r : reach_entry(detour);
+	r = r < 0 ? r : reach_entry(detour, patience, deadline);
 	if (r == -EAGAIN)
 		return FORCE_LATER;
 	if (r < 0 || go_on_until(detour, PTRACE_SYSCALL, STOP_SYSCALL) < 0 ||
@@ -393,15 +396,14 @@ static enum force_result make(struct detour *detour, const struct forced_call *c
 }
 
 enum force_result detour_make(
-	struct detour *detour, const struct forced_call *call, uint64_t deadline)
+	struct detour *detour, const struct forced_call *call, uint64_t patience, uint64_t deadline)
 {
 	struct machine_vectors vectors;
 	enum force_result result;
 
 	if (machine_save_vectors(detour->tid, &vectors) < 0)
 		return FORCE_LATER;
-	detour->deadline = deadline;
-	result = make(detour, call);
+	result = make(detour, call, patience, deadline);
 	if (result != FORCE_BROKEN && machine_restore_vectors(detour->tid, &vectors) < 0)
 		result = FORCE_BROKEN;
 	free(vectors.data);
@@ -482,7 +484,7 @@ enum force_result detour_prepare(struct detour *detour, uint64_t deadline)
 	detour->deadline = deadline;
 	r = see_restart(detour);
 	if (detour->running) {
-		int stopped = stop_where_it_was(detour);
+		int stopped = stop_where_it_was(detour, now_usec() + RUNNING_USEC);
 
 		detour->running = stopped != 0 && stopped != -EAGAIN;
 	}

@@ -71,9 +71,10 @@ void detour_describe(
 	const struct detour *detour, const struct forced_call *call, struct seccomp_data *ret);
 
 /* After detour_prepare(): has it make the call. It is stopped again afterwards. FORCE_DONE if the
- * call returned 0, FORCE_FAILED, FORCE_BROKEN; or FORCE_LATER, which is as in detour_prepare(). */
-enum force_result detour_make(
-	struct detour *detour, const struct forced_call *call, uint64_t deadline);
+ * call returned 0, FORCE_FAILED, FORCE_BROKEN, after the deadline, too; or FORCE_LATER, which is as
+ * in detour_prepare(): it did not get to run within patience microseconds. */
+enum force_result detour_make(struct detour *detour, const struct forced_call *call,
+	uint64_t patience, uint64_t deadline);
 
 /* Puts it back to where it was, and lets go of it. Negative errno: if detour->moved, it is broken;
  * otherwise it is not stopped, and must be let go of when it is. */

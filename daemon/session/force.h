@@ -8,7 +8,8 @@
 #include "detour.h"
 #include "disturb.h"
 
-/* At most until the deadline (CLOCK_MONOTONIC, microseconds). *ret_late: the thread was asked to
- * stop, did not yet, and has to be let go of when it does. */
+/* Waits for patience microseconds for the thread to stop, and for about twice as many for it to
+ * begin; for the call itself FORCE_DEADLINE_USEC. *ret_late: the thread was asked to stop, did not
+ * yet, and has to be let go of when it does. */
 enum force_result force_removal(
-	pid_t tid, int fd, const struct force_hooks *hooks, uint64_t deadline, bool *ret_late);
+	pid_t tid, int fd, const struct force_hooks *hooks, uint64_t patience, bool *ret_late);

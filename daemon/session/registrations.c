@@ -26,7 +26,8 @@
 #include "revoke.h"
 #include "identity.h"
 
-#define RETRY_USEC 500
+#define RETRY_USEC    500
+#define PATIENCE_USEC 50000 /* for one thread to stop; then others are tried */
 
 static bool same_key(struct queue_key a, struct queue_key b)
 {
@@ -269,7 +270,7 @@ struct removal {
 	const struct registration *registration;
 	struct revoker *revoker;
 	const struct force_hooks *hooks;
-	uint64_t deadline;
+	uint64_t begin, deadline;
 };
 
 static bool is_late(const struct revoker *revoker, pid_t tid)
@@ -280,6 +281,16 @@ static bool is_late(const struct revoker *revoker, pid_t tid)
 	return false;
 }
 
+/* As long as it has taken so far: all threads are tried soon, and on a busy machine none is given
+ * up again and again just before it gets to run. */
+static uint64_t patience_of(const struct removal *removal)
+{
+	uint64_t now = now_usec();
+	uint64_t left = removal->deadline - MIN(now, removal->deadline);
+
+	return MIN(left, MAX(now - removal->begin, (uint64_t)PATIENCE_USEC));
+}
+
 static enum force_result force(struct removal *removal, const struct target *target, int number)
 {
 	struct revoker *revoker = removal->revoker;
@@ -288,7 +299,7 @@ static enum force_result force(struct removal *removal, const struct target *tar
 
 	if (revoker->late_count == REVOKE_LATE_MAX || is_late(revoker, target->tid))
 		return FORCE_LATER;
-	result = force_removal(target->tid, number, removal->hooks, removal->deadline, &late);
+	result = force_removal(target->tid, number, removal->hooks, patience_of(removal), &late);
 	if (late)
 		revoker->late[revoker->late_count++] = target->tid;
 	return result;
@@ -366,7 +377,7 @@ int registrations_take_back(struct registrations *registrations, const struct ow
 {
 	for (size_t i = 0; i < SESSION_REGISTRATIONS_MAX; i++) {
 		struct registration *entry = &registrations->entries[i];
-		struct removal removal = {entry, revoker, hooks, deadline};
+		struct removal removal = {entry, revoker, hooks, now_usec(), deadline};
 		int r;
 
 		if (entry->tgid == 0 || grants_lookup(grants, entry->name) & PERMISSION_READ)

@@ -50,13 +50,13 @@
 #include "text.h"
 #include "threads.h"
 
-#define PATIENCE_USEC  200000  /* for the threads of one table to stop */
-#define PREPARE_USEC   100000  /* for one of them to be where it can make our call */
-#define CALL_USEC      1000000 /* for a call under way, which cannot be broken off */
-#define FRESH_USEC     5000    /* by so much a timeout may be prolonged */
-#define READY_USEC     250000  /* for those that wait with a timeout to begin anew */
-#define LOOK_USEC      300     /* between two looks at them */
-#define RETRY_USEC     500     /* between two passes; twice as long after each */
+#define PATIENCE_USEC  200000 /* for the threads of one table to stop */
+#define PREPARE_USEC   100000 /* for one of them to be where it can make our call */
+#define ENTRY_USEC     100000 /* for it to begin */
+#define FRESH_USEC     5000   /* by so much a timeout may be prolonged */
+#define READY_USEC     250000 /* for those that wait with a timeout to begin anew */
+#define LOOK_USEC      300    /* between two looks at them */
+#define RETRY_USEC     500    /* between two passes; twice as long after each */
 #define RETRY_MAX_USEC 20000
 
 /* A descriptor table of a process, by a thread that uses it. */
@@ -471,7 +471,7 @@ static int make_call(struct replacer *replacer, struct detour *detour)
 	if (r < 0)
 		return r;
 	replacer->forced = detour->tid;
-	result = detour_make(detour, &call, now_usec() + CALL_USEC);
+	result = detour_make(detour, &call, ENTRY_USEC, now_usec() + FORCE_DEADLINE_USEC);
 	replacer->forced = 0;
 	if (result == FORCE_BROKEN)
 		end_broken(replacer, detour);

@@ -78,13 +78,15 @@ static int wait_and_let_go(pid_t tid, int proc, uint32_t arch, uint64_t deadline
 	uint64_t patience = now_usec() + PATIENCE_USEC;
 
 	for (;;) {
+		/* It may be us who did not get to run: a last look comes after the deadline. */
+		uint64_t now = now_usec();
 		int r = let_go_if_stopped(tid);
 
 		if (r != 0)
 			return 0;
-		if (now_usec() > patience && thread_activity(proc, arch) == THREAD_ELSEWHERE)
+		if (now > patience && thread_activity(proc, arch) == THREAD_ELSEWHERE)
 			return -EINPROGRESS;
-		if (now_usec() > deadline)
+		if (now > deadline)
 			return -ETIMEDOUT;
 		(void)usleep(STOP_CHECK_USEC);
 	}
@@ -128,12 +130,15 @@ static int kill_process(struct revoker *revoker, const struct thread *thread, in
 
 static int wait_until_dead(int proc, uint64_t deadline)
 {
-	while (thread_start(proc) != 0) {
-		if (now_usec() > deadline)
+	for (;;) {
+		uint64_t now = now_usec();
+
+		if (thread_start(proc) == 0)
+			return 0;
+		if (now > deadline)
 			return -ETIMEDOUT;
 		(void)usleep(STOP_CHECK_USEC);
 	}
-	return 0;
 }
 
 static bool may_be_inside(const struct thread *thread, int proc)
@@ -180,10 +185,10 @@ static void let_go_of_dead(struct revoker *revoker, pid_t tid)
 		revoker->late[revoker->late_count++] = tid;
 }
 
-static int bring_back(struct revoker *revoker, const struct thread *thread, uint64_t deadline)
+/* 1: it was asked to stop, and has to be let go of. 0: it is out of any call, or dead. */
+static int ask_if_inside(struct revoker *revoker, const struct thread *thread, uint64_t deadline)
 {
 	_cleanup_close_ int proc = open_proc(thread->tid);
-	bool traced;
 	int r;
 
 	if (proc < 0)
@@ -191,11 +196,23 @@ static int bring_back(struct revoker *revoker, const struct thread *thread, uint
 	if (!may_be_inside(thread, proc))
 		return 0;
 	r = ask_to_stop(thread->tid, deadline - KILL_USEC);
+	/* Or it has been asked: one may be noted twice (threads.c). */
+	if (r == 0 || (r == -EPERM && seize_is_held(thread->tid)))
+		return 1;
 	if (r == -ESRCH || (r == -EPERM && is_outsider(thread, proc)))
 		return 0;
-	traced = r == 0;
-	if (traced)
-		r = wait_and_let_go(thread->tid, proc, thread->arch, deadline - KILL_USEC);
+	return kill_and_wait(revoker, thread, proc, deadline);
+}
+
+/* Of one that was asked to stop. Its number stays its own for as long as we trace it. */
+static int bring_back(struct revoker *revoker, const struct thread *thread, uint64_t deadline)
+{
+	_cleanup_close_ int proc = open_proc(thread->tid);
+	int r;
+
+	if (proc < 0)
+		return proc == -ENOENT ? 0 : proc;
+	r = wait_and_let_go(thread->tid, proc, thread->arch, deadline - KILL_USEC);
 	if (r == -EINPROGRESS && revoker->late_count < REVOKE_LATE_MAX) {
 		revoker->late[revoker->late_count++] = thread->tid;
 		r = 0;
@@ -203,8 +220,7 @@ static int bring_back(struct revoker *revoker, const struct thread *thread, uint
 	if (r == 0)
 		return 0;
 	r = kill_and_wait(revoker, thread, proc, deadline);
-	if (traced)
-		let_go_of_dead(revoker, thread->tid);
+	let_go_of_dead(revoker, thread->tid);
 	return r;
 }
 
@@ -216,22 +232,42 @@ static bool is_among(pid_t tid, const pid_t *list, size_t count)
 	return false;
 }
 
+/* Marks those that have to be let go of, whatever it returns. */
+static int ask_all(struct revoker *revoker, const struct threads *threads, uint32_t count,
+	const pid_t *except, size_t except_count, uint64_t deadline, uint64_t *ret_asked)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < count && r >= 0; i++) {
+		const struct thread *thread = &threads->entries[i];
+
+		if (is_among(thread->tid, except, except_count) ||
+			is_among(thread->tid, revoker->late, revoker->late_count))
+			continue;
+		r = ask_if_inside(revoker, thread, deadline);
+		if (r > 0)
+			ret_asked[i / 64] |= UINT64_C(1) << (i % 64);
+	}
+	return MIN(r, 0);
+}
+
+/* All are asked before one is waited for: each has to get to run before it can stop, and then
+ * leaves the processor to the next. */
 int revoke_bring_back(struct revoker *revoker, const struct threads *threads, const pid_t *except,
 	size_t except_count)
 {
+	const uint32_t count = MIN(threads->count, (uint32_t)SESSION_THREADS_MAX);
 	uint64_t deadline = now_usec() + REVOKE_DEADLINE_USEC;
+	uint64_t asked[SESSION_THREADS_MAX / 64] = {0};
+	int result = ask_all(revoker, threads, count, except, except_count, deadline, asked);
 
-	for (uint32_t i = 0; i < threads->count; i++) {
-		int r;
+	for (uint32_t i = 0; i < count; i++)
+		if (asked[i / 64] & UINT64_C(1) << (i % 64)) {
+			int r = bring_back(revoker, &threads->entries[i], deadline);
 
-		if (is_among(threads->entries[i].tid, except, except_count) ||
-			is_among(threads->entries[i].tid, revoker->late, revoker->late_count))
-			continue;
-		r = bring_back(revoker, &threads->entries[i], deadline);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+			result = result < 0 ? result : r;
+		}
+	return result;
 }
 
 void revoke_let_go_late(struct revoker *revoker)

@@ -51,6 +51,11 @@ int seize(pid_t tid, long options, uint64_t deadline)
 	}
 }
 
+bool seize_is_held(pid_t tid)
+{
+	return status_pid(tid, "TracerPid") == getpid();
+}
+
 bool seize_may_hold(void)
 {
 	return may_hold;

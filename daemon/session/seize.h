@@ -14,6 +14,9 @@
  * until deadline. 0 or negative errno; -EPERM: somebody traces it for longer. */
 int seize(pid_t tid, long options, uint64_t deadline);
 
+/* True if we trace the thread. */
+bool seize_is_held(pid_t tid);
+
 /* True if somebody that was seized may still be traced by us. */
 bool seize_may_hold(void);
 

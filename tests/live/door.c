@@ -169,7 +169,7 @@ static void run_app(struct door *door, int socket, uid_t uid, void (*before)(str
 	unsigned short length;
 	int listener;
 
-	(void)alarm(3 * (unsigned)DOOR_DEADLINE_SECONDS);
+	(void)alarm(10 * (unsigned)DOOR_DEADLINE_SECONDS);
 	if (uid != 0 && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
 				setresuid(uid, uid, uid) < 0))
 		_exit(101);

@@ -26,8 +26,9 @@
 
 #define TIMEOUT_MS  900
 #define PATIENCE_US 10000000
-#define PREPARE_US  200000 /* frozen, it is waited for in vain */
-#define PAUSE_US    60000  /* for a signal to have its effect, before the calls are ended */
+#define PREPARE_US  200000  /* frozen, it is waited for in vain */
+#define ENTRY_US    1000000 /* the same */
+#define PAUSE_US    60000   /* for a signal to have its effect, before the calls are ended */
 
 static int ends[2];
 static struct timespec timeout = {.tv_nsec = TIMEOUT_MS * 1000000L};
@@ -237,7 +238,7 @@ static enum force_result take_detour(pid_t pid, enum moment moment)
 	result = detour_prepare(&detour, now_usec() + PREPARE_US);
 	send_if(moment == BEFORE_CALL, pid);
 	if (result == FORCE_DONE)
-		result = detour_make(&detour, &call, now_usec() + PATIENCE_US);
+		result = detour_make(&detour, &call, ENTRY_US, now_usec() + PATIENCE_US);
 	send_if(moment == AFTER_CALL, pid);
 	cr_assert_eq(detour_let_go(&detour), 0);
 	return result;

@@ -248,7 +248,7 @@ static bool make_call(struct interruptions *interruptions, struct detour *detour
 	detour_describe(detour, &forced, &interruptions->expected);
 	cr_assert(filters_notify(detour->tid, &interruptions->expected));
 	begin = now_usec();
-	result = detour_make(detour, &forced, begin + 30000000);
+	result = detour_make(detour, &forced, 30000000, begin + 30000000);
 	cr_assert_eq(result, FORCE_DONE, "%d after %lu us", (int)result, now_usec() - begin);
 	return true;
 }

@@ -7,11 +7,13 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "daemon/session/inflight.h"
 #include "door.h"
 
 #define NOBODY 65534
@@ -248,9 +250,90 @@ Test(revoke, what_is_not_concerned_notices_nothing)
 	cr_expect_eq(door.stage->results[15], 'm');
 }
 
-/* --- descriptors exchanged under a call --- */
+/* --- many that compute --- */
 
 static atomic_bool stop;
+
+#define BUSY 64
+
+static void *compute(void *unused)
+{
+	(void)unused;
+	(void)mq_getattr(queue, &(struct mq_attr){0});
+	while (!stop)
+		;
+	return NULL;
+}
+
+static void be_busy(struct stage *stage)
+{
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	for (int i = 0; i < BUSY; i++)
+		in_background(compute);
+	settle();
+	app_pause(stage); /* it is taken away */
+	stop = true;
+	stage->results[0] = result_of(mq_send(queue, "x", 1, 0));
+}
+
+/* Each of them has to get to run before it can stop. */
+Test(revoke, many_that_compute_live)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, be_busy);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_grant(&door, 0);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], -EACCES);
+}
+
+static void patient_receiver(struct stage *stage)
+{
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	if (write(stage->ready[1], "r", 1) != 1)
+		_exit(113);
+	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
+}
+
+static void note_twice(struct door *door)
+{
+	struct inflight *inflight =
+		mmap(NULL, INFLIGHT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, door->inflight, 0);
+	struct threads *threads = &inflight->threads;
+
+	cr_assert_neq(inflight, MAP_FAILED);
+	cr_assert_gt(threads->count, 0);
+	threads->entries[threads->count] = threads->entries[0];
+	threads->count++;
+	(void)munmap(inflight, INFLIGHT_SIZE);
+}
+
+/* As a session process may leave it that dies while it forgets others. */
+Test(revoke, one_that_is_noted_twice_lives)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, patient_receiver);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	(void)usleep(100000);
+	note_twice(&door);
+	door_grant(&door, 0);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], -EACCES);
+}
+
+/* --- descriptors exchanged under a call --- */
+
 static int number;
 
 static void *exchange(void *unused)
@@ -360,15 +443,6 @@ static void look_for_a_moment(pid_t tid, int ready)
 		_exit(114);
 	(void)usleep(200000);
 	_exit(ptrace(PTRACE_DETACH, tid, NULL, NULL) < 0);
-}
-
-static void patient_receiver(struct stage *stage)
-{
-	app_pause(stage);
-	queue = open_new(stage->queue);
-	if (write(stage->ready[1], "r", 1) != 1)
-		_exit(113);
-	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
 }
 
 Test(revoke, one_that_another_session_process_looks_at_lives)

@@ -279,7 +279,7 @@ log_matches() {
 
 # expect_log DESCRIPTION REGEX: the daemon says it, or has said it, since mark_log
 expect_log() {
-	if wait_until 5 log_matches "$2"; then
+	if wait_until 10 log_matches "$2"; then
 		ok "$1"
 	else
 		not_ok "$1" < <(

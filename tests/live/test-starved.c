@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking back from a program that hardly gets to run: it is waited for, not killed. */
+#include <fcntl.h>
+#include <mqueue.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "door.h"
+#include "include/util.h"
+#include "tests/must-work.h"
+
+#define NOBODY     65534
+#define ROUNDS     5
+#define BUSY_USEC  120000 /* more than a thread is given to stop at first, or to begin a call */
+#define PAUSE_USEC 100    /* not enough for all the steps of a call */
+
+static void stay_on(pid_t pid, int processor)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(processor, &set);
+	if (sched_setaffinity(pid, sizeof(set), &set) < 0)
+		abort();
+}
+
+static int first_processor(void)
+{
+	cpu_set_t set;
+	int processor = 0;
+
+	cr_assert_eq(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(processor, &set))
+		processor++;
+	return processor;
+}
+
+/* Leaves the processor to others for a moment only, now and then. */
+static pid_t occupy(int processor)
+{
+	const struct sched_param parameters = {.sched_priority = 1};
+	pid_t pid = fork();
+
+	cr_assert_geq(pid, 0);
+	if (pid > 0)
+		return pid;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	stay_on(0, processor);
+	if (sched_setscheduler(0, SCHED_FIFO, &parameters) < 0)
+		_exit(111);
+	for (;;) {
+		uint64_t until = now_usec() + BUSY_USEC;
+
+		while (now_usec() < until)
+			;
+		(void)usleep(PAUSE_USEC);
+	}
+}
+
+static int may_be_real_time(void)
+{
+	const struct sched_param real_time = {.sched_priority = 1}, ordinary = {0};
+	int r = sched_setscheduler(0, SCHED_FIFO, &real_time);
+
+	(void)sched_setscheduler(0, SCHED_OTHER, &ordinary);
+	return r;
+}
+
+/* Registers at each report of the test. */
+static void register_each_time(struct stage *stage)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_NONE};
+	struct mq_attr attributes = {.mq_maxmsg = 2, .mq_msgsize = 32};
+	mqd_t queue;
+
+	app_pause(stage);
+	queue = mq_open(stage->queue, O_RDWR | O_CREAT, 0600, &attributes);
+	app_pause(stage);
+	for (int i = 0; i < ROUNDS; i++) {
+		if (mq_notify(queue, &event) < 0)
+			stage->results[0]++;
+		app_pause(stage);
+	}
+}
+
+Test(starved, one_that_is_registered_lives, .timeout = 60)
+{
+	int processor, status;
+	struct door door;
+	pid_t hog;
+
+	need_root();
+	if (may_be_real_time() < 0)
+		leave_out("it needs real-time scheduling");
+	processor = first_processor();
+	door_open(&door, NOBODY, NULL, register_each_time);
+	door_wait(&door);
+	stay_on(door.app, processor);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	hog = occupy(processor);
+	for (int i = 0; i < ROUNDS; i++) {
+		door_grant(&door, PERMISSIONS_ALL);
+		door_go(&door);
+		door_wait(&door);
+		(void)usleep(BUSY_USEC);
+		door_grant(&door, 0);
+		cr_expect_eq(waitpid(door.app, &status, WNOHANG), 0, "round %d", i);
+	}
+	cr_expect_eq(kill(hog, SIGKILL), 0);
+	(void)waitpid(hog, NULL, 0);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], 0);
+}
