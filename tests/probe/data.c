@@ -154,8 +154,8 @@ void probe_timeouts(void)
 		try_timeout(fixed[i].what, &fixed[i].timeout);
 	soon = in_ms(-10);
 	try_timeout("10 ms ago", &soon);
-	soon = in_ms(150);
-	try_timeout("in 150 ms", &soon);
+	soon = in_ms(500);
+	try_timeout("in 500 ms", &soon);
 	try_timeout("a bad pointer", (void *)1);
 	try_timeout("a pointer into a hole", (void *)(page_before_hole(true) + 4096 - 8));
 }

@@ -183,7 +183,8 @@ const char *clock_class(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	ms = (now.tv_sec - started.tv_sec) * 1000 + (now.tv_nsec - started.tv_nsec) / 1000000;
-	return ms < 60 ? "at once" : ms < 400 ? "waited" : "waited long";
+	/* Who waits here waits 500 ms. */
+	return ms < 250 ? "at once" : ms < 3000 ? "waited" : "waited long";
 }
 
 int main(int argc, char **argv)

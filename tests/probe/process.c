@@ -632,19 +632,20 @@ static void every_ms(long ms)
 
 static void interrupt_receive(int flags)
 {
-	struct timespec timeout = in_ms(300);
+	struct timespec timeout;
 
 	on(SIGALRM, flags);
 	queue = fresh(QUEUE, O_RDWR);
 	every_ms(20);
 	clock_start();
+	timeout = in_ms(500);
 	(void)report(raw_receive(queue, buffer, 32, NULL, &timeout),
 		"receive, interrupted, flags %#x", (unsigned)flags);
 	note("  %s, signals %s", clock_class(), handled == 1 ? "1" : handled > 1 ? "some" : "none");
 	for (int i = 0; i < 4; i++)
 		(void)mq_send(queue, "x", 1, 0);
 	handled = 0;
-	timeout = in_ms(300);
+	timeout = in_ms(500);
 	(void)report(raw_send(queue, "x", 1, 0, &timeout), "send, interrupted, flags %#x",
 		(unsigned)flags);
 	every_ms(0);

@@ -284,7 +284,7 @@ half_way_at_random() {
 
 # A session process that does not notice its manager's end, and comes back to life later.
 two_at_once() {
-	local old
+	local old spawner
 
 	preloaded outlives-parent
 	stop_manager
@@ -292,8 +292,9 @@ two_at_once() {
 	start_app app mq-run --slot traffic:all mqtry
 	expect_answer "a program works" app "open ${Q}two rwcx 0600 4 64" ' -> 0$'
 	old=$(session_processes)
-	# Else it would notice, and replace them.
-	kill -STOP "$DAEMON"
+	# Else they would notice, replace them and kill them.
+	spawner=$(spawner)
+	kill -STOP "$DAEMON" "$spawner"
 	echo "$old" | xargs kill -STOP
 	echo "send one" >&"$(cat "$WORK/app.fd")"
 	sleep 0.2

@@ -8,14 +8,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void send_three(void)
+/* Each one when it is asked for. */
+static void send_three(int asked)
 {
 	mqd_t queue = mq_open("/mqgate-tutorial", O_WRONLY);
+	char byte;
 
-	for (char c = 'a'; c < 'd'; c++) {
+	for (char c = 'a'; c < 'd' && read(asked, &byte, 1) == 1; c++)
 		(void)mq_send(queue, &c, 1, 0);
-		(void)usleep(100000);
-	}
 }
 
 int main(void)
@@ -26,7 +26,10 @@ int main(void)
 		mq_open("/mqgate-tutorial", O_RDONLY | O_CREAT | O_NONBLOCK, 0600, &attributes);
 	sigset_t set;
 	pid_t child;
+	int ask[2];
 
+	if (pipe(ask) < 0)
+		return 1;
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGUSR1);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
@@ -34,7 +37,8 @@ int main(void)
 		perror("mq_notify");
 	child = fork();
 	if (child == 0) {
-		send_three();
+		(void)close(ask[1]);
+		send_three(ask[0]);
 		_exit(0);
 	}
 	for (int received = 0; received < 3;) {
@@ -42,6 +46,8 @@ int main(void)
 		siginfo_t info;
 		char text[64];
 
+		if (write(ask[1], "", 1) < 0)
+			perror("write");
 		if (sigtimedwait(&set, &info, &limit) < 0) {
 			perror("sigtimedwait");
 			break;
@@ -55,6 +61,7 @@ int main(void)
 			received++;
 		}
 	}
+	(void)close(ask[1]);
 	(void)waitpid(child, NULL, 0);
 	return mq_unlink("/mqgate-tutorial") < 0;
 }
