@@ -92,10 +92,11 @@
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
 #define REVOKE_DEADLINE_USEC  (1 * 1000000ULL)  /* for all threads to leave their calls */
+#define READY_DEADLINE_USEC   (1 * 1000000ULL)  /* more for those that wait for a processor */
 #define CLAIM_DEADLINE_USEC   (1 * 1000000ULL)  /* for an earlier session process; then it exits */
 #define REPLACE_DEADLINE_USEC (800 * 1000ULL)   /* to take descriptors away; others are left */
 #define FORCE_DEADLINE_USEC   (1 * 1000000ULL)  /* for a forced call; then its process is killed */
-#define GRANTS_DEADLINE_USEC  (7 * 1000000ULL)  /* to acknowledge; then killed and replaced */
+#define GRANTS_DEADLINE_USEC  (8 * 1000000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)

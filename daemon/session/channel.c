@@ -155,9 +155,9 @@ static int take_back_registrations(struct session *session, const struct force_h
 
 /* Each step of taking a queue away has its own deadline, and may come to all of it on a busy
  * machine. Killed in the middle of a forced call, this process would take the program along. */
-static_assert(REVOKE_DEADLINE_USEC + REPLACE_DEADLINE_USEC + FORCE_DEADLINE_USEC +
-			      REVOKE_DEADLINE_USEC + FORCE_DEADLINE_USEC + REVOKE_DEADLINE_USEC +
-			      SLACK_USEC <
+static_assert(REVOKE_DEADLINE_USEC + READY_DEADLINE_USEC + REPLACE_DEADLINE_USEC +
+			      FORCE_DEADLINE_USEC + REVOKE_DEADLINE_USEC + FORCE_DEADLINE_USEC +
+			      REVOKE_DEADLINE_USEC + SLACK_USEC <
 		      GRANTS_DEADLINE_USEC,
 	"the manager must be patient for as long as all steps may take");
 

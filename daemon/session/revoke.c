@@ -72,8 +72,9 @@ static int let_go_if_stopped(pid_t tid)
 }
 
 /* 0: out of its call, and let go or gone. -EINPROGRESS: out of it, and blocked elsewhere before it
- * stopped. */
-static int wait_and_let_go(pid_t tid, int proc, uint32_t arch, uint64_t deadline)
+ * stopped. Waits for more_usec more if it is ready to run: then it stops as soon as it does. */
+static int wait_and_let_go(
+	pid_t tid, int proc, uint32_t arch, uint64_t deadline, uint64_t more_usec)
 {
 	uint64_t patience = now_usec() + PATIENCE_USEC;
 
@@ -86,7 +87,7 @@ static int wait_and_let_go(pid_t tid, int proc, uint32_t arch, uint64_t deadline
 			return 0;
 		if (now > patience && thread_activity(proc, arch) == THREAD_ELSEWHERE)
 			return -EINPROGRESS;
-		if (now > deadline)
+		if (now > deadline && (now > deadline + more_usec || thread_state(proc) != 'R'))
 			return -ETIMEDOUT;
 		(void)usleep(STOP_CHECK_USEC);
 	}
@@ -212,14 +213,15 @@ static int bring_back(struct revoker *revoker, const struct thread *thread, uint
 
 	if (proc < 0)
 		return proc == -ENOENT ? 0 : proc;
-	r = wait_and_let_go(thread->tid, proc, thread->arch, deadline - KILL_USEC);
+	r = wait_and_let_go(
+		thread->tid, proc, thread->arch, deadline - KILL_USEC, READY_DEADLINE_USEC);
 	if (r == -EINPROGRESS && revoker->late_count < REVOKE_LATE_MAX) {
 		revoker->late[revoker->late_count++] = thread->tid;
 		r = 0;
 	}
 	if (r == 0)
 		return 0;
-	r = kill_and_wait(revoker, thread, proc, deadline);
+	r = kill_and_wait(revoker, thread, proc, MAX(deadline, now_usec() + KILL_USEC));
 	let_go_of_dead(revoker, thread->tid);
 	return r;
 }
@@ -324,7 +326,7 @@ static int answer_and_let_go(struct revoker *revoker, const struct target *targe
 	/* Gone or not, it is answered: one that is there would wait for ever. */
 	r = answer(context);
 	if (r == 0)
-		r = wait_and_let_go(target->tid, target->proc, arch, now_usec() + patience);
+		r = wait_and_let_go(target->tid, target->proc, arch, now_usec() + patience, 0);
 	if (r < 0)
 		revoker->late[revoker->late_count++] = target->tid;
 	return r == -ETIMEDOUT ? r : 0;

@@ -20,8 +20,9 @@ struct revoker {
 
 /* When it returns 0, every thread noted is out of any call on a descriptor that it was in, and
  * whatever it does next comes through the door. Threads blocked elsewhere are not touched, nor
- * those in except (they are inside the door). At most REVOKE_DEADLINE_USEC. Negative errno: some
- * thread may still be inside; then it must not be acknowledged. */
+ * those in except (they are inside the door). At most REVOKE_DEADLINE_USEC, and READY_DEADLINE_USEC
+ * more if the machine is busy. Negative errno: some thread may still be inside; then it must not be
+ * acknowledged. */
 int revoke_bring_back(struct revoker *revoker, const struct threads *threads, const pid_t *except,
 	size_t except_count);
 

@@ -38,7 +38,7 @@ static int first_processor(void)
 }
 
 /* Leaves the processor to others for a moment only, now and then. */
-static pid_t occupy(int processor)
+static pid_t occupy(int processor, int told, uint64_t busy_usec)
 {
 	const struct sched_param parameters = {.sched_priority = 1};
 	pid_t pid = fork();
@@ -51,8 +51,9 @@ static pid_t occupy(int processor)
 	if (sched_setscheduler(0, SCHED_FIFO, &parameters) < 0)
 		_exit(111);
 	for (;;) {
-		uint64_t until = now_usec() + BUSY_USEC;
+		uint64_t until = now_usec() + busy_usec;
 
+		(void)!write(told, "r", 1);
 		while (now_usec() < until)
 			;
 		(void)usleep(PAUSE_USEC);
@@ -66,6 +67,51 @@ static int may_be_real_time(void)
 
 	(void)sched_setscheduler(0, SCHED_OTHER, &ordinary);
 	return r;
+}
+
+/* Less than the kernel leaves to real-time programs of each second. */
+#define LONG_BUSY_USEC 900000
+
+static void compute(struct stage *stage)
+{
+	app_pause(stage);
+	/* Through the door, so this thread is among those noted. */
+	stage->results[1] = mq_open(stage->queue, O_RDWR | O_CREAT, 0600,
+		&(struct mq_attr){.mq_maxmsg = 2, .mq_msgsize = 32});
+	(void)mq_getattr((mqd_t)stage->results[1], &(struct mq_attr){0});
+	if (write(stage->ready[1], "r", 1) != 1)
+		abort();
+	while (!*(volatile long *)&stage->results[2])
+		;
+	stage->results[0] = result_of(mq_send((mqd_t)stage->results[1], "x", 1, 0));
+}
+
+Test(starved, one_that_computes_lives, .timeout = 60)
+{
+	int processor;
+	struct door door;
+	pid_t hog;
+
+	need_root();
+	if (may_be_real_time() < 0)
+		leave_out("it needs real-time scheduling");
+	processor = first_processor();
+	door_open(&door, NOBODY, NULL, compute);
+	door_wait(&door);
+	stay_on(door.app, processor);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	/* Nobody else of ours may have to wait for that processor. */
+	(void)usleep(100000);
+	hog = occupy(processor, door.stage->ready[1], LONG_BUSY_USEC);
+	door_wait(&door);
+	door_grant(&door, 0);
+	cr_expect_eq(kill(hog, SIGKILL), 0);
+	(void)waitpid(hog, NULL, 0);
+	*(volatile long *)&door.stage->results[2] = 1;
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], -EACCES);
 }
 
 /* Registers at each report of the test. */
@@ -101,7 +147,7 @@ Test(starved, one_that_is_registered_lives, .timeout = 60)
 	door_grant(&door, PERMISSIONS_ALL);
 	door_go(&door);
 	door_wait(&door);
-	hog = occupy(processor);
+	hog = occupy(processor, -1, BUSY_USEC);
 	for (int i = 0; i < ROUNDS; i++) {
 		door_grant(&door, PERMISSIONS_ALL);
 		door_go(&door);
