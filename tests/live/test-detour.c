@@ -372,15 +372,17 @@ static bool ends_soon(pid_t pid)
 
 Test(detour, who_executes_a_program_meanwhile_is_let_go, .timeout = 60)
 {
+	uint64_t deadline = now_usec() + 3 * PATIENCE_US;
 	unsigned gone = 0;
 
 	words = share(2 * sizeof(*words));
-	for (int i = 0; i < EXECUTIONS; i++) {
+	/* And on, where it takes more to hit the moment. */
+	for (int i = 0; i < EXECUTIONS || (gone == 0 && now_usec() < deadline); i++) {
 		struct detour detour;
 		pid_t child;
 
 		words[0] = 0;
-		words[1] = i % 50 * 4;
+		words[1] = i % 50 * (i < EXECUTIONS ? 4 : 40);
 		child = fork();
 		if (child == 0)
 			execute_by_another_thread();
