@@ -67,11 +67,23 @@ bare() {
 	fi
 }
 
+# bytes_are_free WHO: no queue of the user is left; the kernel frees those of a namespace some time after
+# its last process
+bytes_are_free() {
+	(cd / && ulimit -S -q 200 && as "$1" mqtry "open ${Q}free rwcx 0600 1 64" "unlink ${Q}free")
+}
+
+settle() {
+	[ "${LIMITS:-}" != only ] || wait_until 10 bytes_are_free "$1"
+}
+
 # both WHO WALL CMD…: CMD's output bare in bare.txt, confined in confined.txt
 both() {
 	local who=$1 wall=$2
 	shift 2
+	settle "$who"
 	(cd / && bare "$wall" as "$who" timeout -k 2 60 "$@") </dev/null >"$WORK/bare.txt" 2>&1
+	settle "$who"
 	(cd / && as "$who" timeout -k 2 60 mq-run --wall="$wall" --plug "$PLUG" "$@") \
 		</dev/null >"$WORK/confined.txt" 2>&1
 }

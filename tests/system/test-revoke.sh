@@ -140,6 +140,8 @@ for PROBE in probe probe-32; do
 		(cd / && timeout -k 2 60 "$PROBE" "$section") </dev/null >"$WORK/bare.txt" 2>&1
 		tainted "$section"
 		holds "after a loss, $PROBE $section is the same as bare" same
+		# The kernel frees the queues of a namespace some time after its last process.
+		[ "$section" != namespaces ] || sleep 1
 	done
 done
 finish
