@@ -250,48 +250,7 @@ Test(revoke, what_is_not_concerned_notices_nothing)
 	cr_expect_eq(door.stage->results[15], 'm');
 }
 
-/* --- many that compute --- */
-
-static atomic_bool stop;
-
-#define BUSY 64
-
-static void *compute(void *unused)
-{
-	(void)unused;
-	(void)mq_getattr(queue, &(struct mq_attr){0});
-	while (!stop)
-		;
-	return NULL;
-}
-
-static void be_busy(struct stage *stage)
-{
-	app_pause(stage);
-	queue = open_new(stage->queue);
-	for (int i = 0; i < BUSY; i++)
-		in_background(compute);
-	settle();
-	app_pause(stage); /* it is taken away */
-	stop = true;
-	stage->results[0] = result_of(mq_send(queue, "x", 1, 0));
-}
-
-/* Each of them has to get to run before it can stop. */
-Test(revoke, many_that_compute_live)
-{
-	struct door door;
-
-	door_open(&door, NOBODY, NULL, be_busy);
-	door_wait(&door);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
-	door_grant(&door, 0);
-	door_go(&door);
-	door_close(&door);
-	cr_expect_eq(door.stage->results[0], -EACCES);
-}
+/* --- noted twice --- */
 
 static void patient_receiver(struct stage *stage)
 {
@@ -334,6 +293,7 @@ Test(revoke, one_that_is_noted_twice_lives)
 
 /* --- descriptors exchanged under a call --- */
 
+static atomic_bool stop;
 static int number;
 
 static void *exchange(void *unused)

@@ -2,8 +2,10 @@
 /* Taking back from a program that hardly gets to run: it is waited for, not killed. */
 #include <fcntl.h>
 #include <mqueue.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -114,12 +116,57 @@ Test(starved, one_that_computes_lives, .timeout = 60)
 	cr_expect_eq(door.stage->results[0], -EACCES);
 }
 
+static mqd_t queue;
+static atomic_bool stop;
+
+#define BUSY 64
+
+static void *compute_for_ever(void *unused)
+{
+	(void)unused;
+	(void)mq_getattr(queue, &(struct mq_attr){0});
+	while (!stop)
+		;
+	return NULL;
+}
+
+static void be_busy(struct stage *stage)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 2, .mq_msgsize = 32};
+	pthread_t thread;
+
+	app_pause(stage);
+	queue = mq_open(stage->queue, O_RDWR | O_CREAT, 0600, &attributes);
+	for (int i = 0; i < BUSY; i++)
+		if (pthread_create(&thread, NULL, compute_for_ever, NULL) != 0)
+			abort();
+	(void)usleep(300000);
+	app_pause(stage); /* it is taken away */
+	stop = true;
+	stage->results[0] = result_of(mq_send(queue, "x", 1, 0));
+}
+
+/* Each of them has to get to run before it can stop. */
+Test(starved, many_that_compute_live, .timeout = 60)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, be_busy);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_grant(&door, 0);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], -EACCES);
+}
+
 /* Registers at each report of the test. */
 static void register_each_time(struct stage *stage)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_NONE};
 	struct mq_attr attributes = {.mq_maxmsg = 2, .mq_msgsize = 32};
-	mqd_t queue;
 
 	app_pause(stage);
 	queue = mq_open(stage->queue, O_RDWR | O_CREAT, 0600, &attributes);
