@@ -221,7 +221,7 @@ static int bring_back(struct revoker *revoker, const struct thread *thread, uint
 	}
 	if (r == 0)
 		return 0;
-	r = kill_and_wait(revoker, thread, proc, MAX(deadline, now_usec() + KILL_USEC));
+	r = kill_and_wait(revoker, thread, proc, deadline + READY_DEADLINE_USEC);
 	let_go_of_dead(revoker, thread->tid);
 	return r;
 }

@@ -71,6 +71,23 @@ static int may_be_real_time(void)
 	return r;
 }
 
+/* Returns which one, when the app has reported for the second time. */
+static int open_on_one_processor(struct door *door, void (*app)(struct stage *))
+{
+	int processor = first_processor();
+
+	need_root();
+	if (may_be_real_time() < 0)
+		leave_out("it needs real-time scheduling");
+	door_open(door, NOBODY, NULL, app);
+	door_wait(door);
+	stay_on(door->app, processor);
+	door_grant(door, PERMISSIONS_ALL);
+	door_go(door);
+	door_wait(door);
+	return processor;
+}
+
 /* Less than the kernel leaves to real-time programs of each second. */
 #define LONG_BUSY_USEC 900000
 
@@ -90,20 +107,10 @@ static void compute(struct stage *stage)
 
 Test(starved, one_that_computes_lives, .timeout = 60)
 {
-	int processor;
 	struct door door;
+	int processor = open_on_one_processor(&door, compute);
 	pid_t hog;
 
-	need_root();
-	if (may_be_real_time() < 0)
-		leave_out("it needs real-time scheduling");
-	processor = first_processor();
-	door_open(&door, NOBODY, NULL, compute);
-	door_wait(&door);
-	stay_on(door.app, processor);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
 	/* Nobody else of ours may have to wait for that processor. */
 	(void)usleep(100000);
 	hog = occupy(processor, door.stage->ready[1], LONG_BUSY_USEC);
@@ -180,20 +187,10 @@ static void register_each_time(struct stage *stage)
 
 Test(starved, one_that_is_registered_lives, .timeout = 60)
 {
-	int processor, status;
 	struct door door;
+	int status, processor = open_on_one_processor(&door, register_each_time);
 	pid_t hog;
 
-	need_root();
-	if (may_be_real_time() < 0)
-		leave_out("it needs real-time scheduling");
-	processor = first_processor();
-	door_open(&door, NOBODY, NULL, register_each_time);
-	door_wait(&door);
-	stay_on(door.app, processor);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
 	hog = occupy(processor, -1, BUSY_USEC);
 	for (int i = 0; i < ROUNDS; i++) {
 		door_grant(&door, PERMISSIONS_ALL);
