@@ -71,8 +71,16 @@ static int let_go_if_stopped(pid_t tid)
 	return trace(PTRACE_DETACH, tid, signal) < 0 ? 0 : 1;
 }
 
+/* Ready to run, or it has stopped since we looked. */
+static bool is_about_to_stop(int proc)
+{
+	char state = thread_state(proc);
+
+	return state == 'R' || state == 't';
+}
+
 /* 0: out of its call, and let go or gone. -EINPROGRESS: out of it, and blocked elsewhere before it
- * stopped. Waits for more_usec more if it is ready to run: then it stops as soon as it does. */
+ * stopped. Waits for more_usec more if it stops as soon as it gets to run. */
 static int wait_and_let_go(
 	pid_t tid, int proc, uint32_t arch, uint64_t deadline, uint64_t more_usec)
 {
@@ -87,7 +95,7 @@ static int wait_and_let_go(
 			return 0;
 		if (now > patience && thread_activity(proc, arch) == THREAD_ELSEWHERE)
 			return -EINPROGRESS;
-		if (now > deadline && (now > deadline + more_usec || thread_state(proc) != 'R'))
+		if (now > deadline && (now > deadline + more_usec || !is_about_to_stop(proc)))
 			return -ETIMEDOUT;
 		(void)usleep(STOP_CHECK_USEC);
 	}

@@ -34,9 +34,9 @@ traffic_has_started() {
 	[ "$(mqctl sessions --json | grep -o '"pid"' | wc -l)" = 3 ] || ! running receiver sender creator
 }
 
-# killed_under_traffic WHO PREFIX…: kill -9 of every session process, again and again
-killed_under_traffic() {
-	local who=$1 kills=0 end=$((SECONDS + 60))
+# one_traffic WHO PREFIX…: kill -9 of every session process, again and again, while it lasts
+one_traffic() {
+	local who=$1 end=$((SECONDS + 60))
 	shift
 
 	start_app receiver "$@" mq-run --slot traffic:all traffic receive "${Q}flow" 60000
@@ -47,11 +47,20 @@ killed_under_traffic() {
 		session_processes | xargs -r kill -KILL 2>/dev/null && kills=$((kills + 1))
 		sleep 0.15
 	done
-	holds "$who: session processes were killed at least 5 times under traffic" test $kills -ge 5
 	expect_end "$who: every message was sent" sender 0
 	expect_end "$who: none was lost, doubled or out of order" receiver 0
 	expect_end "$who: every queue was created once and unlinked once" creator 0
 	rm -f "/dev/mqueue${Q}flow"
+}
+
+# On a busy machine, one traffic may be over before it is seen.
+killed_under_traffic() {
+	local kills=0
+
+	while [ $kills -lt 5 ]; do
+		one_traffic "$@"
+	done
+	echo "# $1: session processes were killed $kills times"
 }
 
 # The session process of the only session: the one that the spare is not.
