@@ -64,12 +64,22 @@ static pid_t occupy(int processor, int told, uint64_t busy_usec)
 	}
 }
 
+static int be_ordinary(pid_t pid)
+{
+	return sched_setscheduler(pid, SCHED_OTHER, &(struct sched_param){0});
+}
+
+/* Before one that occupies a processor. */
+static int be_real_time(pid_t pid)
+{
+	return sched_setscheduler(pid, SCHED_FIFO, &(struct sched_param){.sched_priority = 2});
+}
+
 static int may_be_real_time(void)
 {
-	const struct sched_param real_time = {.sched_priority = 1}, ordinary = {0};
-	int r = sched_setscheduler(0, SCHED_FIFO, &real_time);
+	int r = be_real_time(0);
 
-	(void)sched_setscheduler(0, SCHED_OTHER, &ordinary);
+	(void)be_ordinary(0);
 	return r;
 }
 
@@ -184,9 +194,13 @@ static bool came_to_the_last_look(void)
 	bool came;
 
 	step_attach(&stepper, door.session);
+	/* The app is to be the only one that has to wait. */
+	cr_assert_eq(be_real_time(door.session), 0);
+	cr_assert_eq(be_real_time(0), 0);
 	hog = occupy_long(&door, processor);
 	cr_assert_eq(pthread_create(&taker, NULL, take_away, &door), 0);
 	came = stop_it_at_the_last_look(&stepper, door.app, hog);
+	cr_assert_eq(be_ordinary(0), 0);
 	cr_assert_eq(ptrace(PTRACE_DETACH, door.session, NULL, NULL), 0);
 	cr_assert_eq(pthread_join(taker, NULL), 0);
 	expect_refused(&door);
