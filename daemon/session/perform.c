@@ -275,11 +275,33 @@ static struct answer act_on_descriptor(
 	return act_by_ourselves(session, notification, turn);
 }
 
+/* A loop that goes on asking for what the session has lost is answered later and later. Nothing
+ * else waits for that: it waits in its own notification. */
+static void delay_what_is_repeated(struct session *session, struct turn *turn)
+{
+	const struct verdict *verdict = &turn->verdict;
+	uint64_t now, delay;
+	uint32_t queue;
+
+	if (!session->inflight->tainted || verdict->reason != REASON_NOT_GRANTED)
+		return;
+	queue = queues_find_lost(
+		&session->inflight->queues, session->request.name, verdict->missing);
+	if (queue == SESSION_QUEUES_MAX)
+		return;
+	now = now_usec();
+	delay = refusals_count(&session->refusals, queue, now);
+	turn->waits = delay > 0 && waiters_delay(&session->waiters, session->inflight,
+					   turn->target.tid, now + delay) == 0;
+}
+
 struct answer session_act(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
-	if (!turn->verdict.allow)
+	if (!turn->verdict.allow) {
+		delay_what_is_repeated(session, turn);
 		return answer_error(turn->verdict.error);
+	}
 	switch (session->request.call) {
 	case MQ_CALL_OPEN:
 		return act_on_open(session, turn);

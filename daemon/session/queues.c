@@ -95,6 +95,15 @@ bool queues_lose(const struct queues *queues, const struct grants *grants)
 	return queues->forgot != 0;
 }
 
+uint32_t queues_find_lost(const struct queues *queues, const char *name, uint32_t permissions)
+{
+	for (uint32_t i = 0; i < used_entries(queues); i++)
+		if ((queues->opened[i] & ~queues->permissions[i] & permissions) != 0 &&
+			strcmp(queues->names[i], name) == 0)
+			return i;
+	return SESSION_QUEUES_MAX;
+}
+
 bool queues_may_be_held(const struct queues *queues, const struct grants *scope)
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)

@@ -403,9 +403,7 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 	if (recorded)
 		(void)turn_know_identity(session, &turn);
 	turn.answer = session_act(session, notification, &turn);
-	if (turn.waits)
-		return;
-	if (reply(session, notification, &turn) < 0)
+	if (!turn.waits && reply(session, notification, &turn) < 0)
 		return;
 	if (recorded)
 		record(session, &turn);

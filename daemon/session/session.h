@@ -12,6 +12,7 @@
 #include "include/syscalls.h"
 #include "inflight.h"
 #include "opened.h"
+#include "refusals.h"
 #include "replace.h"
 #include "revoke.h"
 #include "waiting.h"
@@ -38,6 +39,7 @@ struct session {
 	struct opened opened;
 	struct recorder recorder;
 	struct waiters waiters;
+	struct refusals refusals;
 	struct holder_looks looks;
 	struct revoker revoker;
 	struct replacer *replacer; /* while descriptors are taken away */

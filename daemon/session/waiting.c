@@ -35,14 +35,13 @@ static uint64_t message_bytes(const struct carried *carried)
 	return carried->call.call == MQ_CALL_SEND ? carried->call.size : 0;
 }
 
-int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
-	struct carried *carried, const char *name, uint32_t needs)
+/* The last one, for the call in hand. */
+static int append(struct waiters *waiters, struct inflight *inflight, struct waiter **ret)
 {
-	uint64_t bytes = waiters->bytes + message_bytes(carried);
 	struct seccomp_notif *note, copy = inflight->notification;
 	struct waiter *waiter;
 
-	if (bytes > SESSION_WAITING_BYTES_MAX || waiters->count == SESSION_WAITING_MAX)
+	if (waiters->count == SESSION_WAITING_MAX)
 		return -ENOSPC;
 	note = free_note(inflight);
 	if (!note)
@@ -50,18 +49,47 @@ int waiters_add(struct waiters *waiters, struct inflight *inflight, struct targe
 	waiter = calloc(1, sizeof(*waiter));
 	if (!waiter)
 		return -ENOMEM;
-	*waiter = (struct waiter){
-		.note = note, .target = *target, .carried = *carried, .needs = needs};
-	(void)snprintf(waiter->name, sizeof(waiter->name), "%s", name);
-	*target = TARGET_CLOSED;
-	*carried = CARRIED_NONE;
+	*waiter = (struct waiter){.note = note, .target = TARGET_CLOSED, .carried = CARRIED_NONE};
 
 	/* The id last: then all of it is there. */
 	copy.id = 0;
 	*note = copy;
 	__atomic_store_n(&note->id, inflight->notification.id, __ATOMIC_SEQ_CST);
 	waiters->items[waiters->count++] = waiter;
+	*ret = waiter;
+	return 0;
+}
+
+int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
+	struct carried *carried, const char *name, uint32_t needs)
+{
+	uint64_t bytes = waiters->bytes + message_bytes(carried);
+	struct waiter *waiter;
+	int r = bytes > SESSION_WAITING_BYTES_MAX ? -ENOSPC : append(waiters, inflight, &waiter);
+
+	if (r < 0)
+		return r;
+	waiter->target = *target;
+	waiter->carried = *carried;
+	waiter->needs = needs;
+	(void)snprintf(waiter->name, sizeof(waiter->name), "%s", name);
+	*target = TARGET_CLOSED;
+	*carried = CARRIED_NONE;
 	waiters->bytes = bytes;
+	return 0;
+}
+
+int waiters_delay(struct waiters *waiters, struct inflight *inflight, pid_t tid, uint64_t refuse_at)
+{
+	struct waiter *waiter;
+	int r = waiters->delayed == REFUSALS_DELAYED_MAX ? -ENOSPC
+							 : append(waiters, inflight, &waiter);
+
+	if (r < 0)
+		return r;
+	waiter->target.tid = tid;
+	waiter->refuse_at = refuse_at;
+	waiters->delayed++;
 	return 0;
 }
 
@@ -71,6 +99,7 @@ static void drop(struct waiters *waiters, size_t i)
 
 	__atomic_store_n(&waiter->note->id, 0, __ATOMIC_SEQ_CST);
 	waiters->bytes -= message_bytes(&waiter->carried);
+	waiters->delayed -= waiter->refuse_at != 0;
 	target_close(&waiter->target);
 	carried_clear(&waiter->carried);
 	free(waiter);
@@ -98,11 +127,16 @@ void waiters_poll(const struct waiters *waiters, struct pollfd *fds)
 
 int waiters_timeout(const struct waiters *waiters)
 {
-	uint64_t now = now_usec();
+	uint64_t now = now_usec(), next = UINT64_MAX;
 
 	if (waiters->count == 0)
 		return -1;
-	return waiters->next_look <= now ? 0 : (int)((waiters->next_look - now) / 1000) + 1;
+	if (waiters->count > waiters->delayed)
+		next = waiters->next_look;
+	for (size_t i = 0; i < waiters->count; i++)
+		if (waiters->items[i]->refuse_at != 0)
+			next = MIN(next, waiters->items[i]->refuse_at);
+	return next <= now ? 0 : (int)((next - now + 999) / 1000);
 }
 
 struct bounce {
@@ -159,17 +193,29 @@ static bool try(int listener, struct waiter *waiter, struct done_call *done)
 	return true;
 }
 
+static bool refuse_in_time(int listener, const struct waiter *waiter, uint64_t now)
+{
+	if (now < waiter->refuse_at)
+		return false;
+	answer_result(listener, waiter, -EACCES);
+	return true;
+}
+
 void waiters_serve(struct waiters *waiters, struct revoker *revoker, int listener,
 	const struct pollfd *fds, struct done_call *done)
 {
-	bool look = now_usec() >= waiters->next_look;
+	uint64_t now = now_usec();
+	bool look = now >= waiters->next_look;
 	size_t i = 0, original = 0;
 
 	while (i < waiters->count) {
+		struct waiter *waiter = waiters->items[i];
 		bool ready = fds[original++].revents != 0;
 
-		if ((ready && try(listener, waiters->items[i], done)) ||
-			(look && look_after(revoker, listener, waiters->items[i])))
+		if (waiter->refuse_at != 0
+				? refuse_in_time(listener, waiter, now)
+				: (ready && try(listener, waiter, done)) ||
+					  (look && look_after(revoker, listener, waiter)))
 			drop(waiters, i);
 		else
 			i++;
@@ -183,7 +229,8 @@ void waiters_revise(struct waiters *waiters, int listener, const struct grants *
 	for (size_t i = 0; i < waiters->count;) {
 		struct waiter *waiter = waiters->items[i];
 
-		if ((waiter->needs & ~grants_lookup(grants, waiter->name)) == 0) {
+		if (waiter->refuse_at == 0 &&
+			(waiter->needs & ~grants_lookup(grants, waiter->name)) == 0) {
 			i++;
 			continue;
 		}

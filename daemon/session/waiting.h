@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls that this process carries out and that have to wait: for a message, or for room. */
+/* Calls that wait in this process: those that it carries out, for a message or for room; and
+ * refusals that are to be answered later (refusals.h). */
 #pragma once
 
 #include <poll.h>
@@ -12,6 +13,7 @@
 struct waiter {
 	struct seccomp_notif *note; /* in inflight->waiting */
 	struct target target;
+	uint64_t refuse_at; /* CLOCK_MONOTONIC: a refusal that is answered then. 0: it is none */
 	struct carried carried;
 	uint32_t needs; /* permissions */
 	char name[QUEUE_NAME_MAX + 1];
@@ -20,6 +22,7 @@ struct waiter {
 struct waiters {
 	struct waiter *items[SESSION_WAITING_MAX]; /* in the order they came */
 	size_t count;
+	size_t delayed;     /* of them refusals */
 	uint64_t bytes;     /* of the messages that they wait to send */
 	uint64_t next_look; /* CLOCK_MONOTONIC: when signals and deaths are looked for again */
 };
@@ -29,6 +32,11 @@ struct waiters {
 int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
 	struct carried *carried, const char *name, uint32_t needs);
 
+/* The call in hand is refused (EACCES) at that time. 0; -ENOSPC if REFUSALS_DELAYED_MAX are to be
+ * already, or SESSION_WAITING_MAX calls wait; -ENOMEM. */
+int waiters_delay(
+	struct waiters *waiters, struct inflight *inflight, pid_t tid, uint64_t refuse_at);
+
 /* Fills one entry for each waiter. */
 void waiters_poll(const struct waiters *waiters, struct pollfd *fds);
 
@@ -36,11 +44,12 @@ void waiters_poll(const struct waiters *waiters, struct pollfd *fds);
 int waiters_timeout(const struct waiters *waiters);
 
 /* Tries those whose queue is ready, oldest first; ends those that are late, gone or have a signal
- * to handle. fds as filled by waiters_poll(), after poll(). */
+ * to handle, and refusals whose time has come. fds as filled by waiters_poll(), after poll(). */
 void waiters_serve(struct waiters *waiters, struct revoker *revoker, int listener,
 	const struct pollfd *fds, struct done_call *done);
 
-/* Refuses those that the new grants no longer allow. */
+/* Refuses those that the new grants no longer allow, and whoever was to be refused later: it may
+ * ask again at once. */
 void waiters_revise(struct waiters *waiters, int listener, const struct grants *grants);
 
 /* A thread that was asked to stop: if it waits here, it is answered so that it makes its call

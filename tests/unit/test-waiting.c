@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "daemon/session/refusals.h"
 #include "daemon/session/waiting.h"
 #include "include/util.h"
 
@@ -22,6 +23,7 @@ static void setup(void)
 }
 
 TestSuite(waiting, .init = setup);
+TestSuite(refusals, .init = setup);
 TestSuite(threads, .init = setup);
 
 static int add(enum mq_call call, uint64_t size)
@@ -69,6 +71,61 @@ Test(waiting, at_the_bound_of_bytes_a_further_message_is_refused)
 	refuse_all();
 	cr_expect_eq(waiters.bytes, 0U);
 	cr_expect_eq(add(MQ_CALL_SEND, SESSION_MESSAGE_MAX), 0, "there is room again");
+}
+
+Test(refusals, the_first_are_answered_at_once_and_later_ones_later_and_later)
+{
+	static struct refusals refusals;
+	uint64_t now = 5000000, previous = 0, delay;
+
+	for (int i = 0; i < REFUSALS_AT_ONCE; i++)
+		cr_assert_eq(refusals_count(&refusals, 7, now++), 0U, "refusal %d", i);
+	for (int i = 0; i < 1000; i++) {
+		delay = refusals_count(&refusals, 7, now++);
+		cr_assert(delay > 0 && delay >= previous && delay <= REFUSAL_DELAY_MAX_USEC);
+		previous = delay;
+	}
+	cr_expect_eq(previous, REFUSAL_DELAY_MAX_USEC);
+	cr_expect_eq(refusals_count(&refusals, 8, now), 0U, "another queue");
+	now += REFUSALS_FORGET_USEC - 2;
+	cr_expect_eq(
+		refusals_count(&refusals, 7, now), REFUSAL_DELAY_MAX_USEC, "less than a second");
+	now += REFUSALS_FORGET_USEC;
+	cr_expect_eq(refusals_count(&refusals, 7, now), 0U, "a second without one");
+}
+
+static int delay(uint64_t until)
+{
+	inflight->notification.id = ++latest_id;
+	return waiters_delay(&waiters, inflight, 1, until);
+}
+
+Test(refusals, at_the_bound_a_further_one_is_answered_at_once)
+{
+	for (int i = 0; i < REFUSALS_DELAYED_MAX; i++)
+		cr_assert_eq(delay(UINT64_MAX), 0, "refusal %d", i);
+	cr_expect_eq(delay(UINT64_MAX), -ENOSPC);
+	cr_expect_eq(add(MQ_CALL_RECEIVE, 1), 0, "a call that waits has room");
+	refuse_all();
+	cr_expect_eq(waiters.count, 0U, "new grants end all of them");
+	cr_expect_eq(delay(UINT64_MAX), 0);
+}
+
+Test(refusals, are_answered_when_their_time_has_come)
+{
+	static struct pollfd fds[2];
+	static struct done_call done;
+	uint64_t now = now_usec();
+
+	waiters.next_look = UINT64_MAX;
+	cr_assert_eq(delay(now + 10000000), 0);
+	cr_assert_eq(delay(now), 0);
+	waiters_poll(&waiters, fds);
+	cr_expect(fds[0].fd < 0 && fds[1].fd < 0, "no queue wakes them");
+	cr_expect_eq(waiters_timeout(&waiters), 0);
+	waiters_serve(&waiters, NULL, -1, fds, &done);
+	cr_expect_eq(waiters.count, 1U);
+	cr_expect(waiters_timeout(&waiters) > 5000 && waiters_timeout(&waiters) <= 10000);
 }
 
 /* A child that runs, and so may be on its way into a call, as far as one can tell. */
