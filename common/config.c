@@ -48,7 +48,7 @@ static int read_map(const struct reader *reader, const char *within, const struc
 {
 	int r = 0;
 
-	value_report_duplicates(map, reader->file, reader->diagnostics);
+	value_report_duplicates(map, NULL, reader->file, reader->diagnostics);
 	for (size_t i = 0; i < map->count && r == 0; i++) {
 		const struct value *key = map->pairs[i].key;
 		size_t j = 0;

@@ -39,8 +39,8 @@ void diagnostics_add(struct diagnostics *diagnostics, enum severity severity, co
 	va_list arguments;
 	int n;
 
-	if (severity == SEVERITY_ERROR)
-		diagnostics->errors++;
+	diagnostics->errors += severity == SEVERITY_ERROR;
+	diagnostics->notes += severity == SEVERITY_NOTE;
 	if (diagnostics->count < DIAGNOSTICS_MAX) {
 		va_start(arguments, format);
 		n = vasprintf(&raw, format, arguments);
@@ -69,7 +69,12 @@ void diagnostics_clear(struct diagnostics *diagnostics)
 
 char *diagnostic_format(const struct diagnostic *diagnostic)
 {
-	const char *severity = diagnostic->severity == SEVERITY_ERROR ? "error" : "warning";
+	static const char *const severities[] = {
+		[SEVERITY_NOTE] = "note",
+		[SEVERITY_WARNING] = "warning",
+		[SEVERITY_ERROR] = "error",
+	};
+	const char *severity = severities[diagnostic->severity];
 	char *line = NULL;
 	int n;
 

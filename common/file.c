@@ -27,19 +27,13 @@ static int file_open(const char *path, size_t size_max, size_t *ret_size)
 	return take_fd(&fd);
 }
 
-int file_read(const char *path, size_t size_max, char **ret_text, size_t *ret_size)
+int file_read_fd(int fd, size_t size, char **ret_text, size_t *ret_size)
 {
-	_cleanup_close_ int fd = -EBADF;
-	_cleanup_free_ char *text = NULL;
-	size_t size = 0, at = 0;
+	_cleanup_free_ char *text = malloc(size + 1);
+	size_t at = 0;
 
-	fd = file_open(path, size_max, &size);
-	if (fd < 0)
-		return fd;
-	text = malloc(size + 1);
 	if (!text)
 		return -ENOMEM;
-	/* A file that grows meanwhile is read up to the size it had. */
 	while (at < size) {
 		ssize_t n = read(fd, text + at, size - at);
 
@@ -55,6 +49,16 @@ int file_read(const char *path, size_t size_max, char **ret_text, size_t *ret_si
 	*ret_text = take_pointer(text);
 	*ret_size = at;
 	return 0;
+}
+
+int file_read(const char *path, size_t size_max, char **ret_text, size_t *ret_size)
+{
+	_cleanup_close_ int fd = -EBADF;
+	size_t size = 0;
+
+	fd = file_open(path, size_max, &size);
+	/* A file that grows meanwhile is read up to the size it had. */
+	return fd < 0 ? fd : file_read_fd(fd, size, ret_text, ret_size);
 }
 
 const char *file_remedy(int error)

@@ -9,7 +9,10 @@
  * another negative errno. Never blocks on a FIFO. */
 int file_read(const char *path, size_t size_max, char **ret_text, size_t *ret_size);
 
-/* The remedy for an error of file_read(), for a diagnostic; static. */
+/* The same of whatever fd is, to its end or size bytes of it; may block. */
+int file_read_fd(int fd, size_t size, char **ret_text, size_t *ret_size);
+
+/* The remedy for an error of file_read() or file_read_fd(), for a diagnostic; static. */
 const char *file_remedy(int error);
 
 /* Writes all. Returns 0 or a negative errno. */

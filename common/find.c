@@ -202,7 +202,8 @@ int policy_find_app(const struct policy *policy, const char *text,
 	const struct package **ret_package, const struct app **ret, struct fault *fault)
 {
 	char name[PACKAGE_NAME_MAX + 1];
-	size_t length = strcspn(text, ".");
+	size_t length = strcspn(text, ".+");
+	const char *app = text + length + (text[length] == '.');
 	int r;
 
 	if (length == 0 || text[length] == '\0' || text[length + 1] == '\0')
@@ -217,8 +218,8 @@ int policy_find_app(const struct policy *policy, const char *text,
 	r = find_package(policy, name, ret_package, fault);
 	if (r < 0)
 		return r;
-	*ret = package_app(*ret_package, text + length + 1);
-	return *ret ? 0 : unknown_app(*ret_package, text + length + 1, fault);
+	*ret = package_app(*ret_package, app);
+	return *ret ? 0 : unknown_app(*ret_package, app, fault);
 }
 
 /* What differs between looking a bare plug and a bare slot up in all packages. */

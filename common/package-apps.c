@@ -25,56 +25,84 @@ static int mentions_add(struct mentions *mentions, const struct value *name, siz
 	return 0;
 }
 
-/* Apps and hooks differ in their names. */
+/* Apps, hooks and hooks of components differ in their names, and the last have no slots. */
 struct kind {
-	const char *key, *name, *prefix, *rule;
+	const char *key, *name, *rule;
 	bool (*name_is_valid)(const char *name);
+	bool of_component;
 };
+
+static bool component_hook_name_is_valid(const char *name)
+{
+	static const char *const names[] = {"install", "post-refresh", "pre-refresh", "remove"};
+
+	for (size_t i = 0; i < ELEMENTSOF(names); i++)
+		if (streq(names[i], name))
+			return true;
+	return false;
+}
 
 static const struct kind app_kind = {
-	"apps", "app", "", "use letters, digits and single inner \"-\"", app_name_is_valid};
-static const struct kind hook_kind = {"hooks", "hook", "hook.",
-	"use a-z, 0-9 and single inner \"-\", beginning with a letter", plug_name_is_valid};
+	"apps", "app", "use letters, digits and single inner \"-\"", app_name_is_valid, false};
+static const struct kind hook_kind = {"hooks", "hook",
+	"use a-z, 0-9 and single inner \"-\", beginning with a letter", plug_name_is_valid, false};
+static const struct kind component_hook_kind = {"hooks", "component hook",
+	"use install, pre-refresh, post-refresh or remove", component_hook_name_is_valid, true};
 
-/* One app or hook that is being read. */
+/* Where the apps or hooks of one map belong. */
 struct place {
 	const struct kind *kind;
-	const struct value *name;
-	size_t index;
+	const char *prefix; /* of their names */
+	struct mentions *plugs, *slots;
 };
 
-static int read_names(struct reader *reader, const struct place *place, const struct value *map,
-	const char *side, struct mentions *mentions)
+static bool check_list(struct reader *reader, const struct kind *kind, const struct value *name,
+	const struct value *list, const char *side)
 {
-	const struct value *list = value_get(map, side);
-	int r = 0;
-
-	if (!list || list->kind == VALUE_NULL)
-		return 0;
-	if (list->kind != VALUE_LIST) {
+	if (list->kind != VALUE_LIST)
 		refuse(reader, list,
 			"%s of %s \"%s\" must be a list of names, not %s; write [NAME]", side,
-			place->kind->name, place->name->text, value_kind_name(list));
+			kind->name, name->text, value_kind_name(list));
+	else if (kind->of_component && streq(side, "slots") && list->count > 0)
+		refuse(reader, list,
+			"%s \"%s\" has slots, and a component's hook cannot; name them below an "
+			"app",
+			kind->name, name->text);
+	else
+		return true;
+	return false;
+}
+
+/* The names that the last app mentions under plugs or slots. */
+static int read_names(struct reader *reader, const struct kind *kind, const struct pair *pair,
+	const char *side, struct mentions *mentions)
+{
+	const struct value *list = value_get(pair->value, side);
+	int r = 0;
+
+	if (!list || list->kind == VALUE_NULL || !check_list(reader, kind, pair->key, list, side))
 		return 0;
-	}
 	for (size_t i = 0; i < list->count && r == 0; i++) {
 		const struct value *name = list->items[i];
 
 		/* Without its final "s". */
 		if (check_name(reader, streq(side, "plugs") ? "plug" : "slot", name))
-			r = mentions_add(mentions, name, place->index);
+			r = mentions_add(mentions, name, reader->package->app_count - 1);
 	}
 	return r;
 }
 
-static bool check_app_name(struct reader *reader, const struct kind *kind, const struct value *name)
+static bool check_app_name(
+	struct reader *reader, const struct place *place, const struct value *name)
 {
+	const struct kind *kind = place->kind;
+
 	if (!value_is_scalar(name))
 		refuse(reader, name, "invalid %s name: it is %s; write one name", kind->name,
 			value_kind_name(name));
-	else if (strlen(kind->prefix) + strlen(name->text) > APP_NAME_MAX)
+	else if (strlen(place->prefix) + strlen(name->text) > APP_NAME_MAX)
 		refuse(reader, name, "invalid %s name: %zu bytes long; use at most %zu", kind->name,
-			strlen(name->text), APP_NAME_MAX - strlen(kind->prefix));
+			strlen(name->text), APP_NAME_MAX - strlen(place->prefix));
 	else if (!kind->name_is_valid(name->text))
 		refuse(reader, name, "invalid %s name: \"%s\"; %s", kind->name, name->text,
 			kind->rule);
@@ -83,72 +111,114 @@ static bool check_app_name(struct reader *reader, const struct kind *kind, const
 	return false;
 }
 
-static int read_app(struct reader *reader, const struct kind *kind, const struct pair *pair,
-	struct mentions *plugs, struct mentions *slots)
+/* Doubles the room whenever the count is a power of two. */
+static int add_app(struct package *package, const struct place *place, const char *name)
 {
-	struct package *package = reader->package;
-	struct place place = {.kind = kind, .name = pair->key, .index = package->app_count};
+	size_t count = package->app_count;
+	struct app app = {.of_component = place->kind->of_component};
+
+	if ((count & (count - 1)) == 0) {
+		struct app *grown = reallocarray(package->apps, MAX(2 * count, 1U), sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		package->apps = grown;
+	}
+	if (asprintf(&app.name, "%s%s", place->prefix, name) < 0)
+		return -ENOMEM;
+	package->apps[package->app_count++] = app;
+	return 0;
+}
+
+static int read_app(struct reader *reader, const struct place *place, const struct pair *pair)
+{
+	static const char *const keys[] = {"plugs", "slots", NULL};
 	const struct value *map = pair->value;
 	int r;
 
-	if (!check_app_name(reader, kind, pair->key))
+	if (!check_app_name(reader, place, pair->key))
 		return 0;
-	if (asprintf(&package->apps[place.index].name, "%s%s", kind->prefix, pair->key->text) < 0) {
-		package->apps[place.index].name = NULL;
-		return -ENOMEM;
+	r = add_app(reader->package, place, pair->key->text);
+	if (r < 0 || map->kind == VALUE_NULL)
+		return r;
+	if (map->kind != VALUE_MAP) {
+		refuse(reader, map,
+			"%s \"%s\" must be a map, not %s; write \"plugs: [NAME]\" below it",
+			place->kind->name, pair->key->text, value_kind_name(map));
+		return 0;
 	}
-	package->app_count++;
+	value_report_duplicates(map, keys, reader->package->file, reader->diagnostics);
+	r = read_names(reader, place->kind, pair, "plugs", place->plugs);
+	return r < 0 ? r : read_names(reader, place->kind, pair, "slots", place->slots);
+}
+
+static int read_apps(struct reader *reader, const struct value *parent, const struct place *place)
+{
+	const struct value *map = read_map(reader, parent, place->kind->key);
+	int r = 0;
+
+	for (size_t i = 0; map && i < map->count && r == 0; i++)
+		r = read_app(reader, place, &map->pairs[i]);
+	return r;
+}
+
+static bool component_name_is_valid(const char *name)
+{
+	return !strchr(name, '_') && package_name_is_valid(name);
+}
+
+static int read_component(struct reader *reader, const struct pair *pair, struct place *place)
+{
+	static const char *const keys[] = {"hooks", NULL};
+	const struct value *name = pair->key, *map = pair->value;
+	_cleanup_free_ char *prefix = NULL;
+
+	if (!value_is_scalar(name) || !component_name_is_valid(name->text)) {
+		refuse(reader, name,
+			"invalid component name: \"%s\"; use 2 to 40 of a-z, 0-9 and single inner "
+			"\"-\", with at least one letter",
+			name->text);
+		return 0;
+	}
 	if (map->kind == VALUE_NULL)
 		return 0;
 	if (map->kind != VALUE_MAP) {
 		refuse(reader, map,
-			"%s \"%s\" must be a map, not %s; write \"plugs: [NAME]\" below it",
-			kind->name, pair->key->text, value_kind_name(map));
+			"component \"%s\" must be a map, not %s; write \"hooks:\" below it",
+			name->text, value_kind_name(map));
 		return 0;
 	}
-	value_report_duplicates(map, package->file, reader->diagnostics);
-	r = read_names(reader, &place, map, "plugs", plugs);
-	return r < 0 ? r : read_names(reader, &place, map, "slots", slots);
+	value_report_duplicates(map, keys, reader->package->file, reader->diagnostics);
+	if (asprintf(&prefix, "+%s.hook.", name->text) < 0) {
+		prefix = NULL;
+		return -ENOMEM;
+	}
+	place->prefix = prefix;
+	return read_apps(reader, map, place);
 }
 
-/* The map under "apps" or "hooks"; NULL if there is none. */
-static const struct value *find_map(
-	struct reader *reader, const struct value *root, const struct kind *kind)
+static int read_components(struct reader *reader, const struct value *root, struct place *place)
 {
-	const struct value *map = value_get(root, kind->key);
+	const struct value *map = read_map(reader, root, "components");
+	int r = 0;
 
-	if (!map || map->kind == VALUE_NULL)
-		return NULL;
-	if (map->kind != VALUE_MAP) {
-		refuse(reader, map, "%s must be a map, not %s; write \"NAME:\" below it for each",
-			kind->key, value_kind_name(map));
-		return NULL;
-	}
-	value_report_duplicates(map, reader->package->file, reader->diagnostics);
-	return map;
+	for (size_t i = 0; map && i < map->count && r == 0; i++)
+		r = read_component(reader, &map->pairs[i], place);
+	return r;
 }
 
 int apps_read(struct reader *reader, const struct value *root, struct mentions *plugs,
 	struct mentions *slots)
 {
-	static const struct kind *const kinds[] = {&app_kind, &hook_kind};
-	const struct value *maps[ELEMENTSOF(kinds)];
-	size_t count = 0;
-	int r = 0;
+	struct place apps = {&app_kind, "", plugs, slots};
+	struct place hooks = {&hook_kind, "hook.", plugs, slots};
+	struct place component_hooks = {&component_hook_kind, NULL, plugs, slots};
+	int r;
 
-	for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
-		maps[i] = find_map(reader, root, kinds[i]);
-		count += maps[i] ? maps[i]->count : 0;
-	}
-	if (count == 0)
-		return 0;
-	reader->package->apps = calloc(count, sizeof(*reader->package->apps));
-	if (!reader->package->apps)
-		return -ENOMEM;
-	for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
-		for (size_t j = 0; maps[i] && j < maps[i]->count && r == 0; j++)
-			r = read_app(reader, kinds[i], &maps[i]->pairs[j], plugs, slots);
-	return r;
+	r = read_apps(reader, root, &apps);
+	if (r == 0)
+		r = read_apps(reader, root, &hooks);
+	return r < 0 ? r : read_components(reader, root, &component_hooks);
 }
 
 static int compare_mentions(const void *a, const void *b)

@@ -13,8 +13,16 @@ struct reader {
 	diagnostics_add((reader)->diagnostics, SEVERITY_ERROR, (reader)->package->file, \
 		(at)->line, (at)->column, __VA_ARGS__)
 
-/* False after an error if this is no name of a plug or slot (side). */
+#define warn(reader, at, ...)                                                             \
+	diagnostics_add((reader)->diagnostics, SEVERITY_WARNING, (reader)->package->file, \
+		(at)->line, (at)->column, __VA_ARGS__)
+
+/* False if this cannot name a plug or slot (side): after a warning, for it is dropped, or after an
+ * error if it is not even a text. */
 bool check_name(struct reader *reader, const char *side, const struct value *name);
+
+/* The map under a key of parent; NULL if there is none, or after an error. */
+const struct value *read_map(struct reader *reader, const struct value *parent, const char *key);
 
 /* A name that an app or a hook mentions, under plugs or under slots. */
 struct mention {
@@ -28,7 +36,8 @@ struct mentions {
 };
 void mentions_clear(struct mentions *mentions);
 
-/* Reads "apps" and "hooks" into package->apps, without what is bound to them. 0 or -ENOMEM. */
+/* Reads "apps", "hooks" and "components" into package->apps, without what is bound to them. 0 or
+ * -ENOMEM. */
 int apps_read(struct reader *reader, const struct value *root, struct mentions *plugs,
 	struct mentions *slots);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* From a YAML tree to a package: the shapes of snap.yaml and snapcraft.yaml.
  *
- * A wrong shape refuses the whole document, as in snapd; a wrong attribute of a posix-mq plug or
- * slot drops only that one. Every fault is reported, not only the first. */
+ * A wrong shape refuses the whole document, as in snapd; a wrong name, or a wrong attribute of a
+ * posix-mq plug or slot, drops only that one. Every fault is reported, not only the first. */
 #include "package-yaml.h"
 
 #include "attributes.h"
@@ -123,7 +123,6 @@ static void check_attribute_key(
 static void check_attributes(struct reader *reader, const char *side, const struct value *name,
 	const struct value *attributes)
 {
-	value_report_duplicates(attributes, reader->package->file, reader->diagnostics);
 	for (size_t i = 0; i < attributes->count; i++) {
 		const struct value *key = attributes->pairs[i].key;
 		struct value *value = attributes->pairs[i].value;
@@ -137,11 +136,24 @@ static void check_attributes(struct reader *reader, const char *side, const stru
 	}
 }
 
+/* Of other interfaces only the name is read. */
+static void report_duplicates(
+	struct reader *reader, const struct value *attributes, const char *interface)
+{
+	static const char *const ours[] = {
+		"interface", "mediation", "path", "path-pattern", "permissions", "posix-mq", NULL};
+	static const char *const others[] = {"interface", NULL};
+
+	value_report_duplicates(attributes, streq(interface, "posix-mq") ? ours : others,
+		reader->package->file, reader->diagnostics);
+}
+
 /* The interface of a plug or slot; NULL if its definition is malformed. */
 static const char *read_interface(struct reader *reader, const char *side, const struct value *name,
 	const struct value *definition)
 {
 	const struct value *interface;
+	const char *text;
 
 	switch (definition->kind) {
 	case VALUE_STRING:
@@ -151,7 +163,9 @@ static const char *read_interface(struct reader *reader, const char *side, const
 	case VALUE_MAP:
 		check_attributes(reader, side, name, definition);
 		interface = value_get(definition, "interface");
-		return interface ? interface->text : name->text;
+		text = interface ? interface->text : name->text;
+		report_duplicates(reader, definition, text);
+		return text;
 	default:
 		refuse(reader, definition,
 			"%s \"%s\" has malformed definition (found %s); write an interface's name "
@@ -169,13 +183,13 @@ bool check_name(struct reader *reader, const char *side, const struct value *nam
 		refuse(reader, name, "invalid %s name: it is %s; write one name", side,
 			value_kind_name(name));
 	else if (strlen(name->text) > PLUG_NAME_MAX)
-		refuse(reader, name, "invalid %s name: %zu bytes long; use at most %d", side,
+		warn(reader, name, "%s dropped: a name of %zu bytes; use at most %d", side,
 			strlen(name->text), PLUG_NAME_MAX);
 	else
-		refuse(reader, name,
-			"invalid %s name: \"%s\"; use a-z, 0-9 and single inner \"-\", beginning "
-			"with a letter",
-			side, name->text);
+		warn(reader, name,
+			"%s \"%s%s%s\" dropped: invalid name; use a-z, 0-9 and single inner "
+			"\"-\", beginning with a letter",
+			side, reader->package->name, *reader->package->name ? ":" : "", name->text);
 	return false;
 }
 
@@ -244,11 +258,9 @@ static int add_slot(struct reader *reader, const struct pair *pair)
 	return r;
 }
 
-/* The map under "plugs" or "slots"; NULL if there is none. */
-static const struct value *read_side(
-	struct reader *reader, const struct value *root, const char *key)
+const struct value *read_map(struct reader *reader, const struct value *parent, const char *key)
 {
-	const struct value *map = value_get(root, key);
+	const struct value *map = value_get(parent, key);
 
 	if (!map || map->kind == VALUE_NULL)
 		return NULL;
@@ -257,7 +269,7 @@ static const struct value *read_side(
 			key, value_kind_name(map));
 		return NULL;
 	}
-	value_report_duplicates(map, reader->package->file, reader->diagnostics);
+	value_report_duplicates(map, NULL, reader->package->file, reader->diagnostics);
 	return map;
 }
 
@@ -324,63 +336,24 @@ static int read_slots(
 	return r;
 }
 
-static int compare_names(const void *a, const void *b)
+/* As in snapd what was dropped before is in nobody's way, and here neither is what is not of our
+ * interface. */
+static void check_shared_names(struct reader *reader)
 {
-	const struct value *x = *(const struct value *const *)a,
-			   *y = *(const struct value *const *)b;
-	int c = strcmp(x->text, y->text);
+	const struct package *package = reader->package;
 
-	return c ? c : (x->line > y->line) - (x->line < y->line);
-}
-
-/* All names of one side, defined and mentioned, sorted; the caller frees the array. */
-static const struct value **all_names(
-	const struct value *map, const struct mentions *mentions, size_t *ret_count)
-{
-	size_t defined = map ? map->count : 0, count = 0;
-	const struct value **names = calloc(defined + mentions->count + 1, sizeof(*names));
-
-	for (size_t i = 0; names && i < defined; i++)
-		if (value_is_scalar(map->pairs[i].key))
-			names[count++] = map->pairs[i].key;
-	for (size_t i = 0; names && i < mentions->count; i++)
-		names[count++] = mentions->items[i].name;
-	if (names)
-		qsort(names, count, sizeof(*names), compare_names);
-	*ret_count = count;
-	return names;
-}
-
-static int check_shared_names(struct reader *reader, const struct value *plugs,
-	const struct mentions *plug_mentions, const struct value *slots,
-	const struct mentions *slot_mentions)
-{
-	size_t plug_count, slot_count, j = 0;
-	_cleanup_free_ const struct value **plug_names =
-		all_names(plugs, plug_mentions, &plug_count);
-	_cleanup_free_ const struct value **slot_names =
-		all_names(slots, slot_mentions, &slot_count);
-
-	if (!plug_names || !slot_names)
-		return -ENOMEM;
-	for (size_t i = 0; i < slot_count; i++) {
-		if (i > 0 && streq(slot_names[i]->text, slot_names[i - 1]->text))
-			continue;
-		while (j < plug_count && strcmp(plug_names[j]->text, slot_names[i]->text) < 0)
-			j++;
-		if (j < plug_count && streq(plug_names[j]->text, slot_names[i]->text))
-			refuse(reader, slot_names[i],
+	for (size_t i = 0; i < package->slot_count; i++)
+		if (package_plug(package, package->slots[i].name))
+			refuse(reader, &package->slots[i],
 				"cannot have plug and slot with the same name: \"%s\"; rename one",
-				slot_names[i]->text);
-	}
-	return 0;
+				package->slots[i].name);
 }
 
 static int read_sides(struct reader *reader, const struct value *root,
 	struct mentions *plug_mentions, struct mentions *slot_mentions)
 {
-	const struct value *plugs = read_side(reader, root, "plugs");
-	const struct value *slots = read_side(reader, root, "slots");
+	const struct value *plugs = read_map(reader, root, "plugs");
+	const struct value *slots = read_map(reader, root, "slots");
 	int r;
 
 	r = apps_read(reader, root, plug_mentions, slot_mentions);
@@ -388,17 +361,20 @@ static int read_sides(struct reader *reader, const struct value *root,
 		r = read_plugs(reader, plugs, plug_mentions);
 	if (r == 0)
 		r = read_slots(reader, slots, slot_mentions);
-	if (r == 0)
-		r = check_shared_names(reader, plugs, plug_mentions, slots, slot_mentions);
-	return r < 0 ? r : apps_bind(reader->package, plug_mentions, slot_mentions);
+	if (r < 0)
+		return r;
+	check_shared_names(reader);
+	return apps_bind(reader->package, plug_mentions, slot_mentions);
 }
 
 static int read_root(struct reader *reader, const struct value *root)
 {
+	static const char *const keys[] = {
+		"apps", "components", "hooks", "name", "plugs", "publisher", "slots", NULL};
 	_cleanup_(mentions_clear) struct mentions plugs = {0}, slots = {0};
 	int r;
 
-	value_report_duplicates(root, reader->package->file, reader->diagnostics);
+	value_report_duplicates(root, keys, reader->package->file, reader->diagnostics);
 	r = read_name(reader, root);
 	if (r == 0)
 		r = read_publisher(reader, root);

@@ -109,6 +109,19 @@ int package_parse(const char *file, const char *text, size_t size, struct diagno
 	return 0;
 }
 
+static int refuse_unread(const char *file, int error, struct diagnostics *diagnostics)
+{
+	if (error == -ENOMEM)
+		return error;
+	if (error == -EFBIG)
+		diagnostics_add(diagnostics, SEVERITY_ERROR, file, 0, 0,
+			"larger than %d bytes; split the package", PACKAGE_FILE_MAX);
+	else
+		diagnostics_add(diagnostics, SEVERITY_ERROR, file, 0, 0, "cannot be read: %s; %s",
+			strerror(-error), file_remedy(error));
+	return -EBADMSG;
+}
+
 int package_load(const char *file, struct diagnostics *diagnostics, struct package **ret)
 {
 	_cleanup_free_ char *text = NULL;
@@ -116,16 +129,21 @@ int package_load(const char *file, struct diagnostics *diagnostics, struct packa
 	int r;
 
 	r = file_read(file, PACKAGE_FILE_MAX, &text, &size);
-	if (r == -ENOMEM)
-		return r;
-	if (r == -EFBIG)
-		diagnostics_add(diagnostics, SEVERITY_ERROR, file, 0, 0,
-			"larger than %d bytes; split the package", PACKAGE_FILE_MAX);
-	else if (r < 0)
-		diagnostics_add(diagnostics, SEVERITY_ERROR, file, 0, 0, "cannot be read: %s; %s",
-			strerror(-r), file_remedy(r));
 	if (r < 0)
-		return -EBADMSG;
+		return refuse_unread(file, r, diagnostics);
+	return package_parse(file, text, size, diagnostics, ret);
+}
+
+int package_load_fd(int fd, const char *file, struct diagnostics *diagnostics, struct package **ret)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	int r;
+
+	/* One byte too many is enough to be refused. */
+	r = file_read_fd(fd, PACKAGE_FILE_MAX + 1, &text, &size);
+	if (r < 0)
+		return refuse_unread(file, r, diagnostics);
 	return package_parse(file, text, size, diagnostics, ret);
 }
 
@@ -185,5 +203,6 @@ bool app_has_plug(const struct app *app, const struct plug *plug)
 
 bool app_has_slot(const struct app *app, const struct slot *slot)
 {
-	return !slot->scoped || names_have(app->slots, app->slot_count, slot->name);
+	return !app->of_component &&
+	       (!slot->scoped || names_have(app->slots, app->slot_count, slot->name));
 }

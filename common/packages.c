@@ -18,9 +18,18 @@ static void paths_clear(struct paths *paths)
 	free(paths->items);
 }
 
+static char *join(const char *directory, const char *name)
+{
+	size_t length = strlen(directory);
+	const char *slash = length > 0 && directory[length - 1] == '/' ? "" : "/";
+	char *path;
+
+	return asprintf(&path, "%s%s%s", directory, slash, name) < 0 ? NULL : path;
+}
+
 static int paths_add(struct paths *paths, const char *directory, const char *name)
 {
-	_cleanup_free_ char *path = NULL;
+	char *path;
 
 	if (paths->count == paths->allocated) {
 		size_t wanted = paths->allocated ? 2 * paths->allocated : 64;
@@ -31,11 +40,10 @@ static int paths_add(struct paths *paths, const char *directory, const char *nam
 		paths->items = grown;
 		paths->allocated = wanted;
 	}
-	if (asprintf(&path, "%s/%s", directory, name) < 0) {
-		path = NULL;
+	path = join(directory, name);
+	if (!path)
 		return -ENOMEM;
-	}
-	paths->items[paths->count++] = take_pointer(path);
+	paths->items[paths->count++] = path;
 	return 0;
 }
 
@@ -49,12 +57,22 @@ static int compare_file_names(const void *a, const void *b)
 	return strcmp(file_name(*(char *const *)a), file_name(*(char *const *)b));
 }
 
-static bool is_document(const char *name)
+/* A file that is not hidden and has this ending. */
+static bool has_ending(const char *name, const char *ending)
 {
-	size_t length = strlen(name);
+	size_t length = strlen(name), ending_length = strlen(ending);
 
-	return name[0] != '.' && length > strlen(".yaml") &&
-	       streq(name + length - strlen(".yaml"), ".yaml");
+	return name[0] != '.' && length > ending_length &&
+	       streq(name + length - ending_length, ending);
+}
+
+static void note_unread(const char *directory, const char *name, struct diagnostics *diagnostics)
+{
+	_cleanup_free_ char *path = join(directory, name);
+
+	diagnostics_add(diagnostics, SEVERITY_NOTE, path ? path : name, 0, 0,
+		"not read, for only .yaml files are; rename it to \"%.*s.yaml\"",
+		(int)(strlen(name) - strlen(".yml")), name);
 }
 
 static void closedirp(DIR **directory)
@@ -63,6 +81,7 @@ static void closedirp(DIR **directory)
 		(void)closedir(*directory);
 }
 
+/* Appends to paths, which are empty, sorted by file name. */
 static int list_directory(
 	const char *directory, struct diagnostics *diagnostics, struct paths *paths)
 {
@@ -73,14 +92,20 @@ static int list_directory(
 		return 0;
 	errno = stream ? 0 : errno;
 	for (struct dirent *entry; stream && (entry = readdir(stream)) != NULL; errno = 0) {
-		if (!is_document(entry->d_name))
+		if (has_ending(entry->d_name, ".yml"))
+			note_unread(directory, entry->d_name, diagnostics);
+		if (!has_ending(entry->d_name, ".yaml"))
 			continue;
 		r = paths_add(paths, directory, entry->d_name);
 		if (r < 0)
 			return r;
 	}
-	if (errno == 0)
+	if (errno == 0) {
+		if (paths->count > 1)
+			qsort(paths->items, paths->count, sizeof(*paths->items),
+				compare_file_names);
 		return 0;
+	}
 	diagnostics_add(diagnostics, SEVERITY_ERROR, directory, 0, 0,
 		"cannot be read: %s; make it a readable directory", strerror(errno));
 	return -EIO;
@@ -92,8 +117,6 @@ static int paths_settle(struct paths *paths, struct paths *later)
 	struct paths merged = {0};
 	size_t i = 0, j = 0;
 
-	if (later->count > 1)
-		qsort(later->items, later->count, sizeof(*later->items), compare_file_names);
 	merged.allocated = paths->count + later->count;
 	merged.items = calloc(MAX(merged.allocated, 1U), sizeof(*merged.items));
 	if (!merged.items)
@@ -112,6 +135,21 @@ static int paths_settle(struct paths *paths, struct paths *later)
 	free(later->items);
 	*paths = merged;
 	*later = (struct paths){0};
+	return 0;
+}
+
+int packages_list(const char *directory, struct diagnostics *diagnostics, char ***ret_paths,
+	size_t *ret_count)
+{
+	_cleanup_(paths_clear) struct paths paths = {0};
+	int r;
+
+	r = list_directory(directory, diagnostics, &paths);
+	if (r < 0)
+		return r;
+	*ret_count = paths.count;
+	*ret_paths = paths.items;
+	paths = (struct paths){0};
 	return 0;
 }
 

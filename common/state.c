@@ -41,7 +41,7 @@ struct reader {
 static void check_keys(const struct reader *reader, const struct value *map,
 	const char *const *known, size_t known_count)
 {
-	value_report_duplicates(map, reader->file, reader->diagnostics);
+	value_report_duplicates(map, NULL, reader->file, reader->diagnostics);
 	for (size_t i = 0; i < map->count; i++) {
 		const struct value *key = map->pairs[i].key;
 		bool found = false;

@@ -150,6 +150,15 @@ static int place(struct builder *builder, struct value *value, yaml_mark_t mark)
 	return 0;
 }
 
+static bool is_merge_key(const yaml_event_t *event)
+{
+	const char *tag = (const char *)event->data.scalar.tag;
+
+	return event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	       streq((const char *)event->data.scalar.value, "<<") &&
+	       (!tag || streq(tag, "tag:yaml.org,2002:merge"));
+}
+
 static int on_scalar(struct builder *builder, const yaml_event_t *event)
 {
 	const char *text = (const char *)event->data.scalar.value;
@@ -162,8 +171,7 @@ static int on_scalar(struct builder *builder, const yaml_event_t *event)
 	value = value_new(builder, scalar_kind(event), text, length, event->start_mark);
 	if (!value)
 		return -ENOMEM;
-	value->plain =
-		event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !event->data.scalar.tag;
+	value->merges = is_merge_key(event);
 	r = anchor_add(builder, event->data.scalar.anchor, value, event->start_mark);
 	return r < 0 ? r : place(builder, value, event->start_mark);
 }
@@ -196,11 +204,6 @@ static int on_start(struct builder *builder, enum value_kind kind, const yaml_ch
 	value->open = true;
 	builder->frames[builder->depth++] = (struct frame){.collection = value};
 	return anchor_add(builder, anchor, value, event->start_mark);
-}
-
-static bool is_merge_key(const struct value *key)
-{
-	return key->plain && streq(key->text, "<<");
 }
 
 static int merge_map(
@@ -250,7 +253,7 @@ static int apply_merges(struct builder *builder, struct frame *frame)
 	int r;
 
 	for (size_t i = 0; i < written; i++)
-		if (is_merge_key(map->pairs[i].key)) {
+		if (map->pairs[i].key->merges) {
 			r = merge_value(builder, frame, map->pairs[i].value, &rank);
 			if (r < 0)
 				return r;
@@ -259,7 +262,7 @@ static int apply_merges(struct builder *builder, struct frame *frame)
 		size_t kept = 0;
 
 		for (size_t i = 0; i < map->count; i++)
-			if (i >= written || !is_merge_key(map->pairs[i].key))
+			if (i >= written || !map->pairs[i].key->merges)
 				map->pairs[kept++] = map->pairs[i];
 		map->count = kept;
 	}
@@ -278,7 +281,8 @@ static int compare_pairs(const void *a, const void *b)
 	return c ? c : (x->key->column > y->key->column) - (x->key->column < y->key->column);
 }
 
-/* Sorts; of one key, what was merged gives way to what is written here or was merged before. */
+/* Sorts; of one key, what was merged gives way to what is written here or was merged before,
+ * wherever it stands. What one map has twice stays, to be reported. */
 static void settle_map(struct value *map)
 {
 	size_t kept = 0;
@@ -286,7 +290,7 @@ static void settle_map(struct value *map)
 	if (map->count > 1)
 		qsort(map->pairs, map->count, sizeof(*map->pairs), compare_pairs);
 	for (size_t i = 0; i < map->count; i++)
-		if (map->pairs[i].rank == 0 || kept == 0 ||
+		if (kept == 0 || map->pairs[i].rank == map->pairs[kept - 1].rank ||
 			!streq(map->pairs[kept - 1].key->text, map->pairs[i].key->text))
 			map->pairs[kept++] = map->pairs[i];
 	map->count = kept;
@@ -352,6 +356,16 @@ static yaml_mark_t mark_of_offset(const char *text, size_t size, size_t offset)
 	return mark;
 }
 
+/* Whether the character that libyaml stumbled over is a tab; index counts characters, without a
+ * byte order mark. */
+static bool is_tab(const char *text, size_t size, size_t index)
+{
+	for (size_t i = size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; i < size; i++)
+		if (((unsigned char)text[i] & 0xc0) != 0x80 && index-- == 0)
+			return text[i] == '\t';
+	return false;
+}
+
 static int refuse_syntax(
 	const struct builder *builder, const yaml_parser_t *parser, const char *text, size_t size)
 {
@@ -362,6 +376,9 @@ static int refuse_syntax(
 	if (parser->error == YAML_READER_ERROR)
 		return refuse(builder, mark_of_offset(text, size, parser->problem_offset),
 			"%s; write plain UTF-8 text", problem);
+	if (is_tab(text, size, parser->problem_mark.index))
+		return refuse(builder, parser->problem_mark,
+			"a tab, where YAML takes only spaces; indent with spaces");
 	if (parser->context)
 		return refuse(builder, parser->problem_mark,
 			"%s, %s that began on line %zu; mend the YAML there", problem,

@@ -60,16 +60,27 @@ const struct value *value_get(const struct value *map, const char *key)
 	return NULL;
 }
 
-void value_report_duplicates(
-	const struct value *map, const char *file, struct diagnostics *diagnostics)
+static bool is_read(const char *key, const char *const *read)
+{
+	if (!read)
+		return true;
+	for (; *read; read++)
+		if (streq(*read, key))
+			return true;
+	return false;
+}
+
+void value_report_duplicates(const struct value *map, const char *const *read, const char *file,
+	struct diagnostics *diagnostics)
 {
 	for (size_t i = 1; i < map->count; i++) {
 		const struct value *first = map->pairs[i - 1].key, *second = map->pairs[i].key;
 
 		if (value_is_scalar(first) && value_is_scalar(second) &&
 			streq(first->text, second->text))
-			diagnostics_add(diagnostics, SEVERITY_ERROR, file, second->line,
-				second->column,
+			diagnostics_add(diagnostics,
+				is_read(second->text, read) ? SEVERITY_ERROR : SEVERITY_NOTE, file,
+				second->line, second->column,
 				"key \"%s\" is already on line %u; keep one of the two",
 				second->text, first->line);
 	}

@@ -35,7 +35,7 @@ struct value {
 	unsigned line, column; /* from 1 */
 	unsigned height;       /* 1: a scalar or an empty collection */
 	bool open;             /* while it is being read */
-	bool plain;            /* a scalar without quotes and tag */
+	bool merges;           /* the key "<<", not quoted */
 	bool visited;          /* for whoever walks the tree */
 	size_t count;
 	union {
@@ -69,6 +69,7 @@ const char *value_kind_name(const struct value *value);
 /* The value of a key of a map, whatever type the key's text would have; NULL if there is none. */
 const struct value *value_get(const struct value *map, const char *key);
 
-/* An error for each key of the map that is written twice. */
-void value_report_duplicates(
-	const struct value *map, const char *file, struct diagnostics *diagnostics);
+/* An error for each key of the map that is written twice. Of keys that are not among read
+ * (NULL-terminated; NULL: all are read) only a note. */
+void value_report_duplicates(const struct value *map, const char *const *read, const char *file,
+	struct diagnostics *diagnostics);

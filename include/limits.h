@@ -7,7 +7,7 @@
 /* Names. A queue name is counted without its leading slash; the kernel refuses longer ones. */
 #define QUEUE_NAME_MAX   255
 #define PACKAGE_NAME_MAX 51  /* 40, and "_" and an instance key of 10 */
-#define PLUG_NAME_MAX    128 /* plugs, slots and their ids; the document's line is refused */
+#define PLUG_NAME_MAX    128 /* plugs, slots and their ids; the plug or slot is dropped */
 #define REF_MAX          (PACKAGE_NAME_MAX + 1 + PLUG_NAME_MAX) /* "package:name" */
 #define APP_NAME_MAX     128 /* with "hook." before it for a hook; the document is refused */
 #define PUBLISHER_MAX    255

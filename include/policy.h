@@ -18,6 +18,7 @@
 /* --- what is wrong with a file ------------------------------------------------------------- */
 
 enum severity {
+	SEVERITY_NOTE,    /* nothing is dropped; somebody may have meant something else */
 	SEVERITY_WARNING, /* something was dropped, the rest of the document works */
 	SEVERITY_ERROR,   /* the document as a whole is refused */
 };
@@ -34,6 +35,7 @@ struct diagnostics {
 	size_t count;      /* at most DIAGNOSTICS_MAX are kept */
 	size_t suppressed; /* further ones */
 	size_t errors;     /* all of SEVERITY_ERROR, kept or not */
+	size_t notes;      /* all of SEVERITY_NOTE, kept or not */
 };
 
 /* Appends one; on lack of memory only counts it. */
@@ -41,7 +43,7 @@ void diagnostics_add(struct diagnostics *diagnostics, enum severity severity, co
 	unsigned line, unsigned column, const char *format, ...) _printf_(6, 7);
 void diagnostics_clear(struct diagnostics *diagnostics);
 
-/* "FILE:LINE:COL: error: TEXT" or "…: warning: …", malloc'd; NULL on lack of memory. */
+/* "FILE:LINE:COL: error: TEXT", or warning or note, malloc'd; NULL on lack of memory. */
 char *diagnostic_format(const struct diagnostic *diagnostic);
 
 /* --- packages ------------------------------------------------------------------------------ */
@@ -73,8 +75,9 @@ struct slot {
 /* What mq-run --app runs. Plugs and slots that no app and no hook names are bound to all of them.
  */
 struct app {
-	char *name;   /* of a hook "hook.NAME" */
-	char **plugs; /* named by it, of our interface, sorted; each is in package->plugs */
+	char *name;        /* of a hook "hook.NAME", of a component's "+COMPONENT.hook.NAME" */
+	bool of_component; /* a component's hook: it has no slots */
+	char **plugs;      /* named by it, of our interface, sorted; each is in package->plugs */
 	size_t plug_count;
 	char **slots;
 	size_t slot_count;
@@ -104,6 +107,10 @@ int package_parse(const char *file, const char *text, size_t size, struct diagno
 /* The same, reading the file. Other failures of reading are diagnostics too (-EBADMSG). */
 int package_load(const char *file, struct diagnostics *diagnostics, struct package **ret);
 
+/* The same, reading fd to its end; may block. */
+int package_load_fd(
+	int fd, const char *file, struct diagnostics *diagnostics, struct package **ret);
+
 struct packages {
 	unsigned references;
 	struct package **items; /* sorted by name */
@@ -111,6 +118,12 @@ struct packages {
 	char **directories; /* that they were read from */
 	size_t directory_count;
 };
+
+/* The .yaml files of a directory, sorted by name, and a note for each .yml file; the paths and
+ * their array are the caller's to free. A missing directory is an empty one. 0, -ENOMEM, or -EIO
+ * with an error if it cannot be read. */
+int packages_list(const char *directory, struct diagnostics *diagnostics, char ***ret_paths,
+	size_t *ret_count);
 
 /* Reads the .yaml files of every directory in order; of the same file name the later directory's
  * wins, and a missing directory is an empty one. Two packages of one name are an error that names
@@ -219,8 +232,8 @@ int policy_resolve_plug(const struct policy *policy, const char *text, const str
 int policy_resolve_slot(const struct policy *policy, const char *text, const struct slot **ret,
 	struct fault *fault);
 
-/* "package.app" or "package.hook.hook", as typed by a person. 0, or with a fault -EINVAL or
- * -ENOENT, or without one -ENOMEM. */
+/* "package.app", "package.hook.hook" or "package+component.hook.hook", as typed by a person. 0, or
+ * with a fault -EINVAL or -ENOENT, or without one -ENOMEM. */
 int policy_find_app(const struct policy *policy, const char *text,
 	const struct package **ret_package, const struct app **ret, struct fault *fault);
 

@@ -63,8 +63,8 @@ static const struct verb look_verbs[] = {
 };
 
 static const struct verb maintenance_verbs[] = {
-	{"check", "FILE...", "check package documents; needs no daemon",
-		"mqctl check /etc/mqgate/packages.d/*.yaml", 1, -1, 0, verb_check},
+	{"check", "FILE|DIR|-...", "check package documents; needs no daemon",
+		"mqctl check /etc/mqgate/packages.d", 1, -1, 0, verb_check},
 	{"reload", "", "read all packages again", "mqctl reload", 0, 0, 0, verb_reload},
 	{"status", "[--json]", "tell how the daemon is", "mqctl status", 0, 0, TAKES_JSON,
 		verb_status},

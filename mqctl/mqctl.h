@@ -43,7 +43,7 @@ void print_error(const char *format, ...) _printf_(1, 2);
 /* "error: not enough memory", and -ENOMEM. */
 int print_no_memory(void);
 
-/* Each on a line of stderr. REFUSED if there is any, else DONE; or -ENOMEM, reported. */
+/* Each on a line of stderr. REFUSED if there is any but notes, else DONE; or -ENOMEM, reported. */
 int print_diagnostics(const struct diagnostics *diagnostics);
 
 /* "error: cannot read what mqgated answered", and r. */

@@ -71,8 +71,8 @@ static int add_ref(struct bound *bound, const struct policy *policy, const struc
 	default:
 		r = policy_find_app(policy, ref->text, &package, &app, fault);
 		return r < 0 ? r
-			     : add(bound->apps, &bound->app_count, LAUNCH_REFS_MAX, ".",
-				       package->name, app->name);
+			     : add(bound->apps, &bound->app_count, LAUNCH_REFS_MAX,
+				       app->of_component ? "" : ".", package->name, app->name);
 	}
 }
 

@@ -63,12 +63,17 @@ int settings_load(const char *file, struct diagnostics *diagnostics, struct sett
 
 void log_diagnostics(const struct diagnostics *diagnostics)
 {
+	static const int levels[] = {
+		[SEVERITY_NOTE] = LOG_NOTICE,
+		[SEVERITY_WARNING] = LOG_WARNING,
+		[SEVERITY_ERROR] = LOG_ERR,
+	};
+
 	for (size_t i = 0; i < diagnostics->count; i++) {
 		_cleanup_free_ char *line = diagnostic_format(&diagnostics->items[i]);
 
-		log_message(
-			diagnostics->items[i].severity == SEVERITY_ERROR ? LOG_ERR : LOG_WARNING,
-			"%s", line ? line : "out of memory");
+		log_message(levels[diagnostics->items[i].severity], "%s",
+			line ? line : "out of memory");
 	}
 	if (diagnostics->suppressed > 0)
 		log_warning("%zu further errors and warnings", diagnostics->suppressed);

@@ -65,6 +65,7 @@ offers "mqctl explain logger:events read ${Q}" "${Q}alarms ${Q}events ${Q}state"
 offers "mqctl slots --" "--help --json --no-legend --runtime-dir"
 offers "mqctl disconnect --f" "--forget"
 offers "mqctl check packages/lo" "packages/logger.yaml"
+offers "mqctl check pack" "packages"
 offers "mqctl --runtime-dir $WORK/nowhere connect " ""
 COMP_WORDBREAKS=${COMP_WORDBREAKS//:/}
 offers "mqctl connect logger:" "logger:events logger:spare"

@@ -46,6 +46,18 @@ ${1:-	}interface: posix-mq
 YAML
 }
 
+# Read all the same, with a plug less.
+odd_package() {
+	write_package odd.yaml <<'YAML'
+name: odd
+environment: {A: 1}
+environment: {B: 2}
+plugs:
+  events: posix-mq
+  tRee: camera
+YAML
+}
+
 works() {
 	mq-run --plug logger:events mqtry "open ${Q}events r"
 }
@@ -54,12 +66,20 @@ start_with_bad_documents() {
 	good_packages
 	broken_package
 	malformed_package
+	odd_package
+	echo "name: [not read]" >"$WORK/packages/old.yml"
 	mark_log
 	start_daemon
 	expect_log "a malformed document is named with line and column" \
 		"packages/malformed.yaml:4:[0-9]+: error: "
 	expect_log "a bad slot is named with line and column" \
 		"packages/broken.yaml:6:25: warning: .*raed.*read.*write.*create.*delete"
+	expect_log "a bad name is named with line and column" \
+		'packages/odd.yaml:6:3: warning: plug "odd:tRee" dropped: '
+	expect_log "a key that is twice and not read is only noted" \
+		'packages/odd.yaml:3:1: note: key "environment" is already on line 2; '
+	expect_log "a .yml file is not read, which is told" \
+		'packages/old.yml: note: not read, .*rename it to "old.yaml"'
 	run mqctl check packages/malformed.yaml packages/broken.yaml packages/logger.yaml
 	expect_status "mqctl check refuses them" 1
 	expect_stderr "mqctl check says the same of the one" "packages/malformed.yaml:4:[0-9]+: error: "
@@ -68,12 +88,71 @@ start_with_bad_documents() {
 	run mqctl slots
 	expect_stdout "the rest of a package with a bad slot works" "^broken:fine "
 	expect_stdout "the other packages work" "^sensor:events "
+	run mqctl plugs
+	expect_stdout "the rest of a package with a bad plug works" "^odd:events "
 	run mqctl connect logger:events broken:events
 	expect_status "the bad slot is not there" 1
 	check "the rest can be connected" mqctl connect logger:events sensor:events
 	holds "and works" works
-	rm "$WORK/packages/broken.yaml" "$WORK/packages/malformed.yaml"
+	rm "$WORK/packages"/{broken,malformed,odd}.yaml "$WORK/packages/old.yml"
 	check "mqctl reload after the repair" mqctl reload
+}
+
+# In a directory as in packages.d, and from a pipe.
+check_whole_directories() {
+	local directory="$WORK/to-check"
+
+	mkdir "$directory"
+	echo "name: one" >"$directory/b.yaml"
+	echo "name: two" >"$directory/a.yaml"
+	run sh -c "mqctl check $directory 2>&1"
+	expect_status "a good directory is accepted" 0
+	expect_output "… silently" ""
+	echo "name: [not read]" >"$directory/c.yml"
+	run mqctl check "$directory/"
+	expect_status "with a .yml file beside them too" 0
+	expect_stderr "… which is told" "^$directory/c.yml: note: not read, .*\"c.yaml\""
+	echo "name: one" >"$directory/d.yaml"
+	run mqctl check "$directory"
+	expect_status "one name twice is refused" 1
+	expect_stderr "… naming both files" \
+		"^$directory/d.yaml: error: package \"one\" is also in $directory/b.yaml; "
+	run sh -c "echo name: two | mqctl check $directory -"
+	expect_stderr "… also against a pipe" \
+		"^<stdin>: error: package \"two\" is also in $directory/a.yaml; "
+	run sh -c "printf 'name: three\nplugs:\n\ta: posix-mq\n' | mqctl check -"
+	expect_status "a bad document in a pipe is refused" 1
+	expect_stderr "… with its place" "^<stdin>:3:1: error: a tab, "
+	check "a good one is accepted" sh -c "echo name: three | mqctl check -"
+	rm "$directory"/*
+	run mqctl check "$directory"
+	expect_stderr "a directory without documents is told" "^$directory: note: no .yaml file"
+	rmdir "$directory"
+}
+
+# What only a component's hook names no app has.
+component_scope() {
+	write_package demo.yaml <<'YAML'
+name: demo
+plugs:
+  secrets: {interface: posix-mq}
+apps:
+  viewer: {command: bin/viewer}
+components:
+  models:
+    type: standard
+    hooks:
+      install:
+        plugs: [secrets]
+YAML
+	check "a package with a component's hook" mqctl reload
+	check "its plug is connected" mqctl connect demo:secrets sensor:events
+	run mq-run --app demo.viewer mqtry "open ${Q}events r"
+	expect_stdout "an app has nothing of the hook's" ' -> -1 EACCES$'
+	run mq-run --app demo+models.hook.install mqtry "open ${Q}events r"
+	expect_stdout "the hook has it" ' -> [0-9]+$'
+	rm "$WORK/packages/demo.yaml"
+	check "the package is gone" mqctl reload
 }
 
 reload_refused() {
@@ -157,6 +236,8 @@ mqtry "open ${Q}events rwc" >"$WORK/stdout"
 start_with_bad_documents
 start_app app mq-run --plug logger:events mqtry
 expect_answer "the app works" app "open ${Q}events r" ' -> 0$'
+check_whole_directories
+component_scope
 reload_refused
 reload_accepted
 second_daemon

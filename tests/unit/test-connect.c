@@ -446,14 +446,20 @@ Test(connect, apps_are_found_or_named)
 			"package \"station\" has no app named \"tol\"; did you mean \"tool\"?"},
 		{"station.zzzzzz", "", -ENOENT, FAULT_NOT_FOUND,
 			"package \"station\" has no app named \"zzzzzz\"; its apps are: "
-			"hook.configure, tool"},
+			"+models.hook.install, hook.configure, tool"},
+		{"station+", "", -EINVAL, FAULT_INVALID,
+			"invalid value: \"station+\" (want package.app)"},
+		{"station+models", "", -ENOENT, FAULT_NOT_FOUND,
+			"package \"station\" has no app named \"+models\"; its apps are: "
+			"+models.hook.install, hook.configure, tool"},
 	};
 	const struct package *package = NULL;
 	const struct app *app = NULL;
 	struct fault fault = {0};
 
 	fixture_policy_clear(&policy);
-	fixture_policy(&policy, "name: station\napps: {tool: }\nhooks: {configure: }\n");
+	fixture_policy(&policy, "name: station\napps: {tool: }\nhooks: {configure: }\n"
+				"components: {models: {hooks: {install: }}}\n");
 	for (size_t i = 0; i < ELEMENTSOF(refusals); i++)
 		expect_fault(&refusals[i],
 			policy_find_app(&policy, refusals[i].first, &package, &app, &fault),
@@ -462,6 +468,9 @@ Test(connect, apps_are_found_or_named)
 	cr_expect_str_eq(package->name, "station");
 	cr_expect_str_eq(app->name, "tool");
 	cr_expect(policy_find_app(&policy, "station.hook.configure", &package, &app, &fault) == 0);
+	cr_assert(policy_find_app(&policy, "station+models.hook.install", &package, &app, &fault) ==
+		  0);
+	cr_expect_str_eq(app->name, "+models.hook.install");
 }
 
 /* --- grants -------------------------------------------------------------------------------- */

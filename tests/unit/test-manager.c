@@ -374,7 +374,8 @@ static void expect_bound(const struct bound *bound, const char *expected)
 static const char station[] = "name: station\n"
 			      "plugs: {commands: posix-mq, log: posix-mq}\n"
 			      "slots: {data: {interface: posix-mq, path: /data}}\n"
-			      "apps: {main: {plugs: [commands], slots: [data]}, tool: }\n";
+			      "apps: {main: {plugs: [commands], slots: [data]}, tool: }\n"
+			      "components: {maps: {hooks: {remove: {plugs: [commands]}}}}\n";
 
 Test(bound, app_has_what_names_it_and_what_names_nobody)
 {
@@ -390,6 +391,11 @@ Test(bound, app_has_what_names_it_and_what_names_nobody)
 	hello = hello_of(LAUNCH_REF_APP, "station.tool");
 	cr_assert_eq(bound_from_hello(&policy, &hello, &bound, &fault), 0);
 	expect_bound(&bound, "plug station:log\n");
+	bound_clear(&bound);
+	hello = hello_of(LAUNCH_REF_APP, "station+maps.hook.remove");
+	cr_assert_eq(bound_from_hello(&policy, &hello, &bound, &fault), 0);
+	expect_bound(&bound, "plug station:commands\nplug station:log\n");
+	cr_expect_str_eq(bound.apps[0], "station+maps.hook.remove");
 	bound_clear(&bound);
 	hello = hello_of(LAUNCH_REF_APP, "station.tol");
 	cr_expect_eq(bound_from_hello(&policy, &hello, &bound, &fault), -ENOENT);

@@ -108,7 +108,7 @@ static void check_good(const char *name, const char *text, const char *expected)
 
 Test(package, good_documents)
 {
-	cr_expect(each_document("good", check_good) >= 9);
+	cr_expect(each_document("good", check_good) >= 13);
 }
 
 /* The diagnostics, and then what is left of the package. */
@@ -134,7 +134,7 @@ static void check_bad(const char *name, const char *text, const char *expected)
 
 Test(package, bad_documents)
 {
-	cr_expect(each_document("bad", check_bad) >= 29);
+	cr_expect(each_document("bad", check_bad) >= 37);
 }
 
 /* --- bounds -------------------------------------------------------------------------------- */
@@ -210,7 +210,7 @@ Test(package, name_bounds)
 	expect_outcome(
 		fixture_format("name: ab\nplugs: {%s: posix-mq}", plug), "0 plugs 1 slots 0");
 	expect_outcome(fixture_format("name: ab\nplugs: {%sp: posix-mq}", plug),
-		"test.yaml:2:9: error: invalid plug name: 129 bytes long; use at most 128");
+		"test.yaml:2:9: warning: plug dropped: a name of 129 bytes; use at most 128");
 	expect_outcome(
 		fixture_format("name: ab\nplugs: {p: {interface: posix-mq, posix-mq: %s}}", plug),
 		"0 plugs 1 slots 0");
@@ -367,16 +367,81 @@ Test(package, embedded_nul_is_refused)
 	free(line);
 }
 
+/* A tab where libyaml wants none, wherever its scanner is at that moment. */
+Test(package, tabs_are_named)
+{
+	static const struct {
+		const char *text, *place;
+	} tabs[] = {
+		{"\tname: ab\n", "1:1"},
+		{"name: ab\nplugs:\n\ta: posix-mq\n", "3:1"},
+		{"name: ab\nplugs:\n  a: posix-mq\n\tb: posix-mq\n", "4:1"},
+		{"name: ab\nplugs:\n  é: posix-mq\n  \tb: posix-mq\n", "4:3"},
+		{"name: ab\nplugs:\n  a: \"posix-mq\"\n  \tb: posix-mq\n", "4:3"},
+		{"name: ab\napps:\n-\ta: b\n", "3:2"},
+		{"name: ab\nsummary: |\n\ttext\n", "3:1"},
+		{"\xef\xbb\xbfname: ab\r\nplugs:\r\n\ta: posix-mq\r\n", "3:1"},
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(tabs); i++) {
+		char *expected = fixture_format("test.yaml:%s: error: a tab, where YAML takes only "
+						"spaces; indent with spaces",
+			tabs[i].place);
+
+		expect_outcome(strdup(tabs[i].text), expected);
+		free(expected);
+	}
+	/* Where a tab may stand it is not to blame. */
+	expect_outcome(strdup("name: ab\nplugs: {\n\ta: @}\n"),
+		"test.yaml:3:5: error: found character that cannot start any token, while scanning "
+		"for the next token that began on line 3; mend the YAML there");
+}
+
+static char *outcome_of_pipe(size_t size)
+{
+	struct diagnostics diagnostics = {0};
+	struct package *package = NULL;
+	char *text = times(' ', size), *line;
+	FILE *f = tmpfile();
+
+	memcpy(text, "name: ab\n#", 10);
+	cr_assert(f && fwrite(text, 1, size, f) == size && fflush(f) == 0);
+	rewind(f);
+	(void)package_load_fd(fileno(f), "<stdin>", &diagnostics, &package);
+	line = package ? fixture_format("package %s", package->name)
+		       : diagnostic_format(&diagnostics.items[0]);
+	package_free(package);
+	diagnostics_clear(&diagnostics);
+	fclose(f);
+	free(text);
+	return line;
+}
+
+Test(package, document_size_bound_of_a_stream)
+{
+	char *line = outcome_of_pipe(PACKAGE_FILE_MAX);
+
+	cr_expect_str_eq(line, "package ab");
+	free(line);
+	line = outcome_of_pipe(PACKAGE_FILE_MAX + 1);
+	cr_expect_str_eq(line, "<stdin>: error: larger than 1048576 bytes; split the package");
+	free(line);
+}
+
 Test(package, diagnostics_bound)
 {
 	struct diagnostics diagnostics = {0};
 
-	for (size_t i = 0; i < DIAGNOSTICS_MAX + 5; i++)
+	diagnostics_add(&diagnostics, SEVERITY_NOTE, "f", 0, 0, "kept");
+	for (size_t i = 1; i < DIAGNOSTICS_MAX + 5; i++)
 		diagnostics_add(&diagnostics, i % 2 ? SEVERITY_ERROR : SEVERITY_WARNING, "f", 1, 2,
 			"number %zu\n", i);
 	cr_expect(diagnostics.count == DIAGNOSTICS_MAX);
 	cr_expect(diagnostics.suppressed == 5);
 	cr_expect(diagnostics.errors == (DIAGNOSTICS_MAX + 5) / 2);
+	cr_expect(diagnostics.notes == 1);
+	diagnostics_add(&diagnostics, SEVERITY_NOTE, "f", 0, 0, "counted");
+	cr_expect(diagnostics.notes == 2 && diagnostics.suppressed == 6);
 	cr_expect_str_eq(diagnostics.items[DIAGNOSTICS_MAX - 1].text, "number 199\\x0a");
 	diagnostics_clear(&diagnostics);
 	cr_expect(diagnostics.count == 0 && diagnostics.items == NULL);
@@ -405,8 +470,8 @@ Test(package, directories_override_and_leave_out)
 	fixture_write(first, "a.yaml", "name: only-first");
 	fixture_write(second, "b.yaml", "name: from-second");
 	fixture_write(second, "c.yaml", "name: [bad]");
-	fixture_write(second, "d.yml", "not: read");
 	fixture_write(second, ".hidden.yaml", "not: read");
+	fixture_write(second, ".hidden.yml", "not: read");
 	packages = load(first, second, &diagnostics, 0);
 	cr_expect(packages->count == 2);
 	cr_expect(packages_find(packages, "only-first") != NULL);
@@ -422,6 +487,30 @@ Test(package, directories_override_and_leave_out)
 	packages_unref(packages);
 	fixture_remove(first);
 	fixture_remove(second);
+}
+
+Test(package, yml_is_not_read_and_told)
+{
+	char *directory = fixture_directory(), *text, *expected;
+	struct diagnostics diagnostics = {0};
+	struct packages *packages;
+
+	fixture_write(directory, "a.yml", "name: [bad]");
+	fixture_write(directory, "b.yaml", "name: read");
+	fixture_write(directory, "yml", "no ending");
+	packages = load(directory, NULL, &diagnostics, 0);
+	cr_expect(packages->count == 1 && packages_find(packages, "read"));
+	text = fixture_diagnostics(&diagnostics);
+	expected = fixture_format("%s/a.yml: note: not read, for only .yaml files are; rename it "
+				  "to \"a.yaml\"\n",
+		directory);
+	cr_expect_str_eq(text, expected, "%s", text);
+	cr_expect(diagnostics.errors == 0 && diagnostics.notes == 1);
+	free(text);
+	free(expected);
+	diagnostics_clear(&diagnostics);
+	packages_unref(packages);
+	fixture_remove(directory);
 }
 
 Test(package, missing_directory_is_empty)

@@ -634,6 +634,37 @@ Test(parity, most_likely_7_scoping)
 	package_free(package);
 }
 
+/* What a component's hook names is that hook's: no app gets it. It has no slots, its own or
+ * everybody's. */
+Test(parity, most_likely_7_scoping_to_a_component)
+{
+	char *warnings;
+	struct package *package =
+		parse(strdup("name: ab\nplugs: {secrets: posix-mq, all: posix-mq}\n"
+			     "slots: {s: {interface: posix-mq, path: /s}}\napps: {viewer: }\n"
+			     "components: {models: {type: standard, hooks: {install: {plugs: "
+			     "[secrets, posix-mq]}}}}\n"),
+			&warnings);
+	const struct app *viewer = package_app(package, "viewer");
+	const struct app *hook = package_app(package, "+models.hook.install");
+
+	cr_expect_str_eq(warnings, "");
+	cr_assert(viewer && hook && package_plug(package, "posix-mq"));
+	cr_expect(!app_has_plug(viewer, package_plug(package, "secrets")));
+	cr_expect(!app_has_plug(viewer, package_plug(package, "posix-mq")));
+	cr_expect(app_has_plug(viewer, package_plug(package, "all")));
+	cr_expect(app_has_slot(viewer, package_slot(package, "s")));
+	cr_expect(app_has_plug(hook, package_plug(package, "secrets")));
+	cr_expect(app_has_plug(hook, package_plug(package, "posix-mq")));
+	cr_expect(app_has_plug(hook, package_plug(package, "all")));
+	cr_expect(!app_has_slot(hook, package_slot(package, "s")));
+	free(warnings);
+	package_free(package);
+	cr_expect(refused("name: ab\nslots: {s: {interface: posix-mq, path: /s}}\n"
+			  "components: {models: {hooks: {install: {slots: [s]}}}}\n") == -EBADMSG);
+	cr_expect(refused("name: ab\ncomponents: {models: {hooks: {configure: }}}\n") == -EBADMSG);
+}
+
 Test(rules, most_likely_8_connecting_twice_and_disconnecting_nothing)
 {
 	struct connections *changed = NULL;
