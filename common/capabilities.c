@@ -44,7 +44,7 @@ static int keep_bounding(uint64_t kept)
 
 int capabilities_keep(uint64_t kept)
 {
-	uint64_t permitted;
+	uint64_t permitted = 0;
 	int r = capabilities_get(&permitted);
 
 	if (r == 0 && permitted & CAPABILITY(SETPCAP))

@@ -330,7 +330,7 @@ static int resolve_bare(const struct policy *policy, const struct side *side, co
 int policy_resolve_plug(
 	const struct policy *policy, const char *text, const struct plug **ret, struct fault *fault)
 {
-	const struct package *package;
+	const struct package *package = NULL;
 	int r;
 
 	if (strchr(text, ':'))
@@ -344,7 +344,7 @@ int policy_resolve_plug(
 int policy_resolve_slot(
 	const struct policy *policy, const char *text, const struct slot **ret, struct fault *fault)
 {
-	const struct package *package;
+	const struct package *package = NULL;
 	int r;
 
 	if (strchr(text, ':'))

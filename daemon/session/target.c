@@ -212,7 +212,7 @@ static int64_t next_descriptor(DIR *dir)
 static int count_descriptors(const struct target *target, rlim_t below, uint64_t *ret)
 {
 	int64_t fd;
-	DIR *dir;
+	DIR *dir = NULL;
 	int r = open_descriptors(target, &dir);
 
 	if (r < 0)
@@ -315,7 +315,7 @@ static bool is_at_position(const struct target *target, int64_t fd, int64_t posi
 int target_find_position(const struct target *target, int64_t position)
 {
 	int64_t fd;
-	DIR *dir;
+	DIR *dir = NULL;
 	int r = open_descriptors(target, &dir);
 
 	if (r < 0)

@@ -181,7 +181,7 @@ static void end_run(struct run *run)
 
 /* --- the session process --- */
 
-static void append(char *text, const char *format, ...)
+static _printf_(2, 3) void append(char *text, const char *format, ...)
 {
 	size_t length = strlen(text);
 	va_list arguments;

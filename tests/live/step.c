@@ -122,20 +122,18 @@ static const char *ioctl_name(uint64_t request)
 	}
 }
 
-static void read_path(pid_t pid, uint64_t address, char path[static STEP_NAME_MAX])
+static void read_path(pid_t pid, uint64_t address, char path[static STEP_PATH_MAX])
 {
-	char text[STEP_NAME_MAX] = "";
-	struct iovec ours = {text, sizeof(text) - 1}, its = {(void *)address, sizeof(text) - 1};
+	struct iovec ours = {path, STEP_PATH_MAX - 1}, its = {(void *)address, STEP_PATH_MAX - 1};
 
 	(void)process_vm_readv(pid, &ours, 1, &its, 1, 0);
-	(void)snprintf(path, STEP_NAME_MAX, "%.40s", text);
 }
 
 static void name_step(struct stepper *stepper, const struct __ptrace_syscall_info *call)
 {
 	const uint64_t nr = call->entry.nr, *args = (const uint64_t *)call->entry.args;
 	const char *name = call_name(nr);
-	char path[STEP_NAME_MAX] = "";
+	char path[STEP_PATH_MAX] = "";
 
 	if (nr == SYS_ioctl)
 		name = ioctl_name(args[1]);

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #define STEP_NAME_MAX 64
+#define STEP_PATH_MAX 40 /* of it the beginning of a path */
 
 struct stepper {
 	pid_t session;

@@ -116,7 +116,7 @@ static void try_flags(int oflag, bool there)
 	if (there)
 		(void)close(fresh(QUEUE, O_RDWR));
 	errno = 0;
-	fd = report(raw_open(QUEUE + 1, oflag, 0666, &attributes), "flags %#o on %s",
+	fd = report(raw_open(&QUEUE[1], oflag, 0666, &attributes), "flags %#o on %s",
 		(unsigned)oflag, there ? "a queue" : "nothing");
 	if (fd >= 0) {
 		note("  F_GETFL %#o F_GETFD %d", (unsigned)fcntl((int)fd, F_GETFL),
@@ -151,19 +151,19 @@ static void try_attributes(const char *what, const void *attributes)
 	(void)mq_unlink(QUEUE);
 	errno = 0;
 	fd = report(
-		raw_open(QUEUE + 1, O_RDWR | O_CREAT, 0600, attributes), "create with %s", what);
+		raw_open(&QUEUE[1], O_RDWR | O_CREAT, 0600, attributes), "create with %s", what);
 	if (fd >= 0) {
 		(void)mq_getattr((mqd_t)fd, &got);
 		note("  flags %ld maxmsg %ld msgsize %ld curmsgs %ld", got.mq_flags, got.mq_maxmsg,
 			got.mq_msgsize, got.mq_curmsgs);
 		(void)close((int)fd);
 	}
-	close_if_open(report(raw_open(QUEUE + 1, O_RDWR | O_CREAT, 0600, attributes),
+	close_if_open(report(raw_open(&QUEUE[1], O_RDWR | O_CREAT, 0600, attributes),
 		"create again with %s", what));
-	close_if_open(report(raw_open(QUEUE + 1, O_RDWR, 0600, attributes), "open with %s", what));
+	close_if_open(report(raw_open(&QUEUE[1], O_RDWR, 0600, attributes), "open with %s", what));
 	(void)mq_unlink(QUEUE);
 	close_if_open(report(
-		raw_open(QUEUE + 1, O_RDWR, 0600, attributes), "open nothing with %s", what));
+		raw_open(&QUEUE[1], O_RDWR, 0600, attributes), "open nothing with %s", what));
 	close_if_open(report(raw_open("", O_RDWR, 0600, attributes), "open no name with %s", what));
 }
 

@@ -163,9 +163,31 @@ restart() {
 	rm -f "/dev/mqueue${Q}events"
 }
 
+# What the kernel has in hand is out of everybody's reach once the daemon is gone; README.md says so.
+waiting() {
+	start_app provider "$@" mq-run --slot sensor:whole mqtry
+	tell provider "open ${Q}events rwcx"
+	check "waiting: connected" mqctl connect logger:events sensor:events
+	start_app waiting "$@" mq-run --plug logger:events mqtry
+	tell waiting "open ${Q}events r"
+	echo receive >&"$(cat "$WORK/waiting.fd")"
+	holds "waiting: it waits in the kernel" wait_until 5 grep -q wq_sleep "/proc/$(app_pid waiting)/wchan"
+	stop_daemon
+	check "waiting: somebody sends" "$@" mqtry "open ${Q}events w" "send late"
+	holds "waiting: a call that waited is served without a daemon" \
+		wait_until 5 grep -q '^receive.* late' "$WORK/waiting.out"
+	stop_app waiting
+	stop_app provider
+	start_daemon
+	check "waiting: disconnected" mqctl disconnect logger:events sensor:events
+	rm -f "/dev/mqueue${Q}events"
+}
+
 round root "uid 0"
 round user "uid 65534" as_user
 restart
 restart as_user
+waiting
+waiting as_user
 holds "no queue is left" test -z "$(own_queues)"
 finish
