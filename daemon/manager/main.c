@@ -7,6 +7,7 @@
 #include "config.h"
 #include "include/log.h"
 #include "manager.h"
+#include "session-program.h"
 #include "spawner.h"
 
 enum {
@@ -25,7 +26,7 @@ static const char help[] =
 	"  --runtime-dir DIR       where mq-run and mqctl connect; or $MQGATE_RUNTIME_DIR\n"
 	"                          (" DEFAULT_RUNTIME_DIR ")\n"
 	"  --session-program FILE  the program that serves a session\n"
-	"                          (" SESSION_PROGRAM ")\n"
+	"                          (beside mqgated, or " SESSION_PROGRAM ")\n"
 	"  --spawner-socket FILE   where a spawner waits for us (none: it is started)\n"
 	"  --spawner               be one, for the connection that is passed to us\n"
 	"  --help                  this text\n"
@@ -114,6 +115,20 @@ static int parse(int argc, char **argv, struct manager_options *options, const c
 	return optind < argc ? usage_error("unexpected argument ", argv[optind]) : -1;
 }
 
+/* Where nobody says it. *ret_beside holds it, if it is not a constant. */
+static const char *session_program(char **ret_beside)
+{
+	int r = session_program_beside(ret_beside);
+
+	if (r > 0)
+		return *ret_beside;
+	if (r == -EPERM)
+		log_warning("%s is not used, since others than the owner of mqgated could have put "
+			    "it there; if it is right, name it by --session-program",
+			*ret_beside);
+	return SESSION_PROGRAM;
+}
+
 static int run_spawner(const struct manager_options *options)
 {
 	int r, n = sd_listen_fds(true);
@@ -152,8 +167,8 @@ int main(int argc, char **argv)
 	_cleanup_free_ const char **package_dirs = calloc((size_t)argc, sizeof(char *));
 	struct manager_options options = {.config_file = DEFAULT_CONFIG,
 		.state_dir = DEFAULT_STATE_DIR,
-		.runtime_dir = default_runtime_dir(),
-		.session_program = SESSION_PROGRAM};
+		.runtime_dir = default_runtime_dir()};
+	_cleanup_free_ char *beside = NULL;
 	bool spawner = false;
 	int r;
 
@@ -163,6 +178,8 @@ int main(int argc, char **argv)
 	r = parse(argc, argv, &options, package_dirs, &spawner);
 	if (r >= 0)
 		return r;
+	if (!options.session_program)
+		options.session_program = session_program(&beside);
 	if (spawner)
 		return run_spawner(&options);
 	if (!options.package_dirs) {
