@@ -5,6 +5,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "config.h"
+#include "include/capabilities.h"
 #include "include/log.h"
 #include "manager.h"
 #include "session-program.h"
@@ -129,6 +130,18 @@ static const char *session_program(char **ret_beside)
 	return SESSION_PROGRAM;
 }
 
+/* A session process makes a queue under the limit of the program that asks for it, but no higher
+ * than its own, which it inherits. */
+static void say_queue_bytes(rlim_t queue_bytes)
+{
+	if (queue_bytes != RLIM_INFINITY)
+		log_warning("confined programs create queues of at most %llu bytes together for "
+			    "each user, even if their own limit is higher: mqgated may not raise "
+			    "its own (RLIMIT_MSGQUEUE); start it with CAP_SYS_RESOURCE, or where "
+			    "\"ulimit -Hq\" says unlimited",
+			(unsigned long long)queue_bytes);
+}
+
 static int run_spawner(const struct manager_options *options)
 {
 	int r, n = sd_listen_fds(true);
@@ -143,6 +156,7 @@ static int run_spawner(const struct manager_options *options)
 		(void)log_errno(r, "session processes are started for the socket's owner alone");
 		return EXIT_FAILURE;
 	}
+	say_queue_bytes(process_raise_queue_bytes());
 	return spawner_serve(SD_LISTEN_FDS_START, options->session_program) < 0 ? EXIT_FAILURE
 										: EXIT_SUCCESS;
 }
@@ -150,10 +164,13 @@ static int run_spawner(const struct manager_options *options)
 static int run(const struct manager_options *options)
 {
 	_cleanup_(manager_freep) struct manager *manager = NULL;
+	/* Before the spawner inherits it; where that is not our child, it does it itself. */
+	rlim_t queue_bytes = options->spawner_socket ? RLIM_INFINITY : process_raise_queue_bytes();
 	int r;
 
 	if (manager_new(options, &manager) < 0)
 		return EXIT_FAILURE;
+	say_queue_bytes(queue_bytes);
 	r = manager_run(manager);
 	if (r < 0)
 		(void)log_errno(r, "the event loop failed");

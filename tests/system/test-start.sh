@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# mqgated in the foreground: it finds its session program by itself.
+# mqgated in the foreground: it finds its session program by itself, and gives confined programs the
+# limit on queues that they have.
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 private_ipc
@@ -98,4 +99,59 @@ passed_over "a link" "$WORK/shared"
 chmod 1777 "$WORK/shared/manager"
 cp "$WORK/bin/mqgate-session" "$WORK/shared/manager/"
 passed_over "beside it in a directory for everybody" "$WORK/shared" manager/mqgate-session
+
+# --- RLIMIT_MSGQUEUE ------------------------------------------------------------------------------
+
+# A user of its own: what a user has in queues is one sum.
+QUEUE_USER=64317
+
+# many COUNT CMD…: how many queues of the usual size the command mqtry makes
+many() {
+	local opens=() i
+
+	for ((i = 0; i < $1; i++)); do
+		opens+=("open ${Q}many-$i rwcx")
+	done
+	shift
+	"$@" mqtry "${opens[@]}" | grep -c ' -> [0-9]'
+	rm -f "/dev/mqueue${Q}many-"*
+}
+
+# bare_and_confined BYTES: how many each, under this limit
+bare_and_confined() {
+	many 20 prlimit --msgqueue="$1:$1" as_uid "$QUEUE_USER"
+	many 20 prlimit --msgqueue="$1:$1" as_uid "$QUEUE_USER" mq-run --plug app:all
+}
+
+HARD=$(ulimit -Hq)
+BELOW=200000
+
+# Its soft limit is lower than what it may have.
+start_by prlimit --msgqueue="$BELOW:$HARD" mqgated
+check "everything is granted" mqctl connect app:all app:any
+read -rd '' bare confined < <(bare_and_confined "$HARD")
+holds "a program makes more queues than fit into $BELOW bytes ($bare)" test "$bare" -gt 2
+holds "and as many confined ($confined)" test "$confined" = "$bare"
+read -rd '' bare confined < <(bare_and_confined "$BELOW")
+holds "its own limit holds bare ($bare)" test "$bare" = 2
+holds "and confined ($confined)" test "$confined" = 2
+stop_daemon
+
+# Its hard limit is lower, and it may not raise that.
+start_by prlimit --msgqueue="$BELOW:$BELOW" setpriv --bounding-set=-sys_resource mqgated
+expect_log "what cannot be raised is said" \
+	"^mqgated: .*$BELOW bytes.*RLIMIT_MSGQUEUE.*CAP_SYS_RESOURCE.*ulimit -Hq"
+read -rd '' bare confined < <(bare_and_confined "$HARD")
+holds "it is the limit then ($confined)" test "$confined" = 2
+stop_daemon
+
+# It may raise it, on machines that give their root this capability.
+if setpriv --dump | grep -q 'bounding set:.*sys_resource'; then
+	start_by prlimit --msgqueue="$BELOW:$BELOW" mqgated
+	read -rd '' bare confined < <(bare_and_confined "$HARD")
+	holds "with CAP_SYS_RESOURCE no limit of its own counts ($confined)" \
+		test "$confined" = "$bare"
+	holds "and nothing is said" test -z "$(grep RLIMIT_MSGQUEUE <(new_log))"
+	stop_daemon
+fi
 finish
