@@ -3,7 +3,6 @@
 #include "include/capabilities.h"
 
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "include/compat.h"
@@ -74,4 +73,17 @@ int process_raise_descriptors(void)
 		return 0;
 	limit.rlim_cur = limit.rlim_max;
 	return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+}
+
+rlim_t process_raise_queue_bytes(void)
+{
+	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (setrlimit(RLIMIT_MSGQUEUE, &limit) == 0)
+		return RLIM_INFINITY;
+	if (getrlimit(RLIMIT_MSGQUEUE, &limit) < 0)
+		return 0;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_MSGQUEUE, &limit);
+	return getrlimit(RLIMIT_MSGQUEUE, &limit) < 0 ? 0 : limit.rlim_cur;
 }

@@ -4,6 +4,7 @@
 
 #include <linux/capability.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #define CAPABILITY(name) (UINT64_C(1) << (CAP_##name))
 #define CAPABILITIES_ALL UINT64_MAX
@@ -45,3 +46,8 @@ int process_restrict(void);
 /* As many descriptors as are permitted: there are some for each of many sessions, and for each of a
  * session's many queues. 0 or negative errno. */
 int process_raise_descriptors(void);
+
+/* As many bytes of message queues as are permitted to this process and those that it starts: with
+ * CAP_SYS_RESOURCE or without a hard limit RLIM_INFINITY, else the hard limit. Returns what it is
+ * now. */
+rlim_t process_raise_queue_bytes(void);

@@ -37,6 +37,7 @@
 #define LAUNCH_REFS_MAX       32   /* plugs and slots of one hello */
 #define SESSION_PLUGS_MAX     256  /* plugs of one session, and as many slots */
 #define LAUNCH_TEXT_MAX       2048 /* message of an answer, longer ones are cut */
+#define WALL_COSTS_MAX        8    /* directories that mq-run's warning names; others are counted */
 #define GRANTS_MAX            16384 /* queue names and patterns of one session */
 #define GRANTS_PATTERNS_MAX   512
 #define GRANTS_BYTES_MAX      (8 * 1024 * 1024)

@@ -38,11 +38,23 @@ static const char usage[] =
 	"Exit status: the command's; 125 if mq-run itself fails, 126 if the command cannot be\n"
 	"executed, 127 if it is not found.\n";
 
+static int hand_over(struct client *client, int listener, const char *costs, char **ret_message)
+{
+	int r = client_handover(client, listener, ret_message);
+
+	if (r == 0 && costs)
+		log_warning("files cannot be created directly in %s; unmount it or, as root, use "
+			    "--wall=mount, which has no such limit",
+			costs);
+	return r;
+}
+
 /* From here on everything that fails ends the process: half a confinement is none. */
 static int confine(const struct options *options, char **ret_message)
 {
 	_cleanup_(client_close) struct client client = {.socket = -EBADF};
 	_cleanup_free_ struct sock_filter *program = NULL;
+	_cleanup_free_ char *costs = NULL;
 	_cleanup_close_ int listener = -EBADF;
 	unsigned short length;
 	enum mediation mediation;
@@ -61,13 +73,13 @@ static int confine(const struct options *options, char **ret_message)
 		return refuse(ret_message, r, "cannot build the filter: %s", strerror(-r));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return refuse(ret_message, -errno, "cannot set no_new_privs: %s", strerror(errno));
-	r = wall_raise(options->wall, ret_message);
+	r = wall_raise(options->wall, &costs, ret_message);
 	if (r < 0)
 		return r;
 	r = filter_load(program, length, &listener, ret_message);
 	if (r < 0)
 		return r;
-	return client_handover(&client, listener, ret_message);
+	return hand_over(&client, listener, costs, ret_message);
 }
 
 static int launch(int argc, char *argv[], struct options *ret_options, char **ret_message)

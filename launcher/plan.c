@@ -69,12 +69,15 @@ static int find_hidden(struct plan *plan, const char *mountinfo)
 		return -ENOMEM;
 	if (isempty(mountinfo))
 		return -EBADMSG;
+	r = hide(plan, "/dev/mqueue");
+	if (r < 0)
+		return r;
 	while ((r = mountinfo_next(&rest, &mount)) > 0) {
 		r = hide_mount(plan, &mount);
 		if (r < 0)
 			return r;
 	}
-	return r < 0 ? r : hide(plan, "/dev/mqueue");
+	return r;
 }
 
 static bool is_hidden(const struct plan *plan, const char *path)
@@ -117,8 +120,8 @@ static int identify(int fd, struct identity *ret)
 static bool is_on_the_way(const struct plan *plan, const struct identity *identity)
 {
 	for (size_t i = 0; i < plan->on_the_way_count; i++)
-		if (plan->on_the_way[i].device == identity->device &&
-			plan->on_the_way[i].inode == identity->inode)
+		if (plan->on_the_way[i].identity.device == identity->device &&
+			plan->on_the_way[i].identity.inode == identity->inode)
 			return true;
 	return false;
 }
@@ -139,17 +142,17 @@ static int closed_unless_fatal(int error)
 
 /* --- directories on the way ---------------------------------------------------------------- */
 
-static int remember(struct plan *plan, int fd)
+static int remember(struct plan *plan, int fd, const char *hidden, size_t length)
 {
-	struct identity identity;
+	struct on_the_way directory = {.hidden = hidden, .length = length};
 	int r;
 
-	r = identify(fd, &identity);
+	r = identify(fd, &directory.identity);
 	if (r < 0)
 		return r;
-	if (is_on_the_way(plan, &identity))
+	if (is_on_the_way(plan, &directory.identity))
 		return 0;
-	return append(&plan->on_the_way, &plan->on_the_way_count, &identity, sizeof(identity));
+	return append(&plan->on_the_way, &plan->on_the_way_count, &directory, sizeof(directory));
 }
 
 /* Remembers every directory above one hidden place, the root included. */
@@ -164,10 +167,11 @@ static int remember_way(struct plan *plan, int root_fd, const char *hidden)
 	if (fd < 0)
 		return -errno;
 	for (;;) {
+		const size_t length = (size_t)(rest - copy);
 		const char *name = strsep(&rest, "/");
 		int r, child;
 
-		r = remember(plan, fd);
+		r = remember(plan, fd, hidden, length);
 		if (r < 0)
 			return closed_unless_fatal(r);
 		if (!rest)

@@ -17,15 +17,22 @@ struct identity {
 	bool is_directory, is_link;
 };
 
+/* A directory above a hidden place, under the first name that leads to it. */
+struct on_the_way {
+	struct identity identity;
+	const char *hidden;
+	size_t length; /* of the directory's own path in it; the root has 0 */
+};
+
 struct plan {
 	plan_rule_t add;
 	void *userdata;
 
-	char **hidden; /* absolute paths; the root is "" */
+	char **hidden; /* absolute paths; the root is "", and /dev/mqueue the first */
 	size_t hidden_count;
 	uint64_t *devices; /* of mqueue file systems */
 	size_t device_count;
-	struct identity *on_the_way;
+	struct on_the_way *on_the_way;
 	size_t on_the_way_count;
 };
 
@@ -33,6 +40,7 @@ struct plan {
  * /proc/self/mountinfo with paths from that root. plan has add and userdata set, nothing else.
  * What vanishes, cannot be opened or cannot be listed gets no rule, and so is out of reach. Returns
  * 0, what add returned, -EBADMSG (no mountinfo text), -EBUSY (mqueue on the root itself), -ENOMEM,
- * -EMFILE, -ENFILE. To be cleared in any case; until then the hidden places can be read. */
+ * -EMFILE, -ENFILE. To be cleared in any case; until then the hidden places and the directories
+ * above them can be read. */
 int plan_tree(struct plan *plan, int root_fd, const char *mountinfo);
 void plan_clear(struct plan *plan);

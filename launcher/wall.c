@@ -71,6 +71,7 @@
 #include "wall.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sched.h>
@@ -81,6 +82,8 @@
 #include "capability.h"
 #include "descriptors.h"
 #include "include/compat.h"
+#include "include/limits.h"
+#include "include/log.h"
 #include "include/util.h"
 #include "mountinfo.h"
 #include "plan.h"
@@ -228,6 +231,50 @@ static int stand_behind(int ruleset_fd, char **ret_message)
 		strerror(errno));
 }
 
+/* --- what it costs ------------------------------------------------------------------------- */
+
+/* It costs this everywhere, and mq-run(1) says so. */
+static bool is_common(const struct on_the_way *directory)
+{
+	return directory->length == 0 ||
+	       (directory->length == strlen("/dev") && startswith(directory->hidden, "/dev"));
+}
+
+static void print_cost(FILE *out, const struct on_the_way *directory, bool first)
+{
+	_cleanup_free_ char *path = strndup(directory->hidden, directory->length);
+	char name[PATH_MAX], mount[PATH_MAX];
+
+	if (path)
+		(void)fprintf(out, "%s%s (mqueue on %s)", first ? "" : ", ",
+			escape(path, name, sizeof(name)),
+			escape(directory->hidden, mount, sizeof(mount)));
+}
+
+static void print_costs(FILE *out, const struct plan *plan)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->on_the_way_count; i++)
+		if (!is_common(&plan->on_the_way[i]) && count++ < WALL_COSTS_MAX)
+			print_cost(out, &plan->on_the_way[i], count == 1);
+	if (count > WALL_COSTS_MAX)
+		(void)fprintf(out, " and %zu more", count - WALL_COSTS_MAX);
+}
+
+/* NULL if there are none. */
+static char *costs(const struct plan *plan)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	print_costs(out, plan);
+	return fclose(out) == 0 && size > 0 ? take_pointer(text) : NULL;
+}
+
 /* --- proof --------------------------------------------------------------------------------- */
 
 static bool can_list(const char *path)
@@ -237,7 +284,8 @@ static bool can_list(const char *path)
 	return fd >= 0;
 }
 
-/* Whether a hidden place, or any directory above it, can be listed. Cuts the path up. */
+/* Whether a hidden place, or any directory above it, can be listed. Cuts the path up: afterwards
+ * the plan is of no use. */
 static bool way_is_open(char *path)
 {
 	if (can_list("/"))
@@ -303,7 +351,7 @@ static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 	return refuse(ret_message, -EIO, "cannot prove the wall: the child that tries it failed");
 }
 
-static int raise_rules(char **ret_message)
+static int raise_rules(char **ret_costs, char **ret_message)
 {
 	_cleanup_(rulesets_close) struct rulesets rulesets = {-EBADF, -EBADF};
 	_cleanup_(plan_clear) struct plan plan = {.add = add_landlock_rule, .userdata = &rulesets};
@@ -315,6 +363,7 @@ static int raise_rules(char **ret_message)
 	r = add_rules(&plan, ret_message);
 	if (r < 0)
 		return r;
+	*ret_costs = costs(&plan);
 	r = prove(&plan, rulesets.proof_fd, ret_message);
 	if (r < 0)
 		return r;
@@ -401,12 +450,13 @@ static int raise_mount(char **ret_message)
 	return 0;
 }
 
-int wall_raise(enum wall_form form, char **ret_message)
+int wall_raise(enum wall_form form, char **ret_costs, char **ret_message)
 {
 	int r;
 
+	*ret_costs = NULL;
 	r = check_landlock(ret_message);
 	if (r < 0)
 		return r;
-	return form == WALL_MOUNT ? raise_mount(ret_message) : raise_rules(ret_message);
+	return form == WALL_MOUNT ? raise_mount(ret_message) : raise_rules(ret_costs, ret_message);
 }

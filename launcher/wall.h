@@ -7,6 +7,8 @@ enum wall_form {
 	WALL_MOUNT, /* needs CAP_SYS_ADMIN, and takes it away */
 };
 
-/* Puts this process behind the wall, for good. no_new_privs must be set. Returns 0, or a negative
- * errno with a message (see refuse.h); then the process must not go on. */
-int wall_raise(enum wall_form form, char **ret_message);
+/* Puts this process behind the wall, for good. no_new_privs must be set. ret_costs names the
+ * directories besides / and /dev directly in which files can no longer be created, and why; NULL if
+ * there are none. Returns 0, or a negative errno with a message (see refuse.h); then the process
+ * must not go on. */
+int wall_raise(enum wall_form form, char **ret_costs, char **ret_message);

@@ -24,10 +24,20 @@ static int read_span(const char *text, uint64_t *ret_seconds)
 	return r;
 }
 
+static const char *second(const struct arguments *arguments)
+{
+	return arguments->word_count > 1 ? arguments->words[1] : "";
+}
+
+static const char *between(const struct arguments *arguments)
+{
+	return arguments->word_count > 1 ? " " : "";
+}
+
 int verb_connect(const struct arguments *arguments)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	const char *slot = arguments->word_count > 1 ? arguments->words[1] : "";
+	const char *slot = second(arguments);
 	uint64_t seconds;
 
 	if (!arguments->span)
@@ -115,8 +125,7 @@ static void print_holders(const struct arguments *arguments, const struct outcom
 			     "whichever session",
 			counted(outcome->unknown, "process", "processes", unknown));
 	(void)printf("; to end them: mqctl disconnect --kill %s%s%s\n", arguments->words[0],
-		arguments->word_count > 1 ? " " : "",
-		arguments->word_count > 1 ? arguments->words[1] : "");
+		between(arguments), second(arguments));
 }
 
 static void print_killed(const struct outcome *outcome)
@@ -143,8 +152,10 @@ static int print_outcome(const struct arguments *arguments, const struct outcome
 			counted(outcome->left, "process", "processes", count));
 	if (outcome->failed > 0)
 		print_error("disconnected, but of %s it could not be told whether descriptors are "
-			    "still open; repeat the command",
-			counted(outcome->failed, "session", "sessions", count));
+			    "still open; to look again: mqctl disconnect %s %s%s%s",
+			counted(outcome->failed, "session", "sessions", count),
+			arguments->kill ? "--kill" : "--wait 1", arguments->words[0],
+			between(arguments), second(arguments));
 	return outcome->left + outcome->failed > 0 ? REFUSED : DONE;
 }
 
@@ -165,7 +176,6 @@ static int read_wait(const char *text, uint64_t *ret_seconds)
 int verb_disconnect(const struct arguments *arguments)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	const char *second = arguments->word_count > 1 ? arguments->words[1] : "";
 	struct outcome outcome = {0};
 	uint64_t wait = 0;
 	int r;
@@ -173,8 +183,8 @@ int verb_disconnect(const struct arguments *arguments)
 	if (arguments->wait && read_wait(arguments->wait, &wait) < 0)
 		return USAGE;
 	r = manager_call(arguments, CONTROL_DEADLINE_USEC + wait * 1000000, &reply, "Disconnect",
-		"ssa{sv}", arguments->words[0], second, 3, "forget", "b", (int)arguments->forget,
-		"kill", "b", (int)arguments->kill, "wait", "t", wait);
+		"ssa{sv}", arguments->words[0], second(arguments), 3, "forget", "b",
+		(int)arguments->forget, "kill", "b", (int)arguments->kill, "wait", "t", wait);
 	if (r < 0)
 		return r;
 	r = read_outcome(reply, &outcome);

@@ -5,8 +5,10 @@
 #include <systemd/sd-daemon.h>
 
 #include "config.h"
+#include "include/capabilities.h"
 #include "include/log.h"
 #include "manager.h"
+#include "session-program.h"
 #include "spawner.h"
 
 enum {
@@ -25,7 +27,7 @@ static const char help[] =
 	"  --runtime-dir DIR       where mq-run and mqctl connect; or $MQGATE_RUNTIME_DIR\n"
 	"                          (" DEFAULT_RUNTIME_DIR ")\n"
 	"  --session-program FILE  the program that serves a session\n"
-	"                          (" SESSION_PROGRAM ")\n"
+	"                          (beside mqgated, or " SESSION_PROGRAM ")\n"
 	"  --spawner-socket FILE   where a spawner waits for us (none: it is started)\n"
 	"  --spawner               be one, for the connection that is passed to us\n"
 	"  --help                  this text\n"
@@ -114,6 +116,32 @@ static int parse(int argc, char **argv, struct manager_options *options, const c
 	return optind < argc ? usage_error("unexpected argument ", argv[optind]) : -1;
 }
 
+/* Where nobody says it. *ret_beside holds it, if it is not a constant. */
+static const char *session_program(char **ret_beside)
+{
+	int r = session_program_beside(ret_beside);
+
+	if (r > 0)
+		return *ret_beside;
+	if (r == -EPERM)
+		log_warning("%s is not used, since others than the owner of mqgated could have put "
+			    "it there; if it is right, name it by --session-program",
+			*ret_beside);
+	return SESSION_PROGRAM;
+}
+
+/* A session process makes a queue under the limit of the program that asks for it, but no higher
+ * than its own, which it inherits. */
+static void say_queue_bytes(rlim_t queue_bytes)
+{
+	if (queue_bytes != RLIM_INFINITY)
+		log_warning("confined programs create queues of at most %llu bytes together for "
+			    "each user, even if their own limit is higher: mqgated may not raise "
+			    "its own (RLIMIT_MSGQUEUE); start it with CAP_SYS_RESOURCE, or where "
+			    "\"ulimit -Hq\" says unlimited",
+			(unsigned long long)queue_bytes);
+}
+
 static int run_spawner(const struct manager_options *options)
 {
 	int r, n = sd_listen_fds(true);
@@ -128,6 +156,7 @@ static int run_spawner(const struct manager_options *options)
 		(void)log_errno(r, "session processes are started for the socket's owner alone");
 		return EXIT_FAILURE;
 	}
+	say_queue_bytes(process_raise_queue_bytes());
 	return spawner_serve(SD_LISTEN_FDS_START, options->session_program) < 0 ? EXIT_FAILURE
 										: EXIT_SUCCESS;
 }
@@ -135,10 +164,13 @@ static int run_spawner(const struct manager_options *options)
 static int run(const struct manager_options *options)
 {
 	_cleanup_(manager_freep) struct manager *manager = NULL;
+	/* Before the spawner inherits it; where that is not our child, it does it itself. */
+	rlim_t queue_bytes = options->spawner_socket ? RLIM_INFINITY : process_raise_queue_bytes();
 	int r;
 
 	if (manager_new(options, &manager) < 0)
 		return EXIT_FAILURE;
+	say_queue_bytes(queue_bytes);
 	r = manager_run(manager);
 	if (r < 0)
 		(void)log_errno(r, "the event loop failed");
@@ -152,8 +184,8 @@ int main(int argc, char **argv)
 	_cleanup_free_ const char **package_dirs = calloc((size_t)argc, sizeof(char *));
 	struct manager_options options = {.config_file = DEFAULT_CONFIG,
 		.state_dir = DEFAULT_STATE_DIR,
-		.runtime_dir = default_runtime_dir(),
-		.session_program = SESSION_PROGRAM};
+		.runtime_dir = default_runtime_dir()};
+	_cleanup_free_ char *beside = NULL;
 	bool spawner = false;
 	int r;
 
@@ -163,6 +195,8 @@ int main(int argc, char **argv)
 	r = parse(argc, argv, &options, package_dirs, &spawner);
 	if (r >= 0)
 		return r;
+	if (!options.session_program)
+		options.session_program = session_program(&beside);
 	if (spawner)
 		return run_spawner(&options);
 	if (!options.package_dirs) {

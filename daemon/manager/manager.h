@@ -166,7 +166,7 @@ struct session {
 
 	struct update *prepared;    /* while a change is being made */
 	struct update *updates;     /* sent and not yet acknowledged */
-	struct question *questions; /* of surveys, not yet answered */
+	struct question *questions; /* of surveys, not yet answered, whoever is asked */
 	struct launch *launch;      /* waits for the first acknowledgement */
 };
 
@@ -349,8 +349,9 @@ struct survey {
 
 	sd_bus_message *call;
 	sd_event_source *deadline_source;
-	size_t cut;     /* connections */
-	size_t pending; /* questions, and 1 while it is started */
+	uint64_t wait_end; /* for holders to let go */
+	size_t cut;        /* connections */
+	size_t pending;    /* questions, and 1 while it is started */
 	struct survey_result result;
 };
 
@@ -367,8 +368,12 @@ void survey_start(struct survey *survey, sd_bus_message *call, size_t cut);
 
 /* message is a WORKER_HELD. */
 void survey_answer(struct session *session, const struct worker_message *message);
-/* Its session process is gone, and will not answer. */
+/* It has another session process, which is asked what the last one has not answered. */
+void survey_ask_again(struct session *session);
+/* All of its processes are gone: there is nobody to be asked about. */
 void survey_session_gone(struct session *session);
+/* They live, but it gets no session process any more that could look at them. */
+void survey_session_lost(struct session *session);
 
 /* --- expiry.c: connections without a command ------------------------------------------------- */
 

@@ -108,6 +108,8 @@ void session_end(struct session *session)
 
 	if (session->ended)
 		return;
+	if (!session_is_over(session))
+		survey_session_lost(session);
 	leave_manager(session);
 	release_kernel_side(session);
 	session_in_force(session, UINT64_MAX);
@@ -159,6 +161,8 @@ static void start_worker(struct session *session)
 	r = worker_attach(worker, session);
 	if (r < 0)
 		worker_kill(worker, strerror(-r));
+	else
+		survey_ask_again(session);
 	if (r == -E2BIG) {
 		log_error("the session of pid %d ends: its plugs and slots are connected to too "
 			  "many queues for one session",
@@ -189,10 +193,9 @@ void session_worker_gone(struct session *session)
 		(void)session_free(session);
 		return;
 	}
-	survey_session_gone(session);
 	/* Nobody answers now, but threads may still be inside calls that were given back to the
 	 * kernel; what is under way is in force when the next one has brought them back and
-	 * acknowledged. */
+	 * acknowledged. It is also asked what this one was asked. */
 	if (session_is_over(session)) {
 		session_end(session);
 		return;

@@ -275,7 +275,9 @@ int spawner_fork(const char *session_program, pid_t *ret_pid, int *ret_socket)
 	pid_t pid;
 
 	if (access(session_program, X_OK) < 0)
-		return log_errno(-errno, "cannot start the session program %s", session_program);
+		return log_errno(-errno,
+			"cannot start the session program %s (--session-program names another)",
+			session_program);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
 		return log_errno(-errno, "cannot start the spawner of session processes");
 	pid = fork();

@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* After a disconnect: who still holds descriptors of what was taken. The sessions' processes are
- * asked, since looking takes a while; the caller's reply waits for the last of them. */
+ * asked, since looking takes a while; the caller's reply waits for the last of them. What a session
+ * process has not answered when it dies, the next one is asked. */
 #include "include/limits.h"
 #include "include/log.h"
 #include "manager.h"
 
 #define SLACK_USEC (2 * 1000000ULL)
 
-/* One session's share. */
+/* One session's share. In its session's list until it is answered, whatever session processes come
+ * and go. */
 struct question {
 	struct question *previous, *next; /* in session->questions */
 	struct survey *survey;
 	uint64_t number;
 };
-
-static void release_scope(struct survey *survey)
-{
-	survey->scope = safe_close(survey->scope);
-}
 
 static void drop_questions(struct session *session, const struct survey *survey)
 {
@@ -32,14 +29,16 @@ struct survey *survey_free(struct survey *survey)
 {
 	if (!survey)
 		return NULL;
-	/* A session without a session process has no questions. */
+	FOREACH (session, survey->manager->sessions)
+		drop_questions(session, survey);
+	/* Of those that have ended, each has a session process that is not yet reaped. */
 	FOREACH (worker, survey->manager->workers)
 		if (worker->session)
 			drop_questions(worker->session, survey);
 	LIST_DROP(survey->manager->surveys, survey);
 	survey->deadline_source = sd_event_source_disable_unref(survey->deadline_source);
 	survey->call = sd_bus_message_unref(survey->call);
-	release_scope(survey);
+	survey->scope = safe_close(survey->scope);
 	free(survey->plug);
 	free(survey->who);
 	free(survey);
@@ -120,7 +119,7 @@ static void answered(struct survey *survey)
 		finish(survey);
 }
 
-/* Whoever has not answered by now may be killed, and its session asked again. */
+/* Session processes died, or were busy, for so long. */
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct survey *survey = userdata;
@@ -139,31 +138,67 @@ static bool is_asked(const struct survey *survey, const struct session *session)
 	       !session_is_over(session);
 }
 
+/* How long to wait for holders, from now. Never 0 if waiting was asked for, which means more than
+ * its length (struct worker_message). */
+static uint64_t remaining_wait(const struct survey *survey)
+{
+	uint64_t now = now_usec();
+
+	if (survey->options.wait_usec == 0)
+		return 0;
+	return survey->wait_end > now ? survey->wait_end - now : 1;
+}
+
+/* Afterwards the survey may be gone. */
+static void question_done(struct session *session, struct question *question)
+{
+	struct survey *survey = question->survey;
+
+	LIST_DROP(session->questions, question);
+	free(question);
+	answered(survey);
+}
+
+static void question_failed(struct session *session, struct question *question)
+{
+	question->survey->result.failed++;
+	question_done(session, question);
+}
+
+/* One that is dead and not yet reaped is about to be replaced, and the next one is asked. */
+static void put_question(struct session *session, struct question *question)
+{
+	const struct survey *survey = question->survey;
+	const struct worker_message message = {.type = WORKER_HOLDERS,
+		.holders = {.number = question->number,
+			.size = survey->scope_size,
+			.wait_usec = remaining_wait(survey),
+			.kill = survey->options.kill}};
+	int r = message_send(session->worker->socket, &message, sizeof(message), &survey->scope, 1);
+
+	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+		question_failed(session, question);
+}
+
 static int ask(struct survey *survey, struct session *session)
 {
-	struct worker_message message = {.type = WORKER_HOLDERS,
-		.holders = {.number = ++survey->manager->questions,
-			.size = survey->scope_size,
-			.wait_usec = survey->options.wait_usec,
-			.kill = survey->options.kill}};
-	struct question *question;
-	int r;
+	struct question *question = calloc(1, sizeof(*question));
 
-	if (!session->worker)
-		return -EAGAIN;
-	question = calloc(1, sizeof(*question));
 	if (!question)
 		return -ENOMEM;
-	r = message_send(session->worker->socket, &message, sizeof(message), &survey->scope, 1);
-	if (r < 0) {
-		free(question);
-		return r;
-	}
 	question->survey = survey;
-	question->number = message.holders.number;
+	question->number = ++survey->manager->questions;
 	LIST_ADD(session->questions, question);
 	survey->pending++;
+	if (session->worker)
+		put_question(session, question);
 	return 0;
+}
+
+void survey_ask_again(struct session *session)
+{
+	FOREACH (question, session->questions)
+		put_question(session, question);
 }
 
 static int arm_deadline(struct survey *survey)
@@ -182,12 +217,12 @@ void survey_start(struct survey *survey, sd_bus_message *call, size_t cut)
 
 	survey->call = sd_bus_message_ref(call);
 	survey->cut = cut;
+	survey->wait_end = now_usec() + survey->options.wait_usec;
 	/* While it is made, it holds on to itself. */
 	survey->pending = 1;
 	FOREACH (session, survey->manager->sessions)
 		if (is_asked(survey, session) && (!armed || ask(survey, session) < 0))
 			survey->result.failed++;
-	release_scope(survey);
 	answered(survey);
 }
 
@@ -206,29 +241,23 @@ static void add_result(struct survey *survey, const struct worker_message *answe
 
 void survey_answer(struct session *session, const struct worker_message *answer)
 {
-	FOREACH (question, session->questions) {
-		struct survey *survey = question->survey;
-
+	FOREACH (question, session->questions)
 		/* Others may have been given up meanwhile. */
-		if (question->number != answer->held.number)
-			continue;
-		LIST_DROP(session->questions, question);
-		free(question);
-		add_result(survey, answer);
-		answered(survey);
-		return;
-	}
+		if (question->number == answer->held.number) {
+			add_result(question->survey, answer);
+			question_done(session, question);
+			return;
+		}
 }
 
 void survey_session_gone(struct session *session)
 {
-	while (session->questions) {
-		struct question *question = session->questions;
-		struct survey *survey = question->survey;
+	while (session->questions)
+		question_done(session, session->questions);
+}
 
-		LIST_DROP(session->questions, question);
-		free(question);
-		survey->result.failed += !session->ended;
-		answered(survey);
-	}
+void survey_session_lost(struct session *session)
+{
+	while (session->questions)
+		question_failed(session, session->questions);
 }

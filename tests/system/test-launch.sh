@@ -134,8 +134,45 @@ inherited() {
 	rm -f "/dev/mqueue${Q}inherited"
 }
 
+# with_mqueue DIRECTORY CMD…: where a message queue file system is mounted there, on a /srv of our own
+with_mqueue() {
+	# shellcheck disable=SC2016
+	run unshare -m sh -c 'mount -t tmpfs -o mode=1777 none /srv && mkdir -p "$1" &&
+		mount -t mqueue none "$1" && shift && exec "$@"' sh "$@"
+}
+
+# 8 directories are named: WALL_COSTS_MAX
+wall_of_rules_tells_its_costs() {
+	local who=$1 remedy='; unmount it or, as root, use --wall=mount, which has no such limit$'
+	shift
+
+	with_mqueue /srv/look "$@" mktemp -p /srv
+	expect_status "$who: mqueue below /srv: bare, a file can be created in /srv" 0
+	with_mqueue /srv/look "$@" mq-run --plug one:events mktemp -p /srv
+	expect_stderr "$who: … and confined not" "^mktemp: .*Permission denied"
+	with_mqueue /srv/look "$@" mq-run --plug one:events mktemp -p /tmp
+	expect_status "$who: … in another directory it can" 0
+	expect_message "$who: … and mq-run says where not, why, and what to do" \
+		"^mq-run: files cannot be created directly in /srv \(mqueue on /srv/look\)$remedy"
+	with_mqueue /srv/a/b "$@" mq-run --plug one:events true
+	expect_message "$who: mqueue further below: it names each directory" \
+		": files cannot be created directly in /srv \(.*\), /srv/a \(mqueue on /srv/a/b\);"
+	with_mqueue "/srv/$(printf 'new\nline')/x" "$@" mq-run --plug one:events true
+	expect_message "$who: … on one line, whatever they are called" ', /srv/new\\x0aline \('
+	with_mqueue /srv/2/3/4/5/6/7/8/x "$@" mq-run --plug one:events true
+	expect_message "$who: … all of 8" '/7/8 \(mqueue on [^ ]*\); unmount'
+	with_mqueue /srv/2/3/4/5/6/7/8/9/10/x "$@" mq-run --plug one:events true
+	expect_message "$who: … but not all of many" '/7/8 \(mqueue on [^ ]*\) and 2 more; unmount'
+	for directory in /srv /dev/look; do
+		with_mqueue "$directory" "$@" mq-run --plug one:events true
+		holds "$who: mqueue on $directory costs no more than ever: nothing is said" \
+			test ! -s "$WORK/stderr"
+	done
+	rmdir /dev/look
+}
 
 all() {
+	wall_of_rules_tells_its_costs "$@"
 	names "$@"
 	becomes_the_command "$@"
 	not_runnable "$@"
@@ -146,6 +183,9 @@ all() {
 
 all root
 all user as_user
+with_mqueue /srv/look mq-run --wall=mount --plug one:events mktemp -p /srv
+expect_status "mqueue below /srv: with --wall=mount a file can be created" 0
+holds "… and nothing is said" test ! -s "$WORK/stderr"
 check "--help succeeds" mq-run --help
 check "--version succeeds" mq-run --version
 run mq-run --wall=nonsense --plug one:events touch "$COMMAND_MARK"

@@ -210,6 +210,94 @@ expect_output "plain: it does not let go and is killed" "1 process killed"
 holds "plain: not before the time is over ($took ms)" test "$took" -ge 1000
 stop_app stubborn
 
+# --- session processes that die meanwhile ---------------------------------------------------------
+
+kill_session_processes() {
+	# shellcheck disable=SC2046
+	kill -KILL $(session_processes)
+} 2>/dev/null
+
+# After so many deaths the next session process comes late (RESTART_BURST).
+let_the_next_one_be_late() {
+	local end=$((SECONDS + 10)) deaths=0
+
+	while [ $deaths -lt 14 ] && [ $SECONDS -lt $end ]; do
+		if kill_session_processes; then
+			deaths=$((deaths + 1))
+		fi
+	done
+	! session_processes
+}
+
+# looks: a session process has a child that looks for holders
+looks() {
+	local pid
+
+	for pid in $(session_processes); do
+		! pgrep -P "$pid" || return 0
+	done
+	return 1
+}
+
+mqctl connect app:fast app:events
+hold patient plain
+mqctl disconnect app:fast app:events >"$WORK/stdout"
+holds "session processes die until there is none" let_the_next_one_be_late
+check "disconnect when there is no session process" mqctl disconnect --wait 0 app:fast
+expect_stdout "the next one tells who holds" "^1 session \(1 process\) still holds "
+started=$(date +%s%N)
+mqctl disconnect --wait 2 app:fast app:events >"$WORK/disconnected" 2>&1 &
+waits=$!
+holds "a session process looks for holders" wait_until 5 looks
+kill_session_processes
+wait "$waits"
+holds "disconnect when the session process dies while it looks" test $? = 0
+took=$((($(date +%s%N) - started) / 1000000))
+holds "the next one tells who holds, after the same time ($took ms)" \
+	test "$took" -ge 2000 -a "$took" -lt 5000
+holds "and who it is" grep -q "^1 session (1 process) still holds " "$WORK/disconnected"
+waits=()
+for i in 1 2 3 4 5 6 7 8 9; do # HOLDER_LOOKS_MAX is 8
+	mqctl disconnect --wait 3 app:fast app:events >/dev/null 2>"$WORK/waits.$i" &
+	waits+=($!)
+done
+failures=0
+for i in "${waits[@]}"; do
+	wait "$i" || failures=$((failures + 1))
+done
+cat "$WORK/waits."* >"$WORK/waits"
+holds "of 9 that look at once one fails ($failures)" test $failures = 1
+holds "and says how to look again" grep -q \
+	"of 1 session it could not be told .*; to look again: mqctl disconnect --wait 1 app:fast app:events$" \
+	"$WORK/waits"
+mqctl disconnect --wait 1 --kill app:fast app:events >"$WORK/disconnected" 2>&1 &
+waits=$!
+holds "a session process looks for holders, to end them" wait_until 5 looks
+kill_session_processes
+wait "$waits"
+holds "disconnect --kill when the session process dies while it looks" test $? = 0
+holds "the next one ends the session" grep -q "^1 process killed" "$WORK/disconnected"
+holds "it is dead" dead "$HOLDER"
+stop_app patient
+
+# At any moment: all that counts is that it is told.
+DEATHS_ROUNDS=${DEATHS_ROUNDS:-40}
+start_app looped mq-run --plug app:fast mqtry
+while sleep "0.0$((RANDOM % 9 + 1))"; do
+	kill_session_processes
+done &
+killer=$!
+failures=0
+for ((i = 0; i < DEATHS_ROUNDS; i++)); do
+	mqctl connect app:fast app:events &&
+		mqctl disconnect app:fast app:events || failures=$((failures + 1))
+done >"$WORK/disconnected" 2>&1
+kill $killer
+wait $killer 2>/dev/null
+holds "of $DEATHS_ROUNDS disconnects while session processes die none fails ($failures)" \
+	test $failures = 0
+stop_app looped
+
 # --- a neighbour that holds the same through a connection of its own -------------------------------
 
 mqctl connect app:fast app:events
