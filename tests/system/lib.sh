@@ -63,6 +63,32 @@ skip() {
 	fi
 }
 
+# machine_can WHAT DESCRIPTION: true if this machine can do it (tests/machine/machine.c). Otherwise
+# DESCRIPTION is left out, which is no failure with MUST_WORK=1 either; tests/count lists it.
+machine_can() {
+	local reason status
+
+	reason=$("$BUILD_ROOT/tests/machine/machine" "$1" 2>&1)
+	status=$?
+	case $status in
+	0) return ;;
+	1)
+		TAP_COUNT=$((TAP_COUNT + 1))
+		echo "ok $TAP_COUNT - ${2//#/} # SKIP this machine $reason"
+		;;
+	*) not_ok "$2" <<<"this machine could not be asked about $1: status $status $reason" ;;
+	esac
+	return 1
+}
+
+# can_run_32_bit PROGRAM DESCRIPTION: true if this program of 32 bits is there, and machine_can
+can_run_32_bit() {
+	machine_can 32-bit-programs "$2" || return
+	[ ! -x "$1" ] || return 0
+	skip "$2" "the compiler makes no 32-bit programs"
+	return 1
+}
+
 # skip_all REASON: the whole program, before any test
 skip_all() {
 	if [ "${MUST_WORK:-0}" = 1 ]; then

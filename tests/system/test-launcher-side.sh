@@ -169,11 +169,18 @@ for call in getpid kill openat setuid unknown negative; do
 	expect_stdout "every call: $call: no such call" "^$call ENOSYS"
 done
 if [ "$(uname -m)" = x86_64 ]; then
-	for call in i386-getpid i386-socketcall x32-getpid x32-mq_open; do
+	for call in x32-getpid x32-mq_open; do
 		expect_stdout "every call: $call: no such call" "^$call ENOSYS"
 	done
 fi
 expect_queues "every call"
+if [ "$(uname -m)" = x86_64 ] && machine_can int-0x80 "32-bit calls"; then
+	rogue_app i386-calls
+	for call in i386-getpid i386-socketcall; do
+		expect_stdout "32-bit calls: $call: no such call" "^$call ENOSYS"
+	done
+	nothing_left "32-bit calls"
+fi
 rogue_app user-namespace
 expect_queues "a full set of capabilities in a user namespace"
 

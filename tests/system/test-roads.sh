@@ -37,7 +37,6 @@ not_open_bare() {
 	*rename) echo "mqueue has no rename" ;;
 	*" user-mount-host") echo "mounting mqueue needs CAP_SYS_ADMIN where its IPC namespace is" ;;
 	*" x32-"*) echo "this kernel may be built without the x32 calls" ;;
-	*" i386-"*) [ "$(uname -m)" = x86_64 ] && ! bare_i386 && echo "no IA32 emulation here" ;;
 	"user "mount | "user "fsmount | "user "bind | "user "open-tree)
 		echo "mounting needs CAP_SYS_ADMIN"
 		;;
@@ -53,10 +52,6 @@ not_open_bare() {
 		fi
 		;;
 	esac
-}
-
-bare_i386() {
-	[ ! -e /sys/kernel/ia32_emulation ] || grep -q 1 /sys/kernel/ia32_emulation
 }
 
 kernel_before() {
@@ -133,6 +128,7 @@ travel() {
 	local who=$1 road=$2 reason
 	shift 2
 
+	[[ $road != i386-* ]] || machine_can int-0x80 "$who: $road" || return
 	TARGET=${Q}target-$who
 	case $road in reopen | thread-reopen | dev-fd) TARGET=${Q}granted-$who ;; esac
 	make_queue "$@"
