@@ -16,8 +16,8 @@ static inline void leave_out(const char *reason)
 	cr_skip_test("%s", reason);
 }
 
-/* Skips the running test, with MUST_WORK=1 too: this machine was asked, by doing it, and cannot. What
- * it lacks follows the words "this machine"; tests/count lists it. */
+/* Skips the running test, with MUST_WORK=1 too: this machine was asked, by doing it, and cannot.
+ * What it lacks follows the words "this machine"; tests/count lists it. */
 static inline void machine_lacks(const char *lack)
 {
 	cr_skip_test("this machine %s", lack);

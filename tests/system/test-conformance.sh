@@ -82,9 +82,9 @@ both() {
 	local who=$1 wall=$2
 	shift 2
 	settle "$who"
-	(cd / && bare "$wall" as "$who" timeout -k 2 60 "$@") </dev/null >"$WORK/bare.txt" 2>&1
+	(cd / && bare "$wall" as "$who" timeout -k 2 $((60 * TEST_PATIENCE)) "$@") </dev/null >"$WORK/bare.txt" 2>&1
 	settle "$who"
-	(cd / && as "$who" timeout -k 2 60 mq-run --wall="$wall" --plug "$PLUG" "$@") \
+	(cd / && as "$who" timeout -k 2 $((60 * TEST_PATIENCE)) mq-run --wall="$wall" --plug "$PLUG" "$@") \
 		</dev/null >"$WORK/confined.txt" 2>&1
 }
 

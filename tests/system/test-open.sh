@@ -175,7 +175,7 @@ done
 mqctl connect app:fast app:events
 hold racer race
 check "race: disconnect --kill" mqctl disconnect --kill app:fast app:events
-holds "race: a process that always forks away is caught" wait_until 3 no_sessions
+holds "race: a process that always forks away is caught" within 3 no_sessions
 stop_app racer
 
 mqctl connect app:fast app:events

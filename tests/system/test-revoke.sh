@@ -105,7 +105,7 @@ tainted() {
 	local file=$WORK/flags/$1
 
 	mqctl connect app:queue app:lost
-	(cd / && timeout -k 2 60 mq-run --plug app:queue --plug app:all \
+	(cd / && timeout -k 2 $((60 * TEST_PATIENCE)) mq-run --plug app:queue --plug app:all \
 		lose-then "$Q-revoked" "$file" "$PROBE" "$1") </dev/null >"$WORK/confined.txt" 2>&1 &
 	wait_until 10 test -e "$file.open"
 	mqctl disconnect app:queue app:lost
@@ -132,7 +132,7 @@ for PROBE in probe probe-32; do
 	[ $PROBE = probe ] ||
 		can_run_32_bit "$WORK/bin/$PROBE" "32-bit programs after a loss" || continue
 	for section in $SECTIONS; do
-		(cd / && timeout -k 2 60 "$PROBE" "$section") </dev/null >"$WORK/bare.txt" 2>&1
+		(cd / && timeout -k 2 $((60 * TEST_PATIENCE)) "$PROBE" "$section") </dev/null >"$WORK/bare.txt" 2>&1
 		tainted "$section"
 		holds "after a loss, $PROBE $section is the same as bare" same
 		# The kernel frees the queues of a namespace some time after its last process.
