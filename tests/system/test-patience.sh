@@ -13,9 +13,9 @@ measured() {
 
 # busy: one processor is computing, four times over
 busy() {
-	local pids=() i
+	local pids=()
 
-	for i in 1 2 3 4; do
+	for _ in 1 2 3 4; do
 		taskset -c "$PROCESSOR" sh -c 'while :; do :; done' &
 		pids+=($!)
 	done
