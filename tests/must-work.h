@@ -15,3 +15,10 @@ static inline void leave_out(const char *reason)
 		cr_assert_fail("%s, and MUST_WORK=1 allows no skipping", reason);
 	cr_skip_test("%s", reason);
 }
+
+/* Skips the running test, with MUST_WORK=1 too: this machine was asked, by doing it, and cannot.
+ * What it lacks follows the words "this machine"; tests/count lists it. */
+static inline void machine_lacks(const char *lack)
+{
+	cr_skip_test("this machine %s", lack);
+}

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Roads over the bare system calls, of every architecture that this processor runs. */
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "road.h"
+#include "tests/machine/int-0x80.h"
 
 int road_mq_open(void)
 {
@@ -37,28 +37,17 @@ int road_mq_create(void)
 #define I386_MQ_UNLINK 278
 #define X32_BIT        0x40000000
 
-static void no_i386(int signal)
-{
-	static const char text[] = "untried int-0x80 ENOSYS\n";
-
-	_exit(write(STDOUT_FILENO, text, sizeof(text) - 1) > 0 ? 2 : 3);
-}
-
 static int call_i386(int nr, const char *text, int oflag)
 {
 	char *low = mmap(
 		NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-	long r;
+	int r;
 
-	(void)signal(SIGSEGV, no_i386);
 	strcpy(low, text);
-	__asm__ volatile("int $0x80"
-			 : "=a"(r)
-			 : "a"((long)nr), "b"(low), "c"((long)oflag), "d"(0L), "S"(0L)
-			 : "memory", "r8", "r9", "r10", "r11");
-	if ((int)r >= 0)
-		return (int)r;
-	errno = -(int)r;
+	r = int_0x80(nr, low, oflag);
+	if (r >= 0)
+		return r;
+	errno = -r;
 	return -1;
 }
 

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 
 #include "app.h"
+#include "tests/machine/int-0x80.h"
 
 #define X32_BIT 0x40000000
 
@@ -72,14 +73,16 @@ static void try_queues(struct rogue *rogue)
 #if defined(__x86_64__)
 static long call_i386(long nr)
 {
-	long r;
+	int r = int_0x80(nr, NULL, 0);
 
-	__asm__ volatile("int $0x80"
-			 : "=a"(r)
-			 : "a"(nr), "b"(0L), "c"(0L), "d"(0L)
-			 : "memory", "r8", "r9", "r10", "r11");
-	errno = -(int)r;
-	return (int)r < 0 ? -1 : r;
+	errno = r < 0 ? -r : 0;
+	return r < 0 ? -1 : r;
+}
+
+static void i386_calls(struct rogue *rogue)
+{
+	note(rogue, "i386-getpid", call_i386(20));
+	note(rogue, "i386-socketcall", call_i386(102));
 }
 #endif
 
@@ -93,8 +96,6 @@ static void every_call(struct rogue *rogue)
 	note(rogue, "unknown", syscall(99999));
 	note(rogue, "negative", syscall(-5));
 #if defined(__x86_64__)
-	note(rogue, "i386-getpid", call_i386(20));
-	note(rogue, "i386-socketcall", call_i386(102));
 	note(rogue, "x32-getpid", syscall(X32_BIT | SYS_getpid));
 	note(rogue, "x32-mq_open", syscall(X32_BIT | SYS_mq_open, rogue->granted + 1, O_RDONLY));
 #endif
@@ -198,6 +199,9 @@ static void vanish_often(struct rogue *rogue)
 static const struct rogue_app apps[] = {
 	{"queues", false, no_new_privs, try_queues},
 	{"every-call", true, no_new_privs, every_call},
+#if defined(__x86_64__)
+	{"i386-calls", true, no_new_privs, i386_calls},
+#endif
 	{"race", false, no_new_privs, race},
 	{"user-namespace", false, user_namespace, try_queues},
 	{"unserved-memory", false, prepare_unserved, use_unserved},

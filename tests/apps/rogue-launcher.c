@@ -31,6 +31,7 @@
 #include "include/bus.h"
 #include "include/protocol.h"
 #include "rogue.h"
+#include "tests/patience.h"
 
 static const char *stop_at = "", *stop_how = "";
 
@@ -381,7 +382,8 @@ static void await(struct rogue *rogue, bool racing)
 
 	if (racing)
 		interrupt_often();
-	while (!__atomic_load_n(&rogue->done, __ATOMIC_SEQ_CST) && elapsed(&start) < 15000) {
+	while (!__atomic_load_n(&rogue->done, __ATOMIC_SEQ_CST) &&
+		elapsed(&start) < 15000L * patience()) {
 		if (racing)
 			answer_wildly(rogue->listener);
 		else

@@ -34,8 +34,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/patience.h"
+
 #define STORED_MAX  1024
-#define PATIENCE_MS 20000
+#define PATIENCE_MS (20000 * patience())
 #define MESSAGE_FDS 8
 
 struct stored {

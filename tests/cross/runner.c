@@ -3,6 +3,8 @@
 #include <criterion/criterion.h>
 #include <sys/wait.h>
 
+#include "tests/patience.h"
+
 struct cross_test *cross_tests, *cross_suites;
 int cross_failures;
 
@@ -16,13 +18,10 @@ static const struct cross_test *suite_of(const struct cross_test *test)
 	return &none;
 }
 
-/* 60 seconds, times the environment's TEST_PATIENCE: on slow machines. */
+/* At least 60, times patience(). */
 static unsigned seconds(const struct cross_test *test)
 {
-	const char *patience = getenv("TEST_PATIENCE");
-	unsigned most = test->timeout > 60 ? (unsigned)test->timeout : 60;
-
-	return most * (patience && atoi(patience) > 0 ? (unsigned)atoi(patience) : 1);
+	return (test->timeout > 60 ? (unsigned)test->timeout : 60) * (unsigned)patience();
 }
 
 static void run(const struct cross_test *test)

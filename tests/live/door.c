@@ -14,6 +14,7 @@
 #include "daemon/session/session.h"
 #include "launcher/filter.h"
 #include "tests/must-work.h"
+#include "tests/patience.h"
 
 uint64_t door_other_constant;
 
@@ -25,9 +26,7 @@ void need_root(void)
 
 int door_deadline_seconds(void)
 {
-	const char *patience = getenv("TEST_PATIENCE");
-
-	return 10 * (patience ? MAX(atoi(patience), 1) : 1);
+	return 10 * patience();
 }
 
 long result_of(long value)

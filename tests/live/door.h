@@ -11,7 +11,7 @@
 #include "include/protocol.h"
 #include "include/syscalls.h"
 
-/* 10, times the environment's TEST_PATIENCE: on slow machines. */
+/* 10, times patience(). */
 #define DOOR_DEADLINE_SECONDS door_deadline_seconds()
 int door_deadline_seconds(void);
 

@@ -24,10 +24,11 @@
 #include "daemon/session/inflight.h"
 #include "door.h"
 #include "step.h"
+#include "tests/patience.h"
 
 #define NOBODY        65534
 #define QUEUE_FD      100 /* of caller and victim */
-#define PATIENCE_USEC (10 * 1000000ULL)
+#define PATIENCE_USEC (10 * 1000000ULL * (uint64_t)patience())
 #define TRACED_MS     100 /* more than anybody needs to reap */
 #define SESSION_FDS   256 /* of the session process, that are looked at */
 #define MESSAGES      4

@@ -15,9 +15,10 @@
 
 #include "include/compat.h"
 #include "include/util.h"
+#include "tests/patience.h"
 
 #define SYSCALL_STOP (SIGTRAP | 0x80)
-#define STOP_SECONDS 10
+#define STOP_SECONDS (10 * (unsigned)patience())
 
 /* Its own memory, and time. */
 static bool is_no_step(uint64_t nr)

@@ -23,9 +23,10 @@
 #include "door.h"
 #include "include/util.h"
 #include "tests/must-work.h"
+#include "tests/patience.h"
 
 #define TIMEOUT_MS  900
-#define PATIENCE_US 10000000
+#define PATIENCE_US (10000000ULL * (uint64_t)patience())
 #define PREPARE_US  200000  /* frozen, it is waited for in vain */
 #define ENTRY_US    1000000 /* the same */
 #define PAUSE_US    60000   /* for a signal to have its effect, before the calls are ended */

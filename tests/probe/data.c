@@ -92,7 +92,7 @@ void probe_descriptors(void)
 	int pipes[2], sockets[2];
 	char path[] = "/tmp/mqgate-probe-XXXXXX";
 
-	(void)alarm(20);
+	(void)alarm(20 * (unsigned)patience());
 	(void)close(fresh(QUEUE, O_RDWR));
 	try_descriptor("a read-only queue", mq_open(QUEUE, O_RDONLY | O_NONBLOCK));
 	try_descriptor("a write-only queue", mq_open(QUEUE, O_WRONLY | O_NONBLOCK));
@@ -149,7 +149,7 @@ void probe_timeouts(void)
 	};
 	struct timespec soon;
 
-	(void)alarm(20);
+	(void)alarm(20 * (unsigned)patience());
 	for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
 		try_timeout(fixed[i].what, &fixed[i].timeout);
 	soon = in_ms(-10);
@@ -167,7 +167,7 @@ void probe_setattr(void)
 	mqd_t queue = fresh(QUEUE, O_RDWR), copy = dup(queue), other = mq_open(QUEUE, O_RDONLY);
 	struct mq_attr old;
 
-	(void)alarm(20);
+	(void)alarm(20 * (unsigned)patience());
 	for (size_t i = 0; i < ELEMENTSOF(flags); i++) {
 		struct mq_attr attributes = {
 			.mq_flags = flags[i], .mq_maxmsg = 99, .mq_msgsize = 99, .mq_curmsgs = 99};
@@ -275,7 +275,7 @@ void probe_notify(void)
 	struct sigevent event = {
 		.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 17};
 
-	(void)alarm(25);
+	(void)alarm(25 * (unsigned)patience());
 	(void)sigaction(SIGUSR1, &action, NULL);
 	notified = fresh(QUEUE, O_RDWR | O_NONBLOCK);
 	try_event("none", SIGEV_NONE, 0);

@@ -136,7 +136,7 @@ void in_child(const char *what, void (*f)(void))
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		(void)alarm(20);
+		(void)alarm(20 * (unsigned)patience());
 		f();
 		exit(0);
 	}

@@ -15,6 +15,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "tests/patience.h"
+
 #define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
 #define QUEUE         "/mqgate-probe"
 #define OTHER         "/mqgate-probe-other"

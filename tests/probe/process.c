@@ -104,7 +104,7 @@ static void vfork_probe(void)
 
 void probe_processes(void)
 {
-	(void)alarm(25);
+	(void)alarm(25 * (unsigned)patience());
 	queue = fresh(QUEUE, O_RDWR | O_NONBLOCK);
 	TRY(mq_send(queue, "parent", 6, 0));
 	in_child("child", use_inherited);
@@ -178,7 +178,7 @@ void probe_passing(void)
 	mqd_t second;
 	pid_t pid;
 
-	(void)alarm(20);
+	(void)alarm(20 * (unsigned)patience());
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets) < 0)
 		exit(6);
 	pid = fork();
@@ -636,7 +636,7 @@ static void interrupt_receive(int flags)
 
 	on(SIGALRM, flags);
 	queue = fresh(QUEUE, O_RDWR);
-	every_ms(20);
+	every_ms(120);
 	clock_start();
 	timeout = in_ms(500);
 	(void)report(raw_receive(queue, buffer, 32, NULL, &timeout),
@@ -740,7 +740,7 @@ static int received[8];
 static void *receive_share(void *argument)
 {
 	int *count = argument;
-	struct timespec timeout = in_ms(3000);
+	struct timespec timeout = in_ms(3000L * patience());
 
 	while (mq_timedreceive(queue, (char[32]){0}, 32, NULL, &timeout) == 1)
 		(*count)++;
@@ -768,7 +768,7 @@ static void share_work(void)
 
 void probe_threads(void)
 {
-	(void)alarm(25);
+	(void)alarm(25 * (unsigned)patience());
 	queue = fresh(QUEUE, O_RDWR);
 	cancel("receive", receive_for_ever);
 	for (int i = 0; i < 4; i++)

@@ -19,6 +19,8 @@
 set -u
 
 DEADLINE=${DEADLINE:-20}
+TEST_PATIENCE=${TEST_PATIENCE:-$("${BASH_SOURCE[0]%/*}/../patience")}
+export TEST_PATIENCE
 WORK=
 DAEMON=
 Q=
@@ -63,6 +65,32 @@ skip() {
 	fi
 }
 
+# machine_can WHAT DESCRIPTION: true if this machine can do it (tests/machine/machine.c). Otherwise
+# DESCRIPTION is left out, which is no failure with MUST_WORK=1 either; tests/count lists it.
+machine_can() {
+	local reason status
+
+	reason=$("$BUILD_ROOT/tests/machine/machine" "$1" 2>&1)
+	status=$?
+	case $status in
+	0) return ;;
+	1)
+		TAP_COUNT=$((TAP_COUNT + 1))
+		echo "ok $TAP_COUNT - ${2//#/} # SKIP this machine $reason"
+		;;
+	*) not_ok "$2" <<<"this machine could not be asked about $1: status $status $reason" ;;
+	esac
+	return 1
+}
+
+# can_run_32_bit PROGRAM DESCRIPTION: true if this program of 32 bits is there, and machine_can
+can_run_32_bit() {
+	machine_can 32-bit-programs "$2" || return
+	[ ! -x "$1" ] || return 0
+	skip "$2" "the compiler makes no 32-bit programs"
+	return 1
+}
+
 # skip_all REASON: the whole program, before any test
 skip_all() {
 	if [ "${MUST_WORK:-0}" = 1 ]; then
@@ -100,12 +128,20 @@ far_from_limits() {
 
 # --- running and expecting ------------------------------------------------------------------------
 
+# patiently SECONDS CMD…: it is ended when it takes longer, times what tests/patience says of this
+# machine; as every deadline here but those of "within"
+patiently() {
+	local seconds=$(($1 * TEST_PATIENCE))
+	shift
+	timeout -k 2 "$seconds" "$@"
+}
+
 # run CMD…: sets STATUS, and $WORK/stdout and $WORK/stderr; never longer than $DEADLINE seconds (then
 # STATUS is 124). CMD is a program, not a function.
 run() {
 	COMMAND="$*"
 	{
-		timeout -k 2 "$DEADLINE" "$@" </dev/null >"$WORK/stdout" 2>"$WORK/stderr"
+		patiently "$DEADLINE" "$@" </dev/null >"$WORK/stdout" 2>"$WORK/stderr"
 		STATUS=$?
 	} 2>/dev/null
 }
@@ -198,12 +234,31 @@ expect_message() {
 
 # wait_until SECONDS CMD…: until CMD (which may be a function) succeeds; at first it is asked often
 wait_until() {
-	local end=$((SECONDS + $1 + 1)) pauses=(0.002 0.005 0.01 0.02) tries=0
+	local end=$((SECONDS + $1 * TEST_PATIENCE + 1)) pauses=(0.002 0.005 0.01 0.02) tries=0
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || return 1
 		sleep "${pauses[tries++]:-0.05}"
 	done
+}
+
+# within SECONDS CMD…: as wait_until, where the seconds are a bound of mqgate's, on a slow machine as well
+within() {
+	TEST_PATIENCE=1 wait_until "$@"
+}
+
+# soon CMD…: prints the milliseconds within which others are served, whatever somebody does: a second,
+# or, on a slow machine, ten times as long as CMD takes now, undisturbed
+soon() {
+	local begin took least=1000000
+
+	for _ in 1 2 3; do
+		begin=$(date +%s%N)
+		"$@" >/dev/null 2>&1
+		took=$((($(date +%s%N) - begin) / 1000000))
+		[ "$took" -ge "$least" ] || least=$took
+	done
+	echo $((10 * least > 1000 ? 10 * least : 1000))
 }
 
 # --- the daemon -----------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ does_not_return() {
 
 # expect_cut DESCRIPTION SECONDS STATUS
 expect_cut() {
-	wait_until "$2" test -e "$WORK/cut.status"
+	within "$2" test -e "$WORK/cut.status"
 	wait $CUT
 	holds "$1" grep -qx "$3" "$WORK/cut.status"
 }
@@ -134,7 +134,7 @@ in_background "receive 10"
 holds "held for ever" wait_until 5 test -e "$HOLD/held"
 cut_off
 holds "… disconnect does not return meanwhile" does_not_return
-expect_log "… the session process is killed" 'session process [0-9]+: had one request in hand for too long; killed'
+TEST_PATIENCE=1 expect_log "… the session process is killed" 'session process [0-9]+: had one request in hand for too long; killed'
 expect_cut "… disconnect returns when another one has taken over" 8 0
 expect_later "… which refuses what was held" ' -> -1 EACCES$'
 expect_untouched "for ever"
@@ -147,7 +147,7 @@ sleep 0.3
 touch "$HOLD/trace"
 cut_off
 holds "held for ever, with no request in hand" wait_until 5 test -e "$HOLD/held"
-expect_log "… the session process is killed" 'session process [0-9]+: did not acknowledge in time; killed'
+TEST_PATIENCE=1 expect_log "… the session process is killed" 'session process [0-9]+: did not acknowledge in time; killed'
 expect_cut "… disconnect returns when another one has taken over" 8 0
 expect_later "… which brings the receiver back" ' -> -1 EACCES$'
 expect_untouched "with no request in hand"

@@ -82,9 +82,9 @@ both() {
 	local who=$1 wall=$2
 	shift 2
 	settle "$who"
-	(cd / && bare "$wall" as "$who" timeout -k 2 60 "$@") </dev/null >"$WORK/bare.txt" 2>&1
+	(cd / && bare "$wall" as "$who" timeout -k 2 $((60 * TEST_PATIENCE)) "$@") </dev/null >"$WORK/bare.txt" 2>&1
 	settle "$who"
-	(cd / && as "$who" timeout -k 2 60 mq-run --wall="$wall" --plug "$PLUG" "$@") \
+	(cd / && as "$who" timeout -k 2 $((60 * TEST_PATIENCE)) mq-run --wall="$wall" --plug "$PLUG" "$@") \
 		</dev/null >"$WORK/confined.txt" 2>&1
 }
 
@@ -118,22 +118,16 @@ compare_tutorials() {
 for how in "root rules" "user rules" "root mount"; do
 	compare_sections $how probe
 	compare_tutorials $how
-	if [ -x "$WORK/bin/probe-32" ]; then
+	! can_run_32_bit "$WORK/bin/probe-32" "32-bit programs ($how)" ||
 		compare_sections $how probe-32
-	else
-		skip "32-bit programs ($how)" "the compiler makes no 32-bit programs"
-	fi
 done
 
 # Under open mediation the kernel itself answers most calls.
 PLUG=fast
 compare_sections user rules probe
 compare_tutorials user rules
-if [ -x "$WORK/bin/probe-32" ]; then
+! can_run_32_bit "$WORK/bin/probe-32" "32-bit programs (open)" ||
 	compare_sections root rules probe-32
-else
-	skip "32-bit programs (open)" "the compiler makes no 32-bit programs"
-fi
 PLUG=all
 
 holds "no record: nothing was denied" test -z "$(grep denied "$WORK/daemon.log")"

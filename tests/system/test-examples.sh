@@ -64,7 +64,7 @@ run_example() {
 		BESIDE+=($!)
 		pattern="*${pattern//$'\n'/*}*"
 	else
-		timeout "$DEADLINE" bash -c "$2" >>"$TRANSCRIPT" 2>&1 </dev/null
+		patiently "$DEADLINE" bash -c "$2" >>"$TRANSCRIPT" 2>&1 </dev/null
 	fi
 	if wait_until 8 matches_rest "$pattern"; then
 		ok "$1: \$ $2"

@@ -116,8 +116,7 @@ stop_app reader
 run mqctl disconnect --kill app:fast app:reading
 expect_output "nobody is left to be killed" "No connections to disconnect"
 
-# The same of a 32-bit program, where the compiler can make one.
-if [ -x "$APPS/mqtry-32" ]; then
+if can_run_32_bit "$APPS/mqtry-32" "32-bit programs"; then
 	mqctl connect app:fast app:reading
 	start_app reader32 as_user mq-run --plug app:fast mqtry-32
 	expect_answer "32-bit: opens" reader32 "open $Q-reading r" "-> 0"
@@ -176,7 +175,7 @@ done
 mqctl connect app:fast app:events
 hold racer race
 check "race: disconnect --kill" mqctl disconnect --kill app:fast app:events
-holds "race: a process that always forks away is caught" wait_until 3 no_sessions
+holds "race: a process that always forks away is caught" within 3 no_sessions
 stop_app racer
 
 mqctl connect app:fast app:events

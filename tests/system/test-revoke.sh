@@ -35,11 +35,8 @@ start_daemon
 registrations() {
 	local registrants=registrant program doing
 
-	if [ -x "$APPS/registrant-32" ]; then
+	! can_run_32_bit "$APPS/registrant-32" "registrations of 32-bit programs" ||
 		registrants+=" registrant-32"
-	else
-		skip "registrations of 32-bit programs" "the compiler makes no 32-bit programs"
-	fi
 	for program in $registrants; do
 		for doing in spin epoll sleep; do
 			mqctl connect app:queue app:lost
@@ -108,7 +105,7 @@ tainted() {
 	local file=$WORK/flags/$1
 
 	mqctl connect app:queue app:lost
-	(cd / && timeout -k 2 60 mq-run --plug app:queue --plug app:all \
+	(cd / && timeout -k 2 $((60 * TEST_PATIENCE)) mq-run --plug app:queue --plug app:all \
 		lose-then "$Q-revoked" "$file" "$PROBE" "$1") </dev/null >"$WORK/confined.txt" 2>&1 &
 	wait_until 10 test -e "$file.open"
 	mqctl disconnect app:queue app:lost
@@ -132,12 +129,10 @@ same() {
 # It stays, and counts.
 mqtry "open $Q-revoked rwc 0666 2 8" >/dev/null
 for PROBE in probe probe-32; do
-	if [ ! -x "$WORK/bin/$PROBE" ]; then
-		skip "32-bit programs after a loss" "the compiler makes no 32-bit programs"
-		continue
-	fi
+	[ $PROBE = probe ] ||
+		can_run_32_bit "$WORK/bin/$PROBE" "32-bit programs after a loss" || continue
 	for section in $SECTIONS; do
-		(cd / && timeout -k 2 60 "$PROBE" "$section") </dev/null >"$WORK/bare.txt" 2>&1
+		(cd / && timeout -k 2 $((60 * TEST_PATIENCE)) "$PROBE" "$section") </dev/null >"$WORK/bare.txt" 2>&1
 		tainted "$section"
 		holds "after a loss, $PROBE $section is the same as bare" same
 		# The kernel frees the queues of a namespace some time after its last process.

@@ -37,7 +37,6 @@ not_open_bare() {
 	*rename) echo "mqueue has no rename" ;;
 	*" user-mount-host") echo "mounting mqueue needs CAP_SYS_ADMIN where its IPC namespace is" ;;
 	*" x32-"*) echo "this kernel may be built without the x32 calls" ;;
-	*" i386-"*) [ "$(uname -m)" = x86_64 ] && ! bare_i386 && echo "no IA32 emulation here" ;;
 	"user "mount | "user "fsmount | "user "bind | "user "open-tree)
 		echo "mounting needs CAP_SYS_ADMIN"
 		;;
@@ -53,10 +52,6 @@ not_open_bare() {
 		fi
 		;;
 	esac
-}
-
-bare_i386() {
-	[ ! -e /sys/kernel/ia32_emulation ] || grep -q 1 /sys/kernel/ia32_emulation
 }
 
 kernel_before() {
@@ -133,6 +128,7 @@ travel() {
 	local who=$1 road=$2 reason
 	shift 2
 
+	[[ $road != i386-* ]] || machine_can int-0x80 "$who: $road" || return
 	TARGET=${Q}target-$who
 	case $road in reopen | thread-reopen | dev-fd) TARGET=${Q}granted-$who ;; esac
 	make_queue "$@"
@@ -381,7 +377,7 @@ done
 late() {
 	local form=$1
 
-	run timeout 20 unshare -m --propagation private bash -c '
+	run timeout $((20 * TEST_PATIENCE)) unshare -m --propagation private bash -c '
 		umount -l /dev/mqueue; mount -t mqueue none /dev/mqueue
 		mount -t tmpfs none /srv; mkdir /srv/top
 		mount --make-rshared /
@@ -476,7 +472,7 @@ expect_status "a bound queue with a granted name: not started under mq-run" 125
 # The same sent by somebody outside: the link has a granted name, but the mount gives it away.
 send_forged() {
 	rm -f "$WORK/forged/socket"
-	G=$FORGED timeout 20 unshare -m sh -c '
+	G=$FORGED timeout $((20 * TEST_PATIENCE)) unshare -m sh -c '
 		mount -t tmpfs none /srv && : >"/srv$G" && mount --bind "/dev/mqueue$0" "/srv$G" || exit 99
 		exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' \
 		"$TARGET" rogue-launcher give-input "$WORK/forged/socket" &
@@ -496,7 +492,7 @@ stop_app forged-victim
 # --- what comes later ----------------------------------------------------------------------------
 
 # An mqueue file system on /dev/mqueue after the app was started.
-run timeout 20 unshare -m --propagation private bash -c '
+run timeout $((20 * TEST_PATIENCE)) unshare -m --propagation private bash -c '
 	cd "$WORK/open" && rm -f go ready && mkfifo go ready
 	mq-run --plug granted bash -c "exec 3>ready 4<go; echo x >&3; read -r x <&4
 		: <>/dev/mqueue$0" &

@@ -91,7 +91,7 @@ over() {
 
 # deed CMD…: in STATUS what became of it
 deed() {
-	timeout -k 2 "$DEADLINE" "$@" </dev/null >"$WORK/stdout" 2>"$WORK/stderr"
+	patiently "$DEADLINE" "$@" </dev/null >"$WORK/stdout" 2>"$WORK/stderr"
 	STATUS=$?
 	over
 	echo "$*: status $STATUS"
@@ -105,11 +105,11 @@ done_or_refused() {
 
 # --- the app that must not notice -----------------------------------------------------------------
 
-# ask LINE: ANSWER is what the app says to it, within ten seconds
+# ask LINE: ANSWER is what the app says to it, in time
 ask() {
 	echo "$1" >&"${APP[1]}"
 	ANSWER="(no answer in time)"
-	read -r -t 10 ANSWER <&"${APP[0]}"
+	read -r -t $((10 * TEST_PATIENCE)) ANSWER <&"${APP[0]}"
 	echo "app: $ANSWER"
 }
 

@@ -77,7 +77,7 @@ stopped() {
 	replaced() {
 		! session_processes | grep -Fxq "$before"
 	}
-	holds "stopped session processes are replaced" wait_until 5 replaced
+	holds "stopped session processes are replaced" within 5 replaced
 	expect_answer "it can unlink" app "unlink ${Q}stopped" ' -> 0$'
 	stop_app app
 }

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* machine: asks this machine what not every machine can do, by doing it.
+ *
+ *	machine 32-bit-programs  executes one
+ *	machine int-0x80         makes a 32-bit program's call in this program
+ *
+ * Exit status 0: it can, or this processor has nothing of the kind. 1: it cannot, and standard
+ *output says how that was found. 2: it could not be asked. */
+#include <elf.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "int-0x80.h"
+
+#if defined(__x86_64__)
+#define ADDRESS 0x08048000
+
+/* Of our own making, so that the answer does not depend on a compiler for such programs. */
+static const struct program {
+	Elf32_Ehdr header;
+	Elf32_Phdr segment;
+	uint8_t code[8];
+} program = {
+	.header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32, ELFDATA2LSB,
+			   EV_CURRENT},
+		.e_type = ET_EXEC,
+		.e_machine = EM_386,
+		.e_version = EV_CURRENT,
+		.e_entry = ADDRESS + sizeof(Elf32_Ehdr) + sizeof(Elf32_Phdr),
+		.e_phoff = sizeof(Elf32_Ehdr),
+		.e_ehsize = sizeof(Elf32_Ehdr),
+		.e_phentsize = sizeof(Elf32_Phdr),
+		.e_phnum = 1},
+	.segment = {.p_type = PT_LOAD,
+		.p_vaddr = ADDRESS,
+		.p_filesz = sizeof(struct program),
+		.p_memsz = sizeof(struct program),
+		.p_flags = PF_R | PF_X,
+		.p_align = 4096},
+	/* xor %ebx,%ebx; xor %eax,%eax; inc %eax; int $0x80: _exit(0) */
+	.code = {0x31, 0xdb, 0x31, 0xc0, 0x40, 0xcd, 0x80},
+};
+
+static int execute(void)
+{
+	char name[] = "32-bit", *const arguments[] = {name, NULL};
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	if (fd < 0 || write(fd, &program, sizeof(program)) != sizeof(program))
+		return errno;
+	(void)fexecve(fd, arguments, arguments + 1);
+	return errno;
+}
+
+/* getpid() */
+static int call(void)
+{
+	return int_0x80(20, NULL, 0) == getpid() ? 0 : ENOSYS;
+}
+#endif
+
+static const struct deed {
+	const char *name;
+	int (*deed)(void); /* 0 or errno */
+	const char *lack;
+} deeds[] = {
+#if defined(__x86_64__)
+	{"32-bit-programs", execute, "runs no 32-bit programs"},
+	{"int-0x80", call, "has no 32-bit calls"},
+#endif
+};
+
+static int ask(const struct deed *deed)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(deed->deed());
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return 2;
+	if (status == 0)
+		return 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == ENOEXEC)
+		printf("%s: %s\n", deed->lack, strerror(ENOEXEC));
+	else if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGSYS))
+		printf("%s: %s\n", deed->lack, strsignal(WTERMSIG(status)));
+	else
+		return 2;
+	return 1;
+}
+
+int main(int argc, char *argv[])
+{
+	const char *what = argc == 2 ? argv[1] : "";
+
+	for (size_t i = 0; i < sizeof(deeds) / sizeof(deeds[0]); i++)
+		if (strcmp(deeds[i].name, what) == 0)
+			return ask(&deeds[i]);
+#if defined(__x86_64__)
+	fprintf(stderr, "usage: machine 32-bit-programs | int-0x80\n");
+	return 2;
+#else
+	return 0;
+#endif
+}
