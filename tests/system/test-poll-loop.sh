@@ -75,6 +75,10 @@ for who in as_user env; do
 	beside=$(ask "trips $ROUNDS")
 	holds "nothing else in that session waits: $ROUNDS round trips took $beside us, $quiet before ($who)" \
 		test "$beside" -gt 0 -a "$beside" -lt $((10 * quiet))
+	REFUSED=$(ask refused)
+	# shellcheck disable=SC2046 # pids
+	kill -KILL $(session_processes)
+	holds "the next session process refuses it, too ($who)" wait_until 10 are_at_least $((REFUSED + 110))
 	mqctl connect app:loop app:lost
 	holds "connected again, it receives ($who)" wait_until 5 grep -q received "$WORK/loop.out"
 	check "taken away once more while it waits ($who)" mqctl disconnect app:loop app:lost
