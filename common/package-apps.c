@@ -147,7 +147,7 @@ static int read_app(struct reader *reader, const struct place *place, const stru
 			place->kind->name, pair->key->text, value_kind_name(map));
 		return 0;
 	}
-	value_report_duplicates(map, keys, reader->package->file, reader->diagnostics);
+	check_keys(reader, map, keys);
 	r = read_names(reader, place->kind, pair, "plugs", place->plugs);
 	return r < 0 ? r : read_names(reader, place->kind, pair, "slots", place->slots);
 }
@@ -188,7 +188,7 @@ static int read_component(struct reader *reader, const struct pair *pair, struct
 			name->text, value_kind_name(map));
 		return 0;
 	}
-	value_report_duplicates(map, keys, reader->package->file, reader->diagnostics);
+	check_keys(reader, map, keys);
 	if (asprintf(&prefix, "+%s.hook.", name->text) < 0) {
 		prefix = NULL;
 		return -ENOMEM;

@@ -17,6 +17,14 @@ struct reader {
 	diagnostics_add((reader)->diagnostics, SEVERITY_WARNING, (reader)->package->file, \
 		(at)->line, (at)->column, __VA_ARGS__)
 
+#define note(reader, at, ...)                                                                      \
+	diagnostics_add((reader)->diagnostics, SEVERITY_NOTE, (reader)->package->file, (at)->line, \
+		(at)->column, __VA_ARGS__)
+
+/* What the keys of a map may mean: an error for each of these that is there twice; of others only a
+ * note, and one if it looks like one of these. NULL-terminated. */
+void check_keys(struct reader *reader, const struct value *map, const char *const *keys);
+
 /* False if this cannot name a plug or slot (side): after a warning, for it is dropped, or after an
  * error if it is not even a text. */
 bool check_name(struct reader *reader, const char *side, const struct value *name);

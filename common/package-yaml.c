@@ -136,16 +136,33 @@ static void check_attributes(struct reader *reader, const char *side, const stru
 	}
 }
 
+void check_keys(struct reader *reader, const struct value *map, const char *const *keys)
+{
+	size_t count = 0;
+
+	while (keys[count])
+		count++;
+	value_report_duplicates(map, keys, reader->package->file, reader->diagnostics);
+	for (size_t i = 0; i < map->count; i++) {
+		const struct value *key = map->pairs[i].key;
+		const char *meant =
+			value_is_scalar(key) ? nearest_name(key->text, keys, count) : NULL;
+
+		if (meant && !streq(meant, key->text))
+			note(reader, key, "key \"%s\" is not read; did you mean \"%s\"?", key->text,
+				meant);
+	}
+}
+
 /* Of other interfaces only the name is read. */
-static void report_duplicates(
+static void check_attribute_keys(
 	struct reader *reader, const struct value *attributes, const char *interface)
 {
 	static const char *const ours[] = {
 		"interface", "mediation", "path", "path-pattern", "permissions", "posix-mq", NULL};
 	static const char *const others[] = {"interface", NULL};
 
-	value_report_duplicates(attributes, streq(interface, "posix-mq") ? ours : others,
-		reader->package->file, reader->diagnostics);
+	check_keys(reader, attributes, streq(interface, "posix-mq") ? ours : others);
 }
 
 /* The interface of a plug or slot; NULL if its definition is malformed. */
@@ -164,7 +181,7 @@ static const char *read_interface(struct reader *reader, const char *side, const
 		check_attributes(reader, side, name, definition);
 		interface = value_get(definition, "interface");
 		text = interface ? interface->text : name->text;
-		report_duplicates(reader, definition, text);
+		check_attribute_keys(reader, definition, text);
 		return text;
 	default:
 		refuse(reader, definition,
@@ -374,7 +391,7 @@ static int read_root(struct reader *reader, const struct value *root)
 	_cleanup_(mentions_clear) struct mentions plugs = {0}, slots = {0};
 	int r;
 
-	value_report_duplicates(root, keys, reader->package->file, reader->diagnostics);
+	check_keys(reader, root, keys);
 	r = read_name(reader, root);
 	if (r == 0)
 		r = read_publisher(reader, root);

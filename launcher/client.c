@@ -20,10 +20,12 @@ void client_close(struct client *client)
 
 static int refuse_unreachable(const struct client *client, int error, char **ret_message)
 {
-	const char *remedy = "is it running? (systemctl start mqgated)";
+	const char *remedy = "is it running? (systemctl start mqgated; or "
+			     "--runtime-dir if it has another directory)";
 
 	if (error == -EACCES || error == -EPERM)
-		remedy = "launch-group in mqgated.yaml says who may launch";
+		remedy = "launch-group in mqgated.yaml says who may launch, and the mode of the "
+			 "directories above who gets there";
 	else if (error == -EAGAIN)
 		return refuse(ret_message, -ETIMEDOUT,
 			"cannot reach mqgated at %s: it does not accept the connection; is it "

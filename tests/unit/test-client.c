@@ -196,7 +196,8 @@ Test(unreachable, nobody_there)
 {
 	cr_assert_eq(client_connect("/nonexistent", &client, &message), -ENOENT);
 	assert_message("cannot reach mqgated at /nonexistent/launch: No such file or directory; "
-		       "is it running? (systemctl start mqgated)");
+		       "is it running? (systemctl start mqgated; or --runtime-dir if it has "
+		       "another directory)");
 }
 
 Test(unreachable, nobody_listens)
