@@ -58,10 +58,11 @@
 /* Refusals on one queue that the session has lost: so many are answered at once, further ones
  * later, up to REFUSAL_DELAY_MAX_USEC microseconds; after a while without one they count from the
  * first. When REFUSALS_DELAYED_MAX are to be answered later, further ones are answered at once. */
-#define REFUSALS_AT_ONCE       100
-#define REFUSALS_DELAYED_MAX   256
-#define REFUSAL_DELAY_MAX_USEC (20 * 1000ULL)
-#define REFUSALS_FORGET_USEC   (1 * 1000000ULL)
+#define REFUSALS_AT_ONCE         100
+#define REFUSALS_DELAYED_MAX     512
+#define REFUSAL_DELAY_MAX_USEC   (20 * 1000ULL)
+#define REFUSAL_DELAY_LEAST_USEC (2 * 1000ULL) /* when several queues share it */
+#define REFUSALS_FORGET_USEC     (1 * 1000000ULL)
 /* Threads that share one table from which descriptors are taken away; those of a larger one are
  * left.
  */

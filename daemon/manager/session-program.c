@@ -2,12 +2,12 @@
 /* Run from a build directory, or as a copy, mqgated takes the session program that was built or
  * copied with it: the installed one, if there is one, may be of another version.
  *
- * It will run with all privileges. Where this program lies is the kernel's word, and whoever may
- * write above that can replace this program itself. From there down, the session program and the
- * directories on the way to it must belong to root or to the owner of this program, be no symbolic
- * links, and be writable for nobody else for whom this program is not: so nobody gains anything by
- * putting one there. A copy in /tmp/bin does not run what somebody else has put into /tmp/session.
- */
+ * It will run with all privileges, and is found by its path whenever a session process starts. So
+ * the session program and every directory on the way to it, from the root on, must belong to root
+ * or to the owner of this program, be no symbolic link, and be writable for nobody else for whom
+ * this program is not: then nobody else can put one there, now or later. A copy in /tmp/bin does
+ * not run what somebody else has put into /tmp/session; that /tmp itself is writable does not
+ * matter above this program's own directory, for it is sticky. */
 #include "session-program.h"
 
 #include <limits.h>
@@ -18,25 +18,29 @@
 
 #define NAME "mqgate-session"
 
-static bool is_as_guarded(const char *path, const struct stat *own)
+/* above: a directory above that of this program. */
+static bool is_as_guarded(const char *path, bool above, const struct stat *own)
 {
 	struct stat st;
 
-	return lstat(*path ? path : "/", &st) == 0 && !S_ISLNK(st.st_mode) &&
-	       (st.st_uid == 0 || st.st_uid == own->st_uid) &&
-	       !(st.st_mode & ~own->st_mode & (S_IWGRP | S_IWOTH)) &&
+	if (lstat(*path ? path : "/", &st) < 0 || S_ISLNK(st.st_mode) ||
+		(st.st_uid != 0 && st.st_uid != own->st_uid))
+		return false;
+	if (above && st.st_mode & S_ISVTX)
+		return true;
+	return !(st.st_mode & ~own->st_mode & (S_IWGRP | S_IWOTH)) &&
 	       (!(st.st_mode & S_IWGRP) || st.st_gid == own->st_gid);
 }
 
-/* The path as far as its first length bytes, and everything on it from there. */
+/* This program's directory is the first length bytes of the path. */
 static bool way_is_as_guarded(char *path, size_t length, const struct stat *own)
 {
-	for (char *end = path + length;; end = strchrnul(end + 1, '/')) {
+	for (char *end = path;; end = strchrnul(end + 1, '/')) {
 		const char cut = *end;
 		bool guarded;
 
 		*end = '\0';
-		guarded = is_as_guarded(path, own);
+		guarded = is_as_guarded(path, end < path + length, own);
 		*end = cut;
 		if (!guarded || !cut)
 			return guarded;

@@ -7,6 +7,24 @@
 #define STEP_USEC 1000
 #define STEP      10 /* so many refusals until the delay grows by STEP_USEC */
 
+static bool is_repeated(const struct refusals *refusals, uint32_t queue, uint64_t now)
+{
+	return refusals->of[queue].count > REFUSALS_AT_ONCE &&
+	       now - refusals->of[queue].latest < REFUSALS_FORGET_USEC;
+}
+
+/* One loop may ask for many queues in turn, and is to come round in time for those that it still
+ * has: the delays of all of them are one delay. But each is twenty times of what a refusal
+ * takes of a processor. */
+static uint64_t share(const struct refusals *refusals, uint64_t delay, uint64_t now)
+{
+	uint64_t repeated = 0;
+
+	for (uint32_t i = 0; i < SESSION_QUEUES_MAX; i++)
+		repeated += is_repeated(refusals, i, now);
+	return MIN(delay, MAX(delay / MAX(repeated, 1U), REFUSAL_DELAY_LEAST_USEC));
+}
+
 uint64_t refusals_count(struct refusals *refusals, uint32_t queue, uint64_t now)
 {
 	uint32_t *count = &refusals->of[queue].count;
@@ -18,6 +36,8 @@ uint64_t refusals_count(struct refusals *refusals, uint32_t queue, uint64_t now)
 		(*count)++;
 	if (*count <= REFUSALS_AT_ONCE)
 		return 0;
-	return MIN((uint64_t)(*count - REFUSALS_AT_ONCE + STEP - 1) / STEP * STEP_USEC,
-		REFUSAL_DELAY_MAX_USEC);
+	return share(refusals,
+		MIN((uint64_t)(*count - REFUSALS_AT_ONCE + STEP - 1) / STEP * STEP_USEC,
+			REFUSAL_DELAY_MAX_USEC),
+		now);
 }

@@ -19,5 +19,6 @@ struct refusals {
 
 /* Counts one more. By how many microseconds it is to be answered later: 0 for the first
  * REFUSALS_AT_ONCE, then growing up to REFUSAL_DELAY_MAX_USEC. REFUSALS_FORGET_USEC after the
- * latest one the count begins anew. */
+ * latest one the count begins anew. Queues that are asked for like that at the same time share the
+ * delay. */
 uint64_t refusals_count(struct refusals *refusals, uint32_t queue, uint64_t now);

@@ -87,6 +87,14 @@ Test(refusals, the_first_are_answered_at_once_and_later_ones_later_and_later)
 	}
 	cr_expect_eq(previous, REFUSAL_DELAY_MAX_USEC);
 	cr_expect_eq(refusals_count(&refusals, 8, now), 0U, "another queue");
+	for (int i = 0; i < 1000; i++)
+		delay = refusals_count(&refusals, 8, now);
+	cr_expect_eq(delay, REFUSAL_DELAY_MAX_USEC / 2, "two of them share it");
+	for (uint32_t queue = 9; queue < 109; queue++)
+		for (int i = 0; i < 1000; i++)
+			delay = refusals_count(&refusals, queue, now);
+	cr_expect_eq(delay, REFUSAL_DELAY_LEAST_USEC, "a hundred");
+	refusals = (struct refusals){.of[7] = refusals.of[7]};
 	now += REFUSALS_FORGET_USEC - 2;
 	cr_expect_eq(
 		refusals_count(&refusals, 7, now), REFUSAL_DELAY_MAX_USEC, "less than a second");
