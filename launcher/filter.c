@@ -2,6 +2,7 @@
 /* The door's filter. */
 #include "filter.h"
 
+#include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -29,8 +30,63 @@ static int add_call(scmp_filter_ctx context, const struct intercepted_call *call
 
 	if (!name)
 		return -ENOSYS;
-	r = seccomp_rule_add(context, SCMP_ACT_NOTIFY, seccomp_syscall_resolve_name(name), 0);
+	r = seccomp_rule_add_array(
+		context, SCMP_ACT_NOTIFY, seccomp_syscall_resolve_name(name), 0, NULL);
 	return r == -EEXIST ? 0 : r;
+}
+
+/* A register that the kernel takes for an int: it does not look at the upper half, so nor do we,
+ * else whoever sets a bit there would get past. */
+#define LOW_BITS(number, mask, value)                                                            \
+	{                                                                                        \
+		.arg = (number), .op = SCMP_CMP_MASKED_EQ, .datum_a = (mask), .datum_b = (value) \
+	}
+#define IS(number, value)   LOW_BITS(number, UINT32_MAX, value)
+#define HAS(number, flag)   LOW_BITS(number, flag, flag)
+#define ARGUMENTS_LOOKED_AT 2
+
+/* What is refused by its arguments, whether the door lives or is dead.
+ *
+ * A dead door stays shut: no listener is ever put above ours. As long as ours is open the kernel
+ * refuses a second one by itself, with EBUSY. When it is closed (mqgated is gone, and no service
+ * manager keeps it) the kernel forgets it: it answers our calls with ENOSYS, and takes another
+ * listener. That one would be asked instead of ours, since of several filters that say USER_NOTIF
+ * the newest counts; a child of the app's would answer CONTINUE, and mq_open() creates and
+ * mq_unlink() deletes before the wall is asked, while what is held just works. So this filter goes
+ * on refusing it. No filter above can turn that into something else: ERRNO comes before USER_NOTIF,
+ * TRACE and ALLOW, and KILL and TRAP make no call. A tracer changes registers before the filter
+ * looks. A listener comes only by seccomp(2): prctl(2) knows no flags, and x32 has no calls.
+ * All else that seccomp(2) does it goes on doing.
+ *
+ * Nobody enters another mount namespace. The wall allows directories, as they are mounted here;
+ * elsewhere the queues may lie below one of them (a service with BindPaths=), and root finds such a
+ * namespace without anybody's help (NS_MNT_GET_PREV, /proc/PID/ns, a pidfd, a file handle of
+ * nsfs). The only way in is setns(2): with CLONE_NEWNS, alone or, of a process, among others, and
+ * with type 0, whatever the descriptor is of; which one it is cannot be seen in a register. A
+ * namespace of one's own (unshare(2)) is a copy of this one, in which the wall lets nothing be
+ * mounted. */
+static const struct refusal {
+	int call, error;
+	unsigned count;
+	struct scmp_arg_cmp arguments[ARGUMENTS_LOOKED_AT];
+} refusals[] = {
+	{SCMP_SYS(seccomp), EBUSY, 2,
+		{IS(0, SECCOMP_SET_MODE_FILTER), HAS(1, SECCOMP_FILTER_FLAG_NEW_LISTENER)}},
+	{SCMP_SYS(setns), EPERM, 1, {IS(1, 0)}},
+	{SCMP_SYS(setns), EPERM, 1, {HAS(1, CLONE_NEWNS)}},
+};
+
+static int add_refusals(scmp_filter_ctx context)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ELEMENTSOF(refusals); i++) {
+		const struct refusal *refusal = &refusals[i];
+
+		r = seccomp_rule_add_array(context, SCMP_ACT_ERRNO((uint16_t)refusal->error),
+			refusal->call, refusal->count, refusal->arguments);
+	}
+	return r;
 }
 
 /* What is neither the native architecture nor its 32-bit one (x32 too, which shares the native
@@ -43,6 +99,7 @@ static int add_calls(scmp_filter_ctx context, enum mediation mediation)
 	r = seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
 	if (r == 0)
 		r = seccomp_arch_add(context, compat_arch);
+	r = r < 0 ? r : add_refusals(context);
 	for (size_t i = 0; r == 0 && (call = intercepted_call_at(i)); i++)
 		if ((call->arch == native_arch || call->arch == compat_arch) &&
 			mediation_intercepts(mediation, call->call))

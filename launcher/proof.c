@@ -6,22 +6,44 @@
  *
  * A filter that only compares architecture and number with constants answers the same to all
  * between two of them. So it is proved for every architecture and number by asking for the
- * constants and what is beside them. */
+ * constants and what is beside them. Of an architecture, number or argument that it has not even
+ * looked at, every other one gets the same answer.
+ *
+ * Where it looks at arguments it compares some bits of one with a constant, so they are asked for
+ * bit by bit. */
 #include "proof.h"
 
-#include <linux/seccomp.h>
+#include <linux/audit.h>
+#include <sched.h>
 
+#include "include/bpf.h"
 #include "include/util.h"
 
-#define POINTS_MAX 512 /* ours has some 60 */
+#define POINTS_MAX 512 /* ours has some 70 */
 
 #define X32_BIT       0x40000000
 #define RET_NO_SYSTEM (SECCOMP_RET_ERRNO | ENOSYS)
-#define RET_UNKNOWN   SECCOMP_RET_KILL_PROCESS
+#define LOOKED_CALL   (BPF_LOOKED(arch) | BPF_LOOKED(nr))
 
 struct points {
 	uint32_t values[POINTS_MAX];
 	size_t count;
+};
+
+struct proof {
+	const struct sock_filter *program;
+	unsigned short length;
+	enum mediation mediation;
+};
+
+/* The calls whose arguments matter. Not by libseccomp, which is what is to be proved. */
+static const struct {
+	uint32_t arch, seccomp, setns;
+} numbers[] = {
+	{AUDIT_ARCH_X86_64, 317, 308},
+	{AUDIT_ARCH_I386, 354, 346},
+	{AUDIT_ARCH_AARCH64, 277, 268},
+	{AUDIT_ARCH_ARM, 383, 375},
 };
 
 static bool is_comparison(uint16_t code)
@@ -30,43 +52,27 @@ static bool is_comparison(uint16_t code)
 	       code == (BPF_JMP | BPF_JGE | BPF_K);
 }
 
-static bool jumps(const struct sock_filter *at, uint32_t accumulator)
+static bool loads_argument(const struct sock_filter *at)
 {
-	switch (BPF_OP(at->code)) {
-	case BPF_JEQ:
-		return accumulator == at->k;
-	case BPF_JGT:
-		return accumulator > at->k;
-	default:
-		return accumulator >= at->k;
-	}
+	return at->code == (BPF_LD | BPF_W | BPF_ABS) &&
+	       at->k >= offsetof(struct seccomp_data, args);
 }
 
-/* Jumps lead forwards only, so it ends. RET_UNKNOWN: it uses what is not needed. */
-static uint32_t run(
-	const struct sock_filter *program, unsigned short length, uint32_t arch, uint32_t nr)
+/* Comparing the accumulator with constants is all that it may do, and with bits of an argument. */
+static bool is_simple(const struct sock_filter *program, unsigned short length)
 {
-	uint32_t accumulator = 0;
+	for (unsigned short i = 0; i < length; i++) {
+		uint16_t code = program[i].code;
 
-	for (size_t pc = 0; pc < length; pc++) {
-		const struct sock_filter *at = &program[pc];
-
-		if (at->code == (BPF_RET | BPF_K))
-			return at->k;
-		if (at->code == (BPF_LD | BPF_W | BPF_ABS) &&
-			at->k == offsetof(struct seccomp_data, arch))
-			accumulator = arch;
-		else if (at->code == (BPF_LD | BPF_W | BPF_ABS) &&
-			 at->k == offsetof(struct seccomp_data, nr))
-			accumulator = nr;
-		else if (at->code == (BPF_JMP | BPF_JA))
-			pc += at->k;
-		else if (is_comparison(at->code))
-			pc += jumps(at, accumulator) ? at->jt : at->jf;
-		else
-			return RET_UNKNOWN;
+		if (code == (BPF_ALU | BPF_AND | BPF_K)) {
+			if (i == 0 || !loads_argument(&program[i - 1]))
+				return false;
+		} else if (code != (BPF_LD | BPF_W | BPF_ABS) && code != (BPF_RET | BPF_K) &&
+			   code != (BPF_JMP | BPF_JA) && !is_comparison(code)) {
+			return false;
+		}
 	}
-	return RET_UNKNOWN;
+	return true;
 }
 
 static bool add_point(struct points *points, uint32_t value)
@@ -86,8 +92,7 @@ static bool add_around(struct points *points, uint32_t value)
 	       add_point(points, value + 1);
 }
 
-static bool find_points(
-	const struct sock_filter *program, unsigned short length, struct points *ret)
+static bool find_points(const struct proof *proof, struct points *ret)
 {
 	const struct intercepted_call *call;
 	bool found = add_around(ret, native_arch) && add_around(ret, compat_arch);
@@ -95,39 +100,128 @@ static bool find_points(
 	/* A call that was left out is no constant of the filter's. */
 	for (size_t i = 0; found && (call = intercepted_call_at(i)); i++)
 		found = add_point(ret, (uint32_t)call->nr);
-	for (size_t i = 0; found && i < length; i++)
-		found = !is_comparison(program[i].code) || add_around(ret, program[i].k);
+	for (size_t i = 0; found && i < ELEMENTSOF(numbers); i++)
+		found = add_point(ret, numbers[i].seccomp) && add_point(ret, numbers[i].setns);
+	for (size_t i = 0; found && i < proof->length; i++)
+		found = !is_comparison(proof->program[i].code) ||
+			add_around(ret, proof->program[i].k);
 	return found;
 }
 
-static uint32_t wanted(uint32_t arch, uint32_t nr, enum mediation mediation)
+/* The kernel takes all three for an int. */
+static bool installs_listener(const struct seccomp_data *data)
 {
-	const struct intercepted_call *call = intercepted_call_find(arch, (int)nr);
+	return (uint32_t)data->args[0] == SECCOMP_SET_MODE_FILTER &&
+	       data->args[1] & SECCOMP_FILTER_FLAG_NEW_LISTENER;
+}
 
-	if (arch != native_arch && arch != compat_arch)
+static bool enters_mounts(const struct seccomp_data *data)
+{
+	return (uint32_t)data->args[1] == 0 || data->args[1] & CLONE_NEWNS;
+}
+
+/* 0: its arguments do not matter. */
+static uint32_t wanted_by_arguments(const struct seccomp_data *data)
+{
+	for (size_t i = 0; i < ELEMENTSOF(numbers); i++) {
+		if (numbers[i].arch != data->arch)
+			continue;
+		if ((uint32_t)data->nr == numbers[i].seccomp)
+			return installs_listener(data) ? SECCOMP_RET_ERRNO | EBUSY
+						       : SECCOMP_RET_ALLOW;
+		if ((uint32_t)data->nr == numbers[i].setns)
+			return enters_mounts(data) ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW;
+	}
+	return 0;
+}
+
+static bool is_ours(uint32_t arch)
+{
+	return arch == native_arch || arch == compat_arch;
+}
+
+static uint32_t wanted(const struct seccomp_data *data, enum mediation mediation)
+{
+	const struct intercepted_call *call = intercepted_call_find(data->arch, data->nr);
+
+	if (!is_ours(data->arch))
 		return RET_NO_SYSTEM;
 #ifdef __x86_64__
 	/* -1 is no call, but what a tracer puts in the place of one. */
-	if (arch == native_arch && nr >= X32_BIT && nr != UINT32_MAX)
+	if (data->arch == native_arch && (uint32_t)data->nr >= X32_BIT && data->nr != -1)
 		return RET_NO_SYSTEM;
 #endif
 	return call && mediation_intercepts(mediation, call->call) ? SECCOMP_RET_USER_NOTIF
 								   : SECCOMP_RET_ALLOW;
 }
 
+/* --- calls whose arguments matter ---------------------------------------------------------------
+ */
+
+/* No bit, all of them, each one. */
+#define BIT_PATTERNS 34
+
+static uint32_t bit_pattern(unsigned i)
+{
+	return i == 0 ? 0 : i == 1 ? UINT32_MAX : UINT32_C(1) << (i - 2);
+}
+
+static bool answers_to_arguments(const struct proof *proof, struct seccomp_data *data,
+	uint32_t first, uint32_t second, uint32_t upper)
+{
+	data->args[0] = (uint64_t)upper << 32 | first;
+	data->args[1] = (uint64_t)upper << 32 | second;
+	return bpf_run(proof->program, proof->length, data, NULL) == wanted_by_arguments(data);
+}
+
+static bool answers_to_all_arguments(const struct proof *proof, struct seccomp_data *data)
+{
+	for (unsigned i = 0; i < 2 * BIT_PATTERNS; i++) {
+		uint32_t bits = bit_pattern(i / 2), upper = i % 2 ? UINT32_MAX : 0;
+
+		if (!answers_to_arguments(
+			    proof, data, bits, SECCOMP_FILTER_FLAG_NEW_LISTENER, upper) ||
+			!answers_to_arguments(proof, data, SECCOMP_SET_MODE_FILTER, bits, upper))
+			return false;
+	}
+	return true;
+}
+
+/* --- all calls ---------------------------------------------------------------------------------
+ */
+
+static bool answers(const struct proof *proof, uint32_t arch, uint32_t nr, uint32_t *ret_looked)
+{
+	struct seccomp_data data = {.arch = arch, .nr = (int)nr};
+	uint32_t result = bpf_run(proof->program, proof->length, &data, ret_looked);
+
+	if (is_ours(arch) && wanted_by_arguments(&data) != 0)
+		return answers_to_all_arguments(proof, &data);
+	return result == wanted(&data, proof->mediation) && (*ret_looked & ~LOOKED_CALL) == 0;
+}
+
+static bool answers_for(const struct proof *proof, const struct points *points, uint32_t arch)
+{
+	uint32_t looked = LOOKED_CALL;
+
+	/* What is said to one call of an architecture that has none is said to all if it has not
+	 * looked which one it is. */
+	for (size_t i = 0; i < points->count && (is_ours(arch) || looked & BPF_LOOKED(nr)); i++)
+		if (!answers(proof, arch, points->values[i], &looked))
+			return false;
+	return true;
+}
+
 bool filter_is_whole(
 	const struct sock_filter *program, unsigned short length, enum mediation mediation)
 {
+	const struct proof proof = {program, length, mediation};
 	struct points points = {0};
 
-	if (!find_points(program, length, &points))
+	if (!is_simple(program, length) || !find_points(&proof, &points))
 		return false;
 	for (size_t i = 0; i < points.count; i++)
-		for (size_t j = 0; j < points.count; j++) {
-			uint32_t arch = points.values[i], nr = points.values[j];
-
-			if (run(program, length, arch, nr) != wanted(arch, nr, mediation))
-				return false;
-		}
+		if (!answers_for(&proof, &points, points.values[i]))
+			return false;
 	return true;
 }

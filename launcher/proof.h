@@ -7,7 +7,8 @@
 
 #include "include/syscalls.h"
 
-/* True if the filter notifies of exactly the calls that it is to intercept, allows every other one
- * of the two architectures, and answers ENOSYS to the rest. */
+/* True if the filter notifies of exactly the calls that it is to intercept, refuses exactly the
+ * seccomp(2) and setns(2) that filter.c names, allows every other call of the two architectures
+ * without a look at its arguments, and answers ENOSYS to the rest. */
 bool filter_is_whole(
 	const struct sock_filter *program, unsigned short length, enum mediation mediation);

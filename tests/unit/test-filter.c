@@ -3,8 +3,10 @@
 #include <criterion/criterion.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <seccomp.h>
 
+#include "include/bpf.h"
 #include "include/constant.h"
 #include "include/syscalls.h"
 #include "include/util.h"
@@ -35,21 +37,35 @@ static void discard(void)
 
 TestSuite(filter, .init = build, .fini = discard);
 
-static bool jumps(const struct sock_filter *at, uint32_t accumulator)
+/* The calls that are refused by their arguments. */
+static const struct numbers {
+	uint32_t arch;
+	int seccomp, setns;
+} numbers[] = {
+	{AUDIT_ARCH_X86_64, 317, 308},
+	{AUDIT_ARCH_I386, 354, 346},
+	{AUDIT_ARCH_AARCH64, 277, 268},
+	{AUDIT_ARCH_ARM, 383, 375},
+};
+
+static const struct numbers *numbers_of(uint32_t arch)
 {
-	switch (at->code) {
-	case BPF_JMP | BPF_JEQ | BPF_K:
-		return accumulator == at->k;
-	case BPF_JMP | BPF_JGT | BPF_K:
-		return accumulator > at->k;
-	case BPF_JMP | BPF_JGE | BPF_K:
-		return accumulator >= at->k;
-	case BPF_JMP | BPF_JSET | BPF_K:
-		return accumulator & at->k;
-	default:
-		cr_assert_fail("instruction %#x", at->code);
-	}
-	return false;
+	for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+		if (numbers[i].arch == arch)
+			return &numbers[i];
+	return NULL;
+}
+
+static bool has_arguments(uint32_t arch, int nr)
+{
+	const struct numbers *of = numbers_of(arch);
+
+	return of && (nr == of->seccomp || nr == of->setns);
+}
+
+static uint32_t answer(const struct seccomp_data *data)
+{
+	return bpf_run(program, length, data, NULL);
 }
 
 /* Also checks what lets the kernel answer from its cache: only number and architecture are looked
@@ -57,24 +73,10 @@ static bool jumps(const struct sock_filter *at, uint32_t accumulator)
 static uint32_t run(uint32_t arch, int nr)
 {
 	struct seccomp_data data = {.arch = arch, .nr = nr};
-	uint32_t accumulator = 0;
+	uint32_t looked, result = bpf_run(program, length, &data, &looked);
 
-	for (size_t pc = 0; pc < length; pc++) {
-		const struct sock_filter *at = &program[pc];
-
-		if (at->code == (BPF_RET | BPF_K))
-			return at->k;
-		if (at->code == (BPF_LD | BPF_W | BPF_ABS)) {
-			cr_assert_leq(at->k, offsetof(struct seccomp_data, arch));
-			memcpy(&accumulator, (const char *)&data + at->k, sizeof(accumulator));
-		} else if (at->code == (BPF_JMP | BPF_JA)) {
-			pc += at->k;
-		} else {
-			pc += jumps(at, accumulator) ? at->jt : at->jf;
-		}
-	}
-	cr_assert_fail("the program runs off its end");
-	return 0;
+	cr_assert_eq(looked & ~(BPF_LOOKED(arch) | BPF_LOOKED(nr)), 0, "%#x %d", arch, nr);
+	return result;
 }
 
 Test(filter, every_call_of_the_table_is_notified)
@@ -111,7 +113,7 @@ Test(filter, open_mediation_notifies_opening_deleting_and_notifying_only)
 	}
 	cr_assert_eq(notified, 2 * 3);
 	for (int nr = 0; nr < 1024; nr++)
-		if (!intercepted_call_find(native_arch, nr))
+		if (!intercepted_call_find(native_arch, nr) && !has_arguments(native_arch, nr))
 			cr_assert_eq(run(native_arch, nr), SECCOMP_RET_ALLOW, "%d", nr);
 	cr_assert_eq(run(AUDIT_ARCH_RISCV64, 0), RET_NO_SYSTEM);
 }
@@ -122,7 +124,7 @@ Test(filter, every_other_call_is_allowed)
 		for (int i = 0; i < 2; i++) {
 			uint32_t arch = i ? compat_arch : native_arch;
 
-			if (!intercepted_call_find(arch, nr))
+			if (!intercepted_call_find(arch, nr) && !has_arguments(arch, nr))
 				cr_assert_eq(run(arch, nr), SECCOMP_RET_ALLOW, "%#x %d", arch, nr);
 		}
 }
@@ -145,6 +147,85 @@ Test(filter, x32_has_no_calls)
 		cr_assert_eq(run(AUDIT_ARCH_X86_64, X32_BIT | nr), RET_NO_SYSTEM, "%d", nr);
 }
 #endif
+
+/* --- what is refused by its arguments -----------------------------------------------------------
+ */
+
+#define REFUSED(error) (SECCOMP_RET_ERRNO | (error))
+
+static uint32_t call_seccomp(uint32_t arch, uint64_t operation, uint64_t flags)
+{
+	return answer(&(struct seccomp_data){
+		.arch = arch, .nr = numbers_of(arch)->seccomp, .args = {operation, flags, 0x1000}});
+}
+
+static uint32_t call_setns(uint32_t arch, uint64_t type)
+{
+	return answer(&(struct seccomp_data){
+		.arch = arch, .nr = numbers_of(arch)->setns, .args = {3, type}});
+}
+
+/* No bit, each one, each pair, and the same without what is in them; in the lower half, and with
+ * each way to fill the upper one, which the kernel does not look at. */
+static void for_each_pattern(uint32_t arch, void (*check)(uint32_t arch, uint64_t pattern))
+{
+	static const uint64_t uppers[] = {0, 1, 8, 0x20000, 0x80000000, UINT32_MAX};
+
+	for (unsigned i = 0; i <= 32; i++)
+		for (unsigned j = i; j <= 32; j++)
+			for (size_t k = 0; k < ELEMENTSOF(uppers); k++) {
+				uint32_t low = (uint32_t)(UINT64_C(1) << i | UINT64_C(1) << j);
+
+				check(arch, uppers[k] << 32 | low);
+				check(arch, uppers[k] << 32 | (uint32_t)~low);
+			}
+}
+
+static void check_flags(uint32_t arch, uint64_t flags)
+{
+	bool listens = flags & SECCOMP_FILTER_FLAG_NEW_LISTENER;
+
+	cr_assert_eq(call_seccomp(arch, SECCOMP_SET_MODE_FILTER, flags),
+		listens ? REFUSED(EBUSY) : SECCOMP_RET_ALLOW, "%#lx", (unsigned long)flags);
+	cr_assert_eq(call_seccomp(arch, SECCOMP_SET_MODE_STRICT, flags), SECCOMP_RET_ALLOW);
+	cr_assert_eq(call_seccomp(arch, SECCOMP_GET_ACTION_AVAIL, flags), SECCOMP_RET_ALLOW);
+	cr_assert_eq(call_seccomp(arch, SECCOMP_GET_NOTIF_SIZES, flags), SECCOMP_RET_ALLOW);
+}
+
+static void check_operation(uint32_t arch, uint64_t operation)
+{
+	bool sets = (uint32_t)operation == SECCOMP_SET_MODE_FILTER;
+
+	cr_assert_eq(call_seccomp(arch, operation, SECCOMP_FILTER_FLAG_NEW_LISTENER),
+		sets ? REFUSED(EBUSY) : SECCOMP_RET_ALLOW, "%#lx", (unsigned long)operation);
+	cr_assert_eq(call_seccomp(arch, operation, 0), SECCOMP_RET_ALLOW);
+}
+
+static void check_type(uint32_t arch, uint64_t type)
+{
+	bool enters = (uint32_t)type == 0 || type & CLONE_NEWNS;
+
+	cr_assert_eq(call_setns(arch, type), enters ? REFUSED(EPERM) : SECCOMP_RET_ALLOW, "%#lx",
+		(unsigned long)type);
+}
+
+static void check_refusals(void)
+{
+	for_each_pattern(native_arch, check_flags);
+	for_each_pattern(compat_arch, check_flags);
+	for_each_pattern(native_arch, check_operation);
+	for_each_pattern(compat_arch, check_operation);
+	for_each_pattern(native_arch, check_type);
+	for_each_pattern(compat_arch, check_type);
+}
+
+Test(filter, no_second_listener_and_no_mount_namespace)
+{
+	check_refusals();
+	discard();
+	build_for(MEDIATION_OPEN);
+	check_refusals();
+}
 
 Test(filter, carries_the_constant_in_front)
 {
@@ -181,13 +262,17 @@ Test(filter, no_constant_changes_an_answer)
 
 static unsigned rules, left_out;
 
-int __wrap_seccomp_rule_add(scmp_filter_ctx, uint32_t, int, unsigned, ...);
-int __real_seccomp_rule_add(scmp_filter_ctx, uint32_t, int, unsigned, ...);
+int __wrap_seccomp_rule_add_array(
+	scmp_filter_ctx, uint32_t, int, unsigned, const struct scmp_arg_cmp *);
+int __real_seccomp_rule_add_array(
+	scmp_filter_ctx, uint32_t, int, unsigned, const struct scmp_arg_cmp *);
 
-int __wrap_seccomp_rule_add(
-	scmp_filter_ctx context, uint32_t action, int syscall, unsigned count, ...)
+int __wrap_seccomp_rule_add_array(scmp_filter_ctx context, uint32_t action, int syscall,
+	unsigned count, const struct scmp_arg_cmp *arguments)
 {
-	return ++rules == left_out ? 0 : __real_seccomp_rule_add(context, action, syscall, count);
+	return ++rules == left_out
+		       ? 0
+		       : __real_seccomp_rule_add_array(context, action, syscall, count, arguments);
 }
 
 Test(filter, a_filter_that_lacks_a_rule_is_not_loaded)
@@ -208,22 +293,45 @@ Test(filter, a_filter_that_lacks_a_rule_is_not_loaded)
 		program = NULL;
 	}
 	cr_expect_eq(r, 0);
-	/* The two architectures have most rules in common, and the later one adds it. */
-	cr_expect_eq(refused, 2, "%zu", refused);
+	/* Of the table: the two architectures have most rules in common, and the later one adds
+	 * it. And each of the three that look at arguments. */
+	cr_expect_eq(refused, 2 + 3, "%zu", refused);
 }
 
 Test(filter, a_filter_with_any_other_answer_is_not_whole)
 {
 	cr_assert(filter_is_whole(program, length, MEDIATION_CALL));
 	cr_expect_not(filter_is_whole(program, length, MEDIATION_OPEN));
-	for (unsigned short i = 0; i < length; i++) {
+	for (unsigned short i = CONSTANT_LENGTH; i < length; i++) {
 		struct sock_filter kept = program[i];
 
-		if (kept.code != (BPF_RET | BPF_K))
-			continue;
-		program[i].k = SECCOMP_RET_KILL_THREAD;
+		if (kept.code == (BPF_RET | BPF_K))
+			program[i].k = SECCOMP_RET_KILL_THREAD;
+		else if (BPF_CLASS(kept.code) == BPF_JMP)
+			program[i].jt = kept.jf, program[i].jf = kept.jt;
+		else if (BPF_CLASS(kept.code) == BPF_ALU)
+			program[i].k = ~kept.k;
+		else if (BPF_CLASS(program[i + 1].code) == BPF_ALU && program[i + 1].k == 0)
+			continue; /* no bit of it counts */
+		else
+			program[i].k += sizeof(uint32_t);
 		cr_expect_not(filter_is_whole(program, length, MEDIATION_CALL), "%u", i);
 		program[i] = kept;
 	}
 	cr_expect_not(filter_is_whole(program, length - 1, MEDIATION_CALL));
+}
+
+/* Each instruction that compares, with each other constant that differs in one bit. */
+Test(filter, a_filter_that_compares_with_anything_else_is_not_whole)
+{
+	for (unsigned short i = CONSTANT_LENGTH; i < length; i++)
+		for (unsigned bit = 0; bit < 32; bit++) {
+			if (BPF_CLASS(program[i].code) != BPF_JMP &&
+				BPF_CLASS(program[i].code) != BPF_ALU)
+				continue;
+			program[i].k ^= UINT32_C(1) << bit;
+			cr_expect_not(
+				filter_is_whole(program, length, MEDIATION_CALL), "%u %u", i, bit);
+			program[i].k ^= UINT32_C(1) << bit;
+		}
 }
