@@ -20,11 +20,16 @@ static bool all_zero(const void *data, size_t size)
 	return true;
 }
 
+bool launch_version_is_known(uint32_t version)
+{
+	return version >= LAUNCH_VERSION_OLDEST && version <= LAUNCH_VERSION;
+}
+
 static int check_version(uint32_t magic, uint32_t version)
 {
 	if (magic != LAUNCH_MAGIC)
 		return -EBADMSG;
-	return version == LAUNCH_VERSION ? 0 : -EPROTONOSUPPORT;
+	return launch_version_is_known(version) ? 0 : -EPROTONOSUPPORT;
 }
 
 static bool ref_is_valid(const struct launch_ref *ref)

@@ -17,14 +17,24 @@
 #pragma once
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "include/limits.h"
 #include "include/util.h"
 
-#define LAUNCH_MAGIC   UINT32_C(0x6d716731)
-#define LAUNCH_VERSION 1
+#define LAUNCH_MAGIC UINT32_C(0x6d716731)
+
+/* A launcher speaks the version of its release, the manager each that was ever released: it answers
+ * in the launcher's own, and in the oldest, which all read, before it knows that. The messages are
+ * the same in all; what the version tells is the form of the filter.
+ *
+ *	1  0.1.0
+ *	2  the filter refuses a new listener when ours is closed (launcher/filter.c) */
+#define LAUNCH_VERSION_OLDEST     1
+#define LAUNCH_VERSION_STAYS_SHUT 2
+#define LAUNCH_VERSION            2
 
 enum launch_ref_kind {
 	LAUNCH_REF_NONE = 0,
@@ -64,8 +74,10 @@ struct launch_handover {
 	uint32_t version;
 };
 
-/* 0 or -EBADMSG (size, text not terminated, counts, trailing bytes) or -EPROTONOSUPPORT (version).
- */
+bool launch_version_is_known(uint32_t version);
+
+/* 0 or -EBADMSG (size, text not terminated, counts, trailing bytes) or -EPROTONOSUPPORT (a version
+ * that was never released). */
 int launch_hello_check(const void *data, size_t size);
 int launch_answer_check(const void *data, size_t size);
 int launch_handover_check(const void *data, size_t size);

@@ -177,7 +177,8 @@ int verb_slots(const struct arguments *arguments)
 int verb_sessions(const struct arguments *arguments)
 {
 	static const struct column columns[] = {{"PID", COLUMN_NUMBER}, {"UID", COLUMN_NUMBER},
-		{"Plugs", COLUMN_LIST}, {"Slots", COLUMN_LIST}, {"Mediation"}, {"Command"}};
+		{"Plugs", COLUMN_LIST}, {"Slots", COLUMN_LIST}, {"Mediation"}, {"Notes"},
+		{"Command"}};
 
 	return list_and_print(arguments, "sessions", columns, ELEMENTSOF(columns));
 }

@@ -281,6 +281,7 @@ static int append_slots(struct manager *manager, uid_t viewer, sd_bus_message *m
 
 static int append_session(const struct session *session, sd_bus_message *message)
 {
+	bool stays_shut = session->launch_version >= LAUNCH_VERSION_STAYS_SHUT;
 	char command[COMMAND_STRING_MAX];
 	int r;
 
@@ -296,6 +297,7 @@ static int append_session(const struct session *session, sd_bus_message *message
 	r = r < 0 ? r
 		  : bus_append_string(
 			    message, "mediation", mediation_to_string(session->mediation));
+	r = r < 0 ? r : bus_append_string(message, "notes", stays_shut ? "" : "reopenable");
 	r = r < 0 ? r
 		  : bus_append_string(
 			    message, "command", identity_command(&session->launcher, command));

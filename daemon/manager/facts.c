@@ -29,8 +29,12 @@ struct header {
 	uint32_t slot_count;
 	uint32_t app_count;
 	uint64_t capabilities;
+	/* Since version 3. */
+	uint32_t launch_version;
+	uint32_t reserved; /* 0 */
 };
 
+#define HEADER_SIZE_MIN offsetof(struct header, launch_version)
 #define FACTS_SIZE_MAX \
 	(sizeof(struct header) + (2 * SESSION_PLUGS_MAX + LAUNCH_REFS_MAX) * (REF_MAX + 1))
 
@@ -53,6 +57,7 @@ int facts_write(const struct facts *facts, int *ret_fd)
 		.version = FACTS_VERSION,
 		.number = facts->number,
 		.mediation = facts->mediation,
+		.launch_version = facts->launch_version,
 		.constant = facts->constant,
 		.capabilities = facts->capabilities,
 		.launcher_start = identity_start(&facts->launcher),
@@ -92,7 +97,7 @@ static int read_data(int fd, char **ret_data, size_t *ret_size)
 		return -EBADMSG;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_size < (off_t)sizeof(struct header) || st.st_size > (off_t)FACTS_SIZE_MAX)
+	if (st.st_size < (off_t)HEADER_SIZE_MIN || st.st_size > (off_t)FACTS_SIZE_MAX)
 		return -EBADMSG;
 	data = malloc((size_t)st.st_size);
 	if (!data)
@@ -106,15 +111,29 @@ static int read_data(int fd, char **ret_data, size_t *ret_size)
 
 static int check_header(const struct header *header)
 {
-	if (header->magic != FACTS_MAGIC)
-		return -EBADMSG;
-	if (header->version != FACTS_VERSION)
-		return -EPROTONOSUPPORT;
 	if (header->mediation > MEDIATION_OPEN || header->plug_count > SESSION_PLUGS_MAX ||
 		header->slot_count > SESSION_PLUGS_MAX || header->app_count > LAUNCH_REFS_MAX ||
-		header->launcher_pid <= 0)
+		header->launcher_pid <= 0 || !launch_version_is_known(header->launch_version) ||
+		header->reserved != 0)
 		return -EBADMSG;
 	return 0;
+}
+
+/* Returns its size in *ret_size. */
+static int read_header(const char *data, size_t size, struct header *ret, size_t *ret_size)
+{
+	*ret = (struct header){0};
+	memcpy(ret, data, HEADER_SIZE_MIN);
+	if (ret->magic != FACTS_MAGIC)
+		return -EBADMSG;
+	if (ret->version < FACTS_VERSION_OLDEST || ret->version > FACTS_VERSION)
+		return -EPROTONOSUPPORT;
+	*ret_size = ret->version == FACTS_VERSION ? sizeof(*ret) : HEADER_SIZE_MIN;
+	if (size < *ret_size)
+		return -EBADMSG;
+	ret->launch_version = LAUNCH_VERSION_OLDEST;
+	memcpy(ret, data, *ret_size);
+	return check_header(ret);
 }
 
 struct reader {
@@ -190,22 +209,20 @@ int facts_read(int fd, struct facts *ret)
 	_cleanup_free_ char *data = NULL;
 	struct header header;
 	struct reader reader;
-	size_t size;
+	size_t size = 0, header_size = 0;
 	int r;
 
 	r = read_data(fd, &data, &size);
+	r = r < 0 ? r : read_header(data, size, &header, &header_size);
 	if (r < 0)
 		return r;
-	memcpy(&header, data, sizeof(header));
-	r = check_header(&header);
-	if (r < 0)
-		return r;
-	reader = (struct reader){data + sizeof(header), data + size};
+	reader = (struct reader){data + header_size, data + size};
 	r = read_bound(&reader, &header, &facts.bound);
 	if (r < 0)
 		return r;
 	facts.number = header.number;
 	facts.mediation = (enum mediation)header.mediation;
+	facts.launch_version = header.launch_version;
 	facts.constant = header.constant;
 	facts.capabilities = header.capabilities;
 	facts.launcher = (struct identity){.pid = header.launcher_pid,

@@ -24,6 +24,7 @@ struct launch {
 	int socket;
 	sd_event_source *socket_source, *deadline_source;
 	enum launch_state state;
+	uint32_t version; /* the launcher's, once it is known */
 	struct identity identity;
 	struct bound bound;
 	uint64_t constant;
@@ -50,6 +51,11 @@ uint64_t launch_capabilities(const struct launch *launch)
 enum mediation launch_mediation(const struct launch *launch)
 {
 	return launch->mediation;
+}
+
+uint32_t launch_version(const struct launch *launch)
+{
+	return launch->version;
 }
 
 static struct launch *launch_free(struct launch *launch)
@@ -82,10 +88,9 @@ static int send_answer(int socket, const struct launch_answer *answer)
 	return message_send(socket, answer, sizeof(*answer), NULL, 0);
 }
 
-static int answer_refusal(int socket, int error, const char *text)
+static int answer_refusal(int socket, uint32_t version, int error, const char *text)
 {
-	struct launch_answer answer = {
-		.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION, .error = error};
+	struct launch_answer answer = {.magic = LAUNCH_MAGIC, .version = version, .error = error};
 
 	(void)snprintf(answer.text, sizeof(answer.text), "%s", text);
 	return send_answer(socket, &answer);
@@ -94,7 +99,7 @@ static int answer_refusal(int socket, int error, const char *text)
 static int answer_launcher(const struct launch *launch)
 {
 	return send_answer(launch->socket, &(struct launch_answer){.magic = LAUNCH_MAGIC,
-						   .version = LAUNCH_VERSION,
+						   .version = launch->version,
 						   .mediation = launch->mediation,
 						   .constant = launch->constant});
 }
@@ -104,7 +109,7 @@ static void refuse(struct launch *launch, int error, const char *text)
 {
 	struct session *session = take_pointer(launch->session);
 
-	(void)answer_refusal(launch->socket, error, text);
+	(void)answer_refusal(launch->socket, launch->version, error, text);
 	(void)launch_free(launch);
 	if (session) {
 		session->launch = NULL;
@@ -234,6 +239,7 @@ static void on_hello(struct launch *launch)
 					      : "malformed hello");
 		return;
 	}
+	launch->version = hello.version;
 	r = check_launcher(launch, &text);
 	if (r == 0)
 		r = bound_from_hello(&launch->manager->policy, &hello, &launch->bound, &fault);
@@ -368,6 +374,7 @@ static int launch_new(struct manager *manager, int *socket, struct identity *ide
 		return -ENOMEM;
 	launch->manager = manager;
 	launch->socket = take_fd(socket);
+	launch->version = LAUNCH_VERSION_OLDEST;
 	launch->identity = *identity;
 	identity->pidfd = -EBADF;
 	LIST_ADD(manager->launches, launch);
@@ -392,7 +399,7 @@ static void turn_away(int socket, int error, const char *text)
 
 	/* Unread data would cost the launcher the answer. */
 	(void)message_receive(socket, &hello, sizeof(hello), NULL, 0);
-	(void)answer_refusal(socket, error, text);
+	(void)answer_refusal(socket, LAUNCH_VERSION_OLDEST, error, text);
 }
 
 int launch_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)

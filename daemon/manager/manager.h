@@ -153,6 +153,8 @@ struct session {
 	bool ended;            /* last process is gone; no longer in manager->sessions */
 	bool unsettled; /* of an earlier manager, and what it has by now is not yet in force */
 	enum mediation mediation; /* for as long as it runs */
+	uint32_t launch_version;  /* of its launcher: the form of its filter, if that is to be
+				     believed, so for display only */
 
 	int listener;
 	sd_event_source *listener_source;
@@ -273,6 +275,7 @@ const struct identity *launch_identity(const struct launch *launch);
 uint64_t launch_constant(const struct launch *launch);
 uint64_t launch_capabilities(const struct launch *launch);
 enum mediation launch_mediation(const struct launch *launch);
+uint32_t launch_version(const struct launch *launch);
 void launches_free(struct manager *manager);
 
 /* --- change.c ------------------------------------------------------------------------------ */

@@ -320,6 +320,7 @@ int session_new(struct manager *manager, struct launch *launch, struct bound *bo
 	if (!session)
 		return -ENOMEM;
 	session->mediation = launch_mediation(launch);
+	session->launch_version = launch_version(launch);
 	session->capabilities = launch_capabilities(launch);
 	session->launcher.pidfd = fcntl(session->launcher.pidfd, F_DUPFD_CLOEXEC, 0);
 
@@ -356,6 +357,7 @@ int session_take_over(struct manager *manager, struct facts *facts, int *listene
 	facts->launcher.pidfd = -EBADF;
 	session->number = facts->number;
 	session->mediation = facts->mediation;
+	session->launch_version = facts->launch_version;
 	session->capabilities = facts->capabilities;
 	session->inflight = take_fd(inflight);
 	session->unsettled = true;

@@ -87,6 +87,7 @@ static int store(struct session *session)
 {
 	const struct facts facts = {.number = free_number(session->manager),
 		.mediation = session->mediation,
+		.launch_version = session->launch_version,
 		.launcher = session->launcher,
 		.constant = session->constant,
 		.capabilities = session->capabilities,

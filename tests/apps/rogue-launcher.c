@@ -11,7 +11,8 @@
  *   relay SOCKET TARGET GRANTED     hands over the listener that is given there
  *   give-input SOCKET               gives its standard input to whoever connects there
  *
- * Everywhere the plug is "granted", the daemon that of MQGATE_RUNTIME_DIR. */
+ * Everywhere the plug is "granted", the daemon that of MQGATE_RUNTIME_DIR. ROGUE_VERSION: which
+ * version of the protocol it speaks, if not ours. */
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -86,10 +87,17 @@ static int connect_launch(void)
 	return connect_to(path);
 }
 
+static uint32_t version(void)
+{
+	const char *of = getenv("ROGUE_VERSION");
+
+	return of ? (uint32_t)atoi(of) : LAUNCH_VERSION;
+}
+
 static struct launch_hello good_hello(void)
 {
 	return (struct launch_hello){.magic = LAUNCH_MAGIC,
-		.version = LAUNCH_VERSION,
+		.version = version(),
 		.ref_count = 1,
 		.refs = {{.kind = LAUNCH_REF_PLUG, .text = "granted"}}};
 }
@@ -148,7 +156,7 @@ static int greeted(void)
 
 static void hand_over(int socket, const int *fds, size_t count)
 {
-	struct launch_handover handover = {.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION};
+	struct launch_handover handover = {.magic = LAUNCH_MAGIC, .version = version()};
 
 	send_any(socket, &handover, sizeof(handover), fds, count);
 }

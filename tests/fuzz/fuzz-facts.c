@@ -23,6 +23,7 @@ static void check_again(const struct facts *facts)
 	REQUIRE(facts_write(facts, &fd) == 0);
 	REQUIRE(facts_read(fd, &again) == 0);
 	REQUIRE(again.number == facts->number && again.mediation == facts->mediation);
+	REQUIRE(again.launch_version == facts->launch_version);
 	REQUIRE(again.constant == facts->constant && again.launcher.uid == facts->launcher.uid);
 	REQUIRE(again.bound.plug_count == facts->bound.plug_count);
 	for (size_t i = 0; i < facts->bound.plug_count; i++)

@@ -83,6 +83,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	input = (struct input){data, size};
 	take(&input, &handover, sizeof(handover));
 	if (launch_handover_check(&handover, sizeof(handover)) == 0)
-		REQUIRE(handover.magic == LAUNCH_MAGIC);
+		REQUIRE(handover.magic == LAUNCH_MAGIC && handover.version <= LAUNCH_VERSION);
 	return 0;
 }

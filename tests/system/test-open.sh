@@ -353,7 +353,7 @@ tell runs "open $Q-events rw"
 sed -i 's/mediation: open/mediation: call/' "$WORK/packages/p.yaml"
 check "mediation is call now" mqctl reload
 run mqctl sessions
-expect_stdout "a running session keeps its own" " open +mqtry$"
+expect_stdout "a running session keeps its own" " open +- +mqtry$"
 expect_answer "and works" runs "send x" "-> 0"
 holds "a new one has the new" test "$(mediation_of --plug app:fast | sort | head -1)" = call
 stop_app runs

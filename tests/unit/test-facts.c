@@ -19,6 +19,7 @@ static struct facts some_facts(void)
 {
 	return (struct facts){.number = 0x17,
 		.mediation = MEDIATION_OPEN,
+		.launch_version = LAUNCH_VERSION,
 		.constant = 0x123456789abcdef0,
 		.capabilities = 0x1000004,
 		.launcher = {.pid = getpid(),
@@ -52,6 +53,7 @@ Test(facts, come_back)
 	cr_assert_eq(facts_read(fd, &read), 0);
 	cr_expect_eq(read.number, 0x17);
 	cr_expect_eq(read.mediation, MEDIATION_OPEN);
+	cr_expect_eq(read.launch_version, LAUNCH_VERSION);
 	cr_expect_eq(read.constant, facts.constant);
 	cr_expect_eq(read.capabilities, facts.capabilities);
 	cr_expect_eq(read.launcher.pid, getpid());
@@ -94,7 +96,38 @@ static void expect_refused(
 	(void)close(copy);
 }
 
-#define HEADER_SIZE 64
+/* As 0.1.0 writes them: shorter by what has come since. */
+#define HEADER_SIZE_2 64
+#define HEADER_SIZE   72
+
+static int of_version_2(int fd)
+{
+	int copy = memfd_create(FACTS_MEMFD, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	uint32_t version = 2;
+	char data[4096];
+	ssize_t n = pread(fd, data, sizeof(data), 0);
+
+	memcpy(data + 4, &version, sizeof(version));
+	cr_assert_eq(write(copy, data, HEADER_SIZE_2), HEADER_SIZE_2);
+	cr_assert_eq(write(copy, data + HEADER_SIZE, (size_t)n - HEADER_SIZE), n - HEADER_SIZE);
+	cr_assert_eq(fcntl(copy, F_ADD_SEALS, fcntl(fd, F_GET_SEALS)), 0);
+	return copy;
+}
+
+Test(facts, of_the_version_before_come_back)
+{
+	struct facts facts = some_facts(), read;
+	int fd = written(&facts), copy = of_version_2(fd);
+
+	cr_assert_eq(facts_read(copy, &read), 0);
+	cr_expect_eq(read.launch_version, LAUNCH_VERSION_OLDEST);
+	cr_expect_eq(read.capabilities, facts.capabilities);
+	cr_expect_str_eq(read.bound.plugs[0], "logger:events");
+	cr_expect_str_eq(read.bound.apps[0], "logger.main");
+	facts_clear(&read);
+	(void)close(copy);
+	(void)close(fd);
+}
 
 Test(facts, that_were_not_written_by_us_are_refused)
 {
@@ -107,6 +140,13 @@ Test(facts, that_were_not_written_by_us_are_refused)
 	expect_refused(fd, 0, "x", 1, 0, true, -EBADMSG);
 	number = FACTS_VERSION + 1;
 	expect_refused(fd, 4, &number, 4, 0, true, -EPROTONOSUPPORT);
+	number = FACTS_VERSION_OLDEST - 1;
+	expect_refused(fd, 4, &number, 4, 0, true, -EPROTONOSUPPORT);
+	number = LAUNCH_VERSION + 1;
+	expect_refused(fd, HEADER_SIZE_2, &number, 4, 0, true, -EBADMSG);
+	number = 0;
+	expect_refused(fd, HEADER_SIZE_2, &number, 4, 0, true, -EBADMSG);
+	expect_refused(fd, HEADER_SIZE_2 + 4, "x", 1, 0, true, -EBADMSG);
 	number = MEDIATION_OPEN + 1;
 	expect_refused(fd, 12, &number, 4, 0, true, -EBADMSG);
 	number = 0;
@@ -125,6 +165,7 @@ Test(facts, that_were_not_written_by_us_are_refused)
 	expect_refused(fd, 0, "", 0, 1, true, -EBADMSG);
 	expect_refused(fd, 0, "", 0, -1, true, -EBADMSG);
 	expect_refused(fd, 0, "", 0, -(st.st_size - 3), true, -EBADMSG);
+	expect_refused(fd, 0, "", 0, -(st.st_size - HEADER_SIZE_2), true, -EBADMSG);
 	expect_refused(fd, 0, "", 0, 0, false, -EBADMSG);
 	(void)close(fd);
 }

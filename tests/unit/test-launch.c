@@ -183,6 +183,25 @@ Test(launch, hello_is_checked)
 	cr_expect_eq(answer_to(&hello, sizeof(hello)), -ENOENT);
 }
 
+/* What a launcher of 0.1.0 does not read, it takes for another version. */
+Test(launch, launchers_are_answered_in_their_version)
+{
+	struct launch_hello hello = good_hello();
+	struct launch_answer answer;
+
+	for (uint32_t version = LAUNCH_VERSION_OLDEST; version <= LAUNCH_VERSION + 1; version++) {
+		int fd = launcher();
+
+		hello.version = version;
+		cr_assert_eq(message_send(fd, &hello, sizeof(hello), NULL, 0), 0);
+		answer = receive_answer(fd);
+		cr_expect_eq(answer.error, version > LAUNCH_VERSION ? -EPROTONOSUPPORT : 0);
+		cr_expect_eq(
+			answer.version, version > LAUNCH_VERSION ? LAUNCH_VERSION_OLDEST : version);
+		(void)close(fd);
+	}
+}
+
 Test(launch, refs_up_to_the_bound)
 {
 	struct launch_hello hello = good_hello();

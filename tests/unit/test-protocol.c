@@ -67,6 +67,22 @@ Test(protocol, hello_header)
 	cr_expect(check_hello(&message) == -EBADMSG);
 }
 
+/* Every released one, and the next one not. */
+Test(protocol, versions)
+{
+	for (uint32_t version = 0; version <= LAUNCH_VERSION + 1; version++) {
+		struct launch_hello greeting = hello(1);
+		struct launch_answer answer = {.magic = LAUNCH_MAGIC, .version = version};
+		struct launch_handover handover = {.magic = LAUNCH_MAGIC, .version = version};
+		int expected = version == 1 || version == 2 ? 0 : -EPROTONOSUPPORT;
+
+		greeting.version = version;
+		cr_expect_eq(check_hello(&greeting), expected, "%u", version);
+		cr_expect_eq(launch_answer_check(&answer, sizeof(answer)), expected);
+		cr_expect_eq(launch_handover_check(&handover, sizeof(handover)), expected);
+	}
+}
+
 Test(protocol, hello_refs)
 {
 	struct launch_hello message = hello(2);
@@ -136,7 +152,7 @@ Test(protocol, handover)
 	cr_expect(launch_handover_check(&message, sizeof(message)) == 0);
 	cr_expect(launch_handover_check(&message, sizeof(message) - 1) == -EBADMSG);
 	cr_expect(launch_handover_check(&message, sizeof(message) + 1) == -EBADMSG);
-	message.version = 2;
+	message.version = LAUNCH_VERSION + 1;
 	cr_expect(launch_handover_check(&message, sizeof(message)) == -EPROTONOSUPPORT);
 	message.magic = 2;
 	cr_expect(launch_handover_check(&message, sizeof(message)) == -EBADMSG);
