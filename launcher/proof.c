@@ -146,11 +146,9 @@ static uint32_t wanted(const struct seccomp_data *data, enum mediation mediation
 
 	if (!is_ours(data->arch))
 		return RET_NO_SYSTEM;
-#ifdef __x86_64__
 	/* -1 is no call, but what a tracer puts in the place of one. */
-	if (data->arch == native_arch && (uint32_t)data->nr >= X32_BIT && data->nr != -1)
+	if (data->arch == AUDIT_ARCH_X86_64 && (uint32_t)data->nr >= X32_BIT && data->nr != -1)
 		return RET_NO_SYSTEM;
-#endif
 	return call && mediation_intercepts(mediation, call->call) ? SECCOMP_RET_USER_NOTIF
 								   : SECCOMP_RET_ALLOW;
 }
