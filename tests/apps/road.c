@@ -5,7 +5,8 @@
  * "untried STEP ERRNO" (2) if what the road needs for a start was not to be had.
  * DIRECTORY is writable; in it "mount" is an empty directory, "victim" says where the unconfined
  * neighbour is: "road victim QUEUE DIRECTORY", which runs until its standard input ends.
- * Descriptors 6 to 9 are opened outside: see road.h. */
+ * "bound" another one, where the neighbour whose number is in "bound-pid" has /dev/mqueue.
+ * Descriptors 5 to 9 are opened outside: see road.h. */
 #include <linux/filter.h>
 #include <linux/io_uring.h>
 #include <linux/openat2.h>
@@ -483,6 +484,14 @@ static const struct {
 	{"escaped-root", road_escaped_root},
 	{"other-namespaces", road_other_namespaces},
 	{"user-other-namespaces", road_user_other_namespaces},
+	{"bound-namespace", road_bound_namespace},
+	{"bound-namespace-any-type", road_bound_namespace_any_type},
+	{"bound-namespace-pidfd", road_bound_namespace_pidfd},
+	{"bound-namespace-proc", road_bound_namespace_proc},
+	{"bound-namespace-unlink", road_bound_namespace_unlink},
+	{"listed-namespace", road_listed_namespace},
+	{"listed-namespace-any-type", road_listed_namespace_any_type},
+	{"listed-namespace-unlink", road_listed_namespace_unlink},
 	{"mq_open", road_mq_open},
 	{"mq_unlink", road_mq_unlink},
 	{"mq_create", road_mq_create},

@@ -9,9 +9,11 @@
 extern const char *queue;     /* "/name" */
 extern const char *directory; /* DIRECTORY */
 
-/* What every road is started with, opened outside: the mount namespace of a neighbour in
- * a user namespace of this user's, a mount namespace, / and /dev. */
+/* What every road is started with, opened outside: the mount namespace of a neighbour for whom
+ * DIRECTORY/bound is /dev/mqueue, that of one in a user namespace of this user's, a mount
+ * namespace, / and /dev. */
 enum {
+	INHERITED_BOUND_NAMESPACE = 5,
 	INHERITED_USER_NAMESPACE = 6,
 	INHERITED_NAMESPACE = 7,
 	INHERITED_ROOT = 8,
@@ -62,6 +64,14 @@ int road_parent(void);
 int road_escaped_root(void);
 int road_other_namespaces(void);
 int road_user_other_namespaces(void);
+int road_bound_namespace(void);
+int road_bound_namespace_any_type(void);
+int road_bound_namespace_pidfd(void);
+int road_bound_namespace_proc(void);
+int road_bound_namespace_unlink(void);
+int road_listed_namespace(void);
+int road_listed_namespace_any_type(void);
+int road_listed_namespace_unlink(void);
 
 int road_mq_open(void);
 int road_mq_unlink(void);

@@ -3,7 +3,9 @@
 # Every road to a queue past the door: open for a bare process, else this test fails, and closed
 # under mq-run. As root and as an ordinary user, behind both forms of the wall.
 # shellcheck source=tests/system/lib.sh
+# ROADS: these alone, and nothing else.
 . "$(dirname "$0")/lib.sh"
+private_ipc
 setup
 
 write_package road.yaml <<'YAML'
@@ -42,9 +44,10 @@ not_open_bare() {
 		;;
 	"user "inherited-namespace) echo "setns needs CAP_SYS_ADMIN" ;;
 	"user "escaped-root) echo "chroot needs CAP_SYS_CHROOT" ;;
-	"user "other-namespaces) echo "listing mount namespaces needs CAP_SYS_ADMIN" ;;
+	"user "other-namespaces | "user "listed-namespace*) echo "listing mount namespaces needs CAP_SYS_ADMIN" ;;
+	"user "bound-namespace*) echo "setns needs CAP_SYS_ADMIN" ;;
 	*" user-other-namespaces") echo "a user namespace of one's own owns none of the others" ;;
-	*" other-namespaces")
+	*" other-namespaces" | *" listed-namespace"*)
 		if kernel_before 6.12; then
 			echo "Linux 6.12 is the first to list mount namespaces"
 		elif [ "$(readlink /proc/self/ns/pid)" != "pid:[4026531836]" ]; then
@@ -73,8 +76,7 @@ closed_as_by_mount() {
 	fsmount) echo "fsopen EPERM" ;;
 	open-tree) echo "open_tree EPERM" ;;
 	user-*) echo "unshare EPERM" ;;
-	inherited-namespace) echo "setns EPERM" ;;
-	other-namespaces) echo "list (EPERM|ENOTTY)" ;;
+	other-namespaces | listed-namespace*) echo "list (EPERM|ENOTTY)" ;;
 	*) closed_as "$1" ;;
 	esac
 }
@@ -82,9 +84,10 @@ closed_as_by_mount() {
 # closed_as ROAD: where and how the road must end under mq-run
 closed_as() {
 	case $1 in
-	inherited-directory | inherited-root | inherited-link | parent | inherited-user-namespace | \
+	inherited-directory | inherited-root | inherited-link | parent | \
 		sent-directory | open | create | relative | proc-root | proc-cwd | proc-fd | proc-mem) echo "open EACCES" ;;
-	inherited-namespace) echo "(open EACCES|setns EPERM)" ;;
+	bound-namespace-proc) echo "open EACCES" ;;
+	inherited-namespace | inherited-user-namespace | bound-namespace*) echo "setns EPERM" ;;
 	openat2 | openat2-in-root | openat2-beneath) echo "open EACCES" ;;
 	thread-reopen | dev-fd) echo "reopen EACCES" ;;
 	handle) echo "(open_by_handle_at|open|name_to_handle_at) (EACCES|EPERM|EOPNOTSUPP|ESTALE)" ;;
@@ -103,7 +106,7 @@ closed_as() {
 	ptrace) echo "PTRACE_ATTACH EPERM" ;;
 	process_vm_writev | pidfd_getfd) echo "$1 EPERM" ;;
 	sent-descriptor) echo "mq_send EACCES" ;;
-	other-namespaces) echo "(open EACCES|list (EPERM|ENOTTY))" ;;
+	other-namespaces | listed-namespace*) echo "(setns EPERM|list (EPERM|ENOTTY))" ;;
 	user-other-namespaces) echo "list (EPERM|ENOTTY)" ;;
 	mq_open | mq_create) echo "mq_open EACCES" ;;
 	mq_unlink) echo "mq_unlink EACCES" ;;
@@ -167,7 +170,7 @@ travel_open() {
 
 # run_outside CMD…: with the descriptors that the roads expect, opened out here
 run_outside() {
-	run "$@" 6<"/proc/$(app_pid "namespaces-$who")/ns/mnt" 7</proc/$$/ns/mnt 8</ 9</dev
+	run "$@" 5<"/proc/$(app_pid "bound-$who")/ns/mnt" 6<"/proc/$(app_pid "namespaces-$who")/ns/mnt" 7</proc/$$/ns/mnt 8</ 9</dev
 }
 
 # travel_confined WHO ROAD FORM EXPECTED CMD…
@@ -186,7 +189,7 @@ travel_all() {
 	local who=$1 road
 	shift
 
-	"$@" mkdir -p "$WORK/open/$who/mount"
+	"$@" mkdir -p "$WORK/open/$who/mount" "$WORK/open/$who/bound"
 	TARGET=${Q}target-$who
 	make_queue "$@"
 	start_app "victim-$who" "$@" road victim "$TARGET" "$WORK/open/$who"
@@ -194,19 +197,27 @@ travel_all() {
 	start_app "namespaces-$who" "$@" unshare -U -m sh -c 'echo ready; exec cat'
 	holds "$who: the neighbour in namespaces of this user's is ready" \
 		wait_until 5 grep -q ready "$WORK/namespaces-$who.out"
-	for road in $(road --list); do
+	# As BindPaths= of a unit does it.
+	start_app "bound-$who" unshare -m --propagation private sh -c \
+		"mount --bind /dev/mqueue '$WORK/open/$who/bound' && echo ready; exec cat"
+	holds "$who: the neighbour with queues elsewhere is ready" \
+		wait_until 5 grep -q ready "$WORK/bound-$who.out"
+	app_pid "bound-$who" >"$WORK/open/$who/bound-pid"
+	for road in ${ROADS:-$(road --list)}; do
 		# The neighbour's queue is gone once it has been unlinked: these go last.
 		case $road in *unlink) ;; *) travel "$who" "$road" "$@" ;; esac
 	done
-	for road in $(road --list); do
+	for road in ${ROADS:-$(road --list)}; do
 		case $road in *unlink) travel "$who" "$road" "$@" ;; esac
 	done
 	stop_app "victim-$who"
 	stop_app "namespaces-$who"
+	stop_app "bound-$who"
 }
 
 travel_all root env
 travel_all user as_user
+[ -z "${ROADS:-}" ] || finish
 
 # --- other shapes of the file tree ---------------------------------------------------------------
 
