@@ -7,6 +7,7 @@
  *   hello KIND                      a malformed hello; prints the answer
  *   descriptor KIND                 hands over something else than one listener; prints the answer
  *   die STEP, sleep STEP            stops at that step; sleep: prints when it is let go
+ *   stay STEP                       the same, until standard input ends
  *   give SOCKET                     listens there and gives a listener to whoever connects
  *   relay SOCKET TARGET GRANTED     hands over the listener that is given there
  *   give-input SOCKET               gives its standard input to whoever connects there
@@ -61,6 +62,8 @@ static void step(const char *name, int socket)
 		_exit(0);
 	puts("asleep");
 	(void)fflush(stdout);
+	if (strcmp(stop_how, "stay") == 0)
+		exit(getchar() != EOF);
 	(void)poll(&p, 1, 15000);
 	printf("%s after %ld s\n", p.revents ? "let go" : "still there", elapsed(&start) / 1000);
 	exit(0);
@@ -535,7 +538,8 @@ int main(int argc, char *argv[])
 		return say_hello(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "descriptor") == 0)
 		return hand_over_what(argv[2]);
-	if (argc == 3 && (strcmp(argv[1], "die") == 0 || strcmp(argv[1], "sleep") == 0)) {
+	if (argc == 3 && (strcmp(argv[1], "die") == 0 || strcmp(argv[1], "sleep") == 0 ||
+				 strcmp(argv[1], "stay") == 0)) {
 		stop_how = argv[1];
 		stop_at = argv[2];
 		return launch_app("queues", "/none", "/none", false);

@@ -16,6 +16,7 @@ write_package traffic.yaml <<'YAML'
 name: traffic
 plugs:
   nothing: posix-mq
+  granted: posix-mq
   timed: posix-mq
   queue: posix-mq
 slots:
@@ -166,6 +167,20 @@ ends_meanwhile() {
 	holds "… and nothing in the next daemon" one_session_process
 	holds "… and nobody complains" test -z "$(log_matches 'not taken over')"
 	rm -f "/dev/mqueue${Q}ends"
+}
+
+# A session of an mq-run of 0.1.0.
+of_old() {
+	noted() {
+		mqctl sessions --json | grep -q '"notes": "reopenable"'
+	}
+	start_app old env ROGUE_VERSION=1 rogue-launcher stay word
+	holds "a session of 0.1.0 is noted as reopenable" wait_until 5 noted
+	take_down
+	bring_up
+	holds "… and by the next daemon as well" noted
+	stop_app old
+	wait_until 5 nothing_stored
 }
 
 # Another file of the same program, as after an upgrade.
@@ -481,6 +496,7 @@ start_manager
 survives 15
 survives 9
 ends_meanwhile
+of_old
 upgraded
 loses_while_down
 half_way
