@@ -344,7 +344,7 @@ refused() {
 	bring_up
 	expect_log "$1: it is said" "$3"
 	expect_answer "$1: the door is closed" app "open ${Q}refused r" ' -> -1 ENOSYS$'
-	holds "$1: the service manager keeps it no longer" stored 3
+	holds "$1: the service manager keeps it no longer" wait_until 5 stored 3
 	expect_answer "$1: a new session works" late "unlink ${Q}refused" ' -> 0$'
 	stop_app app
 	stop_app late
