@@ -241,8 +241,8 @@ static const char *mediation_note(const struct question *question)
 	if (question->plug->mediation != MEDIATION_OPEN || !(question->permission & data))
 		return "";
 	return "\nmediation open: sending and receiving are not decided call by call; what is "
-	       "open when it is disconnected is taken away where that goes unnoticed otherwise; "
-	       "\"mqctl disconnect --kill\" ends who keeps it";
+	       "open when it is disconnected can be used until it is closed; \"mqctl disconnect\" "
+	       "says who holds it, \"--kill\" ends them";
 }
 
 static int explain_allowed(const struct question *question, struct explanation *ret)

@@ -7,11 +7,13 @@
  *   Disconnect(ssa{sv}) → a{sv}   "pkg:plug" "pkg:slot", or "pkg:plug-or-slot" "";
  *                                 options: forget b (leave no word that it is not wanted),
  *                                 kill b (end the sessions that still hold descriptors of what
- *                                 was taken, or may), wait t (seconds, for them to let go before)
+ *                                 was taken, are registered on it, or may), wait t (seconds, for
+ *                                 them to let go before)
  *                                 → disconnected t (connections cut; 0 in the one-argument form,
  *                                 and where kill or wait find it cut before), sessions t and
- *                                 processes t (that hold descriptors of it, before any were
- *                                 killed), unknown t (processes that do and may be of another
+ *                                 processes t (that do either, before any were killed), holders t
+ *                                 and registrants t (of them; one may be both), unknown t
+ *                                 (processes that could not be looked at, or may be of another
  *                                 session), killed t, left t (processes not killed in time), failed
  *                                 t (sessions that could not be looked at)
  *   Apply(sa{sv}) → a{sv}         a document (see policy_apply());

@@ -10,7 +10,7 @@
 #define CAPABILITIES_ALL UINT64_MAX
 
 /* Every session process, for its own work: the ids and groups of a thread (act.c), the descriptors
- * and threads of others (target.c, detour.c), the memory file of a thread and queues that it only
+ * and threads of others (target.c, revoke.c), the memory file of a thread and queues that it only
  * looks at (target.c, act_look_up), IPC namespaces and the filters of others (act.c, member.c),
  * ending a session (holders.c). */
 #define CAPABILITIES_OF_SESSIONS                                            \

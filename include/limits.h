@@ -49,9 +49,9 @@
 #define SESSION_CALLERS_MAX 64
 /* Threads of a session inside calls on descriptors; a further one is refused its call. */
 #define SESSION_THREADS_MAX 8192
-/* Registrations for notification (mq_notify) that a session may have; those that are over are
- * forgotten first, then a further one is refused. */
-#define SESSION_REGISTRATIONS_MAX 1024
+/* Processes of a session that have registered for notification (mq_notify), as long as they live; a
+ * further one is refused. */
+#define SESSION_REGISTRANTS_MAX 1024
 /* Calls that wait inside the door, in a session that has lost something; further ones are refused.
  */
 #define SESSION_WAITING_MAX 1024
@@ -63,11 +63,6 @@
 #define REFUSAL_DELAY_MAX_USEC   (20 * 1000ULL)
 #define REFUSAL_DELAY_LEAST_USEC (2 * 1000ULL) /* when several queues share it */
 #define REFUSALS_FORGET_USEC     (1 * 1000000ULL)
-/* Threads that share one table from which descriptors are taken away; those of a larger one are
- * left.
- */
-#define REPLACE_THREADS_MAX 512
-#define REPLACE_TIMED_MAX   16 /* of them that wait for events or signals with a timeout */
 /* A message carried by the session process; a larger one is refused in such a session. */
 #define SESSION_MESSAGE_MAX (16 * 1024 * 1024)
 /* All messages that such calls wait to send; a further one is refused. */
@@ -103,14 +98,12 @@
 #define REVOKE_DEADLINE_USEC  (1 * 1000000ULL)  /* for all threads to leave their calls */
 #define READY_DEADLINE_USEC   (1 * 1000000ULL)  /* more for those that wait for a processor */
 #define CLAIM_DEADLINE_USEC   (1 * 1000000ULL)  /* for an earlier session process; then it exits */
-#define REPLACE_DEADLINE_USEC (800 * 1000ULL)   /* to take descriptors away; others are left */
-#define FORCE_DEADLINE_USEC   (1 * 1000000ULL)  /* for a forced call; then its process is killed */
-#define GRANTS_DEADLINE_USEC  (8 * 1000000ULL)  /* to acknowledge; then killed and replaced */
+#define GRANTS_DEADLINE_USEC  (4 * 1000000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)
 #define CHANGE_DEADLINE_USEC  (10 * 1000000ULL) /* killed session processes to go; then said so */
-#define HOLDERS_DEADLINE_USEC (3 * 1000000ULL)  /* to look; then what was found counts */
+#define HOLDERS_DEADLINE_USEC (3 * 1000000ULL)  /* to look; then that is said, too */
 #define ENDING_DEADLINE_USEC  (5 * 1000000ULL)  /* to kill a session's processes; then said so */
 #define SPAWNER_BUSY_USEC     (1 * 1000000ULL) /* to take a request; then the session process fails */
 #define SPAWNER_DEADLINE_USEC (5 * 1000000ULL) /* to end at the manager's end; then killed */

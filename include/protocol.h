@@ -11,8 +11,8 @@
  * manager → session    grants + 1 descriptor    sealed memfd (grants_serialise)
  * session → manager    ack                      this generation is in force
  * manager → session    holders + 1 descriptor   sealed memfd (grants_serialise): which queues
- * session → manager    held                     who has them open beyond its grants
- * session → manager    record                   one decision worth recording
+ * session → manager    held                     who has them open beyond its grants, or is
+ * registered session → manager    record                   one decision worth recording
  */
 #pragma once
 
@@ -114,7 +114,7 @@ struct worker_message {
 			uint64_t generation;
 		} ack;
 		/* Which processes of the session have a descriptor open of one of these queues that
-		 * its grants do not give any more. */
+		 * its grants do not give any more, or are registered on one. */
 		struct {
 			uint64_t number; /* of the question; comes back with the answer */
 			uint64_t size; /* bytes in the memfd; the permissions in it do not matter */
@@ -125,8 +125,11 @@ struct worker_message {
 		} holders;
 		struct {
 			uint64_t number;
-			uint32_t processes; /* that hold one, before any were killed */
-			uint32_t unknown;   /* that do, and may be of another session */
+			uint32_t processes;   /* the next two together, before any were killed */
+			uint32_t holders;     /* that have one open, which may be used */
+			uint32_t registrants; /* that are registered for notification on one */
+			uint32_t unknown;     /* more that may do either: they could not be looked
+						 at, or may be of another session */
 			uint32_t killed;
 			uint32_t left; /* to be killed, and not gone in time or not provable */
 			int32_t error; /* 0, or negative errno: it could not be looked */

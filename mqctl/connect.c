@@ -52,9 +52,11 @@ int verb_connect(const struct arguments *arguments)
 /* What mqgated answers to a disconnection. */
 struct outcome {
 	uint64_t disconnected;
-	uint64_t sessions, processes, unknown; /* that hold what was taken */
-	uint64_t killed, left;                 /* processes */
-	uint64_t failed;                       /* sessions that could not be looked at */
+	uint64_t sessions, processes;  /* that hold what was taken, or are registered on it */
+	uint64_t holders, registrants; /* of these processes */
+	uint64_t unknown;              /* processes of which it cannot be told */
+	uint64_t killed, left;         /* processes */
+	uint64_t failed;               /* sessions that could not be looked at */
 };
 
 static uint64_t *member_of(struct outcome *outcome, const char *key)
@@ -66,6 +68,8 @@ static uint64_t *member_of(struct outcome *outcome, const char *key)
 		{"disconnected", &outcome->disconnected},
 		{"sessions", &outcome->sessions},
 		{"processes", &outcome->processes},
+		{"holders", &outcome->holders},
+		{"registrants", &outcome->registrants},
 		{"unknown", &outcome->unknown},
 		{"killed", &outcome->killed},
 		{"left", &outcome->left},
@@ -111,19 +115,48 @@ static const char *counted(
 	return buffer;
 }
 
+/* Who was found, and what with. */
+static void print_found(const struct outcome *outcome)
+{
+	char sessions[COUNT_MAX], processes[COUNT_MAX], registrants[COUNT_MAX];
+	bool one = outcome->sessions == 1;
+
+	(void)printf("%s (%s) ", counted(outcome->sessions, "session", "sessions", sessions),
+		counted(outcome->processes, "process", "processes", processes));
+	if (outcome->holders == 0) {
+		(void)printf("%s still registered for notification on what was taken, and %s told "
+			     "once that a message has come, of nothing in it",
+			one ? "is" : "are", one ? "is" : "are");
+		return;
+	}
+	(void)printf("still %s descriptors of what was taken, and may use them until they are "
+		     "closed",
+		one ? "holds" : "hold");
+	if (outcome->registrants > 0)
+		(void)printf("; %s of them %s registered for notification",
+			counted(outcome->registrants, "process", "processes", registrants),
+			outcome->registrants == 1 ? "is" : "are");
+}
+
+static void print_unknown(const struct outcome *outcome)
+{
+	bool more = outcome->sessions > 0, one = outcome->unknown == 1;
+	char unknown[COUNT_MAX];
+
+	(void)printf("%s%s may%s: somebody traces %s, or %s could not be looked at",
+		more ? "; " : "",
+		counted(outcome->unknown, more ? "more process" : "process",
+			more ? "more processes" : "processes", unknown),
+		more ? "" : " still hold what was taken, or be registered on it",
+		one ? "it" : "them", one ? "it" : "they");
+}
+
 static void print_holders(const struct arguments *arguments, const struct outcome *outcome)
 {
-	char sessions[COUNT_MAX], processes[COUNT_MAX], unknown[COUNT_MAX];
-
-	(void)printf("%s (%s) still %s descriptors of what was taken, and may use them until they "
-		     "are closed",
-		counted(outcome->sessions, "session", "sessions", sessions),
-		counted(outcome->processes, "process", "processes", processes),
-		outcome->sessions == 1 ? "holds" : "hold");
+	if (outcome->sessions > 0)
+		print_found(outcome);
 	if (outcome->unknown > 0)
-		(void)printf("; so does %s that somebody traces or that cannot be stopped, of "
-			     "whichever session",
-			counted(outcome->unknown, "process", "processes", unknown));
+		print_unknown(outcome);
 	(void)printf("; to end them: mqctl disconnect --kill %s%s%s\n", arguments->words[0],
 		between(arguments), second(arguments));
 }
@@ -140,7 +173,8 @@ static int print_outcome(const struct arguments *arguments, const struct outcome
 {
 	char count[COUNT_MAX];
 
-	if (outcome->disconnected == 0 && outcome->sessions == 0 && outcome->killed == 0)
+	if (outcome->disconnected == 0 && outcome->sessions + outcome->unknown == 0 &&
+		outcome->killed == 0)
 		(void)puts("No connections to disconnect");
 	if (arguments->kill && outcome->killed > 0)
 		print_killed(outcome);
@@ -152,7 +186,8 @@ static int print_outcome(const struct arguments *arguments, const struct outcome
 			counted(outcome->left, "process", "processes", count));
 	if (outcome->failed > 0)
 		print_error("disconnected, but of %s it could not be told whether descriptors are "
-			    "still open; to look again: mqctl disconnect %s %s%s%s",
+			    "still open or notifications registered; to look again: mqctl "
+			    "disconnect %s %s%s%s",
 			counted(outcome->failed, "session", "sessions", count),
 			arguments->kill ? "--kill" : "--wait 1", arguments->words[0],
 			between(arguments), second(arguments));

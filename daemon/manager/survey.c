@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* After a disconnect: who still holds descriptors of what was taken. The sessions' processes are
- * asked, since looking takes a while; the caller's reply waits for the last of them. What a session
- * process has not answered when it dies, the next one is asked. */
+/* After a disconnect: who still holds what was taken, or is registered on it. The sessions'
+ * processes are asked, since looking takes a while; the caller's reply waits for the last of them.
+ * What a session process has not answered when it dies, the next one is asked. */
 #include "include/limits.h"
 #include "include/log.h"
 #include "manager.h"
@@ -133,9 +133,7 @@ static bool is_asked(const struct survey *survey, const struct session *session)
 {
 	if (*survey->plug && !session_has_plug(session, survey->plug))
 		return false;
-	/* Under call mediation a descriptor is worth nothing once its queue is taken. */
-	return (survey->options.kill || session->mediation == MEDIATION_OPEN) &&
-	       !session_is_over(session);
+	return !session_is_over(session);
 }
 
 /* How long to wait for holders, from now. Never 0 if waiting was asked for, which means more than
@@ -232,6 +230,8 @@ static void add_result(struct survey *survey, const struct worker_message *answe
 
 	result->sessions += answer->held.processes > 0;
 	result->processes += answer->held.processes;
+	result->holders += answer->held.holders;
+	result->registrants += answer->held.registrants;
 	/* Every session that had opened the queue sees the same ones. */
 	result->unknown = MAX(result->unknown, answer->held.unknown);
 	result->killed += answer->held.killed;

@@ -292,5 +292,5 @@ int act_exists(const struct own_identity *own, const struct identity *identity, 
 
 int act_look_up(const struct own_identity *own, const struct identity *identity, const char *name)
 {
-	return open_as_ourselves(own, identity, name, O_RDONLY);
+	return open_as_ourselves(own, identity, name, O_RDONLY | O_NONBLOCK);
 }

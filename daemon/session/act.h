@@ -46,5 +46,5 @@ int act_unlink(const struct own_identity *own, const struct identity *identity, 
 int act_exists(const struct own_identity *own, const struct identity *identity, const char *name);
 
 /* Opens the queue as ourselves in the thread's IPC namespace, to find out which one the name means.
- */
+ * Waits for nobody: -EAGAIN if somebody holds a lease on it. */
 int act_look_up(const struct own_identity *own, const struct identity *identity, const char *name);

@@ -3,14 +3,11 @@
  *
  * Grants are taken between two requests. Before they are acknowledged, whatever older ones have
  * allowed and new ones do not is taken back: calls that wait in the kernel (revoke.c) or inside the
- * door (waiting.c), registrations (registrations.c), and under `open` mediation descriptors
- * (replace.c). What is not finished when a session process dies is noted, and finished by the next.
+ * door (waiting.c). Descriptors and registrations for notification stay, and are told of
+ * (holders.c). What is not finished when a session process dies is noted, and finished by the next.
  */
 #include "session.h"
 
-#include <poll.h>
-
-#include "force.h"
 #include "include/verdict.h"
 #include "notify.h"
 
@@ -83,6 +80,7 @@ static int put_in_force(struct session *session)
 	struct inflight *inflight = session->inflight;
 	uint64_t fingerprint = grants_fingerprint(session->grants);
 	pid_t inside[SESSION_WAITING_MAX + 1];
+	int r;
 
 	waiters_revise(&session->waiters, session->listener, session->grants);
 	if (fingerprint != inflight->in_force) {
@@ -97,76 +95,22 @@ static int put_in_force(struct session *session)
 	}
 	if (!inflight->returning)
 		return 0;
-	return revoke_bring_back(
+	r = revoke_bring_back(
 		&session->revoker, &inflight->threads, inside, inside_the_door(inflight, inside));
+	if (r == 0)
+		__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
+	return r;
 }
 
-static int serve_what_came(void *context)
-{
-	struct session *session = context;
-	struct pollfd listener = {.fd = session->listener, .events = POLLIN};
+#define SLACK_USEC 1000000ULL /* what lies between */
 
-	if (poll(&listener, 1, 0) < 0 || !(listener.revents & POLLIN))
-		return 0;
-	return session_serve_next(session);
-}
-
-static void release_waiter(void *context, pid_t tid)
-{
-	struct session *session = context;
-
-	waiters_release(&session->waiters, session->listener, tid);
-}
-
-/* Under `open` mediation descriptors are all that a program needs. What is left is asked for by
- * mqctl, and tried again with the next grants. */
-static void take_descriptors_away(struct session *session, const struct force_hooks *hooks)
-{
-	static struct members members;
-	struct replacer replacer = {
-		.queues = &session->inflight->queues, .hooks = hooks, .members = &members};
-
-	if (session->mediation != MEDIATION_OPEN || !session->inflight->tainted)
-		return;
-	members.constant = session->constant;
-	members.revoker = &session->revoker;
-	session->replacer = &replacer;
-	(void)replace_descriptors(&replacer, now_usec() + REPLACE_DEADLINE_USEC);
-	session->replacer = NULL;
-}
-
-/* What was registered before is told of messages without any further call. */
-static int take_back_registrations(struct session *session, const struct force_hooks *hooks)
-{
-	struct inflight *inflight = session->inflight;
-	int r;
-
-	if (!inflight->returning)
-		return 0;
-	r = registrations_take_back(&inflight->registrations, &session->own, &session->revoker,
-		session->grants, hooks, now_usec() + REVOKE_DEADLINE_USEC);
-	if (r < 0)
-		return r;
-	__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
-	return 0;
-}
-
-#define SLACK_USEC 1000000ULL /* what lies between, and the preparation of a forced call */
-
-/* Each step of taking a queue away has its own deadline, and may come to all of it on a busy
- * machine. Killed in the middle of a forced call, this process would take the program along. */
-static_assert(REVOKE_DEADLINE_USEC + READY_DEADLINE_USEC + REPLACE_DEADLINE_USEC +
-			      FORCE_DEADLINE_USEC + REVOKE_DEADLINE_USEC + FORCE_DEADLINE_USEC +
-			      REVOKE_DEADLINE_USEC + SLACK_USEC <
-		      GRANTS_DEADLINE_USEC,
-	"the manager must be patient for as long as all steps may take");
+static_assert(REVOKE_DEADLINE_USEC + READY_DEADLINE_USEC + SLACK_USEC < GRANTS_DEADLINE_USEC,
+	"the manager must be patient for as long as bringing threads back may take");
 
 /* New grants are in force from here on, since nothing is in hand. The acknowledgement is the
  * barrier that connect and disconnect wait for. */
 static int take_grants(struct session *session, struct grants *grants)
 {
-	const struct force_hooks hooks = {
-		.context = session, .serve = serve_what_came, .release = release_waiter};
 	struct worker_message message = {
 		.type = WORKER_ACK, .ack = {.generation = grants->generation}};
 	bool first = !session->grants;
@@ -180,9 +124,7 @@ static int take_grants(struct session *session, struct grants *grants)
 	/* Those that are inside the door could not be stopped. */
 	if (first)
 		session_resume(session);
-	take_descriptors_away(session, &hooks);
-	r = take_back_registrations(session, &hooks);
-	return r < 0 ? r : message_send(session->channel, &message, sizeof(message), NULL, 0);
+	return message_send(session->channel, &message, sizeof(message), NULL, 0);
 }
 
 static int take_next(struct session *session)

@@ -7,130 +7,80 @@
 
 #include "include/util.h"
 
-/* Where the timeout of a call is. */
-enum timeout {
-	TIMEOUT_NONE,
-	TIMEOUT_MILLISECONDS, /* negative: none */
-	TIMEOUT_ADDRESS,      /* 0: none */
-	TIMEOUT_FLAG,         /* IORING_ENTER_EXT_ARG: somewhere in memory */
-};
-
-#define ENTER_EXT_ARG (1 << 3)
-
-struct waiting_call {
-	int nr;
-	enum timeout timeout;
-	int argument;
-};
-
-static const struct waiting_call native_calls[] = {
+static const int native_calls[] = {
 #if defined(__x86_64__)
-	{232, TIMEOUT_MILLISECONDS, 3}, /* epoll_wait */
-	{281, TIMEOUT_MILLISECONDS, 3}, /* epoll_pwait */
-	{441, TIMEOUT_ADDRESS, 3},      /* epoll_pwait2 */
-	{128, TIMEOUT_ADDRESS, 2},      /* rt_sigtimedwait */
-	{65, TIMEOUT_NONE, 0},          /* semop */
-	{220, TIMEOUT_ADDRESS, 3},      /* semtimedop */
-	{208, TIMEOUT_ADDRESS, 4},      /* io_getevents */
-	{333, TIMEOUT_ADDRESS, 4},      /* io_pgetevents */
-	{426, TIMEOUT_FLAG, 3},         /* io_uring_enter */
+	232, /* epoll_wait */
+	281, /* epoll_pwait */
+	441, /* epoll_pwait2 */
+	128, /* rt_sigtimedwait */
+	65,  /* semop */
+	220, /* semtimedop */
+	208, /* io_getevents */
+	333, /* io_pgetevents */
+	426, /* io_uring_enter */
 #elif defined(__aarch64__)
-	{22, TIMEOUT_MILLISECONDS, 3},  /* epoll_pwait */
-	{441, TIMEOUT_ADDRESS, 3},      /* epoll_pwait2 */
-	{137, TIMEOUT_ADDRESS, 2},      /* rt_sigtimedwait */
-	{193, TIMEOUT_NONE, 0},         /* semop */
-	{192, TIMEOUT_ADDRESS, 3},      /* semtimedop */
-	{4, TIMEOUT_ADDRESS, 4},        /* io_getevents */
-	{292, TIMEOUT_ADDRESS, 4},      /* io_pgetevents */
-	{426, TIMEOUT_FLAG, 3},         /* io_uring_enter */
+	22,  /* epoll_pwait */
+	441, /* epoll_pwait2 */
+	137, /* rt_sigtimedwait */
+	193, /* semop */
+	192, /* semtimedop */
+	4,   /* io_getevents */
+	292, /* io_pgetevents */
+	426, /* io_uring_enter */
 #endif
-	{-1, TIMEOUT_NONE, 0},
 };
 
-static const struct waiting_call compat_calls[] = {
+static const int compat_calls[] = {
 #if defined(__x86_64__)
-	{256, TIMEOUT_MILLISECONDS, 3}, /* epoll_wait */
-	{319, TIMEOUT_MILLISECONDS, 3}, /* epoll_pwait */
-	{441, TIMEOUT_ADDRESS, 3},      /* epoll_pwait2 */
-	{177, TIMEOUT_ADDRESS, 2},      /* rt_sigtimedwait */
-	{421, TIMEOUT_ADDRESS, 2},      /* rt_sigtimedwait_time64 */
-	{117, TIMEOUT_ADDRESS, 5},      /* ipc: semtimedop */
-	{420, TIMEOUT_ADDRESS, 3},      /* semtimedop_time64 */
-	{247, TIMEOUT_ADDRESS, 4},      /* io_getevents */
-	{385, TIMEOUT_ADDRESS, 4},      /* io_pgetevents */
-	{416, TIMEOUT_ADDRESS, 4},      /* io_pgetevents_time64 */
-	{426, TIMEOUT_FLAG, 3},         /* io_uring_enter */
+	256, /* epoll_wait */
+	319, /* epoll_pwait */
+	441, /* epoll_pwait2 */
+	177, /* rt_sigtimedwait */
+	421, /* rt_sigtimedwait_time64 */
+	117, /* ipc: semop and semtimedop among others */
+	420, /* semtimedop_time64 */
+	247, /* io_getevents */
+	385, /* io_pgetevents */
+	416, /* io_pgetevents_time64 */
+	426, /* io_uring_enter */
 #elif defined(__aarch64__)
-	{252, TIMEOUT_MILLISECONDS, 3}, /* epoll_wait */
-	{346, TIMEOUT_MILLISECONDS, 3}, /* epoll_pwait */
-	{441, TIMEOUT_ADDRESS, 3},      /* epoll_pwait2 */
-	{177, TIMEOUT_ADDRESS, 2},      /* rt_sigtimedwait */
-	{421, TIMEOUT_ADDRESS, 2},      /* rt_sigtimedwait_time64 */
-	{312, TIMEOUT_ADDRESS, 3},      /* semtimedop */
-	{420, TIMEOUT_ADDRESS, 3},      /* semtimedop_time64 */
-	{245, TIMEOUT_ADDRESS, 4},      /* io_getevents */
-	{399, TIMEOUT_ADDRESS, 4},      /* io_pgetevents */
-	{416, TIMEOUT_ADDRESS, 4},      /* io_pgetevents_time64 */
-	{426, TIMEOUT_FLAG, 3},         /* io_uring_enter */
+	252, /* epoll_wait */
+	346, /* epoll_pwait */
+	441, /* epoll_pwait2 */
+	177, /* rt_sigtimedwait */
+	421, /* rt_sigtimedwait_time64 */
+	298, /* semop */
+	312, /* semtimedop */
+	420, /* semtimedop_time64 */
+	245, /* io_getevents */
+	399, /* io_pgetevents */
+	416, /* io_pgetevents_time64 */
+	426, /* io_uring_enter */
 #endif
-	{-1, TIMEOUT_NONE, 0},
 };
 
-static bool blocked_read(int directory, const char *path, struct blocked *ret)
+static bool is_among(int nr, const int *calls, size_t count)
 {
-	_cleanup_close_ int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
-	uint64_t *a = ret->arguments;
-	char line[256] = "";
-
-	return fd >= 0 && read(fd, line, sizeof(line) - 1) > 0 &&
-	       sscanf(line,
-		       "%d %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64
-		       " %" SCNx64 " %" SCNx64,
-		       &ret->nr, a, a + 1, a + 2, a + 3, a + 4, a + 5, &ret->stack,
-		       &ret->place) == 9;
-}
-
-bool blocked_read_of(pid_t tid, struct blocked *ret)
-{
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/syscall", (int)tid);
-	return blocked_read(AT_FDCWD, path, ret);
-}
-
-static bool has_timeout(const struct waiting_call *call, const struct blocked *blocked)
-{
-	uint64_t argument = blocked->arguments[call->argument];
-
-	switch (call->timeout) {
-	case TIMEOUT_NONE:
-		return false;
-	case TIMEOUT_MILLISECONDS:
-		return (int32_t)argument >= 0;
-	case TIMEOUT_ADDRESS:
-		return argument != 0;
-	case TIMEOUT_FLAG:
-		return argument & ENTER_EXT_ARG;
-	}
-	return true;
-}
-
-static bool is_timed_wait(const struct waiting_call *calls, const struct blocked *blocked)
-{
-	for (; calls->nr >= 0; calls++)
-		if (calls->nr == blocked->nr)
-			return has_timeout(calls, blocked);
+	for (size_t i = 0; i < count; i++)
+		if (calls[i] == nr)
+			return true;
 	return false;
 }
 
-bool force_disturbs(int proc)
+bool stop_disturbs(int proc)
 {
-	struct blocked blocked;
+	_cleanup_close_ int fd = openat(proc, "syscall", O_RDONLY | O_CLOEXEC);
+	uint64_t stack, place;
+	char line[256] = "";
+	int nr;
 
-	if (!blocked_read(proc, "syscall", &blocked))
+	/* "running", or the call with its arguments. */
+	if (fd < 0 || read(fd, line, sizeof(line) - 1) <= 0 ||
+		sscanf(line, "%d %*s %*s %*s %*s %*s %*s %" SCNx64 " %" SCNx64, &nr, &stack,
+			&place) != 3)
 		return false;
 	/* The numbers of 32-bit programs are others; that a call is one of theirs is not told. */
-	return is_timed_wait(native_calls, &blocked) ||
-	       (blocked.stack <= UINT32_MAX && blocked.place <= UINT32_MAX &&
-		       is_timed_wait(compat_calls, &blocked));
+	return is_among(nr, native_calls, ELEMENTSOF(native_calls)) ||
+	       (stack <= UINT32_MAX && place <= UINT32_MAX &&
+		       is_among(nr, compat_calls, ELEMENTSOF(compat_calls)));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The processes of a session that still have descriptors of what was taken from it, and ending
- * them.
+/* The processes of a session that still have descriptors of what was taken from it, or are
+ * registered for notification on it, and ending them.
  *
  * Looking at all processes of a machine takes a while, and ending all of a session's takes as long
  * as the slowest of them. A child of the session process does both, and the session process goes on
@@ -8,9 +8,15 @@
  * session has opened, which lie in shared memory and so are always those in force.
  *
  * A process holds what was taken if one of its descriptor tables has a descriptor of a queue that
- * the session opened, with an access mode that its grants do not give any more. A descriptor can be
- * hidden, in a socket for example. So what is seen is told, and ends the waiting; but a session is
- * killed by what it opened, not by what is seen, unless it was waited for.
+ * the session opened, with an access mode that its grants do not give any more; under `call`
+ * mediation that counts only if it is to be ended, since such a descriptor is worth nothing there.
+ * A descriptor can be hidden, in a socket for example. So what is seen is told, and ends the
+ * waiting; but a session is killed by what it opened, not by what is seen, unless it was waited
+ * for.
+ *
+ * Who has registered is noted (registrations.c), and belongs to the session for certain.
+ *
+ * An error while looking is never "nothing there": it counts as found, and as unknown.
  *
  * Killing: every process that is proved to be of the session, the newest first, in passes until the
  * listener says that there is none, or one pass finds none and none has vanished before it could be
@@ -48,6 +54,9 @@ struct killed {
 	uint64_t start;
 };
 
+/* The largest counts. */
+enum holding { HOLDS_NOT, HOLDS_UNKNOWN, HOLDS };
+
 struct look {
 	struct session *session;
 	const struct grants *scope;
@@ -61,8 +70,13 @@ struct look {
 	} queues[SESSION_QUEUES_MAX];
 	size_t queue_count;
 
-	/* In the latest pass. */
+	bool descriptors_count;
+	enum registered registered[SESSION_REGISTRANTS_MAX]; /* in the latest pass */
+	enum holding holding;                                /* the process that is looked at */
+
+	/* In the latest pass: of the session, and that may be. */
 	uint32_t proved, unknown;
+	uint32_t registrants, holders; /* among those proved; both counts may have one */
 	uint32_t unknown_holding;
 	struct killed *killed;
 	size_t killed_count;
@@ -84,8 +98,8 @@ static void choose_queues(struct look *look)
 	}
 }
 
-/* What the descriptor's access mode lets one do; 0 if it cannot be told, since it is closed. */
-static uint32_t access_of(const struct target *target, int number)
+/* What the descriptor's access mode lets one do. 0 or negative errno. */
+static int read_access(const struct target *target, int number, uint32_t *ret)
 {
 	char path[32], text[128];
 	_cleanup_close_ int fd = -EBADF;
@@ -96,111 +110,181 @@ static uint32_t access_of(const struct target *target, int number)
 	(void)snprintf(path, sizeof(path), "fdinfo/%d", number);
 	fd = openat(target->proc, path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return 0;
+	if (n < 0)
+		return -errno;
 	text[n] = '\0';
 	at = strstr(text, "flags:");
 	if (!at || sscanf(at, "flags: %o", &flags) != 1)
-		return 0;
-	switch (flags & O_ACCMODE) {
-	case O_RDONLY:
-		return PERMISSION_READ;
-	case O_WRONLY:
-		return PERMISSION_WRITE;
-	default:
-		return PERMISSION_READ | PERMISSION_WRITE;
-	}
+		return -EBADMSG;
+	*ret = flags & O_PATH                    ? 0
+	       : (flags & O_ACCMODE) == O_RDONLY ? PERMISSION_READ
+	       : (flags & O_ACCMODE) == O_WRONLY ? PERMISSION_WRITE
+						 : PERMISSION_READ | PERMISSION_WRITE;
+	return 0;
 }
 
-static bool is_beyond(const struct look *look, const struct target *target, int number)
+/* It was closed, or its thread has ended. */
+static enum holding on_error(int error)
+{
+	return error == -EBADF || error == -ENOENT || error == -ESRCH ? HOLDS_NOT : HOLDS_UNKNOWN;
+}
+
+static enum holding look_at_number(const struct look *look, const struct target *target, int number)
 {
 	struct descriptor descriptor;
+	uint32_t access = 0;
+	int r = target_descriptor(target, number, &descriptor);
 
-	if (target_descriptor(target, number, &descriptor) < 0 || !descriptor.regular)
-		return false;
-	for (size_t i = 0; i < look->queue_count; i++)
+	if (r < 0)
+		return on_error(r);
+	for (size_t i = 0; descriptor.regular && i < look->queue_count; i++)
 		if (look->queues[i].key.inode == descriptor.key.inode &&
-			look->queues[i].key.device == descriptor.key.device)
-			return (access_of(target, number) & ~look->queues[i].permissions) != 0;
-	return false;
+			look->queues[i].key.device == descriptor.key.device) {
+			r = read_access(target, number, &access);
+			if (r < 0)
+				return on_error(r);
+			return access & ~look->queues[i].permissions ? HOLDS : HOLDS_NOT;
+		}
+	return HOLDS_NOT;
 }
 
-static bool table_holds(const struct look *look, const struct target *target)
+static enum holding look_at_table(const struct look *look, const struct target *target)
 {
-	int fd = openat(target->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *table = fd < 0 ? NULL : fdopendir(fd);
+	DIR *table = target_open_table(target);
+	enum holding most = HOLDS_NOT;
 	struct dirent *entry;
-	bool holds = false;
 
-	if (!table) {
-		(void)safe_close(fd);
-		return false;
-	}
-	while (!holds && (entry = readdir(table)))
-		holds = entry->d_name[0] != '.' && is_beyond(look, target, atoi(entry->d_name));
+	if (!table)
+		return thread_is_dead(target->proc) ? HOLDS_NOT : HOLDS_UNKNOWN;
+	while (most != HOLDS && (entry = readdir(table)))
+		if (entry->d_name[0] != '.')
+			most = MAX(most, look_at_number(look, target, atoi(entry->d_name)));
 	(void)closedir(table);
-	return holds;
+	return most;
 }
 
 static bool shares_table(pid_t a, pid_t b)
 {
-	return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
+	return a != 0 && syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
 }
 
 /* Threads share one table as a rule, but need not. */
-static bool process_holds(void *context, const struct member *member)
+static enum holding look_at_threads(const struct look *look, DIR *tasks)
 {
-	const struct look *look = context;
-	int fd = openat(member->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
+	enum holding most = HOLDS_NOT;
 	struct dirent *entry;
 	pid_t looked_at = 0;
-	bool holds = false;
 
-	if (!tasks) {
-		(void)safe_close(fd);
-		return false;
-	}
-	while (!holds && (entry = readdir(tasks))) {
+	while (most != HOLDS && (entry = readdir(tasks))) {
 		struct target target;
+		int r;
 
-		if (entry->d_name[0] == '.' || target_open(atoi(entry->d_name), &target) < 0)
+		if (entry->d_name[0] == '.')
 			continue;
-		if (thread_start(target.proc) != 0 &&
-			(looked_at == 0 || !shares_table(looked_at, target.tid))) {
-			holds = table_holds(look, &target);
+		r = target_open(atoi(entry->d_name), &target);
+		if (r < 0) {
+			most = MAX(most, on_error(r));
+			continue;
+		}
+		if (!thread_is_dead(target.proc) && !shares_table(looked_at, target.tid)) {
+			most = MAX(most, look_at_table(look, &target));
 			looked_at = target.tid;
 		}
 		target_close(&target);
 	}
+	return most;
+}
+
+static enum holding look_at_process(const struct look *look, const struct member *member)
+{
+	int fd = openat(member->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
+	enum holding holding;
+
+	if (!tasks) {
+		(void)safe_close(fd);
+		return member_lives(member) ? HOLDS_UNKNOWN : HOLDS_NOT;
+	}
+	holding = look_at_threads(look, tasks);
 	(void)closedir(tasks);
-	return holds;
+	return holding;
+}
+
+static bool process_holds(void *context, const struct member *member)
+{
+	struct look *look = context;
+
+	look->holding = look_at_process(look, member);
+	return look->holding != HOLDS_NOT;
+}
+
+/* One that is counted already. */
+static bool is_registered(const struct look *look, const struct member *member)
+{
+	const struct registrants *registrants = &look->session->inflight->registrants;
+
+	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++)
+		if (look->registered[i] == REGISTERED &&
+			registrants->entries[i].tgid == member->pid &&
+			registrants->entries[i].start == thread_birth(member->proc))
+			return true;
+	return false;
 }
 
 static void count(void *context, const struct member *member, enum membership membership)
 {
 	struct look *look = context;
 
-	if (membership == MEMBERSHIP_PROVED)
-		look->proved++;
-	else
+	if (membership == MEMBERSHIP_PROVED && look->holding == HOLDS) {
+		look->holders++;
+		look->proved += !is_registered(look, member);
+	} else {
 		look->unknown++;
+	}
 }
 
-static int count_holders(struct look *look, uint64_t deadline)
+static void count_registrants(struct look *look, uint64_t deadline)
+{
+	const struct inflight *inflight = look->session->inflight;
+
+	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++) {
+		const struct registrant registrant = inflight->registrants.entries[i];
+
+		look->registered[i] = registrant.tgid == 0 ? REGISTERED_NOT
+				      : now_usec() > deadline
+					      ? REGISTERED_UNKNOWN
+					      : registrations_look(&registrant, &inflight->queues,
+							look->scope, &look->session->own);
+		look->registrants += look->registered[i] == REGISTERED;
+		look->unknown += look->registered[i] == REGISTERED_UNKNOWN;
+	}
+	look->proved += look->registrants;
+}
+
+static int count_pass(struct look *look)
 {
 	const struct member_visitor visitor = {
 		.context = look, .wants = process_holds, .visit = count};
+
+	choose_queues(look);
+	look->proved = look->unknown = look->registrants = look->holders = 0;
+	count_registrants(look, look->members.deadline);
+	if (look->queue_count == 0 || !look->descriptors_count)
+		return 0;
+	return members_for_each(&look->members, &visitor);
+}
+
+/* -ETIME, or another negative errno: those that were not looked at may do either, too. */
+static int count_holders(struct look *look, uint64_t deadline)
+{
 	uint64_t patience = now_usec() + UNKNOWN_USEC;
 	int r;
 
 	look->members.deadline = deadline;
 	for (;;) {
-		choose_queues(look);
-		look->proved = look->unknown = 0;
-		r = look->queue_count == 0 ? 0 : members_for_each(&look->members, &visitor);
+		r = count_pass(look);
 		if (r < 0 || look->unknown == 0 || now_usec() > patience)
-			return r == -ETIME ? 0 : r;
+			return r;
 		(void)usleep(RETRY_USEC);
 	}
 }
@@ -231,7 +315,7 @@ static int wait_for_holders(struct look *look, uint64_t wait_usec)
 		struct pollfd channel = {.fd = look->session->channel, .events = POLLRDHUP};
 		int r = count_holders(look, now_usec() + HOLDERS_DEADLINE_USEC);
 
-		if (r < 0 || look->proved + look->unknown == 0 || now_usec() >= end ||
+		if ((r == 0 && look->proved + look->unknown == 0) || now_usec() >= end ||
 			poll(&channel, 1, WAIT_INTERVAL_MS) != 0)
 			return r;
 	}
@@ -340,12 +424,16 @@ static int look_and_end(
 	bool waits = question->holders.wait_usec > 0;
 	int r;
 
+	look->descriptors_count =
+		question->holders.kill || look->session->mediation == MEDIATION_OPEN;
 	r = wait_for_holders(look, question->holders.wait_usec);
 	answer->held.processes = look->proved;
+	answer->held.holders = look->holders;
+	answer->held.registrants = look->registrants;
 	answer->held.unknown = look->unknown;
-	if (r < 0 || !question->holders.kill ||
-		!(look->proved > 0 ||
-			((look->unknown > 0 || !waits) && queues_may_be_held(queues, look->scope))))
+	if (!question->holders.kill ||
+		!(look->proved > 0 || ((r < 0 || look->unknown > 0 || !waits) &&
+					      queues_may_be_held(queues, look->scope))))
 		return r;
 	r = end_session(look, &answer->held.left);
 	answer->held.killed = (uint32_t)look->killed_count;
@@ -409,6 +497,14 @@ static int find_place(struct holder_looks *looks)
 	return place;
 }
 
+static bool nobody_has_registered(const struct session *session)
+{
+	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++)
+		if (session->inflight->registrants.entries[i].tgid != 0)
+			return false;
+	return true;
+}
+
 void holders_look(
 	struct session *session, const struct worker_message *question, const struct grants *scope)
 {
@@ -417,6 +513,11 @@ void holders_look(
 	int place = find_place(&session->looks);
 	pid_t child;
 
+	if (session->mediation != MEDIATION_OPEN && !question->holders.kill &&
+		nobody_has_registered(session)) {
+		answer_manager(session->channel, &answer);
+		return;
+	}
 	child = place < 0 ? -1 : fork();
 	if (child == 0) {
 		run_child(session, question, scope, &answer);

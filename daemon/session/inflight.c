@@ -19,8 +19,7 @@ static bool names_are_sound(const struct queues *queues)
 }
 
 /* Nobody but session processes writes there, and no store of theirs makes this false; but what is
- * read leads to further memory, and then into an app. Registrations are not looked at, which would
- * make them take memory: their names are only compared. */
+ * read leads to further memory, and then into an app. */
 static bool is_sound(const struct inflight *inflight)
 {
 	return inflight->waiting_used <= SESSION_WAITING_MAX &&

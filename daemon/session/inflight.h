@@ -18,7 +18,7 @@
 #include "registrations.h"
 #include "threads.h"
 
-#define INFLIGHT_VERSION 6
+#define INFLIGHT_VERSION 7
 
 /* The memfd's name; by it the manager tells what it gets back. */
 #define INFLIGHT_MEMFD "mqgate-inflight"
@@ -49,11 +49,10 @@ struct inflight {
 	struct seccomp_notif waiting[SESSION_WAITING_MAX];
 	uint64_t in_force;  /* fingerprint of the grants that were acknowledged last */
 	uint32_t tainted;   /* 1: the session has lost something; it stays so */
-	uint32_t returning; /* 1: threads are being brought back, and registrations taken back, and
-			       perhaps not all of them */
+	uint32_t returning; /* 1: threads are being brought back, and perhaps not all of them */
 	struct threads threads;
 	struct queues queues;
-	struct registrations registrations;
+	struct registrants registrants;
 	/* Last: what no message ever needed takes no memory. */
 	struct done_call done;
 };

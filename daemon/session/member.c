@@ -27,7 +27,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "force.h"
+#include "disturb.h"
 #include "include/constant.h"
 #include "include/syscalls.h"
 #include "include/util.h"
@@ -49,8 +49,9 @@ int member_open(pid_t pid, struct member *ret)
 	if (pid <= 0)
 		return -ESRCH;
 	member.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	/* What the kernel says of one that is just being reaped. */
 	if (member.pidfd < 0)
-		return -errno;
+		return errno == EINVAL || errno == ENOENT ? -ESRCH : -errno;
 	r = target_open(pid, &target);
 	if (r < 0) {
 		member_close(&member);
@@ -135,13 +136,11 @@ static enum membership stop_and_read(struct members *members, struct target *tar
 {
 	enum membership membership;
 	struct revoker *revoker = members->revoker;
-	struct machine_call noted;
 	int r, status = 0, signal = 0;
 
 	if (revoker->late_count == REVOKE_LATE_MAX ||
-		seize(target->tid, 0, now_usec() + PATIENCE_USEC) < 0)
+		seize(target->tid, now_usec() + PATIENCE_USEC) < 0)
 		return MEMBERSHIP_UNKNOWN;
-	machine_note_call(target->tid, &noted);
 	(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
 	r = wait_for_stop(target, &status);
 	if (r == -EINPROGRESS)
@@ -154,8 +153,6 @@ static enum membership stop_and_read(struct members *members, struct target *tar
 	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
-	else
-		detour_undo(target->tid, &noted);
 	(void)ptrace(PTRACE_DETACH, target->tid, NULL, (void *)(long)signal);
 	return membership;
 }
@@ -180,15 +177,17 @@ static DIR *open_tasks(const struct member *member)
 	return tasks;
 }
 
-/* Under any filter and no_new_privs, as the kernel says of its first thread, dead or not. */
-static bool is_confined(const struct member *member)
+/* Under any filter and no_new_privs, as the kernel says of its first thread, dead or not. What it
+ * does not say may be. */
+static bool may_be_confined(const struct member *member)
 {
 	struct target first;
 	bool confined;
+	int r = target_open(member->pid, &first);
 
-	if (target_open(member->pid, &first) < 0)
-		return false;
-	confined = target_is_confined(&first);
+	if (r < 0)
+		return r != -ESRCH;
+	confined = target_may_be_confined(&first);
 	target_close(&first);
 	return confined;
 }
@@ -211,7 +210,7 @@ static enum membership prove_by_threads(
 			continue;
 		if (members->notifies && members->notifies(members->context, target.tid))
 			membership = MEMBERSHIP_PROVED;
-		else if (thread_start(target.proc) != 0 && force_disturbs(target.proc) == disturbs)
+		else if (thread_start(target.proc) != 0 && stop_disturbs(target.proc) == disturbs)
 			membership = stop_and_read(members, &target);
 		if (membership != MEMBERSHIP_UNKNOWN && !still_has_thread(member, target.tid))
 			membership = MEMBERSHIP_UNKNOWN;
@@ -238,11 +237,6 @@ static enum membership recall(const struct members *members, pid_t pid, uint64_t
 	return MEMBERSHIP_UNKNOWN;
 }
 
-bool member_is_known(const struct members *members, const struct member *member)
-{
-	return recall(members, member->pid, thread_birth(member->proc)) != MEMBERSHIP_UNKNOWN;
-}
-
 enum membership member_prove(struct members *members, const struct member *member)
 {
 	/* The time of birth is counted in hundredths of a second, and a number comes back only
@@ -252,7 +246,7 @@ enum membership member_prove(struct members *members, const struct member *membe
 
 	if (start == 0)
 		return MEMBERSHIP_UNKNOWN;
-	if (membership == MEMBERSHIP_UNKNOWN && !is_confined(member))
+	if (membership == MEMBERSHIP_UNKNOWN && !may_be_confined(member))
 		return MEMBERSHIP_NONE;
 	if (membership == MEMBERSHIP_UNKNOWN)
 		membership = prove_by_threads(members, member, false);
@@ -328,16 +322,17 @@ static void follow(struct members *members, const struct member_visitor *visitor
 	}
 }
 
-static void look_at(struct members *members, const struct member_visitor *visitor, pid_t pid)
+static int look_at(struct members *members, const struct member_visitor *visitor, pid_t pid)
 {
 	enum membership membership;
 	struct member member;
+	int r = member_open(pid, &member);
 
-	if (member_open(pid, &member) < 0) {
-		members->vanished++;
-		return;
+	if (r < 0) {
+		members->vanished += r == -ESRCH;
+		return r == -ESRCH ? 0 : r;
 	}
-	if (is_confined(&member) &&
+	if (may_be_confined(&member) &&
 		(!visitor->wants || visitor->wants(visitor->context, &member))) {
 		membership = member_prove(members, &member);
 		if (membership == MEMBERSHIP_UNKNOWN && !member_lives(&member))
@@ -347,13 +342,14 @@ static void look_at(struct members *members, const struct member_visitor *visito
 	}
 	member_close(&member);
 	follow(members, visitor);
+	return 0;
 }
 
 int members_for_each(struct members *members, const struct member_visitor *visitor)
 {
 	_cleanup_free_ pid_t *pids = NULL;
 	size_t count = 0;
-	int r = list_processes(&pids, &count);
+	int r = list_processes(&pids, &count), result = 0;
 
 	if (r < 0)
 		return r;
@@ -363,9 +359,10 @@ int members_for_each(struct members *members, const struct member_visitor *visit
 			return -ETIME;
 		revoke_let_go_late(members->revoker);
 		revoke_let_go_strays();
-		look_at(members, visitor, pids[count]);
+		r = look_at(members, visitor, pids[count]);
+		result = result < 0 ? result : r;
 	}
-	return 0;
+	return result;
 }
 
 /* /proc/loadavg ends with the number that was given out last. */

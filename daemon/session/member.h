@@ -60,9 +60,6 @@ struct members {
  * microseconds) and does not notice; one is chosen that would not see EINTR, if there is one. */
 enum membership member_prove(struct members *members, const struct member *member);
 
-/* True if it is known already, so that proving it stops nothing. */
-bool member_is_known(const struct members *members, const struct member *member);
-
 struct member_visitor {
 	void *context;
 	/* A look that disturbs nothing: is it worth proving? Called for processes under any filter.
@@ -75,7 +72,7 @@ struct member_visitor {
 
 /* One pass over /proc, the newest processes first. A process that is born meanwhile may be missed:
  * where that matters, pass again until a pass has nothing to do and none has vanished. 0; -ETIME if
- * the deadline cut it short; another negative errno. */
+ * the deadline cut it short; another negative errno: some process could not be looked at. */
 int members_for_each(struct members *members, const struct member_visitor *visitor);
 
 /* Looks at the process that was born last, whatever it is, and visits it if it is proved. To be

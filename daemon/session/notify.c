@@ -57,19 +57,6 @@ int notify_inject(int listener, uint64_t id, int fd)
 	return errno == EINPROGRESS || errno == ESRCH ? -ENOENT : errno == EBADF ? -EMFILE : -errno;
 }
 
-int notify_replace(int listener, uint64_t id, int fd, int number, bool close_exec)
-{
-	struct seccomp_notif_addfd addfd = {.id = id,
-		.flags = SECCOMP_ADDFD_FLAG_SETFD,
-		.srcfd = (uint32_t)fd,
-		.newfd = (uint32_t)number,
-		.newfd_flags = close_exec ? O_CLOEXEC : 0};
-
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) >= 0)
-		return 0;
-	return errno == EINPROGRESS || errno == ESRCH ? -ENOENT : -errno;
-}
-
 int notify_reply(int listener, uint64_t id, const struct answer *answer)
 {
 	struct seccomp_notif_resp response = {.id = id};

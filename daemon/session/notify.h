@@ -34,9 +34,5 @@ bool notify_is_valid(int listener, uint64_t id);
  * errno. */
 int notify_inject(int listener, uint64_t id, int fd);
 
-/* Puts a copy of fd into the caller in the place of its descriptor of this number. 0; -ENOENT if
- * the caller is gone; another negative errno: nothing was replaced. */
-int notify_replace(int listener, uint64_t id, int fd, int number, bool close_exec);
-
 /* The one place that answers. 0: answered. -ENOENT: gone, nothing was delivered. */
 int notify_reply(int listener, uint64_t id, const struct answer *answer);

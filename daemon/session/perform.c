@@ -249,8 +249,6 @@ static int note_registration(struct session *session, struct turn *turn)
 	uint64_t birth;
 	int r;
 
-	if (session->request.queue != QUEUE_NAMED)
-		return 0;
 	r = turn_know_identity(session, turn);
 	if (r < 0)
 		return r;
@@ -260,8 +258,7 @@ static int note_registration(struct session *session, struct turn *turn)
 	/* Whoever was found under that number, it was the caller. */
 	if (!notify_is_valid(session->listener, session->request.id))
 		return -ESRCH;
-	return registrations_note(&inflight->registrations, &session->own, turn->identity.tgid,
-		birth, turn->key, session->request.name);
+	return registrations_note(&inflight->registrants, turn->identity.tgid, birth);
 }
 
 /* mq_notify registers the calling process, and nobody can do that for it. */

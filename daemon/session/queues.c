@@ -77,16 +77,6 @@ const char *queues_find(struct queues *queues, struct queue_key key)
 	return queues->names[i];
 }
 
-bool queues_permissions(const struct queues *queues, struct queue_key key, uint32_t *ret)
-{
-	uint32_t i = key.inode == 0 ? SESSION_QUEUES_MAX : find(queues, key);
-
-	if (i == SESSION_QUEUES_MAX)
-		return false;
-	*ret = queues->permissions[i];
-	return true;
-}
-
 bool queues_lose(const struct queues *queues, const struct grants *grants)
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)

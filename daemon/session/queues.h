@@ -47,9 +47,6 @@ bool queues_may_be_held(const struct queues *queues, const struct grants *scope)
 /* These grants are in force. */
 void queues_update(struct queues *queues, const struct grants *grants);
 
-/* What the grants in force let the session do with a queue; false if it is unknown. */
-bool queues_permissions(const struct queues *queues, struct queue_key key, uint32_t *ret);
-
 /* The place of a queue of this name on which the session has lost one of these permissions since it
  * opened it; SESSION_QUEUES_MAX: there is none. */
 uint32_t queues_find_lost(const struct queues *queues, const char *name, uint32_t permissions);

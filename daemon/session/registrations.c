@@ -1,233 +1,43 @@
 /* SPDX-License-Identifier: MIT */
-/* The registrations for notification that a session has made, and taking them back.
+/* Who of a session has registered for notification, and on what.
  *
  * A process that has registered on a queue is told of the next message that comes to it when it is
  * empty, by a signal or through a socket, without any further call. The registration is the
  * process's own: it ends when a message comes, when the process removes it or closes any descriptor
- * of that queue, and when it ends. So a thread of the process is made to remove it (force.h), with
- * a descriptor of that queue that the process has. Whether it is registered is asked of the queue:
- * reading one tells who is.
+ * of that queue, and when it ends. Nobody else can remove it, so one that was made before a
+ * disconnect stays, and is told of: it says once that a message has come, and nothing of what is in
+ * it.
  *
- * The process may hold no descriptor any more, in spite of all this: another process that shares
- * its table has closed it. No honest program comes to that, and the process is killed.
+ * Noted is which processes have registered, not on what: the descriptor may be exchanged between
+ * our look and the kernel's use of it. So each lost queue is asked who is registered on it, through
+ * a descriptor of ours. Opening it waits for nobody: a lease that an owner holds on it makes that
+ * fail, and then it counts as registered.
  *
- * A queue that was deleted is found by a descriptor only. If it is deleted, too, whose descriptor a
- * sharer of the table has closed, it is not found: a program that only deleted its queue and closed
- * it looks the same, and must not be killed. What is left to the registered process is to be told
- * once that somebody who kept that queue open has sent to it; it can neither open the queue nor
- * receive. */
+ * A queue that was deleted is found by a descriptor of the process only, which it has unless a
+ * sharer of its table has closed that. */
 #include "registrations.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
 
 #include "act.h"
-#include "force.h"
-#include "revoke.h"
 #include "identity.h"
-
-#define RETRY_USEC    500
-#define PATIENCE_USEC 50000 /* for one thread to stop; then others are tried */
+#include "target.h"
+#include "threads.h"
 
 static bool same_key(struct queue_key a, struct queue_key b)
 {
 	return a.device == b.device && a.inode == b.inode;
 }
 
-pid_t registrations_owner(int queue)
+static bool is_gone(int error)
 {
-	char path[32], text[256];
-	_cleanup_close_ int fd = -EBADF;
-	const char *at;
-	ssize_t n;
-
-	/* A copy of a descriptor may be for writing only. */
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", queue);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	at = strstr(text, "NOTIFY_PID:");
-	return at ? (pid_t)strtol(at + strlen("NOTIFY_PID:"), NULL, 10) : 0;
-}
-
-static bool is_registered_by_name(const struct own_identity *own, const struct identity *identity,
-	const char *name, struct queue_key key)
-{
-	_cleanup_close_ int queue = act_look_up(own, identity, name);
-	struct descriptor descriptor;
-
-	return queue >= 0 && own_descriptor(queue, &descriptor) == 0 &&
-	       same_key(descriptor.key, key) && registrations_owner(queue) == identity->tgid;
-}
-
-/* --- one process ---------------------------------------------------------------------------- */
-
-static DIR *open_table(const struct target *target)
-{
-	int fd = openat(target->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!dir)
-		(void)safe_close(fd);
-	return dir;
-}
-
-/* The next descriptor that may be a queue's: its number; -ENOENT at the end. */
-static int next_descriptor(DIR *dir, const struct target *target, struct queue_key *ret)
-{
-	struct dirent *entry;
-
-	while ((entry = readdir(dir))) {
-		struct descriptor descriptor;
-		int number = atoi(entry->d_name);
-
-		if (entry->d_name[0] == '.' || target_descriptor(target, number, &descriptor) < 0 ||
-			!descriptor.regular)
-			continue;
-		*ret = descriptor.key;
-		return number;
-	}
-	return -ENOENT;
-}
-
-/* A number, in this thread's table, of a descriptor of the queue; -ENOENT. */
-static int find_descriptor(const struct target *target, struct queue_key key)
-{
-	DIR *dir = open_table(target);
-	struct queue_key found;
-	int number = -ENOENT;
-
-	if (!dir)
-		return -ENOENT;
-	do
-		number = next_descriptor(dir, target, &found);
-	while (number >= 0 && !same_key(found, key));
-	(void)closedir(dir);
-	return number;
-}
-
-static DIR *open_tasks(pid_t tgid)
-{
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", tgid);
-	return opendir(path);
-}
-
-/* The next thread that lives, opened; 0 at the end. */
-static pid_t next_thread(DIR *tasks, struct target *ret)
-{
-	struct dirent *entry;
-
-	while ((entry = readdir(tasks))) {
-		pid_t tid = atoi(entry->d_name);
-
-		if (tid <= 0 || target_open(tid, ret) < 0)
-			continue;
-		if (thread_start(ret->proc) != 0)
-			return tid;
-		target_close(ret);
-	}
-	return 0;
-}
-
-/* True while it is the process that was noted. Its first thread may be dead, and others not. */
-static bool is_noted_process(const struct registration *registration)
-{
-	struct target target;
-	uint64_t start;
-
-	if (target_open(registration->tgid, &target) < 0)
-		return false;
-	start = thread_birth(target.proc);
-	target_close(&target);
-	return start == registration->start;
-}
-
-enum registered { REGISTERED_NOT, REGISTERED_WITH_DESCRIPTOR, REGISTERED_WITHOUT };
-
-static bool is_registered_by_descriptor(
-	const struct registration *registration, const struct target *target, int number)
-{
-	_cleanup_close_ int copy = target_copy_descriptor(target, number);
-	struct descriptor descriptor;
-
-	return copy >= 0 && own_descriptor(copy, &descriptor) == 0 &&
-	       same_key(descriptor.key, registration->key) &&
-	       registrations_owner(copy) == registration->tgid;
-}
-
-static bool is_registered_anyhow(const struct registration *registration,
-	const struct own_identity *own, struct target *target)
-{
-	_cleanup_(identity_clear) struct identity identity = IDENTITY_NONE;
-
-	return target_identity(target, &own->namespaces, &identity) == 0 &&
-	       identity.tgid == registration->tgid &&
-	       is_registered_by_name(own, &identity, registration->name, registration->key);
-}
-
-static enum registered look(const struct registration *registration, const struct own_identity *own)
-{
-	DIR *tasks = is_noted_process(registration) ? open_tasks(registration->tgid) : NULL;
-	enum registered state = REGISTERED_NOT;
-	struct target target = TARGET_CLOSED;
-
-	while (tasks && state != REGISTERED_WITH_DESCRIPTOR && next_thread(tasks, &target) > 0) {
-		int number = find_descriptor(&target, registration->key);
-
-		if (number >= 0)
-			state = is_registered_by_descriptor(registration, &target, number)
-					? REGISTERED_WITH_DESCRIPTOR
-					: REGISTERED_NOT;
-		else if (state == REGISTERED_NOT &&
-			 is_registered_anyhow(registration, own, &target))
-			state = REGISTERED_WITHOUT;
-		target_close(&target);
-		if (number >= 0)
-			break;
-	}
-	if (tasks)
-		(void)closedir(tasks);
-	return state;
+	return error == -ENOENT || error == -ESRCH || error == -EBADF;
 }
 
 /* --- noting --------------------------------------------------------------------------------- */
-
-static void forget(struct registration *registration)
-{
-	__atomic_store_n(&registration->tgid, 0, __ATOMIC_SEQ_CST);
-}
-
-static struct registration *find_free(struct registrations *registrations)
-{
-	for (size_t i = 0; i < SESSION_REGISTRATIONS_MAX; i++)
-		if (registrations->entries[i].tgid == 0)
-			return &registrations->entries[i];
-	return NULL;
-}
-
-static void forget_those_over(struct registrations *registrations, const struct own_identity *own)
-{
-	for (size_t i = 0; i < SESSION_REGISTRATIONS_MAX; i++)
-		if (look(&registrations->entries[i], own) == REGISTERED_NOT)
-			forget(&registrations->entries[i]);
-}
-
-static bool is_known(
-	const struct registrations *registrations, const struct registration *registration)
-{
-	for (size_t i = 0; i < SESSION_REGISTRATIONS_MAX; i++) {
-		const struct registration *entry = &registrations->entries[i];
-
-		if (entry->tgid == registration->tgid && entry->start == registration->start &&
-			same_key(entry->key, registration->key))
-			return true;
-	}
-	return false;
-}
 
 int registrations_birth(pid_t tgid, uint64_t *ret)
 {
@@ -237,214 +47,262 @@ int registrations_birth(pid_t tgid, uint64_t *ret)
 	if (r < 0)
 		return r;
 	*ret = thread_birth(target.proc);
+	if (*ret == 0)
+		r = thread_is_dead(target.proc) ? -ESRCH : -EIO;
 	target_close(&target);
-	return *ret == 0 ? -ESRCH : 0;
+	return r;
 }
 
-int registrations_note(struct registrations *registrations, const struct own_identity *own,
-	pid_t tgid, uint64_t birth, struct queue_key key, const char *name)
+static bool is_over(const struct registrant *registrant)
 {
-	struct registration registration = {.start = birth, .key = key}, *free_entry;
+	uint64_t birth;
+	int r = registrations_birth(registrant->tgid, &birth);
 
-	(void)snprintf(registration.name, sizeof(registration.name), "%s", name);
-	registration.tgid = tgid;
-	if (is_known(registrations, &registration))
-		return 0;
-	free_entry = find_free(registrations);
-	if (!free_entry) {
-		forget_those_over(registrations, own);
-		free_entry = find_free(registrations);
-	}
-	if (!free_entry)
-		return -ENOSPC;
-	/* The process last: then all of it is there. */
-	registration.tgid = 0;
-	*free_entry = registration;
-	__atomic_store_n(&free_entry->tgid, tgid, __ATOMIC_SEQ_CST);
-	return 0;
+	return r < 0 ? is_gone(r) : birth != registrant->start;
 }
 
-/* --- taking back ---------------------------------------------------------------------------- */
-
-struct removal {
-	const struct registration *registration;
-	struct revoker *revoker;
-	const struct force_hooks *hooks;
-	uint64_t begin, deadline;
-};
-
-static bool is_late(const struct revoker *revoker, pid_t tid)
+static struct registrant *find_room(struct registrants *registrants)
 {
-	for (size_t i = 0; i < revoker->late_count; i++)
-		if (revoker->late[i] == tid)
+	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++)
+		if (registrants->entries[i].tgid == 0)
+			return &registrants->entries[i];
+	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++)
+		if (is_over(&registrants->entries[i]))
+			return &registrants->entries[i];
+	return NULL;
+}
+
+static bool is_known(const struct registrants *registrants, pid_t tgid, uint64_t birth)
+{
+	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++)
+		if (registrants->entries[i].tgid == tgid && registrants->entries[i].start == birth)
 			return true;
 	return false;
 }
 
-/* As long as it has taken so far: all threads are tried soon, and on a busy machine none is given
- * up again and again just before it gets to run. */
-static uint64_t patience_of(const struct removal *removal)
+int registrations_note(struct registrants *registrants, pid_t tgid, uint64_t birth)
 {
-	uint64_t now = now_usec();
-	uint64_t left = removal->deadline - MIN(now, removal->deadline);
+	struct registrant *entry;
 
-	return MIN(left, MAX(now - removal->begin, (uint64_t)PATIENCE_USEC));
-}
-
-static enum force_result force(struct removal *removal, const struct target *target, int number)
-{
-	struct revoker *revoker = removal->revoker;
-	enum force_result result;
-	bool late;
-
-	if (revoker->late_count == REVOKE_LATE_MAX || is_late(revoker, target->tid))
-		return FORCE_LATER;
-	result = force_removal(target->tid, number, removal->hooks, patience_of(removal), &late);
-	if (late)
-		revoker->late[revoker->late_count++] = target->tid;
-	return result;
-}
-
-/* One after the other, until one has made the call. */
-static enum force_result force_any(struct removal *removal, bool disturb)
-{
-	DIR *tasks = open_tasks(removal->registration->tgid);
-	enum force_result result = FORCE_LATER;
-	struct target target = TARGET_CLOSED;
-
-	while (tasks && result != FORCE_DONE && result != FORCE_BROKEN &&
-		next_thread(tasks, &target) > 0) {
-		int number = find_descriptor(&target, removal->registration->key);
-
-		if (number >= 0 && force_disturbs(target.proc) == disturb)
-			result = force(removal, &target, number);
-		target_close(&target);
-	}
-	if (tasks)
-		(void)closedir(tasks);
-	return result;
-}
-
-static int kill_noted(struct removal *removal)
-{
-	DIR *tasks = is_noted_process(removal->registration)
-			     ? open_tasks(removal->registration->tgid)
-			     : NULL;
-	struct target target = TARGET_CLOSED;
-	int r = 0;
-
-	if (!tasks)
+	if (is_known(registrants, tgid, birth))
 		return 0;
-	if (next_thread(tasks, &target) > 0)
-		r = revoke_kill(removal->revoker,
-			&(struct thread){.tid = target.tid, .start = thread_start(target.proc)},
-			now_usec() + REVOKE_DEADLINE_USEC);
-	target_close(&target);
-	(void)closedir(tasks);
-	return r;
-}
-
-/* Those that were asked to stop, and have come to wait inside the door since. */
-static void release_late(const struct removal *removal)
-{
-	for (size_t i = 0; i < removal->revoker->late_count; i++)
-		removal->hooks->release(removal->hooks->context, removal->revoker->late[i]);
-}
-
-static int take_back(struct removal *removal, const struct own_identity *own)
-{
-	enum registered state = look(removal->registration, own);
-
-	while (state == REGISTERED_WITH_DESCRIPTOR && now_usec() < removal->deadline) {
-		enum force_result result = force_any(removal, false);
-
-		if (result != FORCE_DONE && result != FORCE_BROKEN)
-			result = force_any(removal, true);
-		if (result == FORCE_BROKEN)
-			return kill_noted(removal);
-		if (result != FORCE_DONE)
-			(void)usleep(RETRY_USEC);
-		release_late(removal);
-		revoke_let_go_late(removal->revoker);
-		state = look(removal->registration, own);
-	}
-	return state == REGISTERED_NOT ? 0 : kill_noted(removal);
-}
-
-int registrations_take_back(struct registrations *registrations, const struct own_identity *own,
-	struct revoker *revoker, const struct grants *grants, const struct force_hooks *hooks,
-	uint64_t deadline)
-{
-	for (size_t i = 0; i < SESSION_REGISTRATIONS_MAX; i++) {
-		struct registration *entry = &registrations->entries[i];
-		struct removal removal = {entry, revoker, hooks, now_usec(), deadline};
-		int r;
-
-		if (entry->tgid == 0 || grants_lookup(grants, entry->name) & PERMISSION_READ)
-			continue;
-		r = take_back(&removal, own);
-		if (r < 0)
-			return r;
-		forget(entry);
-	}
+	entry = find_room(registrants);
+	if (!entry)
+		return -ENOSPC;
+	/* The process last: then all of it is there. */
+	__atomic_store_n(&entry->tgid, 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&entry->start, birth, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&entry->tgid, tgid, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
-/* --- after a call --------------------------------------------------------------------------- */
+/* --- asking a queue -------------------------------------------------------------------------- */
+
+/* Through a descriptor of ours, which may be a copy that is for writing only. */
+static enum registered ask(int queue, pid_t tgid)
+{
+	char path[32], text[256];
+	_cleanup_close_ int fd = -EBADF;
+	const char *at;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", queue);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+	if (n <= 0)
+		return REGISTERED_UNKNOWN;
+	text[n] = '\0';
+	at = strstr(text, "NOTIFY_PID:");
+	if (!at)
+		return REGISTERED_UNKNOWN;
+	return strtol(at + strlen("NOTIFY_PID:"), NULL, 10) == tgid ? REGISTERED : REGISTERED_NOT;
+}
+
+/* What is looked for: the lost queues of a scope, or all of them (NULL). */
+struct search {
+	const struct queues *queues;
+	const struct grants *scope;
+	const struct own_identity *own;
+	pid_t tgid;
+	struct unlawful *found;
+};
+
+static bool is_wanted(const struct search *search, uint32_t i)
+{
+	const struct queues *queues = search->queues;
+
+	return queues->keys[i].inode != 0 && !(queues->permissions[i] & PERMISSION_READ) &&
+	       (!search->scope || grants_lookup(search->scope, queues->names[i]) != 0);
+}
+
+static uint32_t used_entries(const struct queues *queues)
+{
+	return MIN(queues->count, (uint32_t)SESSION_QUEUES_MAX);
+}
 
 static void mark(struct unlawful *unlawful, uint32_t i)
 {
 	unlawful->bits[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
-static bool is_lost(const struct queues *queues, uint32_t i)
+static enum registered look_by_name(
+	const struct search *search, const struct identity *identity, uint32_t i)
 {
-	return !(queues->permissions[i] & PERMISSION_READ) && queues->keys[i].inode != 0;
+	_cleanup_close_ int queue = act_look_up(search->own, identity, search->queues->names[i]);
+	struct descriptor descriptor;
+
+	if (queue < 0)
+		return queue == -ENOENT ? REGISTERED_NOT : REGISTERED_UNKNOWN;
+	if (own_descriptor(queue, &descriptor) < 0)
+		return REGISTERED_UNKNOWN;
+	return same_key(descriptor.key, search->queues->keys[i]) ? ask(queue, search->tgid)
+								 : REGISTERED_NOT;
 }
 
-static void mark_by_names(const struct queues *queues, uint32_t count,
-	const struct own_identity *own, const struct identity *identity, struct unlawful *ret)
+static enum registered look_by_names(const struct search *search, const struct identity *identity)
 {
-	for (uint32_t i = 0; i < count; i++)
-		if (is_lost(queues, i) &&
-			is_registered_by_name(own, identity, queues->names[i], queues->keys[i]))
-			mark(ret, i);
-}
+	enum registered most = REGISTERED_NOT;
 
-static uint32_t find_lost(const struct queues *queues, uint32_t count, struct queue_key key)
-{
-	uint32_t i = 0;
+	for (uint32_t i = 0; i < used_entries(search->queues); i++) {
+		enum registered state =
+			is_wanted(search, i) ? look_by_name(search, identity, i) : REGISTERED_NOT;
 
-	while (i < count && !(same_key(queues->keys[i], key) && is_lost(queues, i)))
-		i++;
-	return i;
-}
-
-static void mark_by_descriptors(const struct queues *queues, uint32_t count, pid_t tgid,
-	const struct target *target, struct unlawful *ret)
-{
-	struct registration registration = {.tgid = tgid};
-	DIR *dir = open_table(target);
-	int number;
-
-	while (dir && (number = next_descriptor(dir, target, &registration.key)) >= 0) {
-		uint32_t i = find_lost(queues, count, registration.key);
-
-		if (i < count && is_registered_by_descriptor(&registration, target, number))
-			mark(ret, i);
+		if (state == REGISTERED)
+			mark(search->found, i);
+		most = MAX(most, state);
 	}
-	if (dir)
-		(void)closedir(dir);
+	return most;
 }
+
+static enum registered look_by_descriptor(
+	const struct search *search, const struct target *target, int number, uint32_t i)
+{
+	_cleanup_close_ int copy = target_copy_descriptor(target, number);
+	struct descriptor descriptor;
+
+	if (copy < 0)
+		return is_gone(copy) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
+	if (own_descriptor(copy, &descriptor) < 0)
+		return REGISTERED_UNKNOWN;
+	return same_key(descriptor.key, search->queues->keys[i]) ? ask(copy, search->tgid)
+								 : REGISTERED_NOT;
+}
+
+static enum registered look_at_number(
+	const struct search *search, const struct target *target, int number)
+{
+	struct descriptor descriptor;
+	enum registered state;
+	uint32_t i = 0;
+	int r = target_descriptor(target, number, &descriptor);
+
+	if (r < 0)
+		return is_gone(r) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
+	if (!descriptor.regular)
+		return REGISTERED_NOT;
+	while (i < used_entries(search->queues) &&
+		!(same_key(search->queues->keys[i], descriptor.key) && is_wanted(search, i)))
+		i++;
+	if (i == used_entries(search->queues))
+		return REGISTERED_NOT;
+	state = look_by_descriptor(search, target, number, i);
+	if (state == REGISTERED)
+		mark(search->found, i);
+	return state;
+}
+
+static enum registered look_by_descriptors(const struct search *search, const struct target *target)
+{
+	enum registered most = REGISTERED_NOT;
+	struct dirent *entry;
+	DIR *table = target_open_table(target);
+
+	if (!table)
+		return thread_is_dead(target->proc) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
+	while ((entry = readdir(table)))
+		if (entry->d_name[0] != '.')
+			most = MAX(most, look_at_number(search, target, atoi(entry->d_name)));
+	(void)closedir(table);
+	return most;
+}
+
+/* --- one process ---------------------------------------------------------------------------- */
+
+static enum registered look_by_identity(const struct search *search, struct target *target)
+{
+	_cleanup_(identity_clear) struct identity identity = IDENTITY_NONE;
+	int r = target_identity(target, &search->own->namespaces, &identity);
+
+	if (r < 0)
+		return thread_is_dead(target->proc) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
+	return look_by_names(search, &identity);
+}
+
+static bool share_table(pid_t a, pid_t b)
+{
+	return a != 0 && syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
+}
+
+/* By the first thread that lives, and by each that has a table of its own. */
+static enum registered look_by_threads(const struct search *search, DIR *tasks)
+{
+	enum registered most = REGISTERED_NOT;
+	struct dirent *entry;
+	pid_t looked_at = 0;
+
+	while (most != REGISTERED && (entry = readdir(tasks))) {
+		struct target target;
+		int r;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		r = target_open(atoi(entry->d_name), &target);
+		if (r < 0) {
+			most = is_gone(r) ? most : MAX(most, REGISTERED_UNKNOWN);
+			continue;
+		}
+		if (!thread_is_dead(target.proc) && !share_table(looked_at, target.tid)) {
+			if (looked_at == 0)
+				most = MAX(most, look_by_identity(search, &target));
+			most = MAX(most, look_by_descriptors(search, &target));
+			looked_at = target.tid;
+		}
+		target_close(&target);
+	}
+	return most;
+}
+
+enum registered registrations_look(const struct registrant *registrant, const struct queues *queues,
+	const struct grants *scope, const struct own_identity *own)
+{
+	struct unlawful found = {0};
+	const struct search search = {queues, scope, own, registrant->tgid, &found};
+	enum registered state;
+	char path[32];
+	DIR *tasks;
+
+	if (is_over(registrant))
+		return REGISTERED_NOT;
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", registrant->tgid);
+	tasks = opendir(path);
+	if (!tasks)
+		return is_gone(-errno) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
+	state = look_by_threads(&search, tasks);
+	(void)closedir(tasks);
+	/* Or it was another's, by then. */
+	return is_over(registrant) ? REGISTERED_NOT : state;
+}
+
+/* --- after a call --------------------------------------------------------------------------- */
 
 void registrations_find_unlawful(const struct queues *queues, const struct own_identity *own,
 	const struct identity *identity, const struct target *target, struct unlawful *ret)
 {
-	uint32_t count = MIN(queues->count, (uint32_t)SESSION_QUEUES_MAX);
+	const struct search search = {queues, NULL, own, identity->tgid, ret};
 
 	*ret = (struct unlawful){0};
-	mark_by_names(queues, count, own, identity, ret);
-	mark_by_descriptors(queues, count, identity->tgid, target, ret);
+	(void)look_by_names(&search, identity);
+	(void)look_by_descriptors(&search, target);
 }
 
 bool registrations_have_grown(const struct unlawful *before, const struct unlawful *now)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The registrations for notification that a session has made, and taking them back. */
+/* Who of a session has registered for notification, and on what. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,43 +10,35 @@
 #include "include/limits.h"
 #include "queues.h"
 
-struct force_hooks;
 struct identity;
 struct own_identity;
-struct revoker;
 struct target;
 
-struct registration {
+/* A process that has made an mq_notify which was given back to the kernel. */
+struct registrant {
 	int32_t tgid;   /* 0: entry not in use */
 	uint64_t start; /* of the process; tells it from a later one of that number */
-	struct queue_key key;
-	char name[QUEUE_NAME_MAX + 1];
 };
 
-struct registrations {
-	struct registration entries[SESSION_REGISTRATIONS_MAX];
+struct registrants {
+	struct registrant entries[SESSION_REGISTRANTS_MAX];
 };
 
 /* When the process began. It is the caller's only if the caller's notification is valid afterwards.
  * 0 or negative errno. */
 int registrations_birth(pid_t tgid, uint64_t *ret);
 
-/* Before mq_notify is given back to the kernel. 0; -ENOSPC if SESSION_REGISTRATIONS_MAX are in
- * force; another negative errno. Unless it is 0 the call must not be given back. */
-int registrations_note(struct registrations *registrations, const struct own_identity *own,
-	pid_t tgid, uint64_t birth, struct queue_key key, const char *name);
+/* Before mq_notify is given back to the kernel. 0; -ENOSPC if SESSION_REGISTRANTS_MAX processes are
+ * noted that live. Unless it is 0 the call must not be given back. */
+int registrations_note(struct registrants *registrants, pid_t tgid, uint64_t birth);
 
-/* When it returns 0, no process of the session is registered on a queue that it may not read by
- * these grants. Processes notice nothing; one that cannot be brought to remove its registration is
- * killed. At most until the deadline, and as long again for the killed to go. Negative errno: some
- * registration may still be there. */
-int registrations_take_back(struct registrations *registrations, const struct own_identity *own,
-	struct revoker *revoker, const struct grants *grants, const struct force_hooks *hooks,
-	uint64_t deadline);
+/* What could not be looked at counts as registered. */
+enum registered { REGISTERED_NOT, REGISTERED_UNKNOWN, REGISTERED };
 
-/* The process that is registered on the queue of this descriptor of ours; 0: none, or it could not
- * be read. */
-pid_t registrations_owner(int queue);
+/* Whether the process is registered on a queue of the scope that the session may not read any more:
+ * each such queue is asked for who is. The permissions in scope do not matter. Waits for nobody. */
+enum registered registrations_look(const struct registrant *registrant, const struct queues *queues,
+	const struct grants *scope, const struct own_identity *own);
 
 /* The known queues on which a process is registered without being allowed to read them: found by
  * their names, and those that are deleted by a descriptor that the thread has. */

@@ -26,7 +26,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "detour.h"
 #include "include/limits.h"
 #include "include/util.h"
 #include "seize.h"
@@ -61,11 +60,8 @@ static int let_go_if_stopped(pid_t tid)
 		return 0;
 	if (r < 0 || !WIFSTOPPED(status))
 		return -ESRCH;
-	/* A stop to deliver a signal serves as well: the signal goes on its way with us. So does
-	 * one at the exit of a call. */
-	if (status >> 16 != 0)
-		detour_undo(tid, &(struct machine_call){0});
-	else if (WSTOPSIG(status) != SEIZE_SYSCALL_STOP)
+	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
+	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
 	/* Killed while it was stopped: it must be waited for once more, or its parent never can. */
 	return trace(PTRACE_DETACH, tid, signal) < 0 ? 0 : 1;
@@ -104,7 +100,7 @@ static int wait_and_let_go(
 /* 0, or negative errno: -EPERM if somebody else traces it. */
 static int ask_to_stop(pid_t tid, uint64_t deadline)
 {
-	int r = seize(tid, 0, deadline);
+	int r = seize(tid, deadline);
 
 	if (r == 0 && trace(PTRACE_INTERRUPT, tid, 0) < 0)
 		r = -errno;
@@ -310,7 +306,7 @@ static bool is_there(int proc)
  * not stopped notices nothing, and is let go of when it stops by itself. */
 static int ask_caller_to_stop(pid_t tid, int proc)
 {
-	int r = seize(tid, 0, now_usec() + PATIENCE_USEC);
+	int r = seize(tid, now_usec() + PATIENCE_USEC);
 
 	if (r < 0)
 		return r;

@@ -25,18 +25,18 @@ static pid_t status_pid(pid_t pid, const char *key)
 
 static bool may_hold;
 
-static int try(pid_t tid, long options)
+static int try(pid_t tid)
 {
-	if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)options) < 0)
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0)
 		return -errno;
 	may_hold = true;
 	return 0;
 }
 
-int seize(pid_t tid, long options, uint64_t deadline)
+int seize(pid_t tid, uint64_t deadline)
 {
 	for (;;) {
-		int r = try(tid, options);
+		int r = try(tid);
 		pid_t tracer;
 
 		if (r != -EPERM || now_usec() > deadline)
@@ -44,7 +44,7 @@ int seize(pid_t tid, long options, uint64_t deadline)
 		tracer = status_pid(tid, "TracerPid");
 		/* It has just been let go, or is dead. */
 		if (tracer == 0)
-			return try(tid, options);
+			return try(tid);
 		if (tracer == getpid() || status_pid(tracer, "PPid") != getppid())
 			return -EPERM;
 		(void)usleep(RETRY_USEC);

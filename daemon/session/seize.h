@@ -2,17 +2,13 @@
 /* Tracing a thread that another session process may just be looking at. */
 #pragma once
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The signal of a stop at the entry or the exit of a call, with PTRACE_O_TRACESYSGOOD. */
-#define SEIZE_SYSCALL_STOP (SIGTRAP | 0x80)
-
 /* PTRACE_SEIZE. While another session process of our manager traces the thread, waits, at most
  * until deadline. 0 or negative errno; -EPERM: somebody traces it for longer. */
-int seize(pid_t tid, long options, uint64_t deadline);
+int seize(pid_t tid, uint64_t deadline);
 
 /* True if we trace the thread. */
 bool seize_is_held(pid_t tid);

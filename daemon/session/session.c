@@ -409,12 +409,6 @@ static void serve(struct session *session, const struct seccomp_notif *notificat
 		record(session, &turn);
 }
 
-static bool is_forced(struct session *session, const struct seccomp_notif *notification)
-{
-	return session->replacer &&
-	       replace_takes(session->replacer, session->listener, notification);
-}
-
 int session_serve_next(struct session *session)
 {
 	struct seccomp_notif *notification = &session->inflight->notification;
@@ -422,7 +416,7 @@ int session_serve_next(struct session *session)
 
 	inflight_begin(session->inflight);
 	r = notify_receive(session->listener, notification);
-	if (r == 0 && !is_forced(session, notification))
+	if (r == 0)
 		serve(session, notification, false);
 	inflight_end(session->inflight);
 	return r == -ENOENT || r == -EINTR ? 0 : r;

@@ -13,7 +13,6 @@
 #include "inflight.h"
 #include "opened.h"
 #include "refusals.h"
-#include "replace.h"
 #include "revoke.h"
 #include "waiting.h"
 
@@ -42,8 +41,7 @@ struct session {
 	struct refusals refusals;
 	struct holder_looks looks;
 	struct revoker revoker;
-	struct replacer *replacer; /* while descriptors are taken away */
-	struct request request;    /* in hand; here because it is large */
+	struct request request; /* in hand; here because it is large */
 };
 
 /* Serves until the last process of the session is gone or the manager is: 0. Negative errno: fatal.

@@ -437,13 +437,15 @@ bool target_heeds(struct target *target, int signal)
 	return target_status(target, &status) == 0 && heeded(status, BIT_OF(signal)) != 0;
 }
 
-bool target_is_confined(struct target *target)
+bool target_may_be_confined(struct target *target)
 {
 	_cleanup_free_ char *status = NULL;
 	uint64_t mode, no_new_privs;
+	int r = target_status(target, &status);
 
-	return target_status(target, &status) == 0 &&
-	       text_numbers(status, "Seccomp", 10, &mode, 1) == 0 &&
-	       text_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) == 0 &&
-	       mode == SECCOMP_MODE_FILTER && no_new_privs == 1;
+	if (r < 0)
+		return r != -ENOENT && r != -ESRCH;
+	return text_numbers(status, "Seccomp", 10, &mode, 1) < 0 ||
+	       text_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) < 0 ||
+	       (mode == SECCOMP_MODE_FILTER && no_new_privs == 1);
 }

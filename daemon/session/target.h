@@ -83,8 +83,9 @@ bool target_has_signal(struct target *target);
 /* True if it would do something for that signal now. */
 bool target_heeds(struct target *target, int signal);
 
-/* True if the thread is under a seccomp filter, of whatever make, and no_new_privs. */
-bool target_is_confined(struct target *target);
+/* True if the thread is under a seccomp filter, of whatever make, and no_new_privs, or if that
+ * cannot be read. */
+bool target_may_be_confined(struct target *target);
 
 /* The number of the thread's descriptor that is at this position; -ENOENT if none is. */
 int target_find_position(const struct target *target, int64_t position);

@@ -89,6 +89,14 @@ uint64_t thread_birth(int proc)
 	return read_start(proc, true);
 }
 
+bool thread_is_dead(int proc)
+{
+	char state = thread_state(proc);
+
+	/* Asking for it needs neither memory nor a descriptor. */
+	return state == 0 ? faccessat(proc, "stat", F_OK, 0) < 0 : state == 'Z' || state == 'X';
+}
+
 /* Near the beginning of its status; the name before it cannot look like a line. */
 static pid_t thread_process(int proc)
 {

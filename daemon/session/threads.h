@@ -49,6 +49,9 @@ uint64_t thread_start(int proc);
 /* The same, as long as it has a number: of a dead one, too, that is not reaped yet. */
 uint64_t thread_birth(int proc);
 
+/* True if it certainly is, or is gone. */
+bool thread_is_dead(int proc);
+
 /* A pidfd of the thread; of its process where the kernel gives none for threads (before 6.9), which
  * *ret_of_process says. proc is /proc/TID: what that still shows afterwards is what was opened. A
  * descriptor, or a negative errno. */

@@ -238,19 +238,3 @@ void waiters_revise(struct waiters *waiters, int listener, const struct grants *
 		drop(waiters, i);
 	}
 }
-
-void waiters_release(struct waiters *waiters, int listener, pid_t tid)
-{
-	for (size_t i = 0; i < waiters->count; i++) {
-		struct bounce bounce = {.listener = listener, .id = waiters->items[i]->note->id};
-
-		if (waiters->items[i]->target.tid != tid)
-			continue;
-		/* The app itself would see that answer if nothing stopped it on the way. */
-		if (ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0)
-			return;
-		(void)answer_restart(&bounce);
-		drop(waiters, i);
-		return;
-	}
-}

@@ -51,7 +51,3 @@ void waiters_serve(struct waiters *waiters, struct revoker *revoker, int listene
 /* Refuses those that the new grants no longer allow, and whoever was to be refused later: it may
  * ask again at once. */
 void waiters_revise(struct waiters *waiters, int listener, const struct grants *grants);
-
-/* A thread that was asked to stop: if it waits here, it is answered so that it makes its call
- * again when it goes on. */
-void waiters_release(struct waiters *waiters, int listener, pid_t tid);

@@ -33,7 +33,6 @@ static void say(pid_t pid)
 	(void)fflush(stdout);
 }
 
-/* With a timeout: such a thread is not stopped, and what it has is not taken away. */
 static void wait_for_events(int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN};

@@ -56,9 +56,8 @@ static bool lives(pid_t pid)
 	return pid != 0 && kill(pid, 0) == 0;
 }
 
-/* Whoever is registered is made to let go, or else is killed at REVOKE_DEADLINE_USEC; twice that,
- * for finding him and for dying. What he has registered may outlive him, if another process had his
- * table, and tells nobody. */
+/* Whoever registers is killed; twice REVOKE_DEADLINE_USEC for finding him and for dying. What he
+ * has registered may outlive him, if another process had his table, and tells nobody. */
 static void look_for_owner(void)
 {
 	pid_t seen = owner();

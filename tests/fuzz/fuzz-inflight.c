@@ -53,14 +53,12 @@ static void look_up(struct inflight *inflight)
 {
 	struct grants *grants;
 	const char *name;
-	uint32_t permissions;
 
 	REQUIRE(grants_new(1, &grants) == 0);
 	REQUIRE(grants_add(grants, "*", true, PERMISSION_READ) == 0);
 	grants_seal(grants);
 	name = queues_find(&inflight->queues, (struct queue_key){.device = 1, .inode = 1});
 	REQUIRE(!name || strlen(name) <= QUEUE_NAME_MAX);
-	(void)queues_permissions(&inflight->queues, (struct queue_key){2, 2}, &permissions);
 	(void)queues_lose(&inflight->queues, grants);
 	(void)queues_may_be_held(&inflight->queues, grants);
 	queues_update(&inflight->queues, grants);

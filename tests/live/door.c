@@ -252,3 +252,53 @@ void door_close(struct door *door)
 	(void)mq_unlink(door->stage->other);
 	cr_expect_eq(status, 0, "the app ended with wait status %#x", (unsigned)status);
 }
+
+void door_close_killed(struct door *door)
+{
+	int status;
+
+	for (int i = 0; i < DOOR_DEADLINE_SECONDS * 100; i++) {
+		if (waitpid(door->app, &status, WNOHANG) == door->app) {
+			cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+			door->app = 0;
+			break;
+		}
+		(void)usleep(10000);
+	}
+	cr_expect_eq(door->app, 0, "the app lives");
+	(void)kill(door->session, SIGKILL);
+	(void)waitpid(door->session, NULL, 0);
+	(void)mq_unlink(door->stage->queue);
+}
+
+void door_ask(struct door *door, uint64_t number, uint64_t wait_usec, bool kill)
+{
+	struct worker_message message = {.type = WORKER_HOLDERS,
+		.holders = {.number = number, .wait_usec = wait_usec, .kill = kill}};
+	_cleanup_(grants_freep) struct grants *scope = NULL;
+	_cleanup_close_ int fd = memfd_create("scope", MFD_CLOEXEC);
+	_cleanup_free_ void *data = NULL;
+	size_t size;
+
+	cr_assert_eq(grants_new(0, &scope), 0);
+	cr_assert_eq(grants_add(scope, "*", true, PERMISSIONS_ALL), 0);
+	grants_seal(scope);
+	cr_assert_eq(grants_serialise(scope, &data, &size), 0);
+	cr_assert_eq(write(fd, data, size), (ssize_t)size);
+	message.holders.size = size;
+	cr_assert_eq(message_send(door->channel, &message, sizeof(message), &fd, 1), 0);
+}
+
+struct worker_message door_answer(struct door *door)
+{
+	struct worker_message message;
+
+	do {
+		struct pollfd p = {.fd = door->channel, .events = POLLIN};
+
+		cr_assert_eq(poll(&p, 1, DOOR_DEADLINE_SECONDS * 1000), 1, "no answer");
+		cr_assert_eq(message_receive(door->channel, &message, sizeof(message), NULL, 0), 1);
+	} while (message.type == WORKER_RECORD);
+	cr_assert_eq(message.type, WORKER_HELD);
+	return message;
+}

@@ -55,6 +55,9 @@ void door_open_as(struct door *door, enum mediation mediation, uid_t uid,
 /* Kills what is left, removes the queue. The app must have ended well. */
 void door_close(struct door *door);
 
+/* The same; the app must have been killed. */
+void door_close_killed(struct door *door);
+
 /* What the session has from now on: these permissions on the stage's queue; waits for the
  * acknowledgement. */
 void door_grant(struct door *door, uint32_t permissions);
@@ -64,6 +67,10 @@ void door_grant_both(struct door *door, uint32_t permissions, uint32_t permissio
 
 /* Kills the session process and starts another on the same listener. */
 void door_replace(struct door *door);
+
+/* The manager's question who holds what was taken, of every queue; the answer to it. */
+void door_ask(struct door *door, uint64_t number, uint64_t wait_usec, bool kill);
+struct worker_message door_answer(struct door *door);
 
 /* The app's side: reports and waits to be told to go on. The test's side: waits for the report;
  * says go. */

@@ -150,7 +150,7 @@ static void check_victim(struct run *run)
 		complain(run, "the victim was stopped");
 	if (waitpid(run->victim, &status, WNOHANG) != 0)
 		complain(run, "the victim has died");
-	if (inflight->registrations.entries[0].tgid != 0 && !run->noted_before)
+	if (inflight->registrants.entries[0].tgid != 0 && !run->noted_before)
 		complain(run, "the victim is noted as registered");
 }
 

@@ -15,6 +15,8 @@
 
 #include "daemon/session/inflight.h"
 #include "daemon/session/refusals.h"
+#include "daemon/session/revoke.h"
+#include "daemon/session/seize.h"
 #include "door.h"
 
 #define NOBODY 65534
@@ -436,6 +438,135 @@ Test(revoke, one_that_another_session_process_looks_at_lives)
 	cr_expect_eq(status, 0);
 	door_close(&door);
 	cr_expect_eq(door.stage->results[0], -EACCES);
+}
+
+/* --- who ends or changes while it is stopped --- */
+
+#define EXECUTIONS 300
+#define HANGS_USEC (5 * 1000000ULL)
+
+static long *words;
+
+static void share_words(void)
+{
+	words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(words, MAP_FAILED);
+	words[0] = 0;
+}
+
+static void *execute_soon(void *unused)
+{
+	words[0] = gettid();
+	(void)usleep((useconds_t)words[1]);
+	(void)execl("/bin/true", "true", NULL);
+	_exit(111);
+	return unused;
+}
+
+/* By a thread that is not the first one: it takes the number of that one. */
+static void execute_by_another_thread(void)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	in_background(execute_soon);
+	for (;;)
+		(void)pause();
+}
+
+/* The session's loop does the same. It waits for dead children, too. */
+static bool ends_soon(pid_t pid)
+{
+	uint64_t deadline = now_usec() + HANGS_USEC;
+
+	while (now_usec() < deadline) {
+		siginfo_t information = {0};
+
+		if (waitid(P_PID, (id_t)pid, &information, WEXITED | WNOHANG | __WALL) < 0 ||
+			information.si_pid == pid)
+			return true;
+		revoke_let_go_strays();
+		(void)usleep(1000);
+	}
+	return false;
+}
+
+static bool ask_to_stop(pid_t tid)
+{
+	return seize(tid, now_usec() + HANGS_USEC) == 0 &&
+	       ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) == 0;
+}
+
+/* 1: stopped. 0: its number is nobody's any more. */
+static int wait_for_stop(pid_t tid)
+{
+	uint64_t deadline = now_usec() + HANGS_USEC;
+	int status = 0;
+	pid_t r;
+
+	while ((r = waitpid(tid, &status, WNOHANG | __WALL)) == 0 && now_usec() < deadline)
+		;
+	return r == tid && WIFSTOPPED(status);
+}
+
+Test(revoke, who_executes_a_program_meanwhile_is_let_go, .timeout = 60)
+{
+	uint64_t deadline = now_usec() + 3 * HANGS_USEC;
+	unsigned gone = 0;
+
+	need_root();
+	share_words();
+	/* And on, where it takes more to hit the moment. */
+	for (int i = 0; i < EXECUTIONS || (gone == 0 && now_usec() < deadline); i++) {
+		pid_t child;
+
+		words[0] = 0;
+		words[1] = i % 50 * (i < EXECUTIONS ? 4 : 40);
+		child = fork();
+		if (child == 0)
+			execute_by_another_thread();
+		while (__atomic_load_n(&words[0], __ATOMIC_SEQ_CST) == 0)
+			;
+		(void)usleep(60);
+		if (ask_to_stop((pid_t)words[0])) {
+			if (wait_for_stop((pid_t)words[0]))
+				(void)ptrace(PTRACE_DETACH, (pid_t)words[0], NULL, NULL);
+			else
+				gone++;
+		}
+		cr_assert(ends_soon(child), "number %d hangs", i);
+	}
+	cr_expect_gt(gone, 0);
+}
+
+static void wait_for_a_child(void)
+{
+	pid_t child;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	child = fork();
+	if (child == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		words[0] = getpid();
+		for (;;)
+			(void)pause();
+	}
+	_exit(waitpid(child, NULL, 0) == child ? 0 : 112);
+}
+
+Test(revoke, who_is_killed_meanwhile_is_left_to_its_parent, .timeout = 60)
+{
+	pid_t parent;
+
+	need_root();
+	share_words();
+	parent = fork();
+	if (parent == 0)
+		wait_for_a_child();
+	while (__atomic_load_n(&words[0], __ATOMIC_SEQ_CST) == 0)
+		(void)usleep(1000);
+	cr_assert(ask_to_stop((pid_t)words[0]));
+	cr_assert(wait_for_stop((pid_t)words[0]));
+	cr_assert_eq(kill((pid_t)words[0], SIGKILL), 0);
+	cr_expect(ends_soon(parent));
 }
 
 /* --- a session that has lost something --- */

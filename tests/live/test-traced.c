@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread that somebody traces cannot be stopped: what it has is taken back by killing its
- * process, and that is recorded. */
+/* A thread that somebody traces cannot be stopped: its call is taken back by killing its process,
+ * and that is recorded. */
 #include <fcntl.h>
 #include <mqueue.h>
-#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -149,8 +148,10 @@ static void traced_owner(struct stage *stage)
 	stage->results[1] = 1;
 }
 
-Test(traced, an_owner_of_a_registration_is_killed_and_recorded)
+/* To be told of it, nobody has to stop it. */
+Test(traced, an_owner_of_a_registration_is_counted_and_ended)
 {
+	struct worker_message held;
 	struct door door;
 
 	door_open(&door, NOBODY, NULL, traced_owner);
@@ -161,60 +162,21 @@ Test(traced, an_owner_of_a_registration_is_killed_and_recorded)
 	(void)usleep(100000); /* no longer running */
 	cr_assert_eq(owner_of(door.stage->queue), door.app);
 	door_grant(&door, 0);
-	cr_expect_eq(owner_of(door.stage->queue), 0);
-	queue = mq_open(door.stage->queue, O_WRONLY);
-	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
+	cr_expect_eq(owner_of(door.stage->queue), door.app);
+	cr_expect_eq(door.record_count, 0U, "nobody was killed");
+	door_ask(&door, 1, 0, false);
+	held = door_answer(&door);
+	cr_expect_eq(held.held.registrants, 1);
+	cr_expect_eq(held.held.unknown, 0);
+	door_ask(&door, 2, 0, true);
+	held = door_answer(&door);
+	cr_expect_eq(held.held.killed, 2, "with its tracer, which is of the session: %u",
+		held.held.killed);
 	expect_killed(&door);
-	expect_record(&door);
+	cr_expect_eq(owner_of(door.stage->queue), 0);
 	cr_expect_eq(door.stage->results[0], 0);
 	cr_expect_eq(door.stage->results[1], 0, "it was told");
 	sweep(&door);
-}
-
-static struct stage *the_stage;
-
-static void *read_and_end(void *unused)
-{
-	char byte;
-
-	the_stage->results[1] = result_of(read(the_stage->go[0], &byte, 1));
-	_exit(0);
-	return unused;
-}
-
-static void owner_whose_first_thread_is_traced(struct stage *stage)
-{
-	pthread_t thread;
-
-	the_stage = stage;
-	app_pause(stage);
-	queue = open_new(stage->queue);
-	stage->results[0] = enroll(queue);
-	if (pthread_create(&thread, NULL, read_and_end, NULL) != 0)
-		_exit(114);
-	be_traced(getpid());
-	tell(stage);
-	for (;;)
-		(void)pause();
-}
-
-Test(traced, another_thread_serves_as_well)
-{
-	struct door door;
-
-	door_open(&door, NOBODY, NULL, owner_whose_first_thread_is_traced);
-	door_wait(&door);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
-	(void)usleep(100000); /* no longer running */
-	cr_assert_eq(owner_of(door.stage->queue), door.app);
-	door_grant(&door, 0);
-	cr_expect_eq(owner_of(door.stage->queue), 0);
-	cr_expect_eq(door.record_count, 0U, "nobody was killed");
-	door_go(&door);
-	door_close(&door);
-	cr_expect_eq(door.stage->results[1], 1);
 }
 
 /* --- of no session at all --- */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -174,6 +175,75 @@ Test(undisturbed, who_waits_for_something_else_with_the_queue)
 Test(undisturbed, who_waits_for_something_else_without_it)
 {
 	expect_undisturbed(without_it, 0);
+}
+
+/* --- a thread that runs --- */
+
+static atomic_bool finish;
+
+/* All in registers and on the stack: each round must give the same. */
+static uint64_t count_up(void)
+{
+	volatile uint64_t cells[64];
+	uint64_t a = 42, b = 1, c = 2;
+	double x = 1.0;
+
+	for (int i = 0; i < 20000; i++) {
+		a = a * 6364136223846793005U + 1442695040888963407U;
+		b ^= a >> 7;
+		c = c * 31 + b;
+		x = x * 1.0000001 + 0.5;
+		cells[i % 64] = c;
+	}
+	for (int i = 0; i < 64; i++)
+		a ^= cells[i];
+	return a ^ b ^ c ^ (uint64_t)x;
+}
+
+static void *wait_for_the_end(void *argument)
+{
+	app_pause(argument);
+	finish = true;
+	return NULL;
+}
+
+static void run(struct stage *stage)
+{
+	uint64_t right = count_up();
+	pthread_t thread;
+
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	other = open_new(stage->other);
+	(void)mq_getattr(queue, &(struct mq_attr){0});
+	if (pthread_create(&thread, NULL, wait_for_the_end, stage) != 0)
+		_exit(110);
+	while (!finish) {
+		stage->results[0] += count_up() != right;
+		stage->results[1]++;
+	}
+	stage->results[2] = result_of(mq_send(other, "x", 1, 0));
+	(void)pthread_join(thread, NULL);
+}
+
+Test(undisturbed, who_runs, .timeout = 60)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, run);
+	door_wait(&door);
+	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	for (int i = 0; i < 200; i++) {
+		door_grant_both(&door, 0, PERMISSIONS_ALL);
+		door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	}
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], 0, "%ld results were wrong", door.stage->results[0]);
+	cr_expect_gt(door.stage->results[1], 10);
+	cr_expect_eq(door.stage->results[2], 0);
 }
 
 /* --- a queue that is still granted --- */

@@ -9,10 +9,7 @@ PAGE=conf/mqgate-limits.7
 # NAME REASON
 NOT_TESTED="
 CONTROL_DEADLINE_USEC mqctl's patience with a manager that hangs
-REPLACE_TIMED_MAX one of two counts of the same step; REPLACE_THREADS_MAX is the one that is tested
-REPLACE_DEADLINE_USEC passes by itself on a busy machine only; live/test-replace.c allows for it
 READY_DEADLINE_USEC needs a thread that does not run for so long; live/test-starved.c has one that waits for less
-FORCE_DEADLINE_USEC needs a thread that does not run for so long; live/test-starved.c has one that hardly does
 GRANTS_DEADLINE_USEC a held session process is killed past it; test-barrier.sh waits for that
 STATUS_DEADLINE_USEC mqctl's patience with a manager that hangs
 DISMISS_DEADLINE_USEC needs a session process that ignores the end of its socket

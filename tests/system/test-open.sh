@@ -79,7 +79,7 @@ mqctl connect app:fast app:events
 run mqctl explain app:fast write "$Q-events"
 expect_status "explain: it may" 0
 expect_stdout "explain tells what open means for sending" \
-	"mediation open: .*taken away.*--kill"
+	"mediation open: .*until it is closed.*--kill"
 mqctl connect app:slow app:events
 run mqctl explain app:slow write "$Q-events"
 holds "and nothing of the kind under call" test "$(grep -c mediation "$WORK/stdout")" = 0
@@ -105,13 +105,19 @@ mqtry "open $Q-reading w" "send hello 3" >/dev/null
 expect_answer "receiving works" reader "receive 1" "hello 3"
 expect_answer "notification is decided" reader "notify" "-> 0"
 check "disconnecting" mqctl disconnect app:fast app:reading
-holds "takes away what is open" test ! -s "$WORK/stdout"
-holds "the registration is removed at once" \
-	grep -Eq 'NOTIFY_PID:0( |$)' "/dev/mqueue$Q-reading"
-expect_answer "a new registration is not possible" reader "notify" "-> -1 EBADF"
+expect_stdout "tells who holds it, and how many are registered" \
+	"^1 session \(1 process\) still holds descriptors .*until they are closed; 1 process of them is registered for notification; to end them: mqctl disconnect --kill app:fast app:reading$"
+holds "the registration stays" grep -q "NOTIFY_PID:$(app_pid reader)" "/dev/mqueue$Q-reading"
+expect_answer "a new registration is refused" reader "notify" "-> -1 EACCES"
+expect_answer "removing it is not" reader "unnotify" "-> 0"
 expect_answer "opening is refused at once" reader "open $Q-reading r" "-> -1 EACCES"
 check "it can be told again who holds" mqctl disconnect --wait 0 app:fast
-expect_answer "what was open is not there any more" reader "receive 1" "-> -1 EBADF"
+expect_stdout "and nobody is registered any more" "^1 session \(1 process\) still holds descriptors .*closed; to end "
+mqtry "open $Q-reading w" "send late 4" >/dev/null
+expect_answer "what is open can be used until it is closed" reader "receive 1" "late 4"
+expect_answer "it is closed" reader "forget" "-> 0"
+check "and then nobody holds it" mqctl disconnect --wait 0 app:fast
+expect_output "and nothing is told" "No connections to disconnect"
 stop_app reader
 run mqctl disconnect --kill app:fast app:reading
 expect_output "nobody is left to be killed" "No connections to disconnect"
@@ -121,9 +127,10 @@ if can_run_32_bit "$APPS/mqtry-32" "32-bit programs"; then
 	start_app reader32 as_user mq-run --plug app:fast mqtry-32
 	expect_answer "32-bit: opens" reader32 "open $Q-reading r" "-> 0"
 	check "32-bit: disconnecting" mqctl disconnect app:fast app:reading
-	holds "32-bit: takes away what is open" test ! -s "$WORK/stdout"
-	expect_answer "32-bit: it is not there any more" reader32 "receive 1" "-> -1 EBADF"
-	expect_answer "32-bit: it goes on" reader32 "open $Q-reading r" "-> -1 EACCES"
+	expect_stdout "32-bit: tells who holds it" "^1 session \(1 process\) still holds descriptors "
+	mqtry "open $Q-reading w" "send late 4" >/dev/null
+	expect_answer "32-bit: it can be used until it is closed" reader32 "receive 1" "late 4"
+	expect_answer "32-bit: nothing new is opened" reader32 "open $Q-reading r" "-> -1 EACCES"
 	stop_app reader32
 fi
 
@@ -329,6 +336,42 @@ check "call: disconnect --kill" mqctl disconnect --kill app:slow app:events
 expect_output "call: ends the session" "1 process killed"
 holds "call: it is dead" dead "$(app_pid slow)"
 stop_app slow
+# Who has a queue open alone can keep everybody from opening it.
+cat >"$WORK/bin/lease" <<'CODE'
+import ctypes, fcntl, os, signal, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+queue = libc.mq_open(sys.argv[1].encode(), os.O_RDONLY)
+assert libc.mq_notify(queue, struct.pack("=qii48x", 0, 0, 1)) == 0
+fcntl.fcntl(queue, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("leased", flush=True)
+sys.stdin.read()
+CODE
+chown 65534 "/dev/mqueue$Q-other"
+mqctl connect app:slow app:other
+start_app leaser as_user mq-run --plug app:slow python3 "$WORK/bin/lease" "$Q-other"
+holds "call: a queue is leased" wait_until 10 grep -q leased "$WORK/leaser.out"
+check "call: disconnecting who cannot be looked at" mqctl disconnect app:slow app:other
+expect_output "call: tells that there may be somebody" \
+	"1 process may still hold what was taken, or be registered on it: somebody traces it, or it could not be looked at; to end them: mqctl disconnect --kill app:slow app:other"
+check "call: disconnect --kill ends it all the same" mqctl disconnect --kill app:slow app:other
+expect_output "call: and says so" "1 process killed"
+stop_app leaser
+mqctl connect app:slow app:events
+start_app told as_user mq-run --plug app:slow mqtry
+tell told "open $Q-events r"
+expect_answer "call: it registers" told "notify" "-> 0"
+check "call: disconnecting who is registered" mqctl disconnect app:slow app:events
+expect_output "call: tells of it" \
+	"1 session (1 process) is still registered for notification on what was taken, and is told once that a message has come, of nothing in it; to end them: mqctl disconnect --kill app:slow app:events"
+holds "call: the registration stays" grep -q "NOTIFY_PID:$(app_pid told)" "/dev/mqueue$Q-events"
+expect_answer "call: a new one is refused" told "notify" "-> -1 EACCES"
+check "call: disconnect --wait" mqctl disconnect --wait 1 app:slow app:events
+expect_stdout "call: waits for it in vain" "^1 session \(1 process\) is still registered "
+check "call: disconnect --kill ends it" mqctl disconnect --kill app:slow app:events
+expect_output "call: and says so" "1 process killed"
+holds "call: nobody is registered any more" grep -Eq 'NOTIFY_PID:0( |$)' "/dev/mqueue$Q-events"
+stop_app told
 mqctl connect app:slow app:events
 start_app waiting as_user mq-run --plug app:slow mqtry
 tell waiting "open $Q-other r"

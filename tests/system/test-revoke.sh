@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Registrations for notification are taken back. And a session that has lost something gives its programs the same as before on what it
+# Registrations for notification stay and are told of. And a session that has lost something gives its programs the same as before on what it
 # still has.
 . "$(dirname "$0")/lib.sh"
 
@@ -43,12 +43,22 @@ registrations() {
 			start_app told as_user mq-run --plug app:queue "$program" "$Q-revoked" "$doing"
 			holds "$program registers, then $doing" wait_until 10 grep -q registered "$WORK/told.out"
 			check "its queue is taken back ($program, $doing)" mqctl disconnect app:queue app:lost
-			holds "nobody is registered any more ($program, $doing)" \
-				grep -Eq 'NOTIFY_PID:0( |$)' "/dev/mqueue$Q-revoked"
-			mqtry "open $Q-revoked w" "send late" >/dev/null
+			expect_stdout "the registration is told of ($program, $doing)" \
+				"^1 session \(1 process\) is still registered for notification "
+			holds "it stays ($program, $doing)" \
+				grep -q "NOTIFY_PID:$(app_pid told) *$" "/dev/mqueue$Q-revoked"
+			told=0
+			# A signal ends the other two ways of waiting.
+			if [ $doing = spin ]; then
+				told=1
+				mqtry "open $Q-revoked w" "send late" "send later" >/dev/null
+				holds "it is over after a message ($program)" grep -Eq 'NOTIFY_PID:0( |$)' "/dev/mqueue$Q-revoked"
+				check "and not told of any more ($program)" mqctl disconnect --wait 0 app:queue
+				expect_output "nobody is registered ($program)" "No connections to disconnect"
+			fi
 			tell told end
 			expect_end "it ends well ($program, $doing)" told 0
-			expect_stdout "it noticed nothing ($program, $doing)" "wrong 0, told 0 times"
+			expect_stdout "it noticed nothing else ($program, $doing)" "wrong 0, told $told times"
 			rm -f "/dev/mqueue$Q-revoked"
 		done
 	done
@@ -70,11 +80,17 @@ traced() {
 		sleep 0.2
 		mark_log
 		check "the queue is taken back from one that is traced ($doing)" mqctl disconnect app:queue app:lost
+		if [ $doing = register ]; then
+			expect_stdout "it is still registered" "^1 session \(1 process\) is still registered for notification "
+			check "until it is killed" mqctl disconnect --kill app:queue app:lost
+			expect_end "it is dead ($doing)" traced 137
+			holds "nobody is registered any more" grep -Eq 'NOTIFY_PID:0( |$)' "/dev/mqueue$Q-revoked"
+			break
+		fi
 		line="killed: what it had could not be taken back otherwise \\(pid $(app_pid traced), uid 65534, traced\\)\$"
 		expect_end "it is killed ($doing)" traced 137
 		expect_log "… which is recorded ($doing)" ": $line"
 		holds "… and told on the control bus ($doing)" wait_until 5 grep -Eq "^$line" "$WORK/records.out"
-		holds "nobody is registered any more ($doing)" grep -Eq 'NOTIFY_PID:0( |$)' "/dev/mqueue$Q-revoked"
 		rm -f "/dev/mqueue$Q-revoked"
 	done
 	stop_app records

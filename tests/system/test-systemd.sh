@@ -115,8 +115,9 @@ restricted() {
 	expect_answer "$who: receives" "$app" "receive" ' -> one 3$'
 	expect_answer "$who: registers for notification" "$app" "notify" ' -> 0$'
 	check "$who: disconnected" inside mqctl disconnect traffic:queue traffic:one
-	holds "$who: the registration is gone" \
-		inside grep -Eq 'NOTIFY_PID:0( |$)' "/dev/mqueue${Q}queue"
+	expect_stdout "$who: who is registered is told" "^1 session \(1 process\) is still registered for notification "
+	holds "$who: the registration stays" \
+		inside grep -Eq 'NOTIFY_PID:[1-9]' "/dev/mqueue${Q}queue"
 	expect_answer "$who: no message gets through" "$app" "send two" ' EACCES$'
 	run inside journalctl -u mqgated -o cat --no-pager
 	expect_stdout "$who: the denial is on record" "denied mq_timedsend ${Q}queue: .*to allow: mqctl connect"
@@ -125,7 +126,7 @@ restricted() {
 }
 
 # Both need to read the filters of other processes.
-taken_and_killed() {
+held_and_killed() {
 	check "open mediation: connected" inside mqctl connect traffic:fast traffic:one
 	inside mqtry "open ${Q}queue rwc 0666 4 64" >/dev/null
 	inside chmod 666 "/dev/mqueue${Q}queue"
@@ -134,10 +135,11 @@ taken_and_killed() {
 	start_app other inside_as_user mq-run --plug traffic:fast holder "${Q}queue" daemon
 	holds "open mediation: another has it open" wait_until 10 grep -q holding "$WORK/other.out"
 	run inside mqctl disconnect traffic:fast traffic:one
-	expect_stdout "open mediation: disconnecting tells who holds" "^1 session .*still holds? "
-	expect_answer "open mediation: the descriptor is taken away" app "send one" ' EBADF$'
+	expect_stdout "open mediation: disconnecting tells who holds" "^2 sessions \([23] processes\) still hold "
+	expect_answer "open mediation: what is open works until it is closed" app "send one" ' -> 0$'
+	expect_answer "open mediation: nothing new is opened" app "open ${Q}queue rw" ' EACCES$'
 	check "disconnect --kill" inside mqctl disconnect --kill traffic:fast traffic:one
-	expect_stdout "disconnect --kill: kills" "^[12] process(es)? killed$"
+	expect_stdout "disconnect --kill: kills" "^[23] processes killed$"
 	stop_app app
 	stop_app other
 	inside rm "/dev/mqueue${Q}queue"
@@ -209,7 +211,7 @@ under_restrictions() {
 	restricted user app inside_as_user mq-run --plug traffic:queue
 	restricted root app inside mq-run --plug traffic:queue
 	restricted "root, mount wall" app inside mq-run --wall=mount --plug traffic:queue
-	taken_and_killed
+	held_and_killed
 	another_ipc_namespace
 	run inside mqctl sessions --json
 	expect_output "no session is left" "[]"

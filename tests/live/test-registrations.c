@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: MIT */
+/* Registrations for notification: one that was made before a disconnect stays, is counted and can
+ * be ended; none is made afterwards. */
+#include <fcntl.h>
+#include <mqueue.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "daemon/session/registrations.h"
+#include "door.h"
+#include "include/verdict.h"
+
+#define NOBODY 65534
+
+static mqd_t queue, other;
+static struct stage *the_stage;
+static volatile sig_atomic_t told;
+
+static mqd_t open_new(const char *name)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 2, .mq_msgsize = 32};
+
+	return mq_open(name, O_RDWR | O_CREAT, 0666, &attributes);
+}
+
+static void on_signal(int signal)
+{
+	told += signal == SIGUSR1;
+}
+
+static long register_by_signal(mqd_t mqd)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+
+	return result_of(mq_notify(mqd, &event));
+}
+
+/* Who is registered, as the queue says. */
+static pid_t owner_by_descriptor(int fd)
+{
+	char text[256] = "", *at;
+
+	cr_assert_gt(pread(fd, text, sizeof(text) - 1, 0), 0);
+	at = strstr(text, "NOTIFY_PID:");
+	cr_assert_not_null(at);
+	return (pid_t)strtol(at + strlen("NOTIFY_PID:"), NULL, 10);
+}
+
+static pid_t owner_of(const char *name)
+{
+	int fd = mq_open(name, O_RDONLY);
+	pid_t owner;
+
+	cr_assert(fd >= 0);
+	owner = owner_by_descriptor(fd);
+	(void)close(fd);
+	return owner;
+}
+
+/* --- what was registered before ----------------------------------------------------------------
+ */
+
+/* That somebody wants it is told by a signal. */
+static void lease(void)
+{
+	(void)signal(SIGIO, SIG_IGN);
+	if (fcntl(queue, F_SETLEASE, F_WRLCK) < 0)
+		_exit(111);
+}
+
+static void delete (void)
+{
+	if (mq_unlink(the_stage->queue) < 0)
+		_exit(111);
+}
+
+static void nothing(void)
+{
+}
+
+static void (*before_losing)(void);
+
+/* As app_pause(), and goes on after a signal. */
+static void wait_heeding(struct stage *stage)
+{
+	char byte;
+
+	if (write(stage->ready[1], "r", 1) != 1 || read(stage->go[0], &byte, 1) != 1)
+		_exit(112);
+}
+
+static void register_and_wait(struct stage *stage)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+	the_stage = stage;
+	(void)sigaction(SIGUSR1, &action, NULL);
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	stage->results[0] = register_by_signal(queue);
+	before_losing();
+	wait_heeding(stage); /* it is taken away */
+	stage->results[1] = told;
+	stage->results[2] = register_by_signal(queue);
+	(void)mq_close(queue);
+	app_pause(stage);
+}
+
+static void open_registered(struct door *door, enum mediation mediation, void (*before)(void))
+{
+	before_losing = before;
+	door_open_as(door, mediation, NOBODY, NULL, register_and_wait);
+	door_wait(door);
+	door_grant(door, PERMISSIONS_ALL);
+	door_go(door);
+	door_wait(door);
+}
+
+static void close_registered(struct door *door)
+{
+	door_go(door);
+	door_close(door);
+	cr_expect_eq(door->stage->results[0], 0);
+	cr_expect_eq(door->stage->results[2], -EACCES, "it registered again: %ld",
+		door->stage->results[2]);
+}
+
+static struct worker_message look(struct door *door, uint64_t wait_usec, bool kill)
+{
+	door_ask(door, 1, wait_usec, kill);
+	return door_answer(door);
+}
+
+static void expect_registered(struct door *door, uint32_t count)
+{
+	struct worker_message held = look(door, 0, false);
+
+	cr_expect_eq(held.held.error, 0);
+	cr_expect_eq(held.held.processes, count, "%u", held.held.processes);
+	cr_expect_eq(held.held.registrants, count, "%u", held.held.registrants);
+	cr_expect_eq(held.held.holders, 0, "under call a descriptor is worth nothing");
+	cr_expect_eq(held.held.unknown, 0, "%u", held.held.unknown);
+}
+
+static void send_to_lost(const struct door *door)
+{
+	int fd = mq_open(door->stage->queue, O_WRONLY);
+
+	cr_assert_eq(mq_send(fd, "too late", 8, 0), 0);
+	(void)close(fd);
+}
+
+Test(registrations, one_made_before_stays_and_tells_once)
+{
+	struct door door;
+
+	open_registered(&door, MEDIATION_CALL, nothing);
+	expect_registered(&door, 0);
+	door_grant(&door, PERMISSION_READ);
+	expect_registered(&door, 0);
+	door_grant(&door, PERMISSION_WRITE);
+	expect_registered(&door, 1);
+	door_grant(&door, 0);
+	cr_expect_eq(owner_of(door.stage->queue), door.app);
+	expect_registered(&door, 1);
+	send_to_lost(&door);
+	send_to_lost(&door);
+	expect_registered(&door, 0);
+	door_go(&door);
+	door_wait(&door);
+	cr_expect_eq(door.stage->results[1], 1, "told %ld times", door.stage->results[1]);
+	close_registered(&door);
+}
+
+Test(registrations, also_on_a_queue_that_was_deleted)
+{
+	struct door door;
+
+	open_registered(&door, MEDIATION_CALL, delete);
+	door_grant(&door, 0);
+	expect_registered(&door, 1);
+	door_go(&door);
+	door_wait(&door);
+	expect_registered(&door, 0);
+	close_registered(&door);
+}
+
+/* Who has a queue open alone can keep everybody from opening it. */
+Test(registrations, what_cannot_be_looked_at_counts)
+{
+	struct worker_message held;
+	struct door door;
+
+	open_registered(&door, MEDIATION_CALL, lease);
+	door_grant(&door, 0);
+	held = look(&door, 0, false);
+	cr_expect_eq(held.held.processes, 0);
+	cr_expect_eq(held.held.unknown, 1);
+	held = look(&door, 0, true);
+	cr_expect_eq(held.held.killed, 1);
+	door_close_killed(&door);
+}
+
+/* Another session process knows it, too. */
+Test(registrations, are_waited_for)
+{
+	struct worker_message held;
+	struct door door;
+
+	open_registered(&door, MEDIATION_CALL, nothing);
+	door_grant(&door, 0);
+	door_replace(&door);
+	door_grant(&door, 0);
+	held = look(&door, 300000, false);
+	cr_expect_eq(held.held.registrants, 1);
+	door_ask(&door, 2, 60 * 1000000ULL, true);
+	door_go(&door);
+	held = door_answer(&door);
+	cr_expect_eq(held.held.processes, 0);
+	cr_expect_eq(held.held.killed, 0);
+	door_wait(&door);
+	close_registered(&door);
+}
+
+Test(registrations, are_ended)
+{
+	struct worker_message held;
+	struct door door;
+
+	open_registered(&door, MEDIATION_CALL, nothing);
+	door_grant(&door, 0);
+	held = look(&door, 0, true);
+	cr_expect_eq(held.held.processes, 1);
+	cr_expect_eq(held.held.registrants, 1);
+	cr_expect_eq(held.held.killed, 1);
+	cr_expect_eq(held.held.left, 0);
+	cr_expect_eq(owner_of(door.stage->queue), 0);
+	door_close_killed(&door);
+}
+
+/* One process, however it holds. */
+Test(registrations, under_open_mediation)
+{
+	struct worker_message held;
+	struct door door;
+
+	open_registered(&door, MEDIATION_OPEN, nothing);
+	door_grant(&door, 0);
+	held = look(&door, 0, false);
+	cr_expect_eq(held.held.processes, 1);
+	cr_expect_eq(held.held.holders, 1);
+	cr_expect_eq(held.held.registrants, 1);
+	send_to_lost(&door);
+	held = look(&door, 0, false);
+	cr_expect_eq(held.held.processes, 1);
+	cr_expect_eq(held.held.holders, 1);
+	cr_expect_eq(held.held.registrants, 0);
+	door_go(&door);
+	door_wait(&door);
+	close_registered(&door);
+}
+
+/* --- the bound --- */
+
+static void register_often(struct stage *stage)
+{
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	for (int i = 0; i < SESSION_REGISTRANTS_MAX + 10; i++) {
+		int status = 0;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			long r = register_by_signal(queue);
+
+			_exit(r == 0 ? 0 : 1);
+		}
+		if (waitpid(pid, &status, 0) != pid || status != 0)
+			stage->results[0]++;
+	}
+}
+
+Test(registrations, who_has_ended_is_forgotten, .timeout = 60)
+{
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, register_often);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], 0, "%ld refused", door.stage->results[0]);
+}
+
+static struct registrants registrants;
+
+static int note(pid_t pid)
+{
+	uint64_t birth;
+	int r = registrations_birth(pid, &birth);
+
+	return r < 0 ? r : registrations_note(&registrants, pid, birth);
+}
+
+static pid_t start(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			(void)pause();
+	}
+	return pid;
+}
+
+Test(registrations, at_the_bound_a_further_one_is_refused, .timeout = 60)
+{
+	static pid_t pids[SESSION_REGISTRANTS_MAX + 1];
+
+	for (int i = 0; i <= SESSION_REGISTRANTS_MAX; i++) {
+		pids[i] = start();
+		cr_assert_gt(pids[i], 0);
+		cr_assert_eq(note(pids[i]), i < SESSION_REGISTRANTS_MAX ? 0 : -ENOSPC);
+	}
+	cr_expect_eq(note(pids[3]), 0, "it is noted");
+	(void)kill(pids[7], SIGKILL);
+	(void)waitpid(pids[7], NULL, 0);
+	cr_expect_eq(note(pids[SESSION_REGISTRANTS_MAX]), 0, "there is room after one is over");
+	cr_expect_eq(note(pids[7]), -ESRCH);
+}
+
+/* --- exchanged descriptors --- */
+
+static int number;
+static atomic_int phase;
+static atomic_bool stop;
+
+static void *exchange(void *unused)
+{
+	unsigned delay = 0;
+
+	while (!stop) {
+		while (phase != 1 && !stop)
+			;
+		for (volatile unsigned i = 0; i < delay; i++)
+			;
+		delay = (delay + 97) % 60000;
+		(void)dup2(queue, number);
+		phase = 2;
+	}
+	return unused;
+}
+
+static void register_on_the_lost_one(struct stage *stage)
+{
+	pthread_t thread;
+
+	(void)signal(SIGUSR1, SIG_IGN);
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	other = open_new(stage->other);
+	number = dup(other);
+	app_pause(stage); /* the first one is taken away */
+	stage->results[2] = register_by_signal(other);
+	(void)mq_notify(other, NULL);
+	(void)pthread_create(&thread, NULL, exchange, NULL);
+	for (int i = 0; i < 30000; i++) {
+		(void)dup2(other, number);
+		phase = 1;
+		(void)register_by_signal(number);
+		while (phase != 2)
+			;
+		(void)mq_notify(other, NULL);
+	}
+	stop = true;
+}
+
+static void expect_killed_for_exchanging(bool deleted)
+{
+	struct worker_message message;
+	struct door door;
+	int status = 0, kept;
+
+	door_open(&door, NOBODY, NULL, register_on_the_lost_one);
+	door_wait(&door);
+	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_grant_both(&door, 0, PERMISSIONS_ALL);
+	kept = mq_open(door.stage->queue, O_RDONLY);
+	if (deleted)
+		cr_assert_eq(mq_unlink(door.stage->queue), 0);
+	door_go(&door);
+	do
+		message = door_record(&door);
+	while (message.record.reason != REASON_KILLED);
+	cr_expect_eq(message.record.tgid, door.app);
+	cr_expect_eq(message.record.uid, (uint32_t)NOBODY);
+	cr_assert_eq(waitpid(door.app, &status, 0), door.app);
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%#x", (unsigned)status);
+	cr_expect_eq(owner_by_descriptor(kept), 0);
+	cr_expect_eq(door.stage->results[2], 0, "registering where it is granted works");
+	(void)kill(door.session, SIGKILL);
+	(void)mq_unlink(door.stage->queue);
+	(void)mq_unlink(door.stage->other);
+}
+
+Test(registrations, who_registers_by_exchanging_descriptors_is_killed, .timeout = 60)
+{
+	expect_killed_for_exchanging(false);
+}
+
+Test(registrations, who_does_so_on_a_deleted_queue_is_killed, .timeout = 60)
+{
+	expect_killed_for_exchanging(true);
+}
