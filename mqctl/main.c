@@ -94,7 +94,7 @@ static void print_help(void)
 		"  --json             tables and status as JSON\n"
 		"  --for SPAN         connect: disconnect again after so long (90s, 10m, 2h, 1d)\n"
 		"  --forget           disconnect: an automatic connection may come back\n"
-		"  --kill             disconnect: end the sessions that still hold descriptors\n"
+		"  --kill             disconnect: end who holds descriptors or is registered\n"
 		"  --wait SECONDS     disconnect: wait so long for them to let go\n"
 		"  --dry-run          apply: only show what would change\n"
 		"  --no-legend        tables without their first line\n"
