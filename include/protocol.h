@@ -11,8 +11,8 @@
  * manager → session    grants + 1 descriptor    sealed memfd (grants_serialise)
  * session → manager    ack                      this generation is in force
  * manager → session    holders + 1 descriptor   sealed memfd (grants_serialise): which queues
- * session → manager    held                     who has them open beyond its grants, or is
- * registered session → manager    record                   one decision worth recording
+ * session → manager    held                     who has them open, or is registered
+ * session → manager    record                   one decision worth recording
  */
 #pragma once
 
