@@ -288,8 +288,8 @@ static void delay_what_is_repeated(struct session *session, struct turn *turn)
 		return;
 	now = now_usec();
 	delay = refusals_count(&session->refusals, queue, now);
-	turn->waits = delay > 0 && waiters_delay(&session->waiters, session->inflight,
-					   turn->target.tid, now + delay) == 0;
+	turn->waits =
+		delay > 0 && waiters_delay(&session->waiters, session->inflight, now + delay) == 0;
 }
 
 struct answer session_act(

@@ -79,7 +79,7 @@ int waiters_add(struct waiters *waiters, struct inflight *inflight, struct targe
 	return 0;
 }
 
-int waiters_delay(struct waiters *waiters, struct inflight *inflight, pid_t tid, uint64_t refuse_at)
+int waiters_delay(struct waiters *waiters, struct inflight *inflight, uint64_t refuse_at)
 {
 	struct waiter *waiter;
 	int r = waiters->delayed == REFUSALS_DELAYED_MAX ? -ENOSPC
@@ -87,7 +87,6 @@ int waiters_delay(struct waiters *waiters, struct inflight *inflight, pid_t tid,
 
 	if (r < 0)
 		return r;
-	waiter->target.tid = tid;
 	waiter->refuse_at = refuse_at;
 	waiters->delayed++;
 	return 0;

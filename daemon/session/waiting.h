@@ -34,8 +34,7 @@ int waiters_add(struct waiters *waiters, struct inflight *inflight, struct targe
 
 /* The call in hand is refused (EACCES) at that time. 0; -ENOSPC if REFUSALS_DELAYED_MAX are to be
  * already, or SESSION_WAITING_MAX calls wait; -ENOMEM. */
-int waiters_delay(
-	struct waiters *waiters, struct inflight *inflight, pid_t tid, uint64_t refuse_at);
+int waiters_delay(struct waiters *waiters, struct inflight *inflight, uint64_t refuse_at);
 
 /* Fills one entry for each waiter. */
 void waiters_poll(const struct waiters *waiters, struct pollfd *fds);

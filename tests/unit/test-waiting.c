@@ -105,7 +105,7 @@ Test(refusals, the_first_are_answered_at_once_and_later_ones_later_and_later)
 static int delay(uint64_t until)
 {
 	inflight->notification.id = ++latest_id;
-	return waiters_delay(&waiters, inflight, 1, until);
+	return waiters_delay(&waiters, inflight, until);
 }
 
 Test(refusals, at_the_bound_a_further_one_is_answered_at_once)
