@@ -349,11 +349,12 @@ spawner() {
 	pgrep -P "$DAEMON" -x mqgate-spawner
 }
 
-# session_processes: their pids, the spare one among them
+# session_processes: their pids, the spare one among them; not a child of the spawner's that is still
+# about to execute, whose command line is the daemon's
 session_processes() {
 	local spawner
 
-	spawner=$(spawner) && pgrep -P "$spawner" -f '(^|/)mqgate-session'
+	spawner=$(spawner) && pgrep -P "$spawner" -f '^mqgate-session'
 }
 
 # all_session_processes: of every daemon of this test
