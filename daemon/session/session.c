@@ -49,6 +49,7 @@
 #include "include/compat.h"
 #include "include/syscalls.h"
 #include "seize.h"
+#include "trace.h"
 #include "turn.h"
 
 #define LATE_CHECK_MS 5
@@ -544,7 +545,10 @@ static int serve_until_over(struct session *session)
 
 int session_run(struct session *session)
 {
-	int r = serve_until_over(session);
+	int r;
+
+	trace_prepare();
+	r = serve_until_over(session);
 
 	if (r == 0)
 		holders_finish(session);
