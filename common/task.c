@@ -56,20 +56,19 @@ int task_read(int proc, struct task *ret)
 	return parse(line, ret);
 }
 
-/* -errno, ENOENT as ESRCH. */
-static int open_proc(pid_t pid)
+int task_open(pid_t tid)
 {
 	char path[32];
 	int fd;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d", pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d", tid);
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd >= 0 ? fd : errno == ENOENT ? -ESRCH : -errno;
 }
 
 int task_read_by_number(pid_t tid, struct task *ret)
 {
-	_cleanup_close_ int proc = open_proc(tid);
+	_cleanup_close_ int proc = task_open(tid);
 
 	*ret = (struct task){0};
 	return proc < 0 ? proc : task_read(proc, ret);
@@ -162,7 +161,7 @@ static bool is_gone(const struct victim *victim)
 /* The directory is opened by number: it is the victim's if that is not gone afterwards. */
 static bool victim_has_stopped(const struct victim *victim, bool hurry)
 {
-	_cleanup_close_ int proc = open_proc(victim->pid);
+	_cleanup_close_ int proc = task_open(victim->pid);
 
 	return is_gone(victim) || (proc >= 0 && process_has_stopped(proc, hurry)) ||
 	       is_gone(victim);

@@ -14,6 +14,10 @@ struct task {
 	uint64_t start;   /* when it began, in the kernel's ticks */
 };
 
+/* Opens /proc/TID, of whoever has the number now. A descriptor, -ESRCH, or another negative errno.
+ */
+int task_open(pid_t tid);
+
 /* proc is /proc/TID. 0, -ESRCH if it is gone, or another negative errno. Waits for nobody. */
 int task_read(int proc, struct task *ret);
 /* The same of the thread that has the number now. */

@@ -17,6 +17,7 @@ struct turn {
 	bool created;         /* the queue is this call's own */
 	int queue;            /* opened for the app, to be injected */
 	struct queue_key key; /* of the descriptor that was looked at */
+	uint32_t place;       /* of the process that is about to register (processes.h) */
 	bool waits;           /* no answer yet: it is among the waiters */
 	struct verdict verdict;
 	struct answer answer;
