@@ -46,6 +46,15 @@ static void forget_gone(struct session *session)
 			kept_free(kept);
 }
 
+/* Another session process may have told of it before. */
+static bool is_kept(const struct session *session, pid_t pid)
+{
+	FOREACH (kept, session->kept)
+		if (kept->pid == pid && pidfd_is_alive(kept->pidfd))
+			return true;
+	return false;
+}
+
 static size_t kept_of_user(const struct manager *manager, uid_t uid)
 {
 	size_t count = 0;
@@ -84,7 +93,7 @@ int session_keep_process(struct session *session, pid_t pid, int *pidfd)
 	const struct manager *manager = session->manager;
 	int r = -ENFILE;
 
-	if (session->ended)
+	if (session->ended || is_kept(session, pid))
 		return 0;
 	if (session->kept_count >= SESSION_PROCESSES_MAX)
 		forget_gone(session);

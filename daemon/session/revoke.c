@@ -221,7 +221,9 @@ static void run_children(struct returning *returning)
 	uint64_t end = returning->deadline + READY_DEADLINE_USEC + SLACK_USEC;
 	int r;
 
-	while ((ask_anew(returning, UNASKED) || ask_anew(returning, HELD)) && now_usec() < end) {
+	while (now_usec() < end &&
+		(ask_anew(returning, UNASKED) ||
+			(now_usec() < returning->deadline && ask_anew(returning, HELD)))) {
 		r = child_run(bring_all_back, returning, STEP_USEC, end);
 		if (r == -ETIMEDOUT)
 			put_off(returning);
