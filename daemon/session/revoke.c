@@ -398,7 +398,8 @@ static int ask_and_answer(const struct target *target, uint32_t arch, uint64_t p
 	if (memory == MAP_FAILED)
 		return -EPERM;
 	asking.outcome = memory;
-	(void)child_run(answer_and_wait, &asking, STEP_USEC, now_usec() + patience + SLACK_USEC);
+	(void)child_run(
+		answer_and_wait, &asking, STEP_USEC, now_usec() + patience + READY_DEADLINE_USEC);
 	r = !asking.outcome->answered ? -EPERM : asking.outcome->out ? 0 : -ETIMEDOUT;
 	(void)munmap(memory, sizeof(*asking.outcome));
 	return r;
