@@ -28,7 +28,7 @@
  * /proc of a thread that called lately (callers.h), and which of the files opened here a descriptor
  * was last (opened.h). The kernel is asked anew each time, so nothing of it has to be forgotten in
  * time. With it a call on a descriptor takes four system calls: poll, RECV, kcmp, SEND. mq_open
- * takes 22 for a caller with our own ids, 31 for another; one that creates 33 and 45; mq_unlink 16
+ * takes 23 for a caller with our own ids, 32 for another; one that creates 34 and 46; mq_unlink 16
  * and 25; a denied mq_open 13.
  *
  * Three things can go wrong: fatal ends the process (the manager starts another), refused goes to
@@ -383,30 +383,51 @@ static bool does_more_than_answer(const struct session *session, const struct ve
 	       (!request_has_descriptor(&session->request) || session->inflight->tainted);
 }
 
+/* What follows the look, which had this result. */
+static void decide_and_answer(struct session *session, const struct seccomp_notif *notification,
+	struct turn *turn, int looked)
+{
+	bool recorded;
+
+	turn->verdict = looked < 0 ? verdict_on_failure(looked)
+				   : decide(session->grants, &session->request);
+	if ((does_more_than_answer(session, &turn->verdict) ||
+		    has_foreign_queue(session, &turn->verdict)) &&
+		!notify_is_valid(session->listener, notification->id))
+		return;
+	if (has_foreign_queue(session, &turn->verdict))
+		session->inflight->tainted = 1;
+	recorded = worth_a_record(session, &turn->verdict);
+	if (recorded)
+		(void)turn_know_identity(session, turn);
+	turn->answer = session_act(session, notification, turn);
+	if (turn->waits ? turn->verdict.allow : reply(session, notification, turn) < 0)
+		return;
+	if (recorded)
+		record(session, turn);
+}
+
 static void serve(struct session *session, const struct seccomp_notif *notification, bool resumed)
 {
 	_cleanup_(turn_clear) struct turn turn = TURN_START;
-	bool recorded;
-	int r;
 
 	turn.resumed = resumed;
 	turn.target.tid = (pid_t)notification->pid;
-	r = look(session, notification, &turn);
-	turn.verdict = r < 0 ? verdict_on_failure(r) : decide(session->grants, &session->request);
-	if ((does_more_than_answer(session, &turn.verdict) ||
-		    has_foreign_queue(session, &turn.verdict)) &&
-		!notify_is_valid(session->listener, notification->id))
-		return;
-	if (has_foreign_queue(session, &turn.verdict))
-		session->inflight->tainted = 1;
-	recorded = worth_a_record(session, &turn.verdict);
-	if (recorded)
-		(void)turn_know_identity(session, &turn);
-	turn.answer = session_act(session, notification, &turn);
-	if (!turn.waits && reply(session, notification, &turn) < 0)
-		return;
-	if (recorded)
-		record(session, &turn);
+	decide_and_answer(session, notification, &turn, look(session, notification, &turn));
+}
+
+/* An mq_open that has waited: the copy that was made of it when it came is in session->request. Who
+ * asks has not changed since: nobody else can change that. */
+static void serve_again(struct session *session, const struct seccomp_notif *notification)
+{
+	_cleanup_(turn_clear) struct turn turn = TURN_START;
+	int r;
+
+	turn.target.tid = (pid_t)notification->pid;
+	r = know_caller(session, &turn);
+	if (r == 0 && session->request.oflag & O_CREAT)
+		r = look_at_limits(&turn);
+	decide_and_answer(session, notification, &turn, r);
 }
 
 int session_serve_next(struct session *session)
@@ -422,17 +443,35 @@ int session_serve_next(struct session *session)
 	return r == -ENOENT || r == -EINTR ? 0 : r;
 }
 
+/* Takes a call that waited in hand. */
+static void begin_again(struct inflight *inflight, struct seccomp_notif *waiting)
+{
+	inflight_begin(inflight);
+	inflight->notification = *waiting;
+	waiting->id = 0;
+}
+
 /* A call that waited in an earlier session process: from the start, but for receiving it. */
 static void take_up(struct session *session, struct seccomp_notif *waiting)
 {
 	struct inflight *inflight = session->inflight;
 
-	inflight_begin(inflight);
-	inflight->notification = *waiting;
-	waiting->id = 0;
+	begin_again(inflight, waiting);
 	if (notify_is_valid(session->listener, inflight->notification.id))
 		serve(session, &inflight->notification, false);
 	inflight_end(inflight);
+}
+
+static void try_opens_again(struct session *session)
+{
+	struct inflight *inflight = session->inflight;
+	struct seccomp_notif *waiting;
+
+	while (waiters_take_due(&session->waiters, &waiting, &session->request)) {
+		begin_again(inflight, waiting);
+		serve_again(session, &inflight->notification);
+		inflight_end(inflight);
+	}
 }
 
 static struct seccomp_notif *find_noted(struct inflight *inflight, uint64_t id)
@@ -532,6 +571,7 @@ static int serve_until_over(struct session *session)
 		}
 		waiters_serve(waiters, &session->revoker, session->listener, fds + 2,
 			&session->inflight->done);
+		try_opens_again(session);
 		if (fds[1].revents & POLLIN) {
 			r = session_serve_next(session);
 			if (r < 0)
