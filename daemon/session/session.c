@@ -35,10 +35,19 @@
  * the app as an errno, gone (the app was killed meanwhile) is dropped silently.
  *
  * Between our look at a descriptor and the kernel's use of it another thread of the app may put
- * another one in its place. The wall lets no queue in that the session was not granted, so as long
- * as it has lost nothing there is no other queue to reach. Once it has lost something, or has shown
- * a descriptor from outside that it was not granted, it is tainted: then calls on descriptors are
- * not given back but carried out here, on the file that was checked (carry.c). */
+ * another one in its place: any that the app has. So a call is given back only in a session of
+ * which no descriptor does more than it may. Those that were opened here did not when they were
+ * opened, and a file's access mode never changes; so none does until the session loses a
+ * permission. The wall lets no other queue in, but somebody outside may send one, of whatever mode.
+ * Each descriptor that is not one of the files opened here, also of a queue that was opened here,
+ * is therefore compared with the grants whenever it is used, and the first that does more, or whose
+ * queue is unknown, makes the session tainted. So does a loss. Then calls on descriptors are not
+ * given back but carried out here, on the file that was checked (carry.c).
+ *
+ * What is left is a descriptor that somebody outside has sent and that was not shown to us when it
+ * came to lie behind the number. Queue and mode are two looks, between which it may be exchanged;
+ * but an app that manages that had no need to show it. It is an outsider's gift, who could as well
+ * pass the messages on. */
 #include "session.h"
 
 #include <fcntl.h>
@@ -142,7 +151,25 @@ static enum queue_identity identify_stranger(
 										  : QUEUE_NONE;
 }
 
-/* By its device and inode, among the queues that this session has opened; or by its name. */
+/* Of what is not one of the files opened here. Once a session is tainted it makes no difference. */
+static int compare_with_grants(struct session *session, struct turn *turn)
+{
+	const struct request *request = &session->request;
+	uint32_t access = 0;
+	int r = 0;
+
+	if (session->inflight->tainted)
+		return 0;
+	if (request->queue == QUEUE_NAMED)
+		r = target_descriptor_access(&turn->target, request->fd, &access);
+	turn->too_wide =
+		request->queue == QUEUE_UNKNOWN ||
+		(access | PERMISSION_OPEN) & ~grants_lookup(session->grants, request->name);
+	return r;
+}
+
+/* By its device and inode, among the queues that this session has opened; or by its name. -EBADF:
+ * it is none. */
 static int identify_by_key(struct session *session, struct turn *turn)
 {
 	struct request *request = &session->request;
@@ -153,28 +180,27 @@ static int identify_by_key(struct session *session, struct turn *turn)
 	if (r < 0)
 		return r;
 	r = target_descriptor(&turn->target, request->fd, &descriptor);
-	if (r < 0 && r != -EBADF)
+	if (r < 0)
 		return r;
-	if (r == -EBADF || !descriptor.regular) {
-		request->queue = QUEUE_NONE;
-		return 0;
-	}
+	if (!descriptor.regular)
+		return -EBADF;
 	turn->key = descriptor.key;
 	name = queues_find(&session->inflight->queues, descriptor.key);
-	if (!name) {
+	if (name) {
+		(void)strcpy(request->name, name);
+		request->queue = QUEUE_NAMED;
+		opened_learn(&session->opened, request->tid, request->fd, descriptor.key);
+	} else {
 		request->queue = identify_stranger(session, turn, &descriptor);
-		return 0;
 	}
-	(void)strcpy(request->name, name);
-	request->queue = QUEUE_NAMED;
-	opened_learn(&session->opened, request->tid, request->fd, descriptor.key);
-	return 0;
+	return request->queue == QUEUE_NONE ? -EBADF : compare_with_grants(session, turn);
 }
 
 static int identify_queue(struct session *session, struct turn *turn)
 {
 	struct request *request = &session->request;
 	const char *name;
+	int r;
 
 	if (!session->inflight->tainted &&
 		opened_find(&session->opened, request->tid, request->fd, &turn->key)) {
@@ -185,7 +211,10 @@ static int identify_queue(struct session *session, struct turn *turn)
 			return 0;
 		}
 	}
-	return identify_by_key(session, turn);
+	r = identify_by_key(session, turn);
+	if (r == -EBADF)
+		request->queue = QUEUE_NONE;
+	return r == -EBADF ? 0 : r;
 }
 
 static int look_at_limits(struct turn *turn)
@@ -300,17 +329,6 @@ static struct verdict verdict_on_failure(int error)
 	return verdict;
 }
 
-/* The app holds a descriptor of a queue on which it was granted nothing: somebody outside has sent
- * it. */
-static bool has_foreign_queue(const struct session *session, const struct verdict *verdict)
-{
-	const struct request *request = &session->request;
-
-	return verdict->reason == REASON_UNKNOWN_QUEUE ||
-	       (verdict->reason == REASON_NOT_GRANTED && request_has_descriptor(request) &&
-		       grants_lookup(session->grants, request->name) == 0);
-}
-
 struct given_back {
 	int listener;
 	uint64_t id;
@@ -391,11 +409,10 @@ static void decide_and_answer(struct session *session, const struct seccomp_noti
 
 	turn->verdict = looked < 0 ? verdict_on_failure(looked)
 				   : decide(session->grants, &session->request);
-	if ((does_more_than_answer(session, &turn->verdict) ||
-		    has_foreign_queue(session, &turn->verdict)) &&
+	if ((does_more_than_answer(session, &turn->verdict) || turn->too_wide) &&
 		!notify_is_valid(session->listener, notification->id))
 		return;
-	if (has_foreign_queue(session, &turn->verdict))
+	if (turn->too_wide)
 		session->inflight->tainted = 1;
 	recorded = worth_a_record(session, &turn->verdict);
 	if (recorded)

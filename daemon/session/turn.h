@@ -17,6 +17,7 @@ struct turn {
 	bool created;         /* the queue is this call's own */
 	int queue;            /* opened for the app, to be injected */
 	struct queue_key key; /* of the descriptor that was looked at */
+	bool too_wide;        /* it does more than the session may, or perhaps does */
 	bool waits;           /* no answer yet: it is among the waiters */
 	struct verdict verdict;
 	struct answer answer;
