@@ -156,6 +156,28 @@ uint32_t grants_lookup(const struct grants *grants, const char *name)
 	return permissions;
 }
 
+/* A pattern is given by the same one only: what others together match is not worked out. */
+static bool gives_pattern(const struct grants *grants, const struct grant *pattern)
+{
+	const struct grant *same = NULL;
+
+	if (grants->pattern_count > 0)
+		same = bsearch(pattern, grants->patterns, grants->pattern_count, sizeof(*pattern),
+			compare_grants);
+	return same && (pattern->permissions & ~same->permissions) == 0;
+}
+
+bool grants_give(const struct grants *grants, const struct grants *others)
+{
+	for (size_t i = 0; i < others->exact_count; i++)
+		if (others->exact[i].permissions & ~grants_lookup(grants, others->exact[i].name))
+			return false;
+	for (size_t i = 0; i < others->pattern_count; i++)
+		if (!gives_pattern(grants, &others->patterns[i]))
+			return false;
+	return true;
+}
+
 /* FNV-1a. */
 static uint64_t mix(uint64_t hash, const void *data, size_t size)
 {

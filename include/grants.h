@@ -57,6 +57,9 @@ void grants_seal(struct grants *grants);
 /* The union of what the exact name and every matching pattern give; 0: nothing granted. */
 uint32_t grants_lookup(const struct grants *grants, const char *name);
 
+/* True if the set certainly gives all that others do; both are sealed. */
+bool grants_give(const struct grants *grants, const struct grants *others);
+
 /* A number that two sets share only if they give the same (but for one chance in 2^64). Not 0. */
 uint64_t grants_fingerprint(const struct grants *grants);
 

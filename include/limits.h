@@ -49,9 +49,14 @@
 #define SESSION_CALLERS_MAX 64
 /* Threads of a session inside calls on descriptors; a further one is refused its call. */
 #define SESSION_THREADS_MAX 8192
-/* Processes of a session that have registered for notification (mq_notify), as long as they live; a
- * further one is refused. */
-#define SESSION_REGISTRANTS_MAX 1024
+/* Processes of a session whose calls were given back to the kernel, as long as they live; a further
+ * one is refused them. */
+#define SESSION_PROCESSES_MAX 1024
+/* Of them, in all sessions, those that the manager can end itself; in all, and of one user. Of a
+ * further one only its session process can; should two of these fail in the course of a
+ * disconnection, mqctl says that it is not in force. */
+#define KEPT_PROCESSES_MAX          65536
+#define KEPT_PROCESSES_PER_USER_MAX 16384
 /* Calls that wait inside the door, in a session that has lost something; further ones are refused.
  */
 #define SESSION_WAITING_MAX 1024
@@ -95,16 +100,19 @@
 
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
-#define REVOKE_DEADLINE_USEC  (1 * 1000000ULL)  /* for all threads to leave their calls */
+#define REVOKE_DEADLINE_USEC  (700 * 1000ULL)   /* for all threads to leave their calls */
 #define READY_DEADLINE_USEC   (1 * 1000000ULL)  /* more for those that wait for a processor */
+#define KILL_DEADLINE_USEC    (500 * 1000ULL)   /* for those killed to have stopped; then said so */
 #define CLAIM_DEADLINE_USEC   (1 * 1000000ULL)  /* for an earlier session process; then it exits */
-#define GRANTS_DEADLINE_USEC  (4 * 1000000ULL)  /* to acknowledge; then killed and replaced */
+#define GRANTS_DEADLINE_USEC  (3 * 1000000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)
-#define CHANGE_DEADLINE_USEC  (10 * 1000000ULL) /* killed session processes to go; then said so */
-#define HOLDERS_DEADLINE_USEC (3 * 1000000ULL)  /* to look; then that is said, too */
-#define ENDING_DEADLINE_USEC  (5 * 1000000ULL)  /* to kill a session's processes; then said so */
+#define REVOKE_GIVE_UP_USEC   (3500 * 1000ULL) /* for all that; then those inside are killed */
+#define CHANGE_DEADLINE_USEC  (4800 * 1000ULL) /* for a change to be in force; then said so */
+#define SESSION_SHARE_USEC    (1 * 1000ULL) /* more of the last three for each session there is */
+#define HOLDERS_DEADLINE_USEC (3 * 1000000ULL) /* to look; then that is said, too */
+#define ENDING_DEADLINE_USEC  (5 * 1000000ULL) /* to kill a session's processes; then said so */
 #define SPAWNER_BUSY_USEC     (1 * 1000000ULL) /* to take a request; then the session process fails */
 #define SPAWNER_DEADLINE_USEC (5 * 1000000ULL) /* to end at the manager's end; then killed */
 #define DISMISS_DEADLINE_USEC (1 * 1000000ULL) /* to exit after the session; then killed */

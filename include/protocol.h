@@ -10,6 +10,8 @@
  * manager → session    attach + 2 descriptors   listener, in-flight memfd
  * manager → session    grants + 1 descriptor    sealed memfd (grants_serialise)
  * session → manager    ack                      this generation is in force
+ * session → manager    unstopped                it is not, and why; ack follows once it is
+ * session → manager    process + 1 descriptor   the pidfd of one that may be inside a call
  * manager → session    holders + 1 descriptor   sealed memfd (grants_serialise): which queues
  * session → manager    held                     who has them open, or is registered
  * session → manager    record                   one decision worth recording
@@ -89,6 +91,8 @@ enum worker_message_type {
 	WORKER_RECORD = 4,
 	WORKER_HOLDERS = 5,
 	WORKER_HELD = 6,
+	WORKER_UNSTOPPED = 7,
+	WORKER_PROCESS = 8,
 };
 
 /* The descriptor on which mqgate-session finds its manager. */
@@ -113,6 +117,15 @@ struct worker_message {
 		struct {
 			uint64_t generation;
 		} ack;
+		/* Processes were killed and are not seen to have stopped: the kernel holds them. */
+		struct {
+			uint64_t generation;
+			int32_t pid;    /* of one */
+			uint32_t count; /* of all */
+		} unstopped;
+		struct {
+			int32_t pid;
+		} process;
 		/* Which processes of the session have a descriptor open of one of these queues that
 		 * its grants do not give any more, or are registered on one. */
 		struct {
@@ -151,7 +164,10 @@ struct worker_message {
 	};
 };
 
-/* Sends one message with descriptors (at most 2). Never blocks, never raises SIGPIPE.
+/* Descriptors of one message. */
+#define MESSAGE_FDS_MAX 64
+
+/* Sends one message with descriptors (at most MESSAGE_FDS_MAX). Never blocks, never raises SIGPIPE.
  * Returns 0, -EAGAIN, -EPIPE or another negative errno. */
 int message_send(int socket, const void *data, size_t size, const int *fds, size_t fd_count);
 
@@ -160,3 +176,8 @@ int message_send(int socket, const void *data, size_t size, const int *fds, size
  * and every descriptor that came is closed. Returns 1, 0 at end of file, -EAGAIN or another
  * negative errno. */
 int message_receive(int socket, void *data, size_t size, int *ret_fds, size_t fd_count);
+
+/* The same, with at most so many descriptors. -EMFILE: there was no room for them; they are lost,
+ * and data is not. */
+int message_receive_some(
+	int socket, void *data, size_t size, int *ret_fds, size_t fds_max, size_t *ret_count);

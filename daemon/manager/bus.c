@@ -504,17 +504,37 @@ static void report_reply(sd_bus_message *call, int r)
 	(void)shutdown(sd_bus_get_fd(sd_bus_message_get_bus(call)), SHUT_RDWR);
 }
 
+static const struct session *find_unstopped(const struct change *change)
+{
+	FOREACH (session, change->manager->sessions)
+		FOREACH (update, session->updates)
+			if (update->change == change && session->unstopped != 0)
+				return session;
+	return NULL;
+}
+
+static int reply_late(const struct change *change)
+{
+	const struct session *session = find_unstopped(change);
+	char command[COMMAND_STRING_MAX];
+
+	if (!session)
+		return sd_bus_reply_method_errorf(change->call, BUS_ERROR_DEADLINE,
+			"the change is stored, but not yet in force: %zu sessions have not taken "
+			"it over; repeat the command to see whether they have",
+			change->pending);
+	return sd_bus_reply_method_errorf(change->call, BUS_ERROR_DEADLINE,
+		"the change is stored, but not yet in force: process %d (%s) was killed and has not "
+		"stopped, since the kernel holds it in a call on somebody else's file system; "
+		"repeat the command to see whether it has gone",
+		(int)session->unstopped, session_unstopped_command(session, command));
+}
+
 void bus_reply_change(struct change *change, bool in_time)
 {
 	int r;
 
-	if (in_time)
-		r = reply_in_time(change);
-	else
-		r = sd_bus_reply_method_errorf(change->call, BUS_ERROR_DEADLINE,
-			"the change is made, but %zu session processes have not taken it over in "
-			"time; they have been killed and are not gone yet",
-			change->pending);
+	r = in_time ? reply_in_time(change) : reply_late(change);
 	report_reply(change->call, r);
 }
 

@@ -68,14 +68,18 @@ void update_done(struct update *update)
 	(void)change_free(change);
 }
 
+void update_hindered(struct update *update)
+{
+	reply(update->change, false);
+}
+
 /* The sessions still hold on to the change; the last of them frees it. */
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct change *change = userdata;
 
-	log_warning("%zu session processes have been killed for a change of the policy and are "
-		    "still not gone",
-		change->pending);
+	log_warning(
+		"%zu sessions have not taken over a change of the policy in time", change->pending);
 	reply(change, false);
 	return 0;
 }
@@ -123,6 +127,21 @@ static bool is_concerned(
 	return false;
 }
 
+/* Whether the session has less by the new policy. */
+static int compare(
+	struct update *update, const struct session *session, const struct policy *policy)
+{
+	_cleanup_(grants_freep) struct grants *old = NULL, *new = NULL;
+	int r = grants_of(&session->manager->policy, &session->bound, 0, &old);
+
+	r = r < 0 ? r
+		  : grants_of(policy, update->rebinds ? &update->bound : &session->bound,
+			    update->generation, &new);
+	r = r < 0 ? r : sealed_memfd(new, &update->grants, &update->size);
+	update->revokes = r == 0 && !grants_give(new, old);
+	return r;
+}
+
 static int prepare_session(
 	struct change *change, struct session *session, const struct policy *policy)
 {
@@ -141,8 +160,7 @@ static int prepare_session(
 		if (r < 0)
 			return r;
 	}
-	r = grants_memfd(policy, update->rebinds ? &update->bound : &session->bound,
-		update->generation, &update->grants, &update->size);
+	r = compare(update, session, policy);
 	if (r < 0)
 		return r;
 	session->prepared = take_pointer(update);
@@ -236,6 +254,8 @@ static void send_prepared(struct change *change, struct session *session)
 			worker_kill(worker, "does not take its grants");
 	}
 	update->grants = safe_close(update->grants);
+	if (update->revokes)
+		session_guard(session);
 	change->pending++;
 	LIST_ADD(session->updates, update);
 	update = NULL;
@@ -278,7 +298,9 @@ static int make(struct change *change, struct policy *policy, int *ret_state_err
 static int arm_deadline(struct change *change)
 {
 	return sd_event_add_time_relative(change->manager->event, &change->deadline_source,
-		CLOCK_MONOTONIC, CHANGE_DEADLINE_USEC, 0, on_deadline, change);
+		CLOCK_MONOTONIC,
+		CHANGE_DEADLINE_USEC + change->manager->session_count * SESSION_SHARE_USEC, 0,
+		on_deadline, change);
 }
 
 int change_apply(struct change **change, struct policy *policy, int *ret_state_error)

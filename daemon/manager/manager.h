@@ -29,6 +29,8 @@ struct change;
 struct launch;
 struct courier;
 struct facts;
+struct kept;
+struct killing;
 struct manager;
 struct mount_watch;
 struct peer;
@@ -76,6 +78,7 @@ struct manager {
 
 	struct session *sessions;
 	size_t session_count;
+	size_t kept_count;      /* processes, of all sessions */
 	size_t unsettled_count; /* sessions of an earlier manager; see session_take_over() */
 	uint32_t last_stored;   /* number of the session that was stored last */
 	struct stored *stored;  /* came back and not taken over yet */
@@ -140,6 +143,7 @@ struct update {
 	size_t size;
 	struct bound bound; /* what the session has from now on; nothing if that stays */
 	bool rebinds;
+	bool revokes; /* something that the session had */
 };
 
 struct session {
@@ -166,6 +170,16 @@ struct session {
 	uint64_t restart_time;
 	sd_event_source *restart_source;
 
+	/* processes.c */
+	struct kept *kept; /* processes that may be inside a call */
+	size_t kept_count;
+	bool unkept;                   /* there was no room for one */
+	sd_event_source *guard_source; /* while something is being taken back */
+	unsigned failures;             /* session processes that died meanwhile */
+	bool given_up;
+	struct killing *killing;
+	pid_t unstopped; /* it was killed and goes on: nothing is in force before it has stopped */
+
 	struct update *prepared;    /* while a change is being made */
 	struct update *updates;     /* sent and not yet acknowledged */
 	struct question *questions; /* of surveys, not yet answered, whoever is asked */
@@ -190,6 +204,9 @@ struct session *session_free(struct session *session);
 bool session_is_over(const struct session *session);
 /* This generation and all before it are in force. */
 void session_in_force(struct session *session, uint64_t generation);
+/* It is not, since this process, and perhaps others, was killed and is not seen to have stopped;
+ * pid may be 0. Whoever waits for it is told. */
+void session_unstopped(struct session *session, uint64_t generation, pid_t pid, uint32_t count);
 /* Its session process is reaped: nobody answers until there is another. */
 void session_worker_gone(struct session *session);
 
@@ -207,6 +224,25 @@ uint64_t restart_at(uint64_t *restart_time, uint64_t now);
 bool in_hand_too_long(uint64_t since, uint64_t seen, uint64_t now);
 
 char **strings_free(char **strings, size_t count);
+
+/* --- processes.c: who may be inside a call ---------------------------------------------------- */
+
+/* A process that is about to be given a call back. Takes pidfd; -EBADF: there was no room for it.
+ * -EBADMSG if no session process of ours would have told so many. */
+int session_keep_process(struct session *session, pid_t pid, int *pidfd);
+void session_forget_processes(struct session *session);
+/* The command of the process that has not stopped, escaped. Returns buffer. */
+char *session_unstopped_command(
+	const struct session *session, char buffer[static COMMAND_STRING_MAX]);
+/* Whether no further process is kept. */
+bool processes_are_full(size_t count, size_t of_user);
+
+/* Something is being taken back from now on. Unless that ends in time, or when a second session
+ * process fails, all kept processes are killed. */
+void session_guard(struct session *session);
+void session_guard_failed(struct session *session);
+void session_guard_end(struct session *session);
+struct killing *killing_free(struct killing *killing);
 
 /* --- store.c: what the service manager keeps ------------------------------------------------- */
 
@@ -254,9 +290,9 @@ int write_sealed(int fd, const char *data, size_t size);
 /* A sealed memfd of a sealed set. */
 int sealed_memfd(const struct grants *grants, int *ret_fd, size_t *ret_size);
 
-/* A sealed memfd with what these plugs and slots have under this policy. */
-int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_t generation,
-	int *ret_fd, size_t *ret_size);
+/* What these plugs and slots have under this policy, sealed. 0 or negative errno. */
+int grants_of(const struct policy *policy, const struct bound *bound, uint64_t generation,
+	struct grants **ret);
 
 /* It is to read to the end of its socket and to exit; after a deadline it is killed. */
 void worker_dismiss(struct worker *worker);
@@ -322,6 +358,8 @@ struct update *update_free(struct update *update);
 DEFINE_CLEANUP(struct update *, update_free);
 /* Taken over by its session. Frees it. */
 void update_done(struct update *update);
+/* It cannot be in force for now: who waits for it is told. */
+void update_hindered(struct update *update);
 
 /* Reads settings and packages again, all or nothing. call may be NULL (SIGHUP); the result is
  * logged. error is filled for the bus. */

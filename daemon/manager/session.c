@@ -95,6 +95,8 @@ struct session *session_free(struct session *session)
 	if (session->worker)
 		session->worker->session = NULL;
 	release_kernel_side(session);
+	session_guard_end(session);
+	session_forget_processes(session);
 	session_in_force(session, UINT64_MAX);
 	survey_session_gone(session);
 	bound_clear(&session->bound);
@@ -123,17 +125,37 @@ void session_end(struct session *session)
 
 void session_in_force(struct session *session, uint64_t generation)
 {
+	bool revokes = false;
+
 	FOREACH (update, session->updates) {
-		if (update->generation > generation)
+		if (update->generation > generation) {
+			revokes |= update->revokes;
 			continue;
+		}
 		LIST_DROP(session->updates, update);
 		update_done(update);
 	}
+	session->unstopped = 0;
+	if (!revokes)
+		session_guard_end(session);
 	if (session->ended || !session->worker || generation != session->worker->generation_sent)
 		return;
 	settle(session);
 	if (session->launch)
 		launch_ready(take_pointer(session->launch));
+}
+
+void session_unstopped(struct session *session, uint64_t generation, pid_t pid, uint32_t count)
+{
+	log_warning(
+		"session of pid %d: %u processes that were killed have not stopped, one of them "
+		"pid %d; what was disconnected is not in force before they have",
+		(int)session->launcher.pid, count, (int)pid);
+	session->unstopped = pid;
+	session_guard_end(session);
+	FOREACH (update, session->updates)
+		if (update->generation <= generation)
+			update_hindered(update);
 }
 
 bool session_is_over(const struct session *session)
@@ -200,6 +222,7 @@ void session_worker_gone(struct session *session)
 		session_end(session);
 		return;
 	}
+	session_guard_failed(session);
 	when = restart_at(&session->restart_time, now);
 	if (when <= now)
 		start_worker(session);

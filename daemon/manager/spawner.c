@@ -16,6 +16,7 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "include/protocol.h"
+#include "include/task.h"
 #include "courier.h"
 #include "list.h"
 
@@ -158,8 +159,71 @@ static int above_worker_fd(int *fd)
 	return 0;
 }
 
+/* --- killing --------------------------------------------------------------------------------- */
+
+/* 1: there are more. 0: that was the last. */
+static int receive_victims(int channel, struct victim *victims, size_t *count)
+{
+	struct pollfd p = {.fd = channel, .events = POLLIN};
+	struct spawner_victims message;
+	int fds[MESSAGE_FDS_MAX];
+	size_t came = 0;
+	int r;
+
+	if (poll(&p, 1, (int)(SPAWNER_BUSY_USEC / 1000)) <= 0)
+		return -ETIME;
+	r = message_receive_some(channel, &message, sizeof(message), fds, ELEMENTSOF(fds), &came);
+	if (r <= 0)
+		return r < 0 ? r : -EPIPE;
+	if (came != message.count || *count + came > SESSION_PROCESSES_MAX)
+		return -EBADMSG;
+	for (size_t i = 0; i < came; i++)
+		victims[(*count)++] = (struct victim){.pid = message.pids[i], .pidfd = fds[i]};
+	return !message.last;
+}
+
+static int kill_what_comes(int channel, struct spawner_killed *ret)
+{
+	static struct victim victims[SESSION_PROCESSES_MAX];
+	size_t count = 0;
+	int r;
+
+	while ((r = receive_victims(channel, victims, &count)) > 0)
+		;
+	if (r < 0)
+		return r;
+	ret->unstopped = (uint32_t)victims_kill(victims, count, now_usec() + KILL_DEADLINE_USEC);
+	for (size_t i = 0; i < count; i++)
+		if (!victims[i].has_stopped)
+			ret->pid = victims[i].pid;
+	return 0;
+}
+
+/* A child of its own: nothing that holds it up holds up the spawner. */
+static int fork_killing(int channel, pid_t *ret_pid)
+{
+	const pid_t spawner = getpid();
+	struct spawner_killed killed = {0};
+
+	*ret_pid = fork();
+	if (*ret_pid < 0)
+		return -errno;
+	if (*ret_pid > 0)
+		return 0;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != spawner)
+		_exit(EXIT_FAILURE);
+	close_all_but(channel, channel);
+	if (kill_what_comes(channel, &killed) < 0 ||
+		message_send(channel, &killed, sizeof(killed), NULL, 0) < 0)
+		_exit(EXIT_FAILURE);
+	_exit(EXIT_SUCCESS);
+}
+
+/* --- requests -------------------------------------------------------------------------------- */
+
 /* Takes lifeline if it succeeds. */
-static int start_one(struct spawner *spawner, int *socket, int *lifeline)
+static int start_one(struct spawner *spawner, uint64_t what, int *socket, int *lifeline)
 {
 	struct spawned *spawned = calloc(1, sizeof(*spawned));
 	int r;
@@ -169,7 +233,9 @@ static int start_one(struct spawner *spawner, int *socket, int *lifeline)
 	*spawned = (struct spawned){.spawner = spawner, .lifeline = -EBADF};
 	LIST_ADD(spawner->spawned, spawned);
 	r = above_worker_fd(socket);
-	r = r < 0 ? r : spawn(spawner->program, *socket, &spawned->pid);
+	if (r == 0)
+		r = what == SPAWNER_KILL ? fork_killing(*socket, &spawned->pid)
+					 : spawn(spawner->program, *socket, &spawned->pid);
 	if (r == 0) {
 		spawned->lifeline = *lifeline;
 		r = add_child(spawned);
@@ -196,7 +262,9 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *us
 	/* If there was no room for its descriptors they are closed now, which the manager sees. */
 	if (r < 0)
 		return 0;
-	r = request.magic == SPAWNER_REQUEST ? start_one(spawner, &fds[0], &fds[1]) : -EBADMSG;
+	r = request.magic == SPAWNER_START || request.magic == SPAWNER_KILL
+		    ? start_one(spawner, request.magic, &fds[0], &fds[1])
+		    : -EBADMSG;
 	if (r < 0)
 		tell(fds[1], SPAWNER_FAILED, 0, 0, -r);
 	(void)safe_close(fds[0]);
@@ -317,10 +385,10 @@ int spawner_connect(const char *path, int *ret_socket)
 	return 0;
 }
 
-int spawner_ask(int spawner, int socket, int lifeline)
+int spawner_ask(int spawner, uint64_t what, int channel, int lifeline)
 {
-	const struct spawner_request request = {.magic = SPAWNER_REQUEST};
-	const int fds[] = {socket, lifeline};
+	const struct spawner_request request = {.magic = what};
+	const int fds[] = {channel, lifeline};
 	struct pollfd p = {.fd = spawner, .events = POLLOUT};
 	int r = message_send(spawner, &request, sizeof(request), fds, ELEMENTSOF(fds));
 

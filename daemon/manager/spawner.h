@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The spawner: the parent of the session processes. It has the privileges that they need, and does
- * nothing but to start, kill and reap them; so the manager, which talks to everybody, can do
+ * nothing but to start, kill and reap them, and to
+ * kill what the manager says; so the manager, which talks to everybody, can do
  * without these privileges, and may be shut in further than the parent of session processes may be
  * (see mqgate-sessions@.service).
  *
@@ -11,13 +12,31 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SPAWNER_REQUEST 0x6d71737077ULL
+#include "include/protocol.h"
 
-/* Comes with two descriptors: what the session process finds as WORKER_FD, and a lifeline, a socket
- * of its own (SOCK_SEQPACKET). When the other end of the lifeline is shut down for writing or
- * closed, the session process is killed. */
+#define SPAWNER_START 0x6d71737077ULL
+#define SPAWNER_KILL  0x6d71736b6cULL
+
+/* Comes with two descriptors: a channel, and a lifeline, each a socket (SOCK_SEQPACKET). When the
+ * other end of the lifeline is shut down for writing or closed, what was started is killed.
+ *
+ * SPAWNER_START: a session process, which finds the channel as WORKER_FD.
+ * SPAWNER_KILL: a child that kills the processes of which pidfds come on the channel, and answers
+ * there when they are seen to have stopped, or after KILL_DEADLINE_USEC. */
 struct spawner_request {
 	uint64_t magic;
+};
+
+/* On the channel of a killing: some processes, with as many pidfds. */
+struct spawner_victims {
+	uint32_t count; /* at most MESSAGE_FDS_MAX */
+	uint32_t last;  /* 1: there are no more */
+	int32_t pids[MESSAGE_FDS_MAX];
+};
+
+struct spawner_killed {
+	uint32_t unstopped; /* not seen to have stopped */
+	int32_t pid;        /* of one of them */
 };
 
 enum spawner_event_type {
@@ -49,9 +68,9 @@ int spawner_fork(const char *session_program, pid_t *ret_pid, int *ret_socket);
  * 0, -EPERM or another negative errno. */
 int spawner_check_peer(int socket);
 
-/* Asks for a session process; the descriptors are still ours. Waits a while for a spawner that has
- * much to do. 0, or negative errno: there will be none. */
-int spawner_ask(int spawner, int socket, int lifeline);
+/* Asks for a session process, or a killing; the descriptors are still ours. Waits a while for a
+ * spawner that has much to do. 0, or negative errno: there will be none. */
+int spawner_ask(int spawner, uint64_t what, int channel, int lifeline);
 
 /* A spawner that waits for us at this path. Logs. 0 or negative errno. */
 int spawner_connect(const char *path, int *ret_socket);

@@ -59,6 +59,12 @@ static int arm_deadline(struct worker *worker, uint64_t usec)
 	return r < 0 ? r : sd_event_source_set_enabled(worker->deadline_source, SD_EVENT_ONESHOT);
 }
 
+/* Many of them share the processors. */
+static uint64_t acknowledgement_usec(const struct worker *worker)
+{
+	return GRANTS_DEADLINE_USEC + worker->manager->session_count * SESSION_SHARE_USEC;
+}
+
 void worker_dismiss(struct worker *worker)
 {
 	(void)shutdown(worker->socket, SHUT_WR);
@@ -74,18 +80,33 @@ static int handle_ack(struct worker *worker, uint64_t generation)
 	if (!worker->session->ended) {
 		if (generation == worker->generation_sent)
 			(void)sd_event_source_set_enabled(worker->deadline_source, SD_EVENT_OFF);
-		else if (arm_deadline(worker, GRANTS_DEADLINE_USEC) < 0)
+		else if (arm_deadline(worker, acknowledgement_usec(worker)) < 0)
 			worker_kill(worker, "out of memory");
 		session_in_force(worker->session, generation);
 	}
 	return 0;
 }
 
-static int handle_message(struct worker *worker, const struct worker_message *message)
+/* Nothing more can be done but to wait. */
+static int handle_unstopped(struct worker *worker, const struct worker_message *message)
 {
-	if (!worker->session)
+	if (message->unstopped.generation > worker->generation_sent)
+		return -EBADMSG;
+	(void)sd_event_source_set_enabled(worker->deadline_source, SD_EVENT_OFF);
+	session_unstopped(worker->session, message->unstopped.generation, message->unstopped.pid,
+		message->unstopped.count);
+	return 0;
+}
+
+static int handle_message(struct worker *worker, const struct worker_message *message, int *fd)
+{
+	if (!worker->session || (*fd >= 0 && message->type != WORKER_PROCESS))
 		return -EBADMSG;
 	switch (message->type) {
+	case WORKER_PROCESS:
+		return session_keep_process(worker->session, message->process.pid, fd);
+	case WORKER_UNSTOPPED:
+		return handle_unstopped(worker, message);
 	case WORKER_ACK:
 		return handle_ack(worker, message->ack.generation);
 	case WORKER_RECORD:
@@ -103,11 +124,14 @@ static int handle_message(struct worker *worker, const struct worker_message *me
 static int receive(struct worker *worker, unsigned messages)
 {
 	while (messages-- > 0) {
+		_cleanup_close_ int fd = -EBADF;
 		struct worker_message message;
-		int r = message_receive(worker->socket, &message, sizeof(message), NULL, 0);
+		size_t came;
+		int r = message_receive_some(
+			worker->socket, &message, sizeof(message), &fd, 1, &came);
 
-		if (r > 0)
-			r = handle_message(worker, &message) < 0 ? -EBADMSG : 1;
+		if (r > 0 || r == -EMFILE)
+			r = handle_message(worker, &message, &fd) < 0 ? -EBADMSG : 1;
 		if (r <= 0)
 			return r;
 	}
@@ -196,7 +220,7 @@ static int ask_spawner(struct worker *worker)
 	r = make_sockets(lifeline);
 	if (r == 0) {
 		worker->lifeline = lifeline[0];
-		r = spawner_ask(worker->manager->spawner, channel[1], lifeline[1]);
+		r = spawner_ask(worker->manager->spawner, SPAWNER_START, channel[1], lifeline[1]);
 		(void)safe_close(lifeline[1]);
 	}
 	(void)safe_close(channel[1]);
@@ -334,17 +358,17 @@ int sealed_memfd(const struct grants *grants, int *ret_fd, size_t *ret_size)
 	return 0;
 }
 
-int grants_memfd(const struct policy *policy, const struct bound *bound, uint64_t generation,
-	int *ret_fd, size_t *ret_size)
+int grants_of(const struct policy *policy, const struct bound *bound, uint64_t generation,
+	struct grants **ret)
 {
 	_cleanup_(grants_freep) struct grants *grants = NULL;
 	int r;
 
 	r = grants_new(generation, &grants);
-	if (r < 0)
-		return r;
-	r = collect_grants(policy, bound, grants);
-	return r < 0 ? r : sealed_memfd(grants, ret_fd, ret_size);
+	r = r < 0 ? r : collect_grants(policy, bound, grants);
+	if (r == 0)
+		*ret = take_pointer(grants);
+	return r;
 }
 
 int worker_send_grants(struct worker *worker, int grants, size_t size, uint64_t generation)
@@ -357,7 +381,7 @@ int worker_send_grants(struct worker *worker, int grants, size_t size, uint64_t 
 	if (r < 0)
 		return r;
 	if (worker->generation_acknowledged == worker->generation_sent) {
-		r = arm_deadline(worker, GRANTS_DEADLINE_USEC);
+		r = arm_deadline(worker, acknowledgement_usec(worker));
 		if (r < 0)
 			return r;
 	}
@@ -375,7 +399,8 @@ int worker_attach(struct worker *worker, struct session *session)
 			.constant = session->constant,
 			.capabilities = session->capabilities}};
 	const int fds[] = {session->listener, session->inflight};
-	_cleanup_close_ int grants = -EBADF;
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+	_cleanup_close_ int fd = -EBADF;
 	uint64_t generation = ++session->manager->generation;
 	size_t size;
 	int r;
@@ -385,8 +410,7 @@ int worker_attach(struct worker *worker, struct session *session)
 	r = message_send(worker->socket, &message, sizeof(message), fds, ELEMENTSOF(fds));
 	if (r < 0)
 		return r;
-	r = grants_memfd(&session->manager->policy, &session->bound, generation, &grants, &size);
-	if (r < 0)
-		return r;
-	return worker_send_grants(worker, grants, size, generation);
+	r = grants_of(&session->manager->policy, &session->bound, generation, &grants);
+	r = r < 0 ? r : sealed_memfd(grants, &fd, &size);
+	return r < 0 ? r : worker_send_grants(worker, fd, size, generation);
 }

@@ -11,6 +11,16 @@
 #include "include/verdict.h"
 #include "notify.h"
 
+/* Of an earlier session process. */
+static int take_processes(struct session *session)
+{
+	struct revoker *revoker = &session->revoker;
+
+	revoker->threads = &session->inflight->threads;
+	revoker->processes = &session->inflight->processes;
+	return processes_open(revoker->processes, &revoker->handles);
+}
+
 static int take_attach(struct session *session)
 {
 	struct worker_message message;
@@ -38,6 +48,9 @@ static int take_attach(struct session *session)
 	r = r < 0 ? r : inflight_map(fds[1], &session->inflight);
 	if (r < 0)
 		return r;
+	r = take_processes(session);
+	if (r < 0)
+		return r;
 	notify_prepare(session->listener);
 	return 1;
 }
@@ -56,19 +69,25 @@ static int read_grants(int fd, uint64_t size, struct grants **ret)
 	return grants_deserialise(data, size, ret);
 }
 
+static size_t add_if_inside(
+	int listener, const struct seccomp_notif *noted, pid_t *tids, size_t count)
+{
+	if (noted->id != 0 && notify_is_valid(listener, noted->id))
+		tids[count++] = (pid_t)noted->pid;
+	return count;
+}
+
 /* The threads that are inside the door: taken up by us or by an earlier session process, and not
  * answered. They cannot be stopped before they are answered, and then come through the door anyhow.
- */
+ * What is noted proves it for none: an earlier one may have died after it gave the call back. */
 static size_t inside_the_door(
-	const struct inflight *inflight, pid_t tids[static SESSION_WAITING_MAX + 1])
+	const struct session *session, pid_t tids[static SESSION_WAITING_MAX + 1])
 {
-	size_t count = 0;
+	const struct inflight *inflight = session->inflight;
+	size_t count = add_if_inside(session->listener, &inflight->notification, tids, 0);
 
-	if (inflight->notification.id != 0)
-		tids[count++] = (pid_t)inflight->notification.pid;
 	for (uint32_t i = 0; i < inflight->waiting_used; i++)
-		if (inflight->waiting[i].id != 0)
-			tids[count++] = (pid_t)inflight->waiting[i].pid;
+		count = add_if_inside(session->listener, &inflight->waiting[i], tids, count);
 	return count;
 }
 
@@ -95,36 +114,68 @@ static int put_in_force(struct session *session)
 	}
 	if (!inflight->returning)
 		return 0;
-	r = revoke_bring_back(
-		&session->revoker, &inflight->threads, inside, inside_the_door(inflight, inside));
+	r = revoke_bring_back(&session->revoker, inside, inside_the_door(session, inside));
 	if (r == 0)
 		__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
 	return r;
 }
 
-#define SLACK_USEC 1000000ULL /* what lies between */
+#define SLACK_USEC 400000ULL /* what lies between */
 
-static_assert(REVOKE_DEADLINE_USEC + READY_DEADLINE_USEC + SLACK_USEC < GRANTS_DEADLINE_USEC,
+static_assert(REVOKE_DEADLINE_USEC + READY_DEADLINE_USEC + KILL_DEADLINE_USEC + SLACK_USEC <
+		      GRANTS_DEADLINE_USEC,
 	"the manager must be patient for as long as bringing threads back may take");
+
+static int acknowledge(struct session *session, uint64_t generation)
+{
+	struct worker_message message = {.type = WORKER_ACK, .ack = {.generation = generation}};
+
+	session->owed = 0;
+	return message_send(session->channel, &message, sizeof(message), NULL, 0);
+}
+
+static int tell_unstopped(struct session *session, uint64_t generation)
+{
+	const struct revoker *revoker = &session->revoker;
+	struct worker_message message = {.type = WORKER_UNSTOPPED,
+		.unstopped = {.generation = generation,
+			.pid = revoke_unstopped(revoker),
+			.count = (uint32_t)revoker->unstopped}};
+
+	session->owed = generation;
+	return message_send(session->channel, &message, sizeof(message), NULL, 0);
+}
+
+bool session_owes(const struct session *session)
+{
+	return session->owed != 0;
+}
+
+int session_pay(struct session *session)
+{
+	if (session->owed == 0 || !revoke_look_again(&session->revoker))
+		return 0;
+	__atomic_store_n(&session->inflight->returning, 0, __ATOMIC_SEQ_CST);
+	return acknowledge(session, session->owed);
+}
 
 /* New grants are in force from here on, since nothing is in hand. The acknowledgement is the
  * barrier that connect and disconnect wait for. */
 static int take_grants(struct session *session, struct grants *grants)
 {
-	struct worker_message message = {
-		.type = WORKER_ACK, .ack = {.generation = grants->generation}};
 	bool first = !session->grants;
 	int r;
 
 	(void)grants_free(session->grants);
 	session->grants = grants;
 	r = put_in_force(session);
-	if (r < 0)
+	if (r < 0 && r != -EBUSY)
 		return r;
 	/* Those that are inside the door could not be stopped. */
 	if (first)
 		session_resume(session);
-	return message_send(session->channel, &message, sizeof(message), NULL, 0);
+	return r < 0 ? tell_unstopped(session, grants->generation)
+		     : acknowledge(session, grants->generation);
 }
 
 static int take_next(struct session *session)

@@ -38,6 +38,7 @@
 
 #include "member.h"
 #include "notify.h"
+#include "registrations.h"
 #include "session.h"
 #include "target.h"
 #include "threads.h"
@@ -61,7 +62,6 @@ struct look {
 	struct session *session;
 	const struct grants *scope;
 	struct members members;
-	struct revoker revoker;
 
 	/* The queues in question, and what the session may do with them now. */
 	struct {
@@ -71,8 +71,8 @@ struct look {
 	size_t queue_count;
 
 	bool descriptors_count;
-	enum registered registered[SESSION_REGISTRANTS_MAX]; /* in the latest pass */
-	enum holding holding;                                /* the process that is looked at */
+	enum registered registered[SESSION_PROCESSES_MAX]; /* in the latest pass */
+	enum holding holding;                              /* the process that is looked at */
 
 	/* In the latest pass: of the session, and that may be. */
 	uint32_t proved, unknown;
@@ -221,12 +221,11 @@ static bool process_holds(void *context, const struct member *member)
 /* One that is counted already. */
 static bool is_registered(const struct look *look, const struct member *member)
 {
-	const struct registrants *registrants = &look->session->inflight->registrants;
+	const struct processes *processes = &look->session->inflight->processes;
 
-	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++)
-		if (look->registered[i] == REGISTERED &&
-			registrants->entries[i].tgid == member->pid &&
-			registrants->entries[i].start == thread_birth(member->proc))
+	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
+		if (look->registered[i] == REGISTERED && processes->entries[i].pid == member->pid &&
+			processes->entries[i].start == thread_birth(member->proc))
 			return true;
 	return false;
 }
@@ -247,13 +246,13 @@ static void count_registrants(struct look *look, uint64_t deadline)
 {
 	const struct inflight *inflight = look->session->inflight;
 
-	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++) {
-		const struct registrant registrant = inflight->registrants.entries[i];
+	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++) {
+		const struct process *process = &inflight->processes.entries[i];
 
-		look->registered[i] = registrant.tgid == 0 ? REGISTERED_NOT
+		look->registered[i] = process->pid == 0 || !process->registered ? REGISTERED_NOT
 				      : now_usec() > deadline
 					      ? REGISTERED_UNKNOWN
-					      : registrations_look(&registrant, &inflight->queues,
+					      : registrations_look(process, &inflight->queues,
 							look->scope, &look->session->own);
 		look->registrants += look->registered[i] == REGISTERED;
 		look->unknown += look->registered[i] == REGISTERED_UNKNOWN;
@@ -476,7 +475,6 @@ static void run_child(struct session *session, const struct worker_message *ques
 	look.session = session;
 	look.scope = scope;
 	look.members.constant = session->constant;
-	look.members.revoker = &look.revoker;
 	look.members.notifies = waits_inside;
 	look.members.context = &look;
 	answer->held.error = look_and_end(&look, question, answer);
@@ -499,8 +497,9 @@ static int find_place(struct holder_looks *looks)
 
 static bool nobody_has_registered(const struct session *session)
 {
-	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++)
-		if (session->inflight->registrants.entries[i].tgid != 0)
+	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
+		if (session->inflight->processes.entries[i].pid != 0 &&
+			session->inflight->processes.entries[i].registered)
 			return false;
 	return true;
 }

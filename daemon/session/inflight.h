@@ -14,11 +14,11 @@
 
 #include "done.h"
 #include "include/limits.h"
+#include "processes.h"
 #include "queues.h"
-#include "registrations.h"
 #include "threads.h"
 
-#define INFLIGHT_VERSION 7
+#define INFLIGHT_VERSION 8
 
 /* The memfd's name; by it the manager tells what it gets back. */
 #define INFLIGHT_MEMFD "mqgate-inflight"
@@ -51,8 +51,8 @@ struct inflight {
 	uint32_t tainted;   /* 1: the session has lost something; it stays so */
 	uint32_t returning; /* 1: threads are being brought back, and perhaps not all of them */
 	struct threads threads;
+	struct processes processes;
 	struct queues queues;
-	struct registrants registrants;
 	/* Last: what no message ever needed takes no memory. */
 	struct done_call done;
 };

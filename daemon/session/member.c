@@ -31,7 +31,6 @@
 #include "include/constant.h"
 #include "include/syscalls.h"
 #include "include/util.h"
-#include "revoke.h"
 #include "seize.h"
 #include "target.h"
 #include "threads.h"
@@ -135,16 +134,15 @@ static pid_t youngest_child(const struct target *target)
 static enum membership stop_and_read(struct members *members, struct target *target)
 {
 	enum membership membership;
-	struct revoker *revoker = members->revoker;
 	int r, status = 0, signal = 0;
 
-	if (revoker->late_count == REVOKE_LATE_MAX ||
+	if (members->late_count == MEMBERS_LATE_MAX ||
 		seize(target->tid, now_usec() + PATIENCE_USEC) < 0)
 		return MEMBERSHIP_UNKNOWN;
 	(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
 	r = wait_for_stop(target, &status);
 	if (r == -EINPROGRESS)
-		revoker->late[revoker->late_count++] = target->tid;
+		members->late[members->late_count++] = target->tid;
 	if (r < 0)
 		return MEMBERSHIP_UNKNOWN;
 	membership = read_filters(target->tid, members->constant);
@@ -257,6 +255,40 @@ enum membership member_prove(struct members *members, const struct member *membe
 	return membership;
 }
 
+/* 1: stopped, and let go. 0: not yet. -ESRCH: gone. */
+static int let_go_if_stopped(pid_t tid)
+{
+	int status, signal = 0;
+	pid_t r = waitpid(tid, &status, WNOHANG | __WALL);
+
+	if (r == 0)
+		return 0;
+	if (r < 0 || !WIFSTOPPED(status))
+		return -ESRCH;
+	if (status >> 16 == 0)
+		signal = WSTOPSIG(status);
+	return ptrace(PTRACE_DETACH, tid, NULL, (void *)(long)signal) < 0 ? 0 : 1;
+}
+
+static void let_go_late(struct members *members)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < members->late_count; i++)
+		if (let_go_if_stopped(members->late[i]) == 0)
+			members->late[kept++] = members->late[i];
+	members->late_count = kept;
+}
+
+static void let_go_strays(void)
+{
+	pid_t tid;
+
+	while (seize_may_hold() && (tid = seize_changed()) > 0)
+		if (let_go_if_stopped(tid) == 0)
+			break;
+}
+
 /* --- all of them ------------------------------------------------------------------------------ */
 
 static int list_processes(pid_t **ret, size_t *ret_count)
@@ -357,8 +389,8 @@ int members_for_each(struct members *members, const struct member_visitor *visit
 	while (count-- > 0) {
 		if (now_usec() >= members->deadline)
 			return -ETIME;
-		revoke_let_go_late(members->revoker);
-		revoke_let_go_strays();
+		let_go_late(members);
+		let_go_strays();
 		r = look_at(members, visitor, pids[count]);
 		result = result < 0 ? result : r;
 	}
@@ -383,8 +415,8 @@ static pid_t newest_process(void)
 
 void members_chase(struct members *members, const struct member_visitor *visitor)
 {
-	revoke_let_go_late(members->revoker);
-	revoke_let_go_strays();
+	let_go_late(members);
+	let_go_strays();
 	members->heir = newest_process();
 	follow(members, visitor);
 }

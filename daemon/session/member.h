@@ -9,7 +9,7 @@
 
 #include "include/limits.h"
 
-struct revoker;
+#define MEMBERS_LATE_MAX 64
 
 /* A process that lives, or did a moment ago. pidfd was opened first, and everything else was then
  * found out about that very process: a signal sent through it hits this process or nobody. */
@@ -36,9 +36,11 @@ enum membership {
 /* One session's processes. Zero but for the first when new, and the caller's to fill up to
  * follows. */
 struct members {
-	uint64_t constant;       /* of the session's filter */
-	struct revoker *revoker; /* lets go of threads that were asked to stop and did not yet */
-	uint64_t deadline;       /* CLOCK_MONOTONIC, microseconds; nothing is begun later */
+	uint64_t constant; /* of the session's filter */
+	/* Threads that were asked to stop and did not yet. */
+	pid_t late[MEMBERS_LATE_MAX];
+	size_t late_count;
+	uint64_t deadline; /* CLOCK_MONOTONIC, microseconds; nothing is begun later */
 	/* True if the thread has just made a call that came to the session's listener: proof enough
 	 * without stopping it, which inside the door it cannot be. NULL: none has. */
 	bool (*notifies)(void *context, pid_t tid);

@@ -9,6 +9,12 @@
 #include "turn.h"
 
 #include <fcntl.h>
+#include <poll.h>
+
+#include "include/protocol.h"
+#include "text.h"
+
+#define MANAGER_MS 100 /* that it may take to read what we tell it */
 
 /* Whether what an earlier session process began was done, when it died too early to note it: if the
  * state is now the one that doing it would have left, and was not before. */
@@ -184,31 +190,86 @@ static struct answer act_on_unlink(struct session *session, struct turn *turn)
 	return r < 0 ? answer_error(-r) : (struct answer){.kind = ANSWER_VALUE};
 }
 
-/* Threads that are noted may be stopped later: none is but the caller. */
-static int note_thread(
-	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+/* The caller's process is new. Noted is none but the caller's: it may be killed later. */
+static int note_process(struct session *session, struct turn *turn, pid_t pid)
 {
-	struct threads *threads = &session->inflight->threads;
-	uint32_t arch = notification->data.arch;
-	int r;
+	struct revoker *revoker = &session->revoker;
+	_cleanup_close_ int pidfd = -EBADF;
+	struct process process;
+	int r = process_open(pid, &process, &pidfd);
 
-	if (threads_know(threads, turn->target.tid, arch))
-		return 0;
-	r = turn_know_target(turn);
 	if (r < 0)
 		return r;
-	if (!notify_is_valid(session->listener, notification->id))
+	if (!notify_is_valid(session->listener, session->request.id))
 		return -ESRCH;
-	return threads_note(threads, turn->target.proc, turn->target.tid, arch);
+	return processes_add(revoker->processes, &revoker->handles, &process, &pidfd);
 }
 
-/* Gives the call back to the kernel, in a session that has lost nothing. */
-static struct answer act_by_kernel(
+/* The place of the caller's process. */
+static int find_process(struct session *session, struct turn *turn)
+{
+	struct revoker *revoker = &session->revoker;
+	uint64_t pid;
+	int place, r = turn_know_target(turn);
+
+	r = r < 0 ? r : text_status_at(turn->target.proc, "Tgid", &pid);
+	if (r < 0)
+		return r;
+	place = processes_find(revoker->processes, &revoker->handles, (pid_t)pid);
+	if (place < 0)
+		return note_process(session, turn, (pid_t)pid);
+	return notify_is_valid(session->listener, session->request.id) ? place : -ESRCH;
+}
+
+/* Before the process is given a call back the first time. */
+static int tell_manager(struct session *session, uint32_t place)
+{
+	struct process_handles *handles = &session->revoker.handles;
+	struct worker_message message = {.type = WORKER_PROCESS,
+		.process = {.pid = session->revoker.processes->entries[place].pid}};
+	int r;
+
+	if (handles->told[place])
+		return 0;
+	r = message_send(session->channel, &message, sizeof(message), &handles->pidfds[place], 1);
+	handles->told[place] = r == 0;
+	return r;
+}
+
+/* Nobody can make this call for the caller: the manager is waited for. */
+static int tell_manager_patiently(struct session *session, uint32_t place)
+{
+	struct pollfd p = {.fd = session->channel, .events = POLLOUT};
+	int r = tell_manager(session, place);
+
+	if (r == -EAGAIN && poll(&p, 1, MANAGER_MS) > 0)
+		r = tell_manager(session, place);
+	return r;
+}
+
+/* The place of the caller's process, with the thread noted; or a negative errno, and then the call
+ * must not be given back. -ENOSPC: there are too many. */
+static int note_caller(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
-	return note_thread(session, notification, turn) < 0
-		       ? answer_error(EACCES)
-		       : (struct answer){.kind = ANSWER_CONTINUE};
+	struct revoker *revoker = &session->revoker;
+	struct thread *thread = threads_find(revoker->threads, turn->target.tid);
+	uint32_t arch = notification->data.arch;
+	int place, r;
+
+	if (thread && processes_have_thread(
+			      revoker->processes, &revoker->handles, thread->place, thread->tid)) {
+		thread->arch = arch;
+		place = (int)thread->place;
+	} else {
+		place = find_process(session, turn);
+		r = place < 0 ? place
+			      : threads_note(
+					revoker->threads, turn->target.tid, arch, (uint32_t)place);
+		if (r < 0)
+			return r;
+	}
+	return place;
 }
 
 /* The very file that was checked, not what may be behind its number by now. A descriptor; -EBADF,
@@ -244,7 +305,8 @@ static int let_wait(struct session *session, struct turn *turn, struct carried *
 	return r == 0 ? 0 : EACCES;
 }
 
-/* Carries the call out, in a session that has lost something. */
+/* Carries the call out, in a session that has lost something, or for a process of which nobody
+ * could keep a pidfd. */
 static struct answer act_by_ourselves(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
@@ -271,32 +333,30 @@ bool request_registers(const struct request *request)
 	return request->call == MQ_CALL_NOTIFY && !request->removes_notification;
 }
 
-static int note_registration(struct session *session, struct turn *turn)
-{
-	struct inflight *inflight = session->inflight;
-	uint64_t birth;
-	int r;
-
-	r = turn_know_identity(session, turn);
-	if (r < 0)
-		return r;
-	r = registrations_birth(turn->identity.tgid, &birth);
-	if (r < 0)
-		return r;
-	/* Whoever was found under that number, it was the caller. */
-	if (!notify_is_valid(session->listener, session->request.id))
-		return -ESRCH;
-	return registrations_note(&inflight->registrants, turn->identity.tgid, birth);
-}
-
 /* mq_notify registers the calling process, and nobody can do that for it. */
-static struct answer act_on_descriptor(
+static struct answer act_on_notify(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
-	if (request_registers(&session->request) && note_registration(session, turn) < 0)
+	int place = note_caller(session, notification, turn);
+
+	if (place < 0 || tell_manager_patiently(session, (uint32_t)place) < 0)
 		return answer_error(EACCES);
-	if (!session->inflight->tainted || session->request.call == MQ_CALL_NOTIFY)
-		return act_by_kernel(session, notification, turn);
+	if (request_registers(&session->request))
+		session->revoker.processes->entries[place].registered = 1;
+	turn->place = (uint32_t)place;
+	return (struct answer){.kind = ANSWER_CONTINUE};
+}
+
+/* Who could not be killed later is not given its call back. */
+static struct answer act_on_data(
+	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
+{
+	int place = session->inflight->tainted ? -EPERM : note_caller(session, notification, turn);
+
+	if (place >= 0 && tell_manager(session, (uint32_t)place) == 0)
+		return (struct answer){.kind = ANSWER_CONTINUE};
+	if (place == -ENOSPC || turn_know_target(turn) < 0)
+		return answer_error(EACCES);
 	return act_by_ourselves(session, notification, turn);
 }
 
@@ -332,11 +392,12 @@ struct answer session_act(
 		return act_on_open(session, turn);
 	case MQ_CALL_UNLINK:
 		return act_on_unlink(session, turn);
+	case MQ_CALL_NOTIFY:
+		return act_on_notify(session, notification, turn);
 	case MQ_CALL_SEND:
 	case MQ_CALL_RECEIVE:
-	case MQ_CALL_NOTIFY:
 	case MQ_CALL_GETSETATTR:
-		return act_on_descriptor(session, notification, turn);
+		return act_on_data(session, notification, turn);
 	case MQ_CALL_COUNT:
 		break;
 	}

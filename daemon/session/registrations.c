@@ -8,10 +8,10 @@
  * disconnect stays, and is told of: it says once that a message has come, and nothing of what is in
  * it.
  *
- * Noted is which processes have registered, not on what: the descriptor may be exchanged between
- * our look and the kernel's use of it. So each lost queue is asked who is registered on it, through
- * a descriptor of ours. Opening it waits for nobody: a lease that an owner holds on it makes that
- * fail, and then it counts as registered.
+ * Noted is which processes have registered (processes.h), not on what: the descriptor may be
+ * exchanged between our look and the kernel's use of it. So each lost queue is asked who is
+ * registered on it, through a descriptor of ours. Opening it waits for nobody: a lease that an
+ * owner holds on it makes that fail, and then it counts as registered.
  *
  * A queue that was deleted is found by a descriptor of the process only, which it has unless a
  * sharer of its table has closed that. */
@@ -22,6 +22,7 @@
 #include <linux/kcmp.h>
 #include <sys/syscall.h>
 
+#include "include/task.h"
 #include "act.h"
 #include "identity.h"
 #include "target.h"
@@ -37,63 +38,12 @@ static bool is_gone(int error)
 	return error == -ENOENT || error == -ESRCH || error == -EBADF;
 }
 
-/* --- noting --------------------------------------------------------------------------------- */
-
-int registrations_birth(pid_t tgid, uint64_t *ret)
+static bool is_over(const struct process *process)
 {
-	struct target target;
-	int r = target_open(tgid, &target);
+	struct task task;
+	int r = task_read_by_number(process->pid, &task);
 
-	if (r < 0)
-		return r;
-	*ret = thread_birth(target.proc);
-	if (*ret == 0)
-		r = thread_is_dead(target.proc) ? -ESRCH : -EIO;
-	target_close(&target);
-	return r;
-}
-
-static bool is_over(const struct registrant *registrant)
-{
-	uint64_t birth;
-	int r = registrations_birth(registrant->tgid, &birth);
-
-	return r < 0 ? is_gone(r) : birth != registrant->start;
-}
-
-static struct registrant *find_room(struct registrants *registrants)
-{
-	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++)
-		if (registrants->entries[i].tgid == 0)
-			return &registrants->entries[i];
-	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++)
-		if (is_over(&registrants->entries[i]))
-			return &registrants->entries[i];
-	return NULL;
-}
-
-static bool is_known(const struct registrants *registrants, pid_t tgid, uint64_t birth)
-{
-	for (size_t i = 0; i < SESSION_REGISTRANTS_MAX; i++)
-		if (registrants->entries[i].tgid == tgid && registrants->entries[i].start == birth)
-			return true;
-	return false;
-}
-
-int registrations_note(struct registrants *registrants, pid_t tgid, uint64_t birth)
-{
-	struct registrant *entry;
-
-	if (is_known(registrants, tgid, birth))
-		return 0;
-	entry = find_room(registrants);
-	if (!entry)
-		return -ENOSPC;
-	/* The process last: then all of it is there. */
-	__atomic_store_n(&entry->tgid, 0, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&entry->start, birth, __ATOMIC_SEQ_CST);
-	__atomic_store_n(&entry->tgid, tgid, __ATOMIC_SEQ_CST);
-	return 0;
+	return r == -ESRCH || (r == 0 && task.start != process->start);
 }
 
 /* --- asking a queue -------------------------------------------------------------------------- */
@@ -272,25 +222,25 @@ static enum registered look_by_threads(const struct search *search, DIR *tasks)
 	return most;
 }
 
-enum registered registrations_look(const struct registrant *registrant, const struct queues *queues,
+enum registered registrations_look(const struct process *process, const struct queues *queues,
 	const struct grants *scope, const struct own_identity *own)
 {
 	struct unlawful found = {0};
-	const struct search search = {queues, scope, own, registrant->tgid, &found};
+	const struct search search = {queues, scope, own, process->pid, &found};
 	enum registered state;
 	char path[32];
 	DIR *tasks;
 
-	if (is_over(registrant))
+	if (is_over(process))
 		return REGISTERED_NOT;
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", registrant->tgid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", process->pid);
 	tasks = opendir(path);
 	if (!tasks)
 		return is_gone(-errno) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
 	state = look_by_threads(&search, tasks);
 	(void)closedir(tasks);
 	/* Or it was another's, by then. */
-	return is_over(registrant) ? REGISTERED_NOT : state;
+	return is_over(process) ? REGISTERED_NOT : state;
 }
 
 /* --- after a call --------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bringing threads back out of calls that were given back to the kernel.
+/* Bringing threads back out of calls that were given back to the kernel, or ending their processes.
  *
  * A receiver that waits on an empty queue was allowed to when it began to wait. Nothing in the
  * kernel takes that back. But a thread that is stopped by ptrace leaves the call it waits in, and
@@ -13,42 +13,49 @@
  * they may be on their way in. A thread blocked in any other call has left ours, and is left alone:
  * stopping it would make epoll_wait() or sigtimedwait() fail with EINTR.
  *
- * Only a thread that nobody traces can be stopped. Another session process is waited for (seize.h).
- * One that is traced, by another process of the session or by a debugger, is killed with its
- * process, after its start has shown that it is the thread that we noted. What neither stops nor
- * dies in time is an error: the session process then does not acknowledge. */
+ * All this asks something of the thread, and a thread can resist: be traced by another, execute a
+ * program whose interpreter somebody has a lease on, not get to run. So a disposable child does it,
+ * and whoever is not back by the deadline is killed, by the pidfd that was opened when its process
+ * first called: that needs nothing of the app. Killed means seen to have stopped (common/task.c).
+ * Somebody else's file system may hold a thread for longer than that; then nothing is acknowledged
+ * until it has let go. */
 #include "revoke.h"
 
-#include <fcntl.h>
-#include <linux/seccomp.h>
-#include <signal.h>
+#include <sys/mman.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "include/limits.h"
 #include "include/util.h"
-#include "seize.h"
+#include "child.h"
 #include "text.h"
+#include "trace.h"
 
 #define STOP_CHECK_USEC 50
-#define PATIENCE_USEC   20000
-#define KILL_USEC       300000 /* of the deadline, kept for what does not stop */
+#define PATIENCE_USEC   20000 /* for a thread that was asked to stop and is seen elsewhere */
+#define STEP_USEC       5000  /* that one thread may hold up the child */
+#define SLACK_USEC      50000
 
-static int open_proc(pid_t tid)
-{
-	char path[32];
-	int fd;
+/* Of one thread noted. */
+enum way_back {
+	UNASKED,
+	ASKED, /* to stop; it is traced by the child */
+	HELD,  /* it has held a child up, and is asked again when the others are done */
+	BACK,  /* out of any call */
+	STUCK, /* its process is to be killed */
+};
 
-	(void)snprintf(path, sizeof(path), "/proc/%d", tid);
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
+struct returning {
+	struct revoker *revoker;
+	uint64_t deadline;
+	/* Shared with the child. */
+	struct progress {
+		uint32_t at; /* the thread in hand */
+		uint8_t ways[SESSION_THREADS_MAX];
+	} * progress;
+};
 
-static long trace(int request, pid_t tid, long data)
-{
-	return ptrace(request, tid, NULL, (void *)data);
-}
+/* --- in a child ------------------------------------------------------------------------------ */
 
 /* 1: stopped, and let go. 0: not yet. -ESRCH: gone. */
 static int let_go_if_stopped(pid_t tid)
@@ -63,237 +70,272 @@ static int let_go_if_stopped(pid_t tid)
 	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
 	if (status >> 16 == 0)
 		signal = WSTOPSIG(status);
-	/* Killed while it was stopped: it must be waited for once more, or its parent never can. */
-	return trace(PTRACE_DETACH, tid, signal) < 0 ? 0 : 1;
+	(void)ptrace(PTRACE_DETACH, tid, NULL, (void *)(long)signal);
+	return 1;
+}
+
+static enum thread_activity look_at(pid_t tid, uint32_t arch)
+{
+	_cleanup_close_ int proc = task_open(tid);
+	enum thread_activity activity = proc == -ESRCH ? THREAD_GONE : THREAD_RUNNING;
+
+	step_begin();
+	if (proc >= 0)
+		activity = thread_activity(proc, arch);
+	step_end();
+	return activity;
+}
+
+static bool is_dead(pid_t tid)
+{
+	struct task task;
+	int r = task_read_by_number(tid, &task);
+
+	return r == -ESRCH || (r == 0 && (task.state == 'Z' || task.state == 'X'));
+}
+
+/* 0, or negative errno as trace_seize(). */
+static int ask_to_stop(pid_t tid)
+{
+	int r;
+
+	step_begin();
+	r = trace_seize(tid);
+	if (r == 0 && ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0)
+		r = -errno;
+	step_end();
+	return r;
+}
+
+static enum way_back ask(const struct revoker *revoker, const struct thread *thread)
+{
+	enum thread_activity activity = look_at(thread->tid, thread->arch);
+	int r;
+
+	/* Who is no thread of a process that was given a call back is in none. */
+	if (activity == THREAD_GONE || activity == THREAD_ELSEWHERE ||
+		!processes_have_thread(
+			revoker->processes, &revoker->handles, thread->place, thread->tid))
+		return BACK;
+	r = ask_to_stop(thread->tid);
+	/* Or it has been asked: one may be noted twice (threads.c). */
+	if (r == 0 || (r == -EPERM && trace_is_ours(thread->tid)))
+		return ASKED;
+	if (r == -ESRCH || is_dead(thread->tid))
+		return BACK;
+	return r == -EPERM ? STUCK : UNASKED;
+}
+
+/* Of one that was asked; its number stays its own for as long as we trace it. */
+static enum way_back wait_for(const struct thread *thread, bool patient)
+{
+	if (let_go_if_stopped(thread->tid) != 0)
+		return BACK;
+	/* Out of its call, and blocked elsewhere before it stopped: the end of this child is the
+	 * end of its being asked. */
+	return !patient && look_at(thread->tid, thread->arch) == THREAD_ELSEWHERE ? BACK : ASKED;
 }
 
 /* Ready to run, or it has stopped since we looked. */
-static bool is_about_to_stop(int proc)
+static bool is_about_to_stop(pid_t tid)
 {
-	char state = thread_state(proc);
+	struct task task;
 
-	return state == 'R' || state == 't';
+	return task_read_by_number(tid, &task) == 0 && (task.state == 'R' || task.state == 't');
 }
 
-/* 0: out of its call, and let go or gone. -EINPROGRESS: out of it, and blocked elsewhere before it
- * stopped. Waits for more_usec more if it stops as soon as it gets to run. */
-static int wait_and_let_go(
-	pid_t tid, int proc, uint32_t arch, uint64_t deadline, uint64_t more_usec)
+static bool is_late(const struct returning *returning, const struct thread *thread, uint64_t now)
 {
-	uint64_t patience = now_usec() + PATIENCE_USEC;
+	return now > returning->deadline &&
+	       (now > returning->deadline + READY_DEADLINE_USEC || !is_about_to_stop(thread->tid));
+}
 
-	for (;;) {
+/* The number of those that are not back yet. */
+static uint32_t go_on(struct returning *returning, uint64_t patience)
+{
+	const struct threads *threads = returning->revoker->threads;
+	struct progress *progress = returning->progress;
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < threads->count; i++) {
+		const struct thread *thread = &threads->entries[i];
 		/* It may be us who did not get to run: a last look comes after the deadline. */
 		uint64_t now = now_usec();
-		int r = let_go_if_stopped(tid);
+		uint8_t way = progress->ways[i];
 
-		if (r != 0)
-			return 0;
-		if (now > patience && thread_activity(proc, arch) == THREAD_ELSEWHERE)
-			return -EINPROGRESS;
-		if (now > deadline && (now > deadline + more_usec || !is_about_to_stop(proc)))
-			return -ETIMEDOUT;
-		(void)usleep(STOP_CHECK_USEC);
+		progress->at = i;
+		if (way == UNASKED)
+			way = ask(returning->revoker, thread);
+		else if (way == ASKED)
+			way = wait_for(thread, now < patience);
+		if ((way == UNASKED || way == ASKED) && is_late(returning, thread, now))
+			way = STUCK;
+		left += way == UNASKED || way == ASKED;
+		progress->ways[i] = way;
 	}
-}
-
-/* 0, or negative errno: -EPERM if somebody else traces it. */
-static int ask_to_stop(pid_t tid, uint64_t deadline)
-{
-	int r = seize(tid, deadline);
-
-	if (r == 0 && trace(PTRACE_INTERRUPT, tid, 0) < 0)
-		r = -errno;
-	return r;
-}
-
-/* Kills the process of a thread that is certainly the one noted. */
-static int kill_process(struct revoker *revoker, const struct thread *thread, int proc)
-{
-	_cleanup_close_ int pidfd = -EBADF;
-	bool of_process;
-	uint64_t start;
-
-	pidfd = thread_open_pidfd(proc, thread->tid, &of_process);
-	if (pidfd < 0)
-		return pidfd == -ESRCH ? 0 : pidfd;
-	/* Both were opened by number; proc still shows the noted thread, so the number was its all
-	 * the time. */
-	start = thread_start(proc);
-	if (start == 0)
-		return 0;
-	if (start != thread->start)
-		return -EPERM;
-	revoker->killed++;
-	if (revoker->tell_killing)
-		revoker->tell_killing(revoker->context, thread->tid);
-	/* A fatal signal to a thread is one to its process. */
-	return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH
-		       ? -errno
-		       : 0;
-}
-
-static int wait_until_dead(int proc, uint64_t deadline)
-{
-	for (;;) {
-		uint64_t now = now_usec();
-
-		if (thread_start(proc) == 0)
-			return 0;
-		if (now > deadline)
-			return -ETIMEDOUT;
-		(void)usleep(STOP_CHECK_USEC);
-	}
-}
-
-static bool may_be_inside(const struct thread *thread, int proc)
-{
-	enum thread_activity activity = thread_activity(proc, thread->arch);
-
-	return activity == THREAD_IN_CALL || activity == THREAD_RUNNING;
-}
-
-static int kill_and_wait(
-	struct revoker *revoker, const struct thread *thread, int proc, uint64_t deadline)
-{
-	int r = kill_process(revoker, thread, proc);
-
-	if (r < 0)
-		return r;
-	return wait_until_dead(proc, deadline);
-}
-
-int revoke_kill(struct revoker *revoker, const struct thread *thread, uint64_t deadline)
-{
-	_cleanup_close_ int proc = open_proc(thread->tid);
-
-	if (proc < 0)
-		return proc == -ENOENT ? 0 : proc;
-	return kill_and_wait(revoker, thread, proc, deadline);
-}
-
-/* A noted thread that is gone, and whose number is used by a process outside of every session. */
-static bool is_outsider(const struct thread *thread, int proc)
-{
-	_cleanup_free_ char *status = NULL;
-	uint64_t mode;
-
-	return thread_start(proc) != thread->start &&
-	       text_read_at(proc, "status", STATUS_FILE_MAX, &status) == 0 &&
-	       text_numbers(status, "Seccomp", 10, &mode, 1) == 0 && mode != SECCOMP_MODE_FILTER;
-}
-
-/* It was asked to stop and killed instead: only who traces it can have it reaped. */
-static void let_go_of_dead(struct revoker *revoker, pid_t tid)
-{
-	if (let_go_if_stopped(tid) == 0 && revoker->late_count < REVOKE_LATE_MAX)
-		revoker->late[revoker->late_count++] = tid;
-}
-
-/* 1: it was asked to stop, and has to be let go of. 0: it is out of any call, or dead. */
-static int ask_if_inside(struct revoker *revoker, const struct thread *thread, uint64_t deadline)
-{
-	_cleanup_close_ int proc = open_proc(thread->tid);
-	int r;
-
-	if (proc < 0)
-		return proc == -ENOENT ? 0 : proc;
-	if (!may_be_inside(thread, proc))
-		return 0;
-	r = ask_to_stop(thread->tid, deadline - KILL_USEC);
-	/* Or it has been asked: one may be noted twice (threads.c). */
-	if (r == 0 || (r == -EPERM && seize_is_held(thread->tid)))
-		return 1;
-	if (r == -ESRCH || (r == -EPERM && is_outsider(thread, proc)))
-		return 0;
-	return kill_and_wait(revoker, thread, proc, deadline);
-}
-
-/* Of one that was asked to stop. Its number stays its own for as long as we trace it. */
-static int bring_back(struct revoker *revoker, const struct thread *thread, uint64_t deadline)
-{
-	_cleanup_close_ int proc = open_proc(thread->tid);
-	int r;
-
-	if (proc < 0)
-		return proc == -ENOENT ? 0 : proc;
-	r = wait_and_let_go(
-		thread->tid, proc, thread->arch, deadline - KILL_USEC, READY_DEADLINE_USEC);
-	if (r == -EINPROGRESS && revoker->late_count < REVOKE_LATE_MAX) {
-		revoker->late[revoker->late_count++] = thread->tid;
-		r = 0;
-	}
-	if (r == 0)
-		return 0;
-	r = kill_and_wait(revoker, thread, proc, deadline + READY_DEADLINE_USEC);
-	let_go_of_dead(revoker, thread->tid);
-	return r;
-}
-
-static bool is_among(pid_t tid, const pid_t *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (list[i] == tid)
-			return true;
-	return false;
-}
-
-/* Marks those that have to be let go of, whatever it returns. */
-static int ask_all(struct revoker *revoker, const struct threads *threads, uint32_t count,
-	const pid_t *except, size_t except_count, uint64_t deadline, uint64_t *ret_asked)
-{
-	int r = 0;
-
-	for (uint32_t i = 0; i < count && r >= 0; i++) {
-		const struct thread *thread = &threads->entries[i];
-
-		if (is_among(thread->tid, except, except_count) ||
-			is_among(thread->tid, revoker->late, revoker->late_count))
-			continue;
-		r = ask_if_inside(revoker, thread, deadline);
-		if (r > 0)
-			ret_asked[i / 64] |= UINT64_C(1) << (i % 64);
-	}
-	return MIN(r, 0);
+	return left;
 }
 
 /* All are asked before one is waited for: each has to get to run before it can stop, and then
  * leaves the processor to the next. */
-int revoke_bring_back(struct revoker *revoker, const struct threads *threads, const pid_t *except,
-	size_t except_count)
+static void bring_all_back(void *context)
 {
-	const uint32_t count = MIN(threads->count, (uint32_t)SESSION_THREADS_MAX);
-	uint64_t deadline = now_usec() + REVOKE_DEADLINE_USEC;
-	uint64_t asked[SESSION_THREADS_MAX / 64] = {0};
-	int result = ask_all(revoker, threads, count, except, except_count, deadline, asked);
+	struct returning *returning = context;
+	uint64_t patience = now_usec() + PATIENCE_USEC;
 
-	for (uint32_t i = 0; i < count; i++)
-		if (asked[i / 64] & UINT64_C(1) << (i % 64)) {
-			int r = bring_back(revoker, &threads->entries[i], deadline);
-
-			result = result < 0 ? result : r;
-		}
-	return result;
+	while (go_on(returning, patience) > 0)
+		(void)usleep(STOP_CHECK_USEC);
 }
 
-void revoke_let_go_late(struct revoker *revoker)
-{
-	size_t kept = 0;
+/* --- bringing back --------------------------------------------------------------------------- */
 
-	for (size_t i = 0; i < revoker->late_count; i++)
-		if (let_go_if_stopped(revoker->late[i]) == 0)
-			revoker->late[kept++] = revoker->late[i];
-	revoker->late_count = kept;
+/* What has held the child up at one thread would do so at each of its process. */
+static void put_off(struct returning *returning)
+{
+	const struct threads *threads = returning->revoker->threads;
+	struct progress *progress = returning->progress;
+	uint32_t place = threads->entries[progress->at].place;
+
+	for (uint32_t i = 0; i < threads->count; i++)
+		if (threads->entries[i].place == place &&
+			(progress->ways[i] == UNASKED || progress->ways[i] == ASKED))
+			progress->ways[i] = HELD;
 }
 
-void revoke_let_go_strays(void)
+/* The asking of a child has ended with it. True if there is somebody to be asked. */
+static bool ask_anew(struct returning *returning, enum way_back from)
 {
-	pid_t tid;
+	struct progress *progress = returning->progress;
+	bool any = false;
 
-	while (seize_may_hold() && (tid = seize_changed()) > 0)
-		if (let_go_if_stopped(tid) == 0)
-			break;
+	for (uint32_t i = 0; i < returning->revoker->threads->count; i++) {
+		if (progress->ways[i] == ASKED || progress->ways[i] == from)
+			progress->ways[i] = UNASKED;
+		any |= progress->ways[i] == UNASKED;
+	}
+	return any;
 }
+
+static void run_children(struct returning *returning)
+{
+	uint64_t end = returning->deadline + READY_DEADLINE_USEC + SLACK_USEC;
+	int r;
+
+	while ((ask_anew(returning, UNASKED) || ask_anew(returning, HELD)) && now_usec() < end) {
+		r = child_run(bring_all_back, returning, STEP_USEC, end);
+		if (r == -ETIMEDOUT)
+			put_off(returning);
+		else if (r < 0)
+			(void)usleep(STOP_CHECK_USEC);
+	}
+}
+
+static void add_victim(struct revoker *revoker, uint32_t place, pid_t tid)
+{
+	pid_t pid = revoker->processes->entries[place].pid;
+
+	for (size_t i = 0; i < revoker->victim_count; i++)
+		if (revoker->victims[i].pid == pid)
+			return;
+	revoker->victims[revoker->victim_count++] =
+		(struct victim){.pid = pid, .pidfd = revoker->handles.pidfds[place]};
+	/* Its place is not to be another's as long as we look after it. */
+	revoker->handles.doomed[place] = true;
+	revoker->killed++;
+	if (revoker->tell_killing)
+		revoker->tell_killing(revoker->context, tid);
+}
+
+static int kill_victims(struct revoker *revoker)
+{
+	revoker->unstopped = victims_kill(
+		revoker->victims, revoker->victim_count, now_usec() + KILL_DEADLINE_USEC);
+	return revoker->unstopped > 0 ? -EBUSY : 0;
+}
+
+static void forget_victims(struct revoker *revoker)
+{
+	revoker->victim_count = 0;
+	memset(revoker->handles.doomed, 0, sizeof(revoker->handles.doomed));
+}
+
+static void choose_victims(const struct returning *returning)
+{
+	struct revoker *revoker = returning->revoker;
+
+	forget_victims(revoker);
+	for (uint32_t i = 0; i < revoker->threads->count; i++) {
+		const struct thread *thread = &revoker->threads->entries[i];
+
+		if (returning->progress->ways[i] != BACK &&
+			processes_have_thread(
+				revoker->processes, &revoker->handles, thread->place, thread->tid))
+			add_victim(revoker, thread->place, thread->tid);
+	}
+}
+
+static void leave_alone(
+	struct progress *progress, const struct threads *threads, const pid_t *except, size_t count)
+{
+	for (uint32_t i = 0; i < threads->count; i++)
+		for (size_t j = 0; j < count; j++)
+			if (threads->entries[i].tid == except[j])
+				progress->ways[i] = BACK;
+}
+
+int revoke_bring_back(struct revoker *revoker, const pid_t *except, size_t except_count)
+{
+	struct returning returning = {
+		.revoker = revoker, .deadline = now_usec() + REVOKE_DEADLINE_USEC};
+	void *memory = mmap(NULL, sizeof(*returning.progress), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	returning.progress = memory;
+	leave_alone(returning.progress, revoker->threads, except, except_count);
+	run_children(&returning);
+	choose_victims(&returning);
+	(void)munmap(memory, sizeof(*returning.progress));
+	return kill_victims(revoker);
+}
+
+int revoke_kill(struct revoker *revoker, uint32_t place)
+{
+	forget_victims(revoker);
+	add_victim(revoker, place, revoker->processes->entries[place].pid);
+	return kill_victims(revoker);
+}
+
+bool revoke_look_again(struct revoker *revoker)
+{
+	if (revoker->unstopped > 0)
+		revoker->unstopped =
+			victims_kill(revoker->victims, revoker->victim_count, now_usec());
+	return revoker->unstopped == 0;
+}
+
+pid_t revoke_unstopped(const struct revoker *revoker)
+{
+	for (size_t i = 0; i < revoker->victim_count; i++)
+		if (!revoker->victims[i].has_stopped)
+			return revoker->victims[i].pid;
+	return 0;
+}
+
+/* --- one thread ------------------------------------------------------------------------------ */
+
+struct asking {
+	const struct target *target;
+	uint32_t arch;
+	uint64_t patience;
+	int (*answer)(void *context);
+	void *context;
+	/* Shared with the child. */
+	struct outcome {
+		bool answered, out;
+	} * outcome;
+};
 
 /* Its directory in /proc is the thread's, never that of the next one with its number; asking it
  * needs neither memory nor a descriptor. */
@@ -302,50 +344,74 @@ static bool is_there(int proc)
 	return faccessat(proc, "stat", F_OK, 0) == 0;
 }
 
-/* Asks the thread behind proc to stop. The number may be somebody else's by now: who is seized and
- * not stopped notices nothing, and is let go of when it stops by itself. */
-static int ask_caller_to_stop(pid_t tid, int proc)
+/* Seized by number: who is not the thread behind proc and was only seized notices nothing. */
+static int ask_caller_to_stop(const struct target *target)
 {
-	int r = seize(tid, now_usec() + PATIENCE_USEC);
-
-	if (r < 0)
-		return r;
-	if (!is_there(proc))
-		return -ENOENT;
-	return trace(PTRACE_INTERRUPT, tid, 0) < 0 ? -ENOENT : 0;
-}
-
-/* Asks it to stop, answers it, and lets go of it when it stops, now or later. */
-static int answer_and_let_go(struct revoker *revoker, const struct target *target, uint32_t arch,
-	uint64_t patience, int (*answer)(void *context), void *context)
-{
+	uint64_t deadline = now_usec() + PATIENCE_USEC;
 	int r;
 
-	/* There must be room to let go of it later, should it take its time. */
-	if (revoker->late_count == REVOKE_LATE_MAX)
-		return -EPERM;
-	r = ask_caller_to_stop(target->tid, target->proc);
-	if (r < 0 && r != -ENOENT)
-		return r;
-	/* Gone or not, it is answered: one that is there would wait for ever. */
-	r = answer(context);
-	if (r == 0)
-		r = wait_and_let_go(target->tid, target->proc, arch, now_usec() + patience, 0);
-	if (r < 0)
-		revoker->late[revoker->late_count++] = target->tid;
-	return r == -ETIMEDOUT ? r : 0;
+	for (;;) {
+		step_begin();
+		r = trace_seize(target->tid);
+		if (r == 0 && is_there(target->proc))
+			(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
+		step_end();
+		if (r != -EBUSY || now_usec() > deadline)
+			return r == -ESRCH ? 0 : r;
+		(void)usleep(STOP_CHECK_USEC);
+	}
 }
 
-int revoke_bounce(struct revoker *revoker, const struct target *target, uint32_t arch,
+/* Gone or not, it is answered: one that is there would wait for ever. */
+static void answer_and_wait(void *context)
+{
+	struct asking *asking = context;
+	const struct target *target = asking->target;
+	struct thread thread = {.tid = target->tid, .arch = asking->arch};
+	uint64_t begun = now_usec();
+
+	if (ask_caller_to_stop(target) < 0)
+		return;
+	asking->outcome->out = asking->answer(asking->context) < 0;
+	asking->outcome->answered = true;
+	while (!asking->outcome->out && now_usec() < begun + asking->patience) {
+		asking->outcome->out =
+			wait_for(&thread, now_usec() < begun + PATIENCE_USEC) == BACK;
+		(void)usleep(STOP_CHECK_USEC);
+	}
+}
+
+static int ask_and_answer(const struct target *target, uint32_t arch, uint64_t patience,
 	int (*answer)(void *context), void *context)
 {
-	int r = answer_and_let_go(revoker, target, arch, PATIENCE_USEC, answer, context);
+	struct asking asking = {.target = target,
+		.arch = arch,
+		.patience = patience,
+		.answer = answer,
+		.context = context};
+	void *memory = mmap(NULL, sizeof(*asking.outcome), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int r;
+
+	if (memory == MAP_FAILED)
+		return -EPERM;
+	asking.outcome = memory;
+	(void)child_run(answer_and_wait, &asking, STEP_USEC, now_usec() + patience + SLACK_USEC);
+	r = !asking.outcome->answered ? -EPERM : asking.outcome->out ? 0 : -ETIMEDOUT;
+	(void)munmap(memory, sizeof(*asking.outcome));
+	return r;
+}
+
+int revoke_bounce(
+	const struct target *target, uint32_t arch, int (*answer)(void *context), void *context)
+{
+	int r = ask_and_answer(target, arch, PATIENCE_USEC, answer, context);
 
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
-int revoke_watch(struct revoker *revoker, const struct target *target, uint32_t arch,
-	int (*answer)(void *context), void *context)
+int revoke_watch(
+	const struct target *target, uint32_t arch, int (*answer)(void *context), void *context)
 {
-	return answer_and_let_go(revoker, target, arch, REVOKE_DEADLINE_USEC, answer, context);
+	return ask_and_answer(target, arch, REVOKE_DEADLINE_USEC, answer, context);
 }

@@ -52,15 +52,14 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/ptrace.h>
 
 #include "decode.h"
-#include "include/compat.h"
 #include "include/syscalls.h"
-#include "seize.h"
+#include "registrations.h"
+#include "trace.h"
 #include "turn.h"
 
-#define LATE_CHECK_MS 5
+#define LOOK_AGAIN_MS 20
 
 void turn_clear(struct turn *turn)
 {
@@ -341,13 +340,6 @@ static int answer_continue(void *context)
 	return notify_reply(call->listener, call->id, &(struct answer){.kind = ANSWER_CONTINUE});
 }
 
-static void kill_caller(struct session *session, const struct turn *turn)
-{
-	(void)revoke_kill(&session->revoker,
-		&(struct thread){.tid = turn->target.tid, .start = thread_start(turn->target.proc)},
-		now_usec() + REVOKE_DEADLINE_USEC);
-}
-
 /* In a session that has lost something another thread may exchange the descriptor before the kernel
  * looks at it, and the caller register on a queue that was lost. Since nobody can make this call
  * for it, it is looked at afterwards whether that has happened, and the process killed. A message
@@ -363,13 +355,12 @@ static int give_back_and_look(
 	if (r < 0)
 		return r;
 	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &before);
-	r = revoke_watch(
-		&session->revoker, &turn->target, notification->data.arch, answer_continue, &call);
+	r = revoke_watch(&turn->target, notification->data.arch, answer_continue, &call);
 	if (r < 0 && r != -ETIMEDOUT)
 		return r;
 	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &after);
 	if (r == -ETIMEDOUT || registrations_have_grown(&before, &after))
-		kill_caller(session, turn);
+		(void)revoke_kill(&session->revoker, turn->place);
 	return 0;
 }
 
@@ -378,16 +369,9 @@ static int reply(
 {
 	if (session->inflight->tainted && request_registers(&session->request) &&
 		turn->answer.kind == ANSWER_CONTINUE) {
-		int r = give_back_and_look(session, notification, turn);
-
-		if (r == 0)
+		if (give_back_and_look(session, notification, turn) == 0)
 			return 0;
-		/* If it is we who trace it, it is about to stop, and makes its call again when it
-		 * is let go. */
-		if (r == -EPERM && ptrace(PTRACE_INTERRUPT, turn->target.tid, NULL, NULL) == 0)
-			turn->answer = answer_error(ERESTARTSYS);
-		else
-			turn->answer = answer_error(EACCES);
+		turn->answer = answer_error(EACCES);
 	}
 	return notify_reply(session->listener, notification->id, &turn->answer);
 }
@@ -552,11 +536,6 @@ static int shorter(int a, int b)
 	return a < 0 ? b : b < 0 ? a : MIN(a, b);
 }
 
-static int late_timeout(const struct session *session)
-{
-	return session->revoker.late_count > 0 || seize_may_hold() ? LATE_CHECK_MS : -1;
-}
-
 static int serve_until_over(struct session *session)
 {
 	struct waiters *waiters = &session->waiters;
@@ -573,21 +552,22 @@ static int serve_until_over(struct session *session)
 			.fd = session->grants ? session->listener : -1, .events = POLLIN};
 		waiters_poll(waiters, fds + 2);
 		r = poll(fds, 2 + waiters->count,
-			shorter(late_timeout(session), shorter(recorder_timeout(&session->recorder),
-							       waiters_timeout(waiters))));
+			shorter(session_owes(session) ? LOOK_AGAIN_MS : -1,
+				shorter(recorder_timeout(&session->recorder),
+					waiters_timeout(waiters))));
 		if (r < 0 && errno != EINTR)
 			return -errno;
 		recorder_flush(&session->recorder, session->channel);
-		revoke_let_go_late(&session->revoker);
-		revoke_let_go_strays();
+		r = session_pay(session);
+		if (r < 0)
+			return r;
 		if (fds[0].revents) {
 			r = session_take_message(session);
 			if (r <= 0)
 				return r;
 			continue;
 		}
-		waiters_serve(waiters, &session->revoker, session->listener, fds + 2,
-			&session->inflight->done);
+		waiters_serve(waiters, session->listener, fds + 2, &session->inflight->done);
 		try_opens_again(session);
 		if (fds[1].revents & POLLIN) {
 			r = session_serve_next(session);
@@ -601,7 +581,10 @@ static int serve_until_over(struct session *session)
 
 int session_run(struct session *session)
 {
-	int r = serve_until_over(session);
+	int r;
+
+	trace_prepare();
+	r = serve_until_over(session);
 
 	if (r == 0)
 		holders_finish(session);

@@ -41,6 +41,7 @@ struct session {
 	struct refusals refusals;
 	struct holder_looks looks;
 	struct revoker revoker;
+	uint64_t owed; /* generation that is acknowledged when those who were killed have stopped */
 	struct request request; /* in hand; here because it is large */
 };
 
@@ -57,6 +58,11 @@ void session_resume(struct session *session);
 /* channel.c: one message of the manager. 1: go on. 0: the manager is gone. Negative errno: fatal.
  */
 int session_take_message(struct session *session);
+
+/* channel.c: whether an acknowledgement is owed, and giving it once it can be. 0 or negative errno:
+ * fatal. To be called every few milliseconds while it is owed. */
+bool session_owes(const struct session *session);
+int session_pay(struct session *session);
 
 /* record.c: notes a record, sends it or holds it back; sends what was held back once there is room.
  * The recorder's time until then in milliseconds, -1 if nothing is held back. */

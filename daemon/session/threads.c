@@ -3,24 +3,28 @@
 #include "threads.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "include/compat.h"
 #include "include/syscalls.h"
+#include "include/task.h"
 #include "include/util.h"
+#include "child.h"
 
-static bool read_line(int proc, const char *name, char *buffer, size_t size)
+#define STEP_USEC   20000
+#define FORGET_USEC 1000000
+
+/* 0, -ESRCH if the thread is gone, or another negative errno. */
+static int read_line(int proc, const char *name, char *buffer, size_t size)
 {
 	_cleanup_close_ int fd = openat(proc, name, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
+	ssize_t n = fd < 0 ? -1 : read(fd, buffer, size - 1);
 
-	if (fd < 0)
-		return false;
-	n = read(fd, buffer, size - 1);
-	if (n <= 0)
-		return false;
+	if (n < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
 	buffer[n] = '\0';
-	return true;
+	return 0;
 }
 
 /* One of those that are given back to the kernel. */
@@ -34,67 +38,53 @@ static bool is_call_on_descriptor(uint32_t arch, int nr)
 enum thread_activity thread_activity(int proc, uint32_t arch)
 {
 	char line[256];
-	int nr;
+	int nr, r = read_line(proc, "syscall", line, sizeof(line));
 
-	if (!read_line(proc, "syscall", line, sizeof(line)))
+	if (r == -ESRCH)
 		return THREAD_GONE;
-	if (startswith(line, "running"))
-		return THREAD_RUNNING;
-	if (sscanf(line, "%d", &nr) != 1)
+	/* "running", or it could not be read. */
+	if (r < 0 || sscanf(line, "%d", &nr) != 1)
 		return THREAD_RUNNING;
 	return is_call_on_descriptor(arch, nr) ? THREAD_IN_CALL : THREAD_ELSEWHERE;
 }
 
-/* Fields 3 and 22 of its stat, counted from 1. */
-static bool read_stat(int proc, char *ret_state, unsigned long long *ret_start)
+static char read_state(int proc)
 {
-	char line[1024], *after;
+	struct task task;
 
-	if (!read_line(proc, "stat", line, sizeof(line)))
-		return false;
-	/* The name, in parentheses, may hold anything; nothing after it does. */
-	after = strrchr(line, ')');
-	return after && sscanf(after + 1,
-				" %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-				"%*d %*d %*d %llu",
-				ret_state, ret_start) == 2;
+	return task_read(proc, &task) < 0 ? 0 : task.state;
+}
+
+static bool is_end(char state)
+{
+	return state == 'Z' || state == 'X';
 }
 
 char thread_state(int proc)
 {
-	unsigned long long start;
-	char state;
-
-	return read_stat(proc, &state, &start) ? state : 0;
-}
-
-static uint64_t read_start(int proc, bool dead_too)
-{
-	unsigned long long start;
-	char state;
-
-	if (!read_stat(proc, &state, &start))
-		return 0;
-	/* Dead, and waiting to be reaped. */
-	return (state == 'Z' || state == 'X') && !dead_too ? 0 : start;
-}
-
-uint64_t thread_start(int proc)
-{
-	return read_start(proc, false);
+	return read_state(proc);
 }
 
 uint64_t thread_birth(int proc)
 {
-	return read_start(proc, true);
+	struct task task;
+
+	return task_read(proc, &task) < 0 ? 0 : task.start;
+}
+
+uint64_t thread_start(int proc)
+{
+	struct task task;
+
+	return task_read(proc, &task) < 0 || is_end(task.state) ? 0 : task.start;
 }
 
 bool thread_is_dead(int proc)
 {
-	char state = thread_state(proc);
+	char state = read_state(proc);
 
 	/* Asking for it needs neither memory nor a descriptor. */
-	return state == 0 ? faccessat(proc, "stat", F_OK, 0) < 0 : state == 'Z' || state == 'X';
+	return state == 0 ? faccessat(proc, "stat", F_OK, 0) < 0 : is_end(state);
 }
 
 /* Near the beginning of its status; the name before it cannot look like a line. */
@@ -103,7 +93,7 @@ static pid_t thread_process(int proc)
 	char text[512];
 	const char *at;
 
-	if (!read_line(proc, "status", text, sizeof(text)))
+	if (read_line(proc, "status", text, sizeof(text)) < 0)
 		return 0;
 	at = strstr(text, "\nTgid:");
 	return at ? (pid_t)strtol(at + strlen("\nTgid:"), NULL, 10) : 0;
@@ -125,33 +115,49 @@ int thread_open_pidfd(int proc, pid_t tid, bool *ret_of_process)
 	return pidfd < 0 ? -errno : pidfd;
 }
 
-static bool is_inside(const struct thread *thread)
-{
-	_cleanup_close_ int proc = -EBADF;
-	enum thread_activity activity;
-	char path[32];
+struct look {
+	const struct threads *threads;
+	bool *outside; /* shared with the child that looks */
+};
 
-	(void)snprintf(path, sizeof(path), "/proc/%d", thread->tid);
-	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (proc < 0)
-		return false;
-	activity = thread_activity(proc, thread->arch);
-	return activity == THREAD_IN_CALL || activity == THREAD_RUNNING;
+static void look_at_all(void *context)
+{
+	const struct look *look = context;
+
+	for (uint32_t i = 0; i < look->threads->count; i++) {
+		const struct thread *thread = &look->threads->entries[i];
+		_cleanup_close_ int proc = task_open(thread->tid);
+		enum thread_activity activity = proc == -ESRCH ? THREAD_GONE : THREAD_RUNNING;
+
+		step_begin();
+		if (proc >= 0)
+			activity = thread_activity(proc, thread->arch);
+		step_end();
+		look->outside[i] = activity == THREAD_GONE || activity == THREAD_ELSEWHERE;
+	}
 }
 
-static void forget_others(struct threads *threads)
+/* Entries move down only; a session process that dies in between leaves one twice, which does no
+ * harm. */
+static void forget_outside(struct threads *threads)
 {
+	const size_t size = SESSION_THREADS_MAX * sizeof(bool);
+	bool *outside = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct look look = {threads, outside};
 	uint32_t kept = 0;
 
-	/* Entries move down only; a session process that dies in between leaves one twice, which
-	 * does no harm. */
+	if (outside == MAP_FAILED)
+		return;
+	/* Who was not looked at stays noted. */
+	(void)child_run(look_at_all, &look, STEP_USEC, now_usec() + FORGET_USEC);
 	for (uint32_t i = 0; i < threads->count; i++)
-		if (is_inside(&threads->entries[i]))
+		if (!outside[i])
 			threads->entries[kept++] = threads->entries[i];
 	__atomic_store_n(&threads->count, kept, __ATOMIC_SEQ_CST);
+	(void)munmap(outside, size);
 }
 
-static struct thread *find(struct threads *threads, pid_t tid)
+struct thread *threads_find(struct threads *threads, pid_t tid)
 {
 	if (threads->latest < threads->count && threads->entries[threads->latest].tid == tid)
 		return &threads->entries[threads->latest];
@@ -163,30 +169,18 @@ static struct thread *find(struct threads *threads, pid_t tid)
 	return NULL;
 }
 
-bool threads_know(struct threads *threads, pid_t tid, uint32_t arch)
+int threads_note(struct threads *threads, pid_t tid, uint32_t arch, uint32_t place)
 {
-	struct thread *known = find(threads, tid);
+	struct thread *known = threads_find(threads, tid);
 
-	if (known)
-		known->arch = arch;
-	return known;
-}
-
-int threads_note(struct threads *threads, int proc, pid_t tid, uint32_t arch)
-{
-	uint64_t start;
-
-	if (threads_know(threads, tid, arch))
-		return 0;
-	if (threads->count >= SESSION_THREADS_MAX)
-		forget_others(threads);
-	if (threads->count >= SESSION_THREADS_MAX)
+	if (!known && threads->count >= SESSION_THREADS_MAX)
+		forget_outside(threads);
+	if (!known && threads->count >= SESSION_THREADS_MAX)
 		return -ENOSPC;
-	start = thread_start(proc);
-	if (start == 0)
-		return -ESRCH;
-	threads->entries[threads->count] =
-		(struct thread){.tid = tid, .arch = arch, .start = start};
-	__atomic_store_n(&threads->count, threads->count + 1, __ATOMIC_SEQ_CST);
+	if (!known)
+		known = &threads->entries[threads->count];
+	*known = (struct thread){.tid = tid, .arch = arch, .place = place};
+	if (known == &threads->entries[threads->count])
+		__atomic_store_n(&threads->count, threads->count + 1, __ATOMIC_SEQ_CST);
 	return 0;
 }

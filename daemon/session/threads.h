@@ -12,8 +12,9 @@
 struct thread {
 	int32_t tid;
 	uint32_t arch;  /* of its latest call */
-	uint64_t start; /* when it began, in the kernel's ticks; tells it from a later thread of
-			   that number */
+	uint32_t place; /* of its process (processes.h), which says whether the number is its own
+			   still */
+	uint32_t reserved;
 };
 
 struct threads {
@@ -22,12 +23,12 @@ struct threads {
 	struct thread entries[SESSION_THREADS_MAX];
 };
 
-/* Before a call is given back. proc is /proc/TID. 0; -ENOSPC if there are SESSION_THREADS_MAX
- * threads inside calls; another negative errno. Unless it is 0 the call must not be given back. */
-int threads_note(struct threads *threads, int proc, pid_t tid, uint32_t arch);
+/* The entry of that number; NULL: there is none. */
+struct thread *threads_find(struct threads *threads, pid_t tid);
 
-/* True if it is noted already. Notes the architecture of its latest call. */
-bool threads_know(struct threads *threads, pid_t tid, uint32_t arch);
+/* Before a call is given back. 0; -ENOSPC if there are SESSION_THREADS_MAX threads inside calls.
+ * Unless it is 0 the call must not be given back. */
+int threads_note(struct threads *threads, pid_t tid, uint32_t arch, uint32_t place);
 
 /* What the kernel says a thread is doing. */
 enum thread_activity {
@@ -37,7 +38,8 @@ enum thread_activity {
 	THREAD_IN_CALL,   /* blocked in one */
 };
 
-/* Of the thread of this number, whichever that is now. */
+/* Of the thread of this number, whichever that is now. Waits while its process executes a program:
+ * a step of a disposable child's (child.h). */
 enum thread_activity thread_activity(int proc, uint32_t arch);
 
 /* The letter of its state in /proc/TID/stat; 0 if it is gone. */

@@ -18,6 +18,7 @@ struct turn {
 	int queue;            /* opened for the app, to be injected */
 	struct queue_key key; /* of the descriptor that was looked at */
 	bool too_wide;        /* it does more than the session may, or perhaps does */
+	uint32_t place;       /* of the process that is about to register (processes.h) */
 	bool waits;           /* no answer yet: it is among the waiters */
 	struct verdict verdict;
 	struct answer answer;

@@ -12,11 +12,10 @@
  * wait for the same queue the oldest is served first, and before any new call. */
 #include "waiting.h"
 
-#include <sys/ptrace.h>
-
 #include "include/compat.h"
 #include "include/verdict.h"
 #include "notify.h"
+#include "revoke.h"
 
 #define LOOK_USEC     5000
 #define LOOK_ONE_USEC 500 /* more with many: half a processor at most */
@@ -181,18 +180,18 @@ static int answer_restart(void *context)
 	return notify_reply(bounce->listener, bounce->id, &answer);
 }
 
-static void let_handle_signal(struct revoker *revoker, int listener, const struct waiter *waiter)
+static void let_handle_signal(int listener, const struct waiter *waiter)
 {
 	struct bounce bounce = {.listener = listener, .id = waiter->note->id};
 
 	/* Somebody traces it: it hears of the signal, if not as exactly. */
-	if (revoke_bounce(revoker, &waiter->target, waiter->note->data.arch, answer_restart,
-		    &bounce) == -EPERM)
+	if (revoke_bounce(&waiter->target, waiter->note->data.arch, answer_restart, &bounce) ==
+		-EPERM)
 		answer_result(listener, waiter, -EINTR);
 }
 
 /* True if the waiter is done with. */
-static bool look_after(struct revoker *revoker, int listener, struct waiter *waiter)
+static bool look_after(int listener, struct waiter *waiter)
 {
 	if (!notify_is_valid(listener, waiter->note->id))
 		return true;
@@ -201,7 +200,7 @@ static bool look_after(struct revoker *revoker, int listener, struct waiter *wai
 		return true;
 	}
 	if (target_has_signal(&waiter->target)) {
-		let_handle_signal(revoker, listener, waiter);
+		let_handle_signal(listener, waiter);
 		return true;
 	}
 	waiter->due = waiter->open;
@@ -231,8 +230,8 @@ static bool refuse_in_time(int listener, const struct waiter *waiter, uint64_t n
 	return true;
 }
 
-void waiters_serve(struct waiters *waiters, struct revoker *revoker, int listener,
-	const struct pollfd *fds, struct done_call *done)
+void waiters_serve(
+	struct waiters *waiters, int listener, const struct pollfd *fds, struct done_call *done)
 {
 	uint64_t now = now_usec();
 	bool look = now >= waiters->next_look;
@@ -242,10 +241,9 @@ void waiters_serve(struct waiters *waiters, struct revoker *revoker, int listene
 		struct waiter *waiter = waiters->items[i];
 		bool ready = fds[original++].revents != 0;
 
-		if (waiter->refuse_at != 0
-				? refuse_in_time(listener, waiter, now)
-				: (ready && try(listener, waiter, done)) ||
-					  (look && look_after(revoker, listener, waiter)))
+		if (waiter->refuse_at != 0 ? refuse_in_time(listener, waiter, now)
+					   : (ready && try(listener, waiter, done)) ||
+						     (look && look_after(listener, waiter)))
 			drop(waiters, i);
 		else
 			i++;

@@ -8,7 +8,6 @@
 #include "carry.h"
 #include "include/grants.h"
 #include "inflight.h"
-#include "revoke.h"
 
 struct waiter {
 	struct seccomp_notif *note; /* in inflight->waiting */
@@ -57,8 +56,8 @@ int waiters_timeout(const struct waiters *waiters);
 /* Tries those whose queue is ready, oldest first; ends those that are late, gone or have a signal
  * to handle, and refusals whose time has come; says which mq_open is due. fds as filled by
  * waiters_poll(), after poll(). */
-void waiters_serve(struct waiters *waiters, struct revoker *revoker, int listener,
-	const struct pollfd *fds, struct done_call *done);
+void waiters_serve(
+	struct waiters *waiters, int listener, const struct pollfd *fds, struct done_call *done);
 
 /* Refuses those that the new grants no longer allow, and whoever was to be refused later: it may
  * ask again at once. */

@@ -80,6 +80,8 @@ void door_go(struct door *door);
 
 /* The next record, within the deadline. */
 struct worker_message door_record(struct door *door);
+/* What the session process says next; a pidfd that comes along is closed. As message_receive(). */
+int door_receive(int channel, struct worker_message *ret);
 
 /* value, or -errno if value is negative. */
 long result_of(long value);

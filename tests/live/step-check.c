@@ -150,8 +150,8 @@ static void check_victim(struct run *run)
 		complain(run, "the victim was stopped");
 	if (waitpid(run->victim, &status, WNOHANG) != 0)
 		complain(run, "the victim has died");
-	if (inflight->registrants.entries[0].tgid != 0 && !run->noted_before)
-		complain(run, "the victim is noted as registered");
+	if (inflight->processes.entries[0].pid == run->victim && !run->noted_before)
+		complain(run, "the victim is noted");
 }
 
 static void reap_victim(pid_t pid)
@@ -216,9 +216,10 @@ static void append_link(char *text, const char *what)
 	char path[64], link[128] = "";
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", door.session, what);
-	/* Some watch queues, some are kept of callers: both have bounds of their own. */
+	/* Some watch queues, some are kept of callers and of their processes: all have bounds of
+	 * their own. */
 	if (readlink(path, link, sizeof(link) - 1) > 0 && !streq(link, "anon_inode:[eventpoll]") &&
-		!startswith(link, "/proc/"))
+		!streq(link, "anon_inode:[pidfd]") && !startswith(link, "/proc/"))
 		append(text, "%s: %s\n", what, link);
 }
 
@@ -241,8 +242,9 @@ static void check_records(struct run *run)
 	struct worker_message record;
 
 	while (wait_for_event(door.channel, 0)) {
-		cr_assert_eq(message_receive(door.channel, &record, sizeof(record), NULL, 0), 1);
-		if (has_died(run) && !run->replied_before && record.record.tid == run->caller)
+		cr_assert_eq(door_receive(door.channel, &record), 1);
+		if (record.type == WORKER_RECORD && has_died(run) && !run->replied_before &&
+			record.record.tid == run->caller)
 			complain(run, "a record of %s", record.record.name);
 	}
 }

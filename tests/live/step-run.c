@@ -102,7 +102,7 @@ void arrange(const struct kind *kind)
 			&inflight->queues, look().key[OWN], names[OWN] + 1, PERMISSIONS_ALL);
 	inflight->tainted = kind->tainted;
 	inflight->threads.count = 0;
-	inflight->registrants.entries[0].tgid = 0;
+	memset(&inflight->processes, 0, sizeof(inflight->processes));
 	play->kind = kind;
 	play->answered = false;
 	play->result = 0;
@@ -211,7 +211,7 @@ static void do_deed(struct run *run)
 
 	run->done = true;
 	run->replied_before = stepper.replied;
-	run->noted_before = inflight->registrants.entries[0].tgid != 0;
+	run->noted_before = inflight->processes.entries[0].pid != 0;
 	(void)strcpy(run->step, stepper.name);
 	switch (run->deed) {
 	case UNDISTURBED:

@@ -25,7 +25,8 @@ static bool is_no_step(uint64_t nr)
 {
 	static const int others[] = {SYS_mmap, SYS_munmap, SYS_mprotect, SYS_mremap, SYS_madvise,
 		SYS_brk, SYS_futex, SYS_sched_yield, SYS_rt_sigprocmask, SYS_rt_sigaction,
-		SYS_sigaltstack, SYS_getpid, SYS_gettid, SYS_clock_gettime, SYS_clock_nanosleep};
+		SYS_sigaltstack, SYS_getpid, SYS_gettid, SYS_clock_gettime, SYS_clock_nanosleep,
+		SYS_wait4};
 
 	for (size_t i = 0; i < ELEMENTSOF(others); i++)
 		if (nr == (uint64_t)others[i])
@@ -88,7 +89,7 @@ static const char *call_name(uint64_t nr)
 		{SYS_umask, "umask"},
 		{SYS_prlimit64, "prlimit"},
 		{SYS_ptrace, "ptrace"},
-		{SYS_wait4, "wait4"},
+		{SYS_clone, "clone"},
 #if defined(SYS_poll)
 		{SYS_poll, "poll"},
 #endif
@@ -164,33 +165,55 @@ static void give_up(int signal)
 	(void)signal;
 }
 
-/* The signal to go on with. */
-static int wait_for_stop(pid_t pid, bool *ret_syscall)
+/* What has stopped it; after its end, parent is what goes on. */
+static int wait_for_stop(struct stepper *stepper)
 {
 	int status = 0;
 
 	(void)alarm(STOP_SECONDS);
-	cr_assert_eq(waitpid(pid, &status, __WALL), pid, "the session process takes too long");
+	cr_assert_eq(waitpid(stepper->session, &status, __WALL), stepper->session,
+		"the session process takes too long");
 	(void)alarm(0);
+	if (!WIFSTOPPED(status) && stepper->parent != 0) {
+		stepper->session = stepper->parent;
+		stepper->parent = 0;
+		return SIGSTOP | PTRACE_EVENT_FORK << 8;
+	}
 	cr_assert(WIFSTOPPED(status), "the session process has ended: wait status %#x",
 		(unsigned)status);
-	*ret_syscall = WSTOPSIG(status) == SYSCALL_STOP;
-	return *ret_syscall || status >> 16 != 0 ? 0 : WSTOPSIG(status);
+	return status >> 8;
+}
+
+/* A child of it does something, while it waits. */
+static void follow(struct stepper *stepper)
+{
+	unsigned long child = 0;
+
+	cr_assert_eq(ptrace(PTRACE_GETEVENTMSG, stepper->session, NULL, &child), 0);
+	stepper->parent = stepper->session;
+	stepper->session = (pid_t)child;
+	(void)wait_for_stop(stepper);
 }
 
 /* Up to where it enters the next system call, whichever. */
-static void run_to_call(pid_t pid, struct __ptrace_syscall_info *ret)
+static void run_to_call(struct stepper *stepper, struct __ptrace_syscall_info *ret)
 {
 	int signal = 0;
 
 	for (;;) {
-		bool is_syscall;
+		int stop;
 
-		cr_assert_eq(ptrace(PTRACE_SYSCALL, pid, NULL, (void *)(intptr_t)signal), 0);
-		signal = wait_for_stop(pid, &is_syscall);
-		if (!is_syscall)
+		cr_assert_eq(
+			ptrace(PTRACE_SYSCALL, stepper->session, NULL, (void *)(intptr_t)signal),
+			0);
+		stop = wait_for_stop(stepper);
+		signal = stop > 0xff || stop == SYSCALL_STOP ? 0 : stop;
+		if (stop == (SIGTRAP | PTRACE_EVENT_FORK << 8))
+			follow(stepper);
+		if (stop != SYSCALL_STOP)
 			continue;
-		cr_assert_gt(ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(*ret), ret), 0);
+		cr_assert_gt(
+			ptrace(PTRACE_GET_SYSCALL_INFO, stepper->session, sizeof(*ret), ret), 0);
 		if (ret->op == PTRACE_SYSCALL_INFO_ENTRY)
 			return;
 	}
@@ -204,7 +227,7 @@ void step_next(struct stepper *stepper)
 	if (streq(stepper->name, "SEND"))
 		stepper->replied = true;
 	do
-		run_to_call(stepper->session, &call);
+		run_to_call(stepper, &call);
 	while (is_no_step(call.entry.nr) || (call.entry.nr == SYS_restart_syscall && !polled));
 	/* The death of somebody whom it traces has disturbed it: it is where it was. */
 	if (call.entry.nr == SYS_restart_syscall)
@@ -230,16 +253,23 @@ void step_restart(struct stepper *stepper)
 void step_attach(struct stepper *stepper, pid_t session)
 {
 	struct sigaction action = {.sa_handler = give_up};
-	bool is_syscall;
 
 	*stepper = (struct stepper){.session = session, .idle = true, .timeout_ms = -1};
 	cr_assert_eq(sigaction(SIGALRM, &action, NULL), 0);
-	cr_assert_eq(ptrace(PTRACE_SEIZE, session, NULL,
-			     (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)),
+	cr_assert_eq(
+		ptrace(PTRACE_SEIZE, session, NULL,
+			(void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEFORK)),
 		0);
 	cr_assert_eq(ptrace(PTRACE_INTERRUPT, session, NULL, NULL), 0);
-	(void)wait_for_stop(session, &is_syscall);
+	(void)wait_for_stop(stepper);
 	do
 		step_next(stepper);
 	while (!stepper->idle);
+}
+
+void step_detach(struct stepper *stepper)
+{
+	cr_assert_eq(ptrace(PTRACE_DETACH, stepper->session, NULL, NULL), 0);
+	if (stepper->parent != 0)
+		cr_assert_eq(ptrace(PTRACE_DETACH, stepper->parent, NULL, NULL), 0);
 }

@@ -17,7 +17,8 @@
 #define STEP_PATH_MAX 40 /* of it the beginning of a path */
 
 struct stepper {
-	pid_t session;
+	pid_t session;            /* or a child of its, while that does something */
+	pid_t parent;             /* the session process then; else 0 */
 	bool idle;                /* held at the loop's poll(), and nothing is in hand */
 	int timeout_ms;           /* of that poll(); -1: none */
 	bool waits;               /* the same, which is a step: some caller waits inside */
@@ -37,3 +38,6 @@ void step_next(struct stepper *stepper);
 
 /* The next step is the first of a request. */
 void step_restart(struct stepper *stepper);
+
+/* Lets it go on by itself. */
+void step_detach(struct stepper *stepper);

@@ -83,11 +83,9 @@ static bool is_in(pid_t pid, const pid_t *list, size_t count)
 static struct members *new_members(void)
 {
 	static struct members members;
-	static struct revoker revoker;
 
 	memset(&members, 0, sizeof(members));
 	members.constant = constant;
-	members.revoker = &revoker;
 	members.deadline = now_usec() + 6 * DOOR_DEADLINE_SECONDS * 1000000ULL;
 	return &members;
 }

@@ -269,7 +269,7 @@ static void register_often(struct stage *stage)
 {
 	app_pause(stage);
 	queue = open_new(stage->queue);
-	for (int i = 0; i < SESSION_REGISTRANTS_MAX + 10; i++) {
+	for (int i = 0; i < SESSION_PROCESSES_MAX + 10; i++) {
 		int status = 0;
 		pid_t pid = fork();
 
@@ -295,14 +295,20 @@ Test(registrations, who_has_ended_is_forgotten, .timeout = 60)
 	cr_expect_eq(door.stage->results[0], 0, "%ld refused", door.stage->results[0]);
 }
 
-static struct registrants registrants;
+static struct processes processes;
+static struct process_handles handles;
 
 static int note(pid_t pid)
 {
-	uint64_t birth;
-	int r = registrations_birth(pid, &birth);
+	_cleanup_close_ int pidfd = -EBADF;
+	struct process process;
+	int r;
 
-	return r < 0 ? r : registrations_note(&registrants, pid, birth);
+	if (processes_find(&processes, &handles, pid) >= 0)
+		return 0;
+	r = process_open(pid, &process, &pidfd);
+	r = r < 0 ? r : processes_add(&processes, &handles, &process, &pidfd);
+	return MIN(r, 0);
 }
 
 static pid_t start(void)
@@ -319,17 +325,18 @@ static pid_t start(void)
 
 Test(registrations, at_the_bound_a_further_one_is_refused, .timeout = 60)
 {
-	static pid_t pids[SESSION_REGISTRANTS_MAX + 1];
+	static pid_t pids[SESSION_PROCESSES_MAX + 1];
 
-	for (int i = 0; i <= SESSION_REGISTRANTS_MAX; i++) {
+	cr_assert_eq(processes_open(&processes, &handles), 0);
+	for (int i = 0; i <= SESSION_PROCESSES_MAX; i++) {
 		pids[i] = start();
 		cr_assert_gt(pids[i], 0);
-		cr_assert_eq(note(pids[i]), i < SESSION_REGISTRANTS_MAX ? 0 : -ENOSPC);
+		cr_assert_eq(note(pids[i]), i < SESSION_PROCESSES_MAX ? 0 : -ENOSPC);
 	}
 	cr_expect_eq(note(pids[3]), 0, "it is noted");
 	(void)kill(pids[7], SIGKILL);
 	(void)waitpid(pids[7], NULL, 0);
-	cr_expect_eq(note(pids[SESSION_REGISTRANTS_MAX]), 0, "there is room after one is over");
+	cr_expect_eq(note(pids[SESSION_PROCESSES_MAX]), 0, "there is room after one is over");
 	cr_expect_eq(note(pids[7]), -ESRCH);
 }
 

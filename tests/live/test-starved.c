@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 #include "door.h"
@@ -201,7 +200,7 @@ static bool came_to_the_last_look(void)
 	cr_assert_eq(pthread_create(&taker, NULL, take_away, &door), 0);
 	came = stop_it_at_the_last_look(&stepper, door.app, hog);
 	cr_assert_eq(be_ordinary(0), 0);
-	cr_assert_eq(ptrace(PTRACE_DETACH, door.session, NULL, NULL), 0);
+	step_detach(&stepper);
 	cr_assert_eq(pthread_join(taker, NULL), 0);
 	expect_refused(&door);
 	return came;

@@ -57,7 +57,7 @@ static struct ends ask(void)
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel), 0);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, lifeline), 0);
-	cr_assert_eq(spawner_ask(spawner, channel[1], lifeline[1]), 0);
+	cr_assert_eq(spawner_ask(spawner, SPAWNER_START, channel[1], lifeline[1]), 0);
 	(void)close(channel[1]);
 	(void)close(lifeline[1]);
 	return (struct ends){channel[0], lifeline[0]};
@@ -182,8 +182,8 @@ Test(spawner, is_not_there_for_a_program_that_is_not)
 /* What is no request is refused or ignored, and the next one is served. */
 Test(spawner, survives_what_is_no_request)
 {
-	const struct spawner_request wrong = {.magic = SPAWNER_REQUEST + 1};
-	const struct spawner_request right = {.magic = SPAWNER_REQUEST};
+	const struct spawner_request wrong = {.magic = SPAWNER_START + 1};
+	const struct spawner_request right = {.magic = SPAWNER_START};
 	struct spawner_event event;
 	struct ends ends;
 	int lifeline[2];
@@ -230,7 +230,7 @@ Test(spawner, is_not_waited_for_for_ever)
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
 	do {
 		begun = now_usec();
-		r = spawner_ask(spawner, sockets[0], sockets[1]);
+		r = spawner_ask(spawner, SPAWNER_START, sockets[0], sockets[1]);
 	} while (r == 0);
 	cr_expect_eq(r, -EAGAIN);
 	cr_expect_geq(now_usec() - begun, SPAWNER_BUSY_USEC - 1000);

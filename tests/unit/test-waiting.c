@@ -142,7 +142,7 @@ Test(refusals, are_answered_when_their_time_has_come)
 	waiters_poll(&waiters, fds);
 	cr_expect(fds[0].fd < 0 && fds[1].fd < 0, "no queue wakes them");
 	cr_expect_eq(waiters_timeout(&waiters), 0);
-	waiters_serve(&waiters, NULL, -1, fds, &done);
+	waiters_serve(&waiters, -1, fds, &done);
 	cr_expect_eq(waiters.count, 1U);
 	cr_expect(waiters_timeout(&waiters) > 5000 && waiters_timeout(&waiters) <= 10000);
 }
@@ -158,27 +158,18 @@ static pid_t start_child(void)
 	return pid;
 }
 
-static int open_process(pid_t pid)
-{
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "/proc/%d", pid);
-	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
 Test(threads, at_the_bound_a_further_one_is_refused)
 {
 	pid_t busy = start_child(), child = start_child();
-	_cleanup_close_ int proc = open_process(child);
 	struct threads *threads = &inflight->threads;
 
 	for (int i = 0; i < SESSION_THREADS_MAX; i++)
 		threads->entries[i] = (struct thread){.tid = busy};
 	threads->count = SESSION_THREADS_MAX;
-	cr_expect_eq(threads_note(threads, proc, child, 0), -ENOSPC);
+	cr_expect_eq(threads_note(threads, child, 0, 0), -ENOSPC);
 	cr_expect_eq(threads->count, (uint32_t)SESSION_THREADS_MAX);
 	threads->entries[7].tid = INT32_MAX; /* no such thread any more */
-	cr_expect_eq(threads_note(threads, proc, child, 0), 0, "those outside are forgotten");
+	cr_expect_eq(threads_note(threads, child, 0, 0), 0, "those outside are forgotten");
 	cr_expect_eq(threads->count, (uint32_t)SESSION_THREADS_MAX);
 	(void)kill(busy, SIGKILL);
 	(void)waitpid(busy, NULL, 0);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* Tracing a thread that another session process may just be looking at.
+ *
+ * To learn whose a process is, session processes stop threads of all of them (member.c). Who found
+ * such a thread traced and took that for an app's resistance would kill a program that has done
+ * nothing. A session process is known by its parent, and its children by theirs. */
+#include "trace.h"
+
+#include <sys/ptrace.h>
+
+#include "include/util.h"
+#include "text.h"
+
+#define GENERATIONS 4 /* from a child of a session process's child up to what all have in common \
+		       */
+
+static pid_t common_parent;
+
+void trace_prepare(void)
+{
+	common_parent = getppid();
+}
+
+/* 0 if it is gone. */
+static pid_t status_pid(pid_t pid, const char *key)
+{
+	uint64_t value;
+
+	return text_status(pid, key, &value) < 0 ? 0 : (pid_t)value;
+}
+
+static bool is_session_process(pid_t pid)
+{
+	for (int i = 0; i < GENERATIONS && pid > 1; i++) {
+		pid = status_pid(pid, "PPid");
+		if (pid == common_parent)
+			return true;
+	}
+	return false;
+}
+
+int trace_seize(pid_t tid)
+{
+	pid_t tracer;
+
+	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) == 0)
+		return 0;
+	if (errno != EPERM)
+		return -errno;
+	tracer = status_pid(tid, "TracerPid");
+	/* 0: it has just been let go, or is dead. */
+	if (tracer == 0)
+		return ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 ? -errno : 0;
+	return tracer != getpid() && is_session_process(tracer) ? -EBUSY : -EPERM;
+}
+
+bool trace_is_ours(pid_t tid)
+{
+	return status_pid(tid, "TracerPid") == getpid();
+}

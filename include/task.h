@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads and processes as /proc shows them, and ending them for certain. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct task {
+	char state;       /* the letter; 0: gone */
+	uint64_t flags;   /* the kernel's PF_… */
+	uint64_t threads; /* of its process */
+	uint64_t start;   /* when it began, in the kernel's ticks */
+};
+
+/* Opens /proc/TID, of whoever has the number now. A descriptor, -ESRCH, or another negative errno.
+ */
+int task_open(pid_t tid);
+
+/* proc is /proc/TID. 0, -ESRCH if it is gone, or another negative errno. Waits for nobody. */
+int task_read(int proc, struct task *ret);
+/* The same of the thread that has the number now. */
+int task_read_by_number(pid_t tid, struct task *ret);
+
+/* A process to be killed. The caller's are pid and pidfd, which was opened while the number was the
+ * process's. */
+struct victim {
+	pid_t pid;
+	int pidfd;
+	bool has_stopped; /* none of its threads is in a system call any more, nor comes into one */
+};
+
+/* Kills them all and waits until each is seen to have stopped, at most until the deadline
+ * (CLOCK_MONOTONIC, microseconds); who does not get to run is lifted above all others. The number
+ * of those that were not seen to have stopped; a further call looks again. */
+size_t victims_kill(struct victim *victims, size_t count, uint64_t deadline);
