@@ -161,7 +161,7 @@ static struct answer act_on_open(struct session *session, struct turn *turn)
 	if (turn->queue < 0)
 		return refuse_open(session, turn);
 	if (own_descriptor(turn->queue, &descriptor) == 0) {
-		session_remember(session, &descriptor);
+		session_remember(session, turn, &descriptor);
 		/* Each send and receive wakes the watch, too; where they do not come here it is of
 		 * no use. */
 		if (session->mediation == MEDIATION_CALL)

@@ -127,9 +127,18 @@ static bool link_is_true(struct session *session, struct turn *turn,
 	       named.mount == descriptor->mount;
 }
 
-void session_remember(struct session *session, const struct descriptor *descriptor)
+void session_remember(
+	struct session *session, const struct turn *turn, const struct descriptor *descriptor)
 {
-	queues_remember(&session->inflight->queues, descriptor->key, session->request.name,
+	struct queues *queues = &session->inflight->queues;
+	uint32_t victim = queues_find_victim(queues, descriptor->key);
+	_cleanup_close_ int queue = -EBADF;
+
+	if (victim < SESSION_QUEUES_MAX)
+		queue = registrations_open(queues, victim, &session->own, &turn->identity);
+	if (queue >= 0 || (victim < SESSION_QUEUES_MAX && queue != -ENOENT))
+		queues->hidden = 1;
+	queues_remember(queues, descriptor->key, session->request.name,
 		grants_lookup(session->grants, session->request.name));
 }
 
@@ -143,7 +152,7 @@ static enum queue_identity identify_stranger(
 		link[0] == '/' && !strchr(link + 1, '/') &&
 		link_is_true(session, turn, descriptor, link + 1)) {
 		(void)strcpy(request->name, link + 1);
-		session_remember(session, descriptor);
+		session_remember(session, turn, descriptor);
 		return QUEUE_NAMED;
 	}
 	return target_may_be_queue(&turn->target, request->fd, descriptor->mount) ? QUEUE_UNKNOWN
@@ -340,34 +349,38 @@ static int answer_continue(void *context)
 	return notify_reply(call->listener, call->id, &(struct answer){.kind = ANSWER_CONTINUE});
 }
 
-/* In a session that has lost something another thread may exchange the descriptor before the kernel
- * looks at it, and the caller register on a queue that was lost. Since nobody can make this call
- * for it, it is looked at afterwards whether that has happened, and the process killed. A message
- * that comes in between is told to it. */
+/* Which queue it registers on is what lies behind the number when the kernel looks, and that may
+ * have been exchanged. In a session that may hold a queue that it may not read, those queues are
+ * asked before and after, through the same descriptors. Whoever is registered there who was not has
+ * cheated, and is killed; a message that comes in between is told to it. What cannot be asked
+ * before is no reason to kill anybody: then the call is refused. */
 static int give_back_and_look(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
 	struct given_back call = {.listener = session->listener, .id = notification->id};
-	const struct queues *queues = &session->inflight->queues;
-	static struct unlawful before, after;
+	static struct lookout lookout;
 	int r = turn_know_identity(session, turn);
 
 	if (r < 0)
 		return r;
-	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &before);
-	r = revoke_watch(&turn->target, notification->data.arch, answer_continue, &call);
-	if (r < 0 && r != -ETIMEDOUT)
-		return r;
-	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &after);
-	if (r == -ETIMEDOUT || registrations_have_grown(&before, &after))
+	r = lookout_begin(&lookout, &session->inflight->queues, &session->own, &turn->identity,
+		&turn->target);
+	if (r == 0)
+		r = revoke_watch(&turn->target, notification->data.arch, answer_continue, &call);
+	if (r == -ETIMEDOUT || (r == 0 && lookout_sees(&lookout, turn->identity.tgid))) {
 		(void)revoke_kill(&session->revoker, turn->place);
-	return 0;
+		r = 0;
+	}
+	lookout_end(&lookout);
+	return r;
 }
 
 static int reply(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
-	if (session->inflight->tainted && request_registers(&session->request) &&
+	const struct inflight *inflight = session->inflight;
+
+	if ((inflight->tainted || inflight->watching) && request_registers(&session->request) &&
 		turn->answer.kind == ANSWER_CONTINUE) {
 		if (give_back_and_look(session, notification, turn) == 0)
 			return 0;
