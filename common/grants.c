@@ -156,6 +156,20 @@ uint32_t grants_lookup(const struct grants *grants, const char *name)
 	return permissions;
 }
 
+static bool has_unreadable(const struct grant *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!(list[i].permissions & PERMISSION_READ))
+			return true;
+	return false;
+}
+
+bool grants_have_unreadable(const struct grants *grants)
+{
+	return has_unreadable(grants->exact, grants->exact_count) ||
+	       has_unreadable(grants->patterns, grants->pattern_count);
+}
+
 /* A pattern is given by the same one only: what others together match is not worked out. */
 static bool gives_pattern(const struct grants *grants, const struct grant *pattern)
 {

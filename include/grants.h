@@ -60,6 +60,9 @@ uint32_t grants_lookup(const struct grants *grants, const char *name);
 /* True if the set certainly gives all that others do; both are sealed. */
 bool grants_give(const struct grants *grants, const struct grants *others);
 
+/* False if whatever is granted may also be read. */
+bool grants_have_unreadable(const struct grants *grants);
+
 /* A number that two sets share only if they give the same (but for one chance in 2^64). Not 0. */
 uint64_t grants_fingerprint(const struct grants *grants);
 

@@ -197,9 +197,11 @@ static void return_identity(
 		abort();
 }
 
+/* The owner of a queue may hold a lease on it (fcntl(2), F_SETLEASE), for which opening it waits,
+ * 45 seconds or for ever: not with O_NONBLOCK, which is nothing to the queue itself. */
 static int open_queue(const struct request *request, int oflag)
 {
-	int fd = (int)syscall(SYS_mq_open, request->name, oflag, request->mode,
+	int fd = (int)syscall(SYS_mq_open, request->name, oflag | O_NONBLOCK, request->mode,
 		request->has_attributes ? &request->attributes : NULL);
 
 	return fd < 0 ? -errno : fd;
@@ -270,7 +272,7 @@ static int open_as_ourselves(const struct own_identity *own, const struct identi
 	if (identity->ipc_namespace >= 0)
 		r = enter_ipc_namespace(identity->ipc_namespace);
 	if (r == 0) {
-		r = (int)syscall(SYS_mq_open, name, oflag, 0, NULL);
+		r = (int)syscall(SYS_mq_open, name, oflag | O_NONBLOCK, 0, NULL);
 		if (r < 0)
 			r = -errno;
 	}
@@ -292,5 +294,5 @@ int act_exists(const struct own_identity *own, const struct identity *identity, 
 
 int act_look_up(const struct own_identity *own, const struct identity *identity, const char *name)
 {
-	return open_as_ourselves(own, identity, name, O_RDONLY | O_NONBLOCK);
+	return open_as_ourselves(own, identity, name, O_RDONLY);
 }

@@ -32,8 +32,11 @@ int own_identity_limit(struct own_identity *own, uint64_t capabilities);
  * ids, so act_open() and act_unlink() do it. 0 or negative errno. */
 int act_end_with_parent(void);
 
-/* Opens the queue, creating it if asked to. Returns a descriptor or the negative errno that the app
- * gets. ret_created: this very call made the queue; assume it did not on error. */
+/* Opens the queue, creating it if asked to. Waits for nobody: -EAGAIN if somebody holds a lease on
+ * it that has to be broken first, which this begins; the app that did not ask for O_NONBLOCK is to
+ * wait, and the call to be made again. Returns a descriptor, which has O_NONBLOCK whatever was
+ * asked for, or the negative errno that the app gets. ret_created: this very call made the queue;
+ * assume it did not on error. */
 int act_open(const struct own_identity *own, const struct identity *identity,
 	const struct request *request, bool *ret_created);
 

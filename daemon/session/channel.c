@@ -91,6 +91,20 @@ static size_t inside_the_door(
 	return count;
 }
 
+/* From now on the session may open what it may not read, and an mq_notify that was given back
+ * before, unwatched, may not have been made yet. */
+static bool begins_to_watch(const struct session *session)
+{
+	const struct inflight *inflight = session->inflight;
+
+	if (inflight->watching || !grants_have_unreadable(session->grants))
+		return false;
+	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
+		if (inflight->processes.entries[i].registered)
+			return true;
+	return false;
+}
+
 /* Calls that were given back to the kernel under older grants must come through the door again. Any
  * process of the session may hold a descriptor of any queue that it ever opened, so all of its
  * threads are concerned. */
@@ -105,11 +119,14 @@ static int put_in_force(struct session *session)
 	if (fingerprint != inflight->in_force) {
 		/* Noted before anything else is: a session process that dies on the way leaves the
 		 * rest to the next. */
-		if (queues_lose(&inflight->queues, session->grants)) {
+		bool loses = queues_lose(&inflight->queues, session->grants);
+
+		if (loses)
 			inflight->tainted = 1;
+		if (loses || begins_to_watch(session))
 			__atomic_store_n(&inflight->returning, 1, __ATOMIC_SEQ_CST);
-		}
 		queues_update(&inflight->queues, session->grants);
+		inflight->watching = grants_have_unreadable(session->grants);
 		inflight->in_force = fingerprint;
 	}
 	if (!inflight->returning)

@@ -71,6 +71,10 @@ static int inject(struct session *session, const struct turn *turn)
 {
 	int number;
 
+	/* Opening it was not to wait for anybody (act.c). */
+	if (!(session->request.oflag & O_NONBLOCK) &&
+		fcntl(turn->queue, F_SETFL, session->request.oflag) < 0)
+		return -errno;
 	if (lseek(turn->queue, inflight_mark(session->inflight), SEEK_SET) < 0)
 		return -errno;
 	inflight_injecting(session->inflight);
@@ -116,6 +120,30 @@ static bool has_no_room(const struct request *request, const struct turn *turn)
 	       target_table_is_full(&turn->target, limits.descriptors) > 0;
 }
 
+/* For the end of a lease that somebody holds on the queue, as the caller would in the kernel. */
+static struct answer let_wait_for_lease(struct session *session, struct turn *turn)
+{
+	_cleanup_(target_close) struct target target = TARGET_CLOSED;
+	const struct request *request = &session->request;
+
+	/* The turn's own is lent. */
+	turn->waits = target_open(request->tid, &target) == 0 &&
+		      notify_is_valid(session->listener, request->id) &&
+		      waiters_add_open(&session->waiters, session->inflight, &target, request) == 0;
+	return answer_error(EACCES);
+}
+
+static struct answer refuse_open(struct session *session, struct turn *turn)
+{
+	const struct request *request = &session->request;
+
+	if (has_no_room(request, turn))
+		return answer_error(EMFILE);
+	return turn->queue == -EAGAIN && !(request->oflag & O_NONBLOCK)
+		       ? let_wait_for_lease(session, turn)
+		       : answer_error(-turn->queue);
+}
+
 static struct answer act_on_open(struct session *session, struct turn *turn)
 {
 	struct request *request = &session->request;
@@ -131,9 +159,9 @@ static struct answer act_on_open(struct session *session, struct turn *turn)
 			      ? create(session, turn)
 			      : act_open(&session->own, &turn->identity, request, &turn->created);
 	if (turn->queue < 0)
-		return answer_error(has_no_room(request, turn) ? EMFILE : -turn->queue);
+		return refuse_open(session, turn);
 	if (own_descriptor(turn->queue, &descriptor) == 0) {
-		session_remember(session, &descriptor);
+		session_remember(session, turn, &descriptor);
 		/* Each send and receive wakes the watch, too; where they do not come here it is of
 		 * no use. */
 		if (session->mediation == MEDIATION_CALL)

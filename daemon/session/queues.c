@@ -34,6 +34,13 @@ static uint32_t least_recently_used(const struct queues *queues)
 	return oldest;
 }
 
+uint32_t queues_find_victim(const struct queues *queues, struct queue_key key)
+{
+	return queues->count < SESSION_QUEUES_MAX || find(queues, key) < SESSION_QUEUES_MAX
+		       ? SESSION_QUEUES_MAX
+		       : least_recently_used(queues);
+}
+
 void queues_remember(
 	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions)
 {

@@ -24,6 +24,7 @@ struct queues {
 	uint32_t count;                           /* entries 0…count-1 have been used */
 	uint32_t clock;                           /* grows with each use */
 	uint32_t forgot;                          /* 1: one was forgotten that may be open still */
+	uint32_t hidden;                          /* 1: one that had its name still */
 	uint32_t permissions[SESSION_QUEUES_MAX]; /* that the session has on it, by the grants in
 						     force */
 	uint32_t opened[SESSION_QUEUES_MAX];      /* that it had whenever it opened it */
@@ -36,6 +37,9 @@ struct queues {
  * QUEUE_NAME_MAX, which no queue can have, are not remembered. */
 void queues_remember(
 	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions);
+
+/* The entry that would be forgotten for this queue; SESSION_QUEUES_MAX: none. */
+uint32_t queues_find_victim(const struct queues *queues, struct queue_key key);
 
 /* True if by these grants the session has lost a permission on a queue that it may have open. */
 bool queues_lose(const struct queues *queues, const struct grants *grants);

@@ -48,17 +48,13 @@ static bool is_over(const struct process *process)
 
 /* --- asking a queue -------------------------------------------------------------------------- */
 
-/* Through a descriptor of ours, which may be a copy that is for writing only. */
+/* A queue that is open for reading here. */
 static enum registered ask(int queue, pid_t tgid)
 {
-	char path[32], text[256];
-	_cleanup_close_ int fd = -EBADF;
+	char text[256];
+	ssize_t n = pread(queue, text, sizeof(text) - 1, 0);
 	const char *at;
-	ssize_t n;
 
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", queue);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
 	if (n <= 0)
 		return REGISTERED_UNKNOWN;
 	text[n] = '\0';
@@ -68,21 +64,49 @@ static enum registered ask(int queue, pid_t tgid)
 	return strtol(at + strlen("NOTIFY_PID:"), NULL, 10) == tgid ? REGISTERED : REGISTERED_NOT;
 }
 
-/* What is looked for: the lost queues of a scope, or all of them (NULL). */
-struct search {
-	const struct queues *queues;
-	const struct grants *scope;
-	const struct own_identity *own;
-	pid_t tgid;
-	struct unlawful *found;
-};
-
-static bool is_wanted(const struct search *search, uint32_t i)
+int registrations_open(const struct queues *queues, uint32_t entry, const struct own_identity *own,
+	const struct identity *identity)
 {
-	const struct queues *queues = search->queues;
+	_cleanup_close_ int queue = act_look_up(own, identity, queues->names[entry]);
+	struct descriptor descriptor;
 
-	return queues->keys[i].inode != 0 && !(queues->permissions[i] & PERMISSION_READ) &&
-	       (!search->scope || grants_lookup(search->scope, queues->names[i]) != 0);
+	if (queue < 0)
+		return queue;
+	if (own_descriptor(queue, &descriptor) < 0)
+		return -EIO;
+	return same_key(descriptor.key, queues->keys[entry]) ? take_fd(&queue) : -ENOENT;
+}
+
+/* The same by a descriptor that the thread has, whatever that can do. What it has put there
+ * meanwhile is not opened: an O_PATH descriptor holds nobody up. */
+static int open_by_number(const struct target *target, int number, struct queue_key key)
+{
+	_cleanup_close_ int place = -EBADF;
+	struct descriptor descriptor;
+	char path[32];
+	int queue;
+
+	(void)snprintf(path, sizeof(path), "fd/%d", number);
+	place = openat(target->proc, path, O_PATH | O_CLOEXEC);
+	if (place < 0)
+		return -errno;
+	if (own_descriptor(place, &descriptor) < 0)
+		return -EIO;
+	if (!same_key(descriptor.key, key))
+		return -ENOENT;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", place);
+	queue = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return queue >= 0 ? queue : errno == ENOENT ? -EIO : -errno;
+}
+
+/* Takes the queue, or why there is none. */
+static enum registered ask_and_close(int queue, pid_t tgid)
+{
+	_cleanup_close_ int fd = queue;
+
+	if (fd < 0)
+		return is_gone(fd) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
+	return ask(fd, tgid);
 }
 
 static uint32_t used_entries(const struct queues *queues)
@@ -90,75 +114,52 @@ static uint32_t used_entries(const struct queues *queues)
 	return MIN(queues->count, (uint32_t)SESSION_QUEUES_MAX);
 }
 
-static void mark(struct unlawful *unlawful, uint32_t i)
+static bool may_not_be_read(const struct queues *queues, uint32_t i)
 {
-	unlawful->bits[i / 64] |= UINT64_C(1) << (i % 64);
+	return queues->keys[i].inode != 0 && !(queues->permissions[i] & PERMISSION_READ);
 }
 
-static enum registered look_by_name(
-	const struct search *search, const struct identity *identity, uint32_t i)
-{
-	_cleanup_close_ int queue = act_look_up(search->own, identity, search->queues->names[i]);
-	struct descriptor descriptor;
+/* --- one process ---------------------------------------------------------------------------- */
 
-	if (queue < 0)
-		return queue == -ENOENT ? REGISTERED_NOT : REGISTERED_UNKNOWN;
-	if (own_descriptor(queue, &descriptor) < 0)
-		return REGISTERED_UNKNOWN;
-	return same_key(descriptor.key, search->queues->keys[i]) ? ask(queue, search->tgid)
-								 : REGISTERED_NOT;
+/* For the lost queues of a scope. */
+struct search {
+	const struct queues *queues;
+	const struct grants *scope;
+	const struct own_identity *own;
+	pid_t tgid;
+};
+
+static bool is_wanted(const struct search *search, uint32_t i)
+{
+	return may_not_be_read(search->queues, i) &&
+	       grants_lookup(search->scope, search->queues->names[i]) != 0;
 }
 
 static enum registered look_by_names(const struct search *search, const struct identity *identity)
 {
 	enum registered most = REGISTERED_NOT;
 
-	for (uint32_t i = 0; i < used_entries(search->queues); i++) {
-		enum registered state =
-			is_wanted(search, i) ? look_by_name(search, identity, i) : REGISTERED_NOT;
-
-		if (state == REGISTERED)
-			mark(search->found, i);
-		most = MAX(most, state);
-	}
+	for (uint32_t i = 0; i < used_entries(search->queues); i++)
+		if (is_wanted(search, i))
+			most = MAX(most, ask_and_close(registrations_open(search->queues, i,
+							       search->own, identity),
+						 search->tgid));
 	return most;
-}
-
-static enum registered look_by_descriptor(
-	const struct search *search, const struct target *target, int number, uint32_t i)
-{
-	_cleanup_close_ int copy = target_copy_descriptor(target, number);
-	struct descriptor descriptor;
-
-	if (copy < 0)
-		return is_gone(copy) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
-	if (own_descriptor(copy, &descriptor) < 0)
-		return REGISTERED_UNKNOWN;
-	return same_key(descriptor.key, search->queues->keys[i]) ? ask(copy, search->tgid)
-								 : REGISTERED_NOT;
 }
 
 static enum registered look_at_number(
 	const struct search *search, const struct target *target, int number)
 {
 	struct descriptor descriptor;
-	enum registered state;
-	uint32_t i = 0;
 	int r = target_descriptor(target, number, &descriptor);
 
 	if (r < 0)
 		return is_gone(r) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
-	if (!descriptor.regular)
-		return REGISTERED_NOT;
-	while (i < used_entries(search->queues) &&
-		!(same_key(search->queues->keys[i], descriptor.key) && is_wanted(search, i)))
-		i++;
-	if (i == used_entries(search->queues))
-		return REGISTERED_NOT;
-	state = look_by_descriptor(search, target, number, i);
-	if (state == REGISTERED)
-		mark(search->found, i);
-	return state;
+	for (uint32_t i = 0; descriptor.regular && i < used_entries(search->queues); i++)
+		if (same_key(search->queues->keys[i], descriptor.key) && is_wanted(search, i))
+			return ask_and_close(
+				open_by_number(target, number, descriptor.key), search->tgid);
+	return REGISTERED_NOT;
 }
 
 static enum registered look_by_descriptors(const struct search *search, const struct target *target)
@@ -175,8 +176,6 @@ static enum registered look_by_descriptors(const struct search *search, const st
 	(void)closedir(table);
 	return most;
 }
-
-/* --- one process ---------------------------------------------------------------------------- */
 
 static enum registered look_by_identity(const struct search *search, struct target *target)
 {
@@ -225,8 +224,7 @@ static enum registered look_by_threads(const struct search *search, DIR *tasks)
 enum registered registrations_look(const struct process *process, const struct queues *queues,
 	const struct grants *scope, const struct own_identity *own)
 {
-	struct unlawful found = {0};
-	const struct search search = {queues, scope, own, process->pid, &found};
+	const struct search search = {queues, scope, own, process->pid};
 	enum registered state;
 	char path[32];
 	DIR *tasks;
@@ -243,22 +241,102 @@ enum registered registrations_look(const struct process *process, const struct q
 	return is_over(process) ? REGISTERED_NOT : state;
 }
 
-/* --- after a call --------------------------------------------------------------------------- */
+/* --- one call ------------------------------------------------------------------------------- */
 
-void registrations_find_unlawful(const struct queues *queues, const struct own_identity *own,
-	const struct identity *identity, const struct target *target, struct unlawful *ret)
+/* Takes the queue, or why there is none. */
+static int add(struct lookout *lookout, struct queue_key key, int queue, pid_t tgid)
 {
-	const struct search search = {queues, NULL, own, identity->tgid, ret};
+	_cleanup_close_ int fd = queue;
+	enum registered before;
 
-	*ret = (struct unlawful){0};
-	(void)look_by_names(&search, identity);
-	(void)look_by_descriptors(&search, target);
+	if (fd < 0)
+		return is_gone(fd) ? 0 : fd;
+	if (lookout->count == ELEMENTSOF(lookout->queues))
+		return -ENOSPC;
+	before = ask(fd, tgid);
+	if (before == REGISTERED_UNKNOWN)
+		return -EIO;
+	lookout->queues[lookout->count].key = key;
+	lookout->queues[lookout->count].queue = take_fd(&fd);
+	lookout->queues[lookout->count].registered = before == REGISTERED;
+	lookout->count++;
+	return 0;
 }
 
-bool registrations_have_grown(const struct unlawful *before, const struct unlawful *now)
+static bool is_among(const struct lookout *lookout, struct queue_key key)
 {
-	for (size_t i = 0; i < ELEMENTSOF(now->bits); i++)
-		if (now->bits[i] & ~before->bits[i])
+	for (size_t i = 0; i < lookout->count; i++)
+		if (same_key(lookout->queues[i].key, key))
 			return true;
 	return false;
+}
+
+/* It is no queue, or one that the session may read. */
+static bool is_harmless(const struct queues *queues, const struct descriptor *descriptor)
+{
+	bool is_queue = false;
+
+	for (uint32_t i = 0; descriptor->regular && i < used_entries(queues); i++) {
+		if (same_key(queues->keys[i], descriptor->key))
+			return !may_not_be_read(queues, i);
+		is_queue = is_queue || queues->keys[i].device == descriptor->key.device;
+	}
+	return !is_queue;
+}
+
+static int add_number(struct lookout *lookout, const struct queues *queues,
+	const struct target *target, int number, pid_t tgid)
+{
+	struct descriptor descriptor;
+	int r = target_descriptor(target, number, &descriptor);
+
+	if (r < 0)
+		return is_gone(r) ? 0 : r;
+	if (is_harmless(queues, &descriptor) || is_among(lookout, descriptor.key))
+		return 0;
+	return add(lookout, descriptor.key, open_by_number(target, number, descriptor.key), tgid);
+}
+
+static int add_table(struct lookout *lookout, const struct queues *queues,
+	const struct target *target, pid_t tgid)
+{
+	DIR *table = target_open_table(target);
+	struct dirent *entry;
+	int r = table ? 0 : -EIO;
+
+	while (r == 0 && (entry = readdir(table)))
+		if (entry->d_name[0] != '.')
+			r = add_number(lookout, queues, target, atoi(entry->d_name), tgid);
+	if (table)
+		(void)closedir(table);
+	return r;
+}
+
+int lookout_begin(struct lookout *lookout, const struct queues *queues,
+	const struct own_identity *own, const struct identity *identity,
+	const struct target *target)
+{
+	int r = queues->hidden ? -ENOSPC : 0;
+
+	lookout->count = 0;
+	for (uint32_t i = 0; r == 0 && i < used_entries(queues); i++)
+		if (may_not_be_read(queues, i))
+			r = add(lookout, queues->keys[i],
+				registrations_open(queues, i, own, identity), identity->tgid);
+	return r < 0 ? r : add_table(lookout, queues, target, identity->tgid);
+}
+
+bool lookout_sees(const struct lookout *lookout, pid_t tgid)
+{
+	for (size_t i = 0; i < lookout->count; i++)
+		if (!lookout->queues[i].registered &&
+			ask(lookout->queues[i].queue, tgid) == REGISTERED)
+			return true;
+	return false;
+}
+
+void lookout_end(struct lookout *lookout)
+{
+	while (lookout->count > 0)
+		(void)safe_close(lookout->queues[--lookout->count].queue);
 }

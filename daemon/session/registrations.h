@@ -24,13 +24,31 @@ enum registered { REGISTERED_NOT, REGISTERED_UNKNOWN, REGISTERED };
 enum registered registrations_look(const struct process *process, const struct queues *queues,
 	const struct grants *scope, const struct own_identity *own);
 
-/* The known queues on which a process is registered without being allowed to read them: found by
- * their names, and those that are deleted by a descriptor that the thread has. */
-struct unlawful {
-	uint64_t bits[SESSION_QUEUES_MAX / 64];
+/* Queues on which an mq_notify must not register its caller, open for reading since before it was
+ * answered. */
+struct lookout {
+	size_t count;
+	struct {
+		struct queue_key key;
+		int queue;
+		bool registered; /* the caller was, before */
+	} queues[SESSION_QUEUES_MAX];
 };
-void registrations_find_unlawful(const struct queues *queues, const struct own_identity *own,
-	const struct identity *identity, const struct target *target, struct unlawful *ret);
 
-/* True if there is one now that was not before. */
-bool registrations_have_grown(const struct unlawful *before, const struct unlawful *now);
+/* Opens those that the session knows and may not read, by their names; and whatever queue the
+ * thread has a descriptor of, unless it is known that the session may read it. Waits for nobody. 0,
+ * or a negative errno if there is one that cannot be opened or asked: then the call must not be
+ * given back. To be ended in any case. */
+int lookout_begin(struct lookout *lookout, const struct queues *queues,
+	const struct own_identity *own, const struct identity *identity,
+	const struct target *target);
+
+/* True if the process is registered where it was not. */
+bool lookout_sees(const struct lookout *lookout, pid_t tgid);
+
+void lookout_end(struct lookout *lookout);
+
+/* The queue of an entry, open for reading, if its name still leads there; -ENOENT if not, or
+ * another negative errno. */
+int registrations_open(const struct queues *queues, uint32_t entry, const struct own_identity *own,
+	const struct identity *identity);

@@ -28,17 +28,26 @@
  * /proc of a thread that called lately (callers.h), and which of the files opened here a descriptor
  * was last (opened.h). The kernel is asked anew each time, so nothing of it has to be forgotten in
  * time. With it a call on a descriptor takes four system calls: poll, RECV, kcmp, SEND. mq_open
- * takes 22 for a caller with our own ids, 31 for another; one that creates 33 and 45; mq_unlink 16
+ * takes 23 for a caller with our own ids, 32 for another; one that creates 34 and 46; mq_unlink 16
  * and 25; a denied mq_open 13.
  *
  * Three things can go wrong: fatal ends the process (the manager starts another), refused goes to
  * the app as an errno, gone (the app was killed meanwhile) is dropped silently.
  *
  * Between our look at a descriptor and the kernel's use of it another thread of the app may put
- * another one in its place. The wall lets no queue in that the session was not granted, so as long
- * as it has lost nothing there is no other queue to reach. Once it has lost something, or has shown
- * a descriptor from outside that it was not granted, it is tainted: then calls on descriptors are
- * not given back but carried out here, on the file that was checked (carry.c). */
+ * another one in its place: any that the app has. So a call is given back only in a session of
+ * which no descriptor does more than it may. Those that were opened here did not when they were
+ * opened, and a file's access mode never changes; so none does until the session loses a
+ * permission. The wall lets no other queue in, but somebody outside may send one, of whatever mode.
+ * Each descriptor that is not one of the files opened here, also of a queue that was opened here,
+ * is therefore compared with the grants whenever it is used, and the first that does more, or whose
+ * queue is unknown, makes the session tainted. So does a loss. Then calls on descriptors are not
+ * given back but carried out here, on the file that was checked (carry.c).
+ *
+ * What is left is a descriptor that somebody outside has sent and that was not shown to us when it
+ * came to lie behind the number. Queue and mode are two looks, between which it may be exchanged;
+ * but an app that manages that had no need to show it. It is an outsider's gift, who could as well
+ * pass the messages on. */
 #include "session.h"
 
 #include <fcntl.h>
@@ -118,9 +127,18 @@ static bool link_is_true(struct session *session, struct turn *turn,
 	       named.mount == descriptor->mount;
 }
 
-void session_remember(struct session *session, const struct descriptor *descriptor)
+void session_remember(
+	struct session *session, const struct turn *turn, const struct descriptor *descriptor)
 {
-	queues_remember(&session->inflight->queues, descriptor->key, session->request.name,
+	struct queues *queues = &session->inflight->queues;
+	uint32_t victim = queues_find_victim(queues, descriptor->key);
+	_cleanup_close_ int queue = -EBADF;
+
+	if (victim < SESSION_QUEUES_MAX)
+		queue = registrations_open(queues, victim, &session->own, &turn->identity);
+	if (queue >= 0 || (victim < SESSION_QUEUES_MAX && queue != -ENOENT))
+		queues->hidden = 1;
+	queues_remember(queues, descriptor->key, session->request.name,
 		grants_lookup(session->grants, session->request.name));
 }
 
@@ -134,14 +152,32 @@ static enum queue_identity identify_stranger(
 		link[0] == '/' && !strchr(link + 1, '/') &&
 		link_is_true(session, turn, descriptor, link + 1)) {
 		(void)strcpy(request->name, link + 1);
-		session_remember(session, descriptor);
+		session_remember(session, turn, descriptor);
 		return QUEUE_NAMED;
 	}
 	return target_may_be_queue(&turn->target, request->fd, descriptor->mount) ? QUEUE_UNKNOWN
 										  : QUEUE_NONE;
 }
 
-/* By its device and inode, among the queues that this session has opened; or by its name. */
+/* Of what is not one of the files opened here. Once a session is tainted it makes no difference. */
+static int compare_with_grants(struct session *session, struct turn *turn)
+{
+	const struct request *request = &session->request;
+	uint32_t access = 0;
+	int r = 0;
+
+	if (session->inflight->tainted)
+		return 0;
+	if (request->queue == QUEUE_NAMED)
+		r = target_descriptor_access(&turn->target, request->fd, &access);
+	turn->too_wide =
+		request->queue == QUEUE_UNKNOWN ||
+		(access | PERMISSION_OPEN) & ~grants_lookup(session->grants, request->name);
+	return r;
+}
+
+/* By its device and inode, among the queues that this session has opened; or by its name. -EBADF:
+ * it is none. */
 static int identify_by_key(struct session *session, struct turn *turn)
 {
 	struct request *request = &session->request;
@@ -152,28 +188,27 @@ static int identify_by_key(struct session *session, struct turn *turn)
 	if (r < 0)
 		return r;
 	r = target_descriptor(&turn->target, request->fd, &descriptor);
-	if (r < 0 && r != -EBADF)
+	if (r < 0)
 		return r;
-	if (r == -EBADF || !descriptor.regular) {
-		request->queue = QUEUE_NONE;
-		return 0;
-	}
+	if (!descriptor.regular)
+		return -EBADF;
 	turn->key = descriptor.key;
 	name = queues_find(&session->inflight->queues, descriptor.key);
-	if (!name) {
+	if (name) {
+		(void)strcpy(request->name, name);
+		request->queue = QUEUE_NAMED;
+		opened_learn(&session->opened, request->tid, request->fd, descriptor.key);
+	} else {
 		request->queue = identify_stranger(session, turn, &descriptor);
-		return 0;
 	}
-	(void)strcpy(request->name, name);
-	request->queue = QUEUE_NAMED;
-	opened_learn(&session->opened, request->tid, request->fd, descriptor.key);
-	return 0;
+	return request->queue == QUEUE_NONE ? -EBADF : compare_with_grants(session, turn);
 }
 
 static int identify_queue(struct session *session, struct turn *turn)
 {
 	struct request *request = &session->request;
 	const char *name;
+	int r;
 
 	if (!session->inflight->tainted &&
 		opened_find(&session->opened, request->tid, request->fd, &turn->key)) {
@@ -184,7 +219,10 @@ static int identify_queue(struct session *session, struct turn *turn)
 			return 0;
 		}
 	}
-	return identify_by_key(session, turn);
+	r = identify_by_key(session, turn);
+	if (r == -EBADF)
+		request->queue = QUEUE_NONE;
+	return r == -EBADF ? 0 : r;
 }
 
 static int look_at_limits(struct turn *turn)
@@ -299,17 +337,6 @@ static struct verdict verdict_on_failure(int error)
 	return verdict;
 }
 
-/* The app holds a descriptor of a queue on which it was granted nothing: somebody outside has sent
- * it. */
-static bool has_foreign_queue(const struct session *session, const struct verdict *verdict)
-{
-	const struct request *request = &session->request;
-
-	return verdict->reason == REASON_UNKNOWN_QUEUE ||
-	       (verdict->reason == REASON_NOT_GRANTED && request_has_descriptor(request) &&
-		       grants_lookup(session->grants, request->name) == 0);
-}
-
 struct given_back {
 	int listener;
 	uint64_t id;
@@ -322,34 +349,38 @@ static int answer_continue(void *context)
 	return notify_reply(call->listener, call->id, &(struct answer){.kind = ANSWER_CONTINUE});
 }
 
-/* In a session that has lost something another thread may exchange the descriptor before the kernel
- * looks at it, and the caller register on a queue that was lost. Since nobody can make this call
- * for it, it is looked at afterwards whether that has happened, and the process killed. A message
- * that comes in between is told to it. */
+/* Which queue it registers on is what lies behind the number when the kernel looks, and that may
+ * have been exchanged. In a session that may hold a queue that it may not read, those queues are
+ * asked before and after, through the same descriptors. Whoever is registered there who was not has
+ * cheated, and is killed; a message that comes in between is told to it. What cannot be asked
+ * before is no reason to kill anybody: then the call is refused. */
 static int give_back_and_look(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
 	struct given_back call = {.listener = session->listener, .id = notification->id};
-	const struct queues *queues = &session->inflight->queues;
-	static struct unlawful before, after;
+	static struct lookout lookout;
 	int r = turn_know_identity(session, turn);
 
 	if (r < 0)
 		return r;
-	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &before);
-	r = revoke_watch(&turn->target, notification->data.arch, answer_continue, &call);
-	if (r < 0 && r != -ETIMEDOUT)
-		return r;
-	registrations_find_unlawful(queues, &session->own, &turn->identity, &turn->target, &after);
-	if (r == -ETIMEDOUT || registrations_have_grown(&before, &after))
+	r = lookout_begin(&lookout, &session->inflight->queues, &session->own, &turn->identity,
+		&turn->target);
+	if (r == 0)
+		r = revoke_watch(&turn->target, notification->data.arch, answer_continue, &call);
+	if (r == -ETIMEDOUT || (r == 0 && lookout_sees(&lookout, turn->identity.tgid))) {
 		(void)revoke_kill(&session->revoker, turn->place);
-	return 0;
+		r = 0;
+	}
+	lookout_end(&lookout);
+	return r;
 }
 
 static int reply(
 	struct session *session, const struct seccomp_notif *notification, struct turn *turn)
 {
-	if (session->inflight->tainted && request_registers(&session->request) &&
+	const struct inflight *inflight = session->inflight;
+
+	if ((inflight->tainted || inflight->watching) && request_registers(&session->request) &&
 		turn->answer.kind == ANSWER_CONTINUE) {
 		if (give_back_and_look(session, notification, turn) == 0)
 			return 0;
@@ -367,30 +398,50 @@ static bool does_more_than_answer(const struct session *session, const struct ve
 	       (!request_has_descriptor(&session->request) || session->inflight->tainted);
 }
 
+/* What follows the look, which had this result. */
+static void decide_and_answer(struct session *session, const struct seccomp_notif *notification,
+	struct turn *turn, int looked)
+{
+	bool recorded;
+
+	turn->verdict = looked < 0 ? verdict_on_failure(looked)
+				   : decide(session->grants, &session->request);
+	if ((does_more_than_answer(session, &turn->verdict) || turn->too_wide) &&
+		!notify_is_valid(session->listener, notification->id))
+		return;
+	if (turn->too_wide)
+		session->inflight->tainted = 1;
+	recorded = worth_a_record(session, &turn->verdict);
+	if (recorded)
+		(void)turn_know_identity(session, turn);
+	turn->answer = session_act(session, notification, turn);
+	if (turn->waits ? turn->verdict.allow : reply(session, notification, turn) < 0)
+		return;
+	if (recorded)
+		record(session, turn);
+}
+
 static void serve(struct session *session, const struct seccomp_notif *notification, bool resumed)
 {
 	_cleanup_(turn_clear) struct turn turn = TURN_START;
-	bool recorded;
-	int r;
 
 	turn.resumed = resumed;
 	turn.target.tid = (pid_t)notification->pid;
-	r = look(session, notification, &turn);
-	turn.verdict = r < 0 ? verdict_on_failure(r) : decide(session->grants, &session->request);
-	if ((does_more_than_answer(session, &turn.verdict) ||
-		    has_foreign_queue(session, &turn.verdict)) &&
-		!notify_is_valid(session->listener, notification->id))
-		return;
-	if (has_foreign_queue(session, &turn.verdict))
-		session->inflight->tainted = 1;
-	recorded = worth_a_record(session, &turn.verdict);
-	if (recorded)
-		(void)turn_know_identity(session, &turn);
-	turn.answer = session_act(session, notification, &turn);
-	if (!turn.waits && reply(session, notification, &turn) < 0)
-		return;
-	if (recorded)
-		record(session, &turn);
+	decide_and_answer(session, notification, &turn, look(session, notification, &turn));
+}
+
+/* An mq_open that has waited: the copy that was made of it when it came is in session->request. Who
+ * asks has not changed since: nobody else can change that. */
+static void serve_again(struct session *session, const struct seccomp_notif *notification)
+{
+	_cleanup_(turn_clear) struct turn turn = TURN_START;
+	int r;
+
+	turn.target.tid = (pid_t)notification->pid;
+	r = know_caller(session, &turn);
+	if (r == 0 && session->request.oflag & O_CREAT)
+		r = look_at_limits(&turn);
+	decide_and_answer(session, notification, &turn, r);
 }
 
 int session_serve_next(struct session *session)
@@ -406,17 +457,35 @@ int session_serve_next(struct session *session)
 	return r == -ENOENT || r == -EINTR ? 0 : r;
 }
 
+/* Takes a call that waited in hand. */
+static void begin_again(struct inflight *inflight, struct seccomp_notif *waiting)
+{
+	inflight_begin(inflight);
+	inflight->notification = *waiting;
+	waiting->id = 0;
+}
+
 /* A call that waited in an earlier session process: from the start, but for receiving it. */
 static void take_up(struct session *session, struct seccomp_notif *waiting)
 {
 	struct inflight *inflight = session->inflight;
 
-	inflight_begin(inflight);
-	inflight->notification = *waiting;
-	waiting->id = 0;
+	begin_again(inflight, waiting);
 	if (notify_is_valid(session->listener, inflight->notification.id))
 		serve(session, &inflight->notification, false);
 	inflight_end(inflight);
+}
+
+static void try_opens_again(struct session *session)
+{
+	struct inflight *inflight = session->inflight;
+	struct seccomp_notif *waiting;
+
+	while (waiters_take_due(&session->waiters, &waiting, &session->request)) {
+		begin_again(inflight, waiting);
+		serve_again(session, &inflight->notification);
+		inflight_end(inflight);
+	}
 }
 
 static struct seccomp_notif *find_noted(struct inflight *inflight, uint64_t id)
@@ -512,6 +581,7 @@ static int serve_until_over(struct session *session)
 			continue;
 		}
 		waiters_serve(waiters, session->listener, fds + 2, &session->inflight->done);
+		try_opens_again(session);
 		if (fds[1].revents & POLLIN) {
 			r = session_serve_next(session);
 			if (r < 0)

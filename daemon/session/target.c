@@ -281,6 +281,22 @@ int target_descriptor(const struct target *target, int fd, struct descriptor *re
 	return r == -ENOENT ? -EBADF : r;
 }
 
+int target_descriptor_access(const struct target *target, int fd, uint32_t *ret)
+{
+	struct stat st;
+	char path[32];
+
+	if (fd < 0)
+		return -EBADF;
+	(void)snprintf(path, sizeof(path), "fd/%d", fd);
+	/* The link has the mode of the open file. */
+	if (fstatat(target->proc, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? -EBADF : -errno;
+	*ret = (st.st_mode & S_IRUSR ? PERMISSION_READ : 0U) |
+	       (st.st_mode & S_IWUSR ? PERMISSION_WRITE : 0U);
+	return 0;
+}
+
 int own_descriptor(int fd, struct descriptor *ret)
 {
 	return describe(fd, "", AT_EMPTY_PATH, ret);

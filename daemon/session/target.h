@@ -63,7 +63,11 @@ struct descriptor {
 };
 int target_descriptor(const struct target *target, int fd, struct descriptor *ret);
 
-/* The same of a descriptor of our own. 0 or negative errno. */
+/* What can be done with it: PERMISSION_READ, PERMISSION_WRITE, both or neither. The same results.
+ */
+int target_descriptor_access(const struct target *target, int fd, uint32_t *ret);
+
+/* What a descriptor of our own is. 0 or negative errno. */
 int own_descriptor(int fd, struct descriptor *ret);
 
 /* The path behind a descriptor as the kernel prints it; at most size - 1 bytes. 0 or negative

@@ -17,6 +17,7 @@ struct turn {
 	bool created;         /* the queue is this call's own */
 	int queue;            /* opened for the app, to be injected */
 	struct queue_key key; /* of the descriptor that was looked at */
+	bool too_wide;        /* it does more than the session may, or perhaps does */
 	uint32_t place;       /* of the process that is about to register (processes.h) */
 	bool waits;           /* no answer yet: it is among the waiters */
 	struct verdict verdict;
@@ -37,8 +38,9 @@ int turn_know_identity(struct session *session, struct turn *turn);
 /* Opens what all looks at the caller go through, unless it is open. 0 or negative errno. */
 int turn_know_target(struct turn *turn);
 
-/* Remembers the queue of the request in hand. */
-void session_remember(struct session *session, const struct descriptor *descriptor);
+/* Remembers the queue of the request in hand, whose caller's identity is known. */
+void session_remember(
+	struct session *session, const struct turn *turn, const struct descriptor *descriptor);
 
 /* True for mq_notify, but for removing a registration. */
 bool request_registers(const struct request *request);

@@ -7,11 +7,13 @@
  * would have in the kernel's own wait, and the call restarts or fails with EINTR, as its handler
  * was installed. Without the stop the number of that error could reach the app.
  *
- * Signals and deaths are looked for every few milliseconds; messages and room wake us by poll. Of
- * several that wait for the same queue the oldest is served first, and before any new call. */
+ * Signals and deaths are looked for every few milliseconds, and then an mq_open is tried again,
+ * since nothing tells that a lease has ended; messages and room wake us by poll. Of several that
+ * wait for the same queue the oldest is served first, and before any new call. */
 #include "waiting.h"
 
 #include "include/compat.h"
+#include "include/verdict.h"
 #include "notify.h"
 #include "revoke.h"
 
@@ -59,6 +61,15 @@ static int append(struct waiters *waiters, struct inflight *inflight, struct wai
 	return 0;
 }
 
+static void take_over(
+	struct waiter *waiter, struct target *target, const char *name, uint32_t needs)
+{
+	waiter->target = *target;
+	*target = TARGET_CLOSED;
+	waiter->needs = needs;
+	(void)snprintf(waiter->name, sizeof(waiter->name), "%.*s", QUEUE_NAME_MAX, name);
+}
+
 int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
 	struct carried *carried, const char *name, uint32_t needs)
 {
@@ -68,13 +79,25 @@ int waiters_add(struct waiters *waiters, struct inflight *inflight, struct targe
 
 	if (r < 0)
 		return r;
-	waiter->target = *target;
+	take_over(waiter, target, name, needs);
 	waiter->carried = *carried;
-	waiter->needs = needs;
-	(void)snprintf(waiter->name, sizeof(waiter->name), "%s", name);
-	*target = TARGET_CLOSED;
 	*carried = CARRIED_NONE;
 	waiters->bytes = bytes;
+	return 0;
+}
+
+int waiters_add_open(struct waiters *waiters, struct inflight *inflight, struct target *target,
+	const struct request *request)
+{
+	_cleanup_free_ struct request *copy = malloc(sizeof(*copy));
+	struct waiter *waiter;
+	int r = copy ? append(waiters, inflight, &waiter) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	*copy = *request;
+	waiter->open = take_pointer(copy);
+	take_over(waiter, target, request->name, request_needs(request));
 	return 0;
 }
 
@@ -91,19 +114,26 @@ int waiters_delay(struct waiters *waiters, struct inflight *inflight, uint64_t r
 	return 0;
 }
 
-static void drop(struct waiters *waiters, size_t i)
+/* It stays in the notes. */
+static void take_out(struct waiters *waiters, size_t i)
 {
 	struct waiter *waiter = waiters->items[i];
 
-	__atomic_store_n(&waiter->note->id, 0, __ATOMIC_SEQ_CST);
 	waiters->bytes -= message_bytes(&waiter->carried);
 	waiters->delayed -= waiter->refuse_at != 0;
 	target_close(&waiter->target);
 	carried_clear(&waiter->carried);
+	free(waiter->open);
 	free(waiter);
 	waiters->count--;
 	memmove(&waiters->items[i], &waiters->items[i + 1],
 		(waiters->count - i) * sizeof(waiters->items[0]));
+}
+
+static void drop(struct waiters *waiters, size_t i)
+{
+	__atomic_store_n(&waiters->items[i]->note->id, 0, __ATOMIC_SEQ_CST);
+	take_out(waiters, i);
 }
 
 static void answer_result(int listener, const struct waiter *waiter, long result)
@@ -173,6 +203,7 @@ static bool look_after(int listener, struct waiter *waiter)
 		let_handle_signal(listener, waiter);
 		return true;
 	}
+	waiter->due = waiter->open;
 	return false;
 }
 
@@ -219,6 +250,18 @@ void waiters_serve(
 	}
 	if (look)
 		waiters->next_look = now_usec() + LOOK_USEC + waiters->count * LOOK_ONE_USEC;
+}
+
+bool waiters_take_due(struct waiters *waiters, struct seccomp_notif **ret_note, struct request *ret)
+{
+	for (size_t i = 0; i < waiters->count; i++)
+		if (waiters->items[i]->due) {
+			*ret_note = waiters->items[i]->note;
+			*ret = *waiters->items[i]->open;
+			take_out(waiters, i);
+			return true;
+		}
+	return false;
 }
 
 void waiters_revise(struct waiters *waiters, int listener, const struct grants *grants)

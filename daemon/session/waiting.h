@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls that wait in this process: those that it carries out, for a message or for room; and
- * refusals that are to be answered later (refusals.h). */
+/* Calls that wait in this process: those that it carries out, for a message or for room; mq_open,
+ * for the end of a lease; and refusals that are to be answered later (refusals.h). */
 #pragma once
 
 #include <poll.h>
@@ -14,7 +14,9 @@ struct waiter {
 	struct target target;
 	uint64_t refuse_at; /* CLOCK_MONOTONIC: a refusal that is answered then. 0: it is none */
 	struct carried carried;
-	uint32_t needs; /* permissions */
+	struct request *open; /* an mq_open: the copy of it. NULL: it is none */
+	bool due;             /* it is to be tried again */
+	uint32_t needs;       /* permissions */
 	char name[QUEUE_NAME_MAX + 1];
 };
 
@@ -31,6 +33,16 @@ struct waiters {
 int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
 	struct carried *carried, const char *name, uint32_t needs);
 
+/* The mq_open in hand is to be tried again every few milliseconds. Takes over target. 0; -ENOSPC if
+ * SESSION_WAITING_MAX calls wait already; -ENOMEM. */
+int waiters_add_open(struct waiters *waiters, struct inflight *inflight, struct target *target,
+	const struct request *request);
+
+/* The next mq_open that is to be tried again: it waits no longer. True: it is in *ret_note, to be
+ * taken up and then forgotten there (id 0), and in *ret. */
+bool waiters_take_due(
+	struct waiters *waiters, struct seccomp_notif **ret_note, struct request *ret);
+
 /* The call in hand is refused (EACCES) at that time. 0; -ENOSPC if REFUSALS_DELAYED_MAX are to be
  * already, or SESSION_WAITING_MAX calls wait; -ENOMEM. */
 int waiters_delay(struct waiters *waiters, struct inflight *inflight, uint64_t refuse_at);
@@ -42,7 +54,8 @@ void waiters_poll(const struct waiters *waiters, struct pollfd *fds);
 int waiters_timeout(const struct waiters *waiters);
 
 /* Tries those whose queue is ready, oldest first; ends those that are late, gone or have a signal
- * to handle, and refusals whose time has come. fds as filled by waiters_poll(), after poll(). */
+ * to handle, and refusals whose time has come; says which mq_open is due. fds as filled by
+ * waiters_poll(), after poll(). */
 void waiters_serve(
 	struct waiters *waiters, int listener, const struct pollfd *fds, struct done_call *done);
 

@@ -132,7 +132,7 @@ static void run_caller(void)
 
 static void ask(struct stage *stage)
 {
-	long fd = result_of(mq_open(stage->queue, O_RDWR));
+	long fd = result_of(mq_open(stage->queue, O_WRONLY));
 
 	play->asked[0] = fd;
 	if (fd >= 0)

@@ -6,7 +6,7 @@
 
 static bool has_died(const struct run *run)
 {
-	return run->done && run->deed >= DIES && run->deed <= REUSED;
+	return run->killed || (run->done && run->deed >= DIES && run->deed <= REUSED);
 }
 
 static void check_result(struct run *run)
@@ -93,6 +93,19 @@ static bool remembers(struct queue_key key)
 	return false;
 }
 
+/* Who is killed for it may take a moment to end. */
+static bool stays_registered_on(enum place place)
+{
+	uint64_t deadline = now_usec() + PATIENCE_USEC / 10;
+
+	while (registered_on(place) != 0) {
+		if (now_usec() > deadline)
+			return true;
+		(void)usleep(200);
+	}
+	return false;
+}
+
 static void check_notes(struct run *run)
 {
 	if (inflight->notification.id != 0)
@@ -103,8 +116,13 @@ static void check_notes(struct run *run)
 	if (remembers(keys[FOREIGN]))
 		complain(run, "the victim's queue is remembered as one of the app's");
 	if (inflight->tainted && !run->kind->tainted && run->kind->at != DENIED &&
-		run->deed != CHANGES)
+		!run->kind->partly && run->deed != CHANGES)
 		complain(run, "the session counts as one that has lost something");
+	if (run->kind->partly && !inflight->tainted && !has_died(run) &&
+		!(run->deed == CHANGES && run->kind->after == NOWHERE))
+		complain(run, "a descriptor that does more than is granted was overlooked");
+	if (stays_registered_on(DENIED))
+		complain(run, "somebody is registered where it may not");
 }
 
 static bool is_unchanged(pid_t victim, void *address, size_t size)
@@ -243,8 +261,8 @@ static void check_records(struct run *run)
 
 	while (wait_for_event(door.channel, 0)) {
 		cr_assert_eq(door_receive(door.channel, &record), 1);
-		if (record.type == WORKER_RECORD && has_died(run) && !run->replied_before &&
-			record.record.tid == run->caller)
+		if (record.type == WORKER_RECORD && has_died(run) && !run->killed &&
+			!run->replied_before && record.record.tid == run->caller)
 			complain(run, "a record of %s", record.record.name);
 	}
 }

@@ -90,16 +90,23 @@ static void arrange_existence(enum place place, bool exists, uid_t owner)
 	(void)mq_close(fd);
 }
 
+static uint32_t permissions_on_own(const struct kind *kind)
+{
+	return PERMISSION_OPEN | (kind->partly ? PERMISSION_WRITE : PERMISSIONS_ALL);
+}
+
 void arrange(const struct kind *kind)
 {
+	if (kind->leased)
+		(void)mq_unlink(names[OWN]);
 	arrange_existence(OWN, !kind->no_own, NOBODY);
 	arrange_existence(ROOTS, !kind->no_root, 0);
 	if (!kind->no_own)
 		arrange_messages(OWN, kind->messages);
 	inflight->queues.count = 0;
 	if (kind->known)
-		queues_remember(
-			&inflight->queues, look().key[OWN], names[OWN] + 1, PERMISSIONS_ALL);
+		queues_remember(&inflight->queues, look().key[OWN], names[OWN] + 1,
+			permissions_on_own(kind));
 	inflight->tainted = kind->tainted;
 	inflight->threads.count = 0;
 	memset(&inflight->processes, 0, sizeof(inflight->processes));
@@ -109,8 +116,28 @@ void arrange(const struct kind *kind)
 	play->caller = 0;
 }
 
+static int lease = -1;
+
+static void take_lease(void)
+{
+	lease = mq_open(names[OWN], O_RDWR);
+	(void)signal(SIGIO, SIG_IGN);
+	cr_assert_eq(fcntl(lease, F_SETLEASE, F_WRLCK), 0);
+}
+
+pid_t registered_on(enum place place)
+{
+	_cleanup_close_ int fd = mq_open(names[place], O_RDONLY);
+	char text[256] = "";
+
+	cr_assert_gt(pread(fd, text, sizeof(text) - 1, 0), 0);
+	return (pid_t)strtol(strstr(text, "NOTIFY_PID:") + strlen("NOTIFY_PID:"), NULL, 10);
+}
+
 void tell(enum command command)
 {
+	if (command == RUN && play->kind->leased)
+		take_lease();
 	play->command = command;
 	door_go(&door);
 }
@@ -241,14 +268,26 @@ static void do_deed(struct run *run)
 /* What the caller waits for. */
 void trigger(const struct kind *kind)
 {
-	mqd_t fd = mq_open(names[OWN], O_RDWR | O_NONBLOCK);
 	char buffer[32];
+	mqd_t fd;
 
+	if (kind->leased) {
+		/* The victim has the descriptor, too. */
+		cr_assert_eq(fcntl(lease, F_SETLEASE, F_UNLCK), 0);
+		(void)close(lease);
+		return;
+	}
+	fd = mq_open(names[OWN], O_RDWR | O_NONBLOCK);
 	if (kind->trigger > 0)
 		cr_assert_eq(mq_send(fd, MESSAGE, 3, 0), 0);
 	else
 		cr_assert_eq(mq_receive(fd, buffer, sizeof(buffer), NULL), 3);
 	(void)mq_close(fd);
+}
+
+static bool is_to_wait(const struct kind *kind)
+{
+	return kind->leased || kind->trigger != 0;
 }
 
 void step_through(struct run *run)
@@ -267,7 +306,7 @@ void step_through(struct run *run)
 			triggered = true;
 		}
 	} while (!stepper.idle);
-	if (run->kind->trigger != 0 && !triggered)
+	if (is_to_wait(run->kind) && !triggered)
 		trigger(run->kind);
 }
 
@@ -276,6 +315,10 @@ void wait_for_answer(struct run *run)
 	uint64_t deadline = now_usec() + PATIENCE_USEC;
 
 	while (!atomic_load(&play->answered)) {
+		if (run->kind->call == call_register && is_dead(run->caller)) {
+			run->killed = true;
+			return;
+		}
 		if (now_usec() > deadline) {
 			complain(run, "it was not answered");
 			return;

@@ -60,6 +60,9 @@ struct kind {
 	int messages, delta;   /* in OWN before; how many more there are afterwards */
 	int flags;             /* of the caller's descriptor of OWN, afterwards */
 	int trigger;           /* it waits until there is a message (1) more, or one less (-1) */
+	bool leased;           /* OWN, which is a new one; it waits until it is not */
+	bool watched;          /* ROOTS may only be written, so each mq_notify is watched */
+	bool partly;           /* OWN may only be written, whatever the descriptor does */
 };
 
 /* Shared by all. */
@@ -86,6 +89,7 @@ struct run {
 	enum deed deed;
 	unsigned at; /* the step before which it is done; 0: not at all */
 	bool done, reaped;
+	bool killed;                       /* by the session process */
 	bool replied_before, noted_before; /* the deed */
 	char step[STEP_NAME_MAX];
 	pid_t caller, victim;
@@ -164,6 +168,8 @@ void serve_app(void);
 bool is_dead(pid_t pid);
 
 void kill_caller(struct run *run);
+
+pid_t registered_on(enum place place);
 
 unsigned count_entries(pid_t pid);
 

@@ -13,6 +13,7 @@
 #define NOBODY    65534
 #define CALLS     50000
 #define CALLS_MAX 1000000 /* with MQGATE_LONG=1 */
+#define MESSAGES  4
 
 static atomic_bool stop;
 static char name[64];
@@ -135,4 +136,86 @@ Test(race, names_attributes_and_numbers_that_change, .timeout = 600)
 	cr_expect_eq(now.mq_curmsgs, 0, "a message reached the denied one");
 	(void)close((int)fd);
 	(void)syscall(SYS_mq_unlink, denied);
+}
+
+/* --- a descriptor from outside that does more than is granted --------------------------------
+ */
+
+static int own;
+
+static mqd_t open_full(const char *queue, int flags)
+{
+	struct mq_attr small = {.mq_maxmsg = MESSAGES, .mq_msgsize = 32};
+	mqd_t fd = mq_open(queue, O_RDWR | flags, 0600, &small);
+
+	if (fd < 0)
+		abort();
+	return fd;
+}
+
+/* What somebody outside gives it. */
+static void be_given_both_ways(struct stage *stage)
+{
+	other = open_full(stage->other, O_CREAT);
+	for (int i = 0; i < MESSAGES - 1; i++)
+		if (mq_send(other, "theirs", 6, 0) < 0)
+			abort();
+}
+
+static void *exchange(void *unused)
+{
+	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+		(void)dup2(other, number);
+		(void)dup2(own, number);
+	}
+	return unused;
+}
+
+static long receive_now(int fd)
+{
+	char buffer[32];
+
+	return result_of(mq_timedreceive(fd, buffer, sizeof(buffer), NULL, &(struct timespec){0}));
+}
+
+static void receive_by_exchanging(struct stage *stage)
+{
+	pthread_t thread;
+
+	app_pause(stage);
+	own = open_full(stage->queue, O_CREAT);
+	/* One of its own, for which it was granted no more than that. */
+	(void)close(mq_open(stage->other, O_WRONLY));
+	stage->results[0] = result_of(mq_send(other, "mine", 4, 0));
+	stage->results[1] = receive_now(other);
+	number = dup(own);
+	if (pthread_create(&thread, NULL, exchange, NULL) != 0)
+		abort();
+	for (long i = 0; i < calls(); i++) {
+		(void)alarm(DOOR_DEADLINE_SECONDS);
+		stage->results[2] += receive_now(number) >= 0;
+	}
+	atomic_store(&stop, true);
+	(void)pthread_join(thread, NULL);
+}
+
+Test(race, what_may_only_be_written_is_not_read_by_a_descriptor_from_outside, .timeout = 600)
+{
+	struct mq_attr now = {0};
+	struct door door;
+	mqd_t fd;
+
+	door_open(&door, NOBODY, be_given_both_ways, receive_by_exchanging);
+	door_wait(&door);
+	door_grant_both(&door, PERMISSIONS_ALL, PERMISSION_WRITE);
+	door_go(&door);
+	while (waitid(P_PID, (id_t)door.app, &(siginfo_t){0}, WEXITED | WNOWAIT) < 0)
+		;
+	fd = mq_open(door.stage->other, O_RDWR);
+	cr_assert_eq(mq_getattr(fd, &now), 0);
+	cr_expect_eq(door.stage->results[0], 0, "writing is granted");
+	cr_expect_eq(door.stage->results[1], -EACCES, "reading is not");
+	cr_expect_eq(door.stage->results[2], 0, "%ld were received", door.stage->results[2]);
+	cr_expect_eq(now.mq_curmsgs, MESSAGES, "%ld are left", now.mq_curmsgs);
+	door_close(&door);
 }

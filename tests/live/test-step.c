@@ -17,7 +17,7 @@
 
 /* --- kinds --- */
 
-static void set_scene(void)
+static void set_scene(const struct kind *kind)
 {
 	play = mmap(NULL, sizeof(*play), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	cr_assert_neq(play, MAP_FAILED);
@@ -25,7 +25,8 @@ static void set_scene(void)
 	cr_assert_eq(pipe(nudged), 0);
 	door_open(&door, NOBODY, be_given_queues, be_app);
 	name_queues(door.stage);
-	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_grant_both(&door, kind->partly ? PERMISSION_WRITE : PERMISSIONS_ALL,
+		kind->watched ? PERMISSION_WRITE : PERMISSIONS_ALL);
 	cr_assert_eq(inflight_map(door.inflight, &inflight), 0);
 	door_wait(&door);
 }
@@ -57,7 +58,7 @@ static void set_victims_queues(void)
 
 static void run_kinds(const struct kind *kinds, size_t count, enum deed deed)
 {
-	set_scene();
+	set_scene(kinds);
 	set_victims_queues();
 	step_attach(&stepper, door.session);
 	for (size_t i = 0; i < count && complaint[0] == '\0'; i++) {
@@ -118,6 +119,21 @@ static const struct kind on_names[] = {
 		.expected = -EACCES},
 };
 
+/* Of a queue that somebody has leased. */
+static const struct kind that_wait_for_a_lease[] = {
+	{.name = "mq_open that waits",
+		.call = call_open,
+		.at = OWN,
+		.after = DENIED,
+		.leased = true},
+	{.name = "mq_open with O_CREAT that waits",
+		.call = call_create,
+		.at = OWN,
+		.after = DENIED,
+		.no_root = true,
+		.leased = true},
+};
+
 #define DATA_CALLS 6
 
 static const struct kind on_descriptors[DATA_CALLS] = {
@@ -158,6 +174,15 @@ static const struct kind that_wait[] = {
 		.victims = OWN},
 };
 
+static const struct kind watched = {.name = "mq_notify that is watched",
+	.call = call_register,
+	.on_descriptor = true,
+	.known = true,
+	.watched = true,
+	.at = OWN,
+	.after = DENIED,
+	.victims = OWN};
+
 /* The calls on a descriptor of such a queue, in such a session. */
 static void run_data_calls(const struct kind *setting, enum deed deed)
 {
@@ -179,8 +204,13 @@ static void run_data_calls(const struct kind *setting, enum deed deed)
 		} else if (call->call == call_remove) {
 			kinds[i].expected = 0;
 		}
-		/* Nobody can make mq_notify for it. */
-		if (call->call == call_register || call->call == call_remove)
+		if (setting->partly &&
+			(call->call == call_receive || call->call == call_register)) {
+			kinds[i].expected = -EACCES;
+			kinds[i].delta = 0;
+		}
+		/* Nobody can make it for the caller. */
+		if (call->call == call_remove)
 			kinds[i].after = NOWHERE;
 	}
 	run_kinds(kinds, DATA_CALLS, deed);
@@ -193,7 +223,10 @@ static const struct kind
 	stranger = {.at = OWN, .after = NOWHERE, .victims = FOREIGN},
 	refused = {.at = DENIED, .after = NOWHERE, .victims = OWN},
 	tainted_known = {.at = OWN, .after = DENIED, .victims = OWN, .known = true, .tainted = true},
-	tainted_stranger = {.at = OWN, .after = DENIED, .victims = FOREIGN, .tainted = true};
+	tainted_stranger = {.at = OWN, .after = DENIED, .victims = FOREIGN, .tainted = true},
+	/* Somebody outside has sent a descriptor that does more than is granted. */
+	partly_known = {.at = OWN, .after = DENIED, .victims = OWN, .known = true, .partly = true},
+	partly_stranger = {.at = OWN, .after = DENIED, .victims = FOREIGN, .partly = true};
 
 #define STEP_TESTS(deed, DEED) \
 	Test(deed, names, .timeout = 120) { run_kinds(on_names, ELEMENTSOF(on_names), DEED); } \
@@ -202,7 +235,11 @@ static const struct kind
 	Test(deed, refused_queues, .timeout = 120) { run_data_calls(&refused, DEED); } \
 	Test(deed, carried_known, .timeout = 120) { run_data_calls(&tainted_known, DEED); } \
 	Test(deed, carried_strange, .timeout = 120) { run_data_calls(&tainted_stranger, DEED); } \
-	Test(deed, waiting, .timeout = 120) { run_kinds(that_wait, ELEMENTSOF(that_wait), DEED); }
+	Test(deed, partly_granted_known, .timeout = 120) { run_data_calls(&partly_known, DEED); } \
+	Test(deed, partly_granted_strange, .timeout = 120) { run_data_calls(&partly_stranger, DEED); } \
+	Test(deed, watched, .timeout = 120) { run_kinds(&watched, 1, DEED); } \
+	Test(deed, waiting, .timeout = 120) { run_kinds(that_wait, ELEMENTSOF(that_wait), DEED); } \
+	Test(deed, waiting_for_a_lease, .timeout = 120) { run_kinds(that_wait_for_a_lease, ELEMENTSOF(that_wait_for_a_lease), DEED); }
 
 STEP_TESTS(dies, DIES)
 STEP_TESTS(execs, EXECS)

@@ -36,6 +36,15 @@ static int add(enum mq_call call, uint64_t size)
 	return waiters_add(&waiters, inflight, &target, &carried, "queue", PERMISSION_READ);
 }
 
+static int add_open(void)
+{
+	static const struct request request = {.call = MQ_CALL_OPEN, .name = "queue"};
+	struct target target = TARGET_CLOSED;
+
+	inflight->notification.id = ++latest_id;
+	return waiters_add_open(&waiters, inflight, &target, &request);
+}
+
 /* No listener: whoever is answered is dropped all the same. */
 static void refuse_all(void)
 {
@@ -52,10 +61,12 @@ Test(waiting, at_the_bound_a_further_call_is_refused)
 	for (int i = 0; i < SESSION_WAITING_MAX; i++)
 		cr_assert_eq(add(MQ_CALL_RECEIVE, SESSION_MESSAGE_MAX), 0, "call %d", i);
 	cr_expect_eq(add(MQ_CALL_RECEIVE, 1), -ENOSPC);
+	cr_expect_eq(add_open(), -ENOSPC);
 	cr_expect_eq(waiters.count, (size_t)SESSION_WAITING_MAX);
 	refuse_all();
 	cr_expect_eq(waiters.count, 0U);
 	cr_expect_eq(add(MQ_CALL_RECEIVE, 1), 0, "there is room again");
+	cr_expect_eq(add_open(), 0);
 	cr_expect_eq(inflight->waiting_used, (uint32_t)SESSION_WAITING_MAX);
 }
 
