@@ -31,9 +31,11 @@
  * descriptors.
  *
  * Handled are only the rights that mqueue has: opening for reading and writing, creating a regular
- * file, removing a file, moving and linking. All rules give all of them, so moving between two
- * places in reach works as before. With a domain also come, unasked: no mounting, and no tracing of
- * processes outside it, which closes /proc/PID/fd, /proc/PID/root, /proc/PID/mem, pidfd_getfd.
+ * file, removing a file, moving and linking, and truncating where the kernel has a right for it.
+ * All rules give all of them, so moving between two places in reach works as before. There is no
+ * right for chmod, chown and utimes by path: those stay open (SECURITY.md). With a domain also
+ * come, unasked: no mounting, and no tracing of processes outside it, which closes /proc/PID/fd,
+ * /proc/PID/root, /proc/PID/mem, pidfd_getfd.
  *
  * What this cannot cover: file systems mounted later somewhere beneath a rule (mqgated warns of
  * mqueue there); and an mqueue mount whose directory has been covered by another mount, if that
@@ -91,12 +93,12 @@
 #include "view.h"
 
 #define RIGHTS_OF_FILES (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
-#define RIGHTS                                                                            \
-	(RIGHTS_OF_FILES | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
-		LANDLOCK_ACCESS_FS_REFER)
+#define RIGHTS_OF_DIRECTORIES \
+	(LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REFER)
 
-#define ABI_WITH_REFER 2
-#define PROOF_STACK    (64 * 1024)
+#define ABI_WITH_REFER    2
+#define ABI_WITH_TRUNCATE 3
+#define PROOF_STACK       (64 * 1024)
 
 /* --- Landlock ------------------------------------------------------------------------------ */
 
@@ -116,9 +118,16 @@ static int landlock_restrict_self(int ruleset_fd)
 	return (int)syscall(SYS_landlock_restrict_self, ruleset_fd, 0);
 }
 
+/* What this kernel handles of the rights of files. */
+static uint64_t rights_of_files(int abi)
+{
+	return RIGHTS_OF_FILES | (abi >= ABI_WITH_TRUNCATE ? LANDLOCK_ACCESS_FS_TRUNCATE : 0);
+}
+
 /* The wall, and what it takes to prove it: rules on the same directories, for listing them. */
 struct rulesets {
 	int wall_fd, proof_fd;
+	uint64_t files;
 };
 
 static void rulesets_close(struct rulesets *rulesets)
@@ -131,7 +140,8 @@ static int add_landlock_rule(int fd, const char *path, bool is_directory, void *
 {
 	const struct rulesets *rulesets = userdata;
 	struct landlock_path_beneath_attr attr = {
-		.allowed_access = is_directory ? RIGHTS : RIGHTS_OF_FILES, .parent_fd = fd};
+		.allowed_access = rulesets->files | (is_directory ? RIGHTS_OF_DIRECTORIES : 0),
+		.parent_fd = fd};
 
 	if (landlock_add_path_rule(rulesets->wall_fd, &attr) == 0) {
 		attr.allowed_access = LANDLOCK_ACCESS_FS_READ_DIR;
@@ -143,12 +153,13 @@ static int add_landlock_rule(int fd, const char *path, bool is_directory, void *
 	return errno == EBADFD ? 0 : -errno;
 }
 
+/* Returns its ABI. */
 static int check_landlock(char **ret_message)
 {
 	int abi = landlock_create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 
 	if (abi >= ABI_WITH_REFER)
-		return 0;
+		return abi;
 	if (abi >= 0)
 		return refuse(ret_message, -EOPNOTSUPP,
 			"cannot build the wall: this kernel's Landlock is too old (ABI %d, needed "
@@ -213,7 +224,7 @@ static int make_rulesets(struct rulesets *ret, char **ret_message)
 {
 	int r;
 
-	r = make_ruleset(RIGHTS, &ret->wall_fd, ret_message);
+	r = make_ruleset(ret->files | RIGHTS_OF_DIRECTORIES, &ret->wall_fd, ret_message);
 	if (r < 0)
 		return r;
 	return make_ruleset(LANDLOCK_ACCESS_FS_READ_DIR, &ret->proof_fd, ret_message);
@@ -351,9 +362,9 @@ static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 	return refuse(ret_message, -EIO, "cannot prove the wall: the child that tries it failed");
 }
 
-static int raise_rules(char **ret_costs, char **ret_message)
+static int raise_rules(uint64_t files, char **ret_costs, char **ret_message)
 {
-	_cleanup_(rulesets_close) struct rulesets rulesets = {-EBADF, -EBADF};
+	_cleanup_(rulesets_close) struct rulesets rulesets = {-EBADF, -EBADF, files};
 	_cleanup_(plan_clear) struct plan plan = {.add = add_landlock_rule, .userdata = &rulesets};
 	int r;
 
@@ -393,6 +404,7 @@ static int check_capabilities(char **ret_message)
 
 struct allowing {
 	int ruleset_fd;
+	uint64_t files;
 	char **ret_message;
 };
 
@@ -401,7 +413,7 @@ static int allow_file(int fd, void *userdata)
 {
 	const struct allowing *allowing = userdata;
 	struct landlock_path_beneath_attr attr = {
-		.allowed_access = RIGHTS_OF_FILES, .parent_fd = fd};
+		.allowed_access = allowing->files, .parent_fd = fd};
 	struct stat st;
 
 	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode))
@@ -412,10 +424,11 @@ static int allow_file(int fd, void *userdata)
 		"cannot build the wall: adding a rule for descriptor %d: %s", fd, strerror(errno));
 }
 
-static int allow_view(int ruleset_fd, int anchor_fd, char **ret_message)
+static int allow_view(int ruleset_fd, uint64_t files, int anchor_fd, char **ret_message)
 {
-	struct landlock_path_beneath_attr attr = {.allowed_access = RIGHTS, .parent_fd = anchor_fd};
-	struct allowing allowing = {ruleset_fd, ret_message};
+	struct landlock_path_beneath_attr attr = {
+		.allowed_access = files | RIGHTS_OF_DIRECTORIES, .parent_fd = anchor_fd};
+	struct allowing allowing = {ruleset_fd, files, ret_message};
 
 	if (landlock_add_path_rule(ruleset_fd, &attr) < 0)
 		return refuse(ret_message, -errno, "cannot build the wall: adding its rule: %s",
@@ -423,7 +436,7 @@ static int allow_view(int ruleset_fd, int anchor_fd, char **ret_message)
 	return descriptors_visit(allow_file, &allowing, ret_message);
 }
 
-static int raise_mount(char **ret_message)
+static int raise_mount(uint64_t files, char **ret_message)
 {
 	_cleanup_close_ int ruleset_fd = -EBADF, anchor_fd = -EBADF;
 	int r;
@@ -431,13 +444,13 @@ static int raise_mount(char **ret_message)
 	r = check_capabilities(ret_message);
 	if (r < 0)
 		return r;
-	r = make_ruleset(RIGHTS, &ruleset_fd, ret_message);
+	r = make_ruleset(files | RIGHTS_OF_DIRECTORIES, &ruleset_fd, ret_message);
 	if (r < 0)
 		return r;
 	r = view_enter(&anchor_fd, ret_message);
 	if (r < 0)
 		return r;
-	r = allow_view(ruleset_fd, anchor_fd, ret_message);
+	r = allow_view(ruleset_fd, files, anchor_fd, ret_message);
 	if (r < 0)
 		return r;
 	r = stand_behind(ruleset_fd, ret_message);
@@ -452,11 +465,11 @@ static int raise_mount(char **ret_message)
 
 int wall_raise(enum wall_form form, char **ret_costs, char **ret_message)
 {
-	int r;
+	int abi = check_landlock(ret_message);
 
 	*ret_costs = NULL;
-	r = check_landlock(ret_message);
-	if (r < 0)
-		return r;
-	return form == WALL_MOUNT ? raise_mount(ret_message) : raise_rules(ret_costs, ret_message);
+	if (abi < 0)
+		return abi;
+	return form == WALL_MOUNT ? raise_mount(rights_of_files(abi), ret_message)
+				  : raise_rules(rights_of_files(abi), ret_costs, ret_message);
 }

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 #include "include/protocol.h"
 #include "text.h"
@@ -101,11 +102,19 @@ static int injected_before(struct session *session, const struct turn *turn)
 	return number;
 }
 
+/* A queue has one name: while it has a link, that leads to it and not to a successor. */
+static bool has_name(int queue)
+{
+	struct stat st;
+
+	return fstat(queue, &st) == 0 && st.st_nlink > 0;
+}
+
 /* The descriptor could not be put into the app: no trace of the call may remain, and it is refused.
  */
 static struct answer take_back(struct session *session, const struct turn *turn, int error)
 {
-	if (turn->created && error != -ENOENT)
+	if (turn->created && error != -ENOENT && has_name(turn->queue))
 		(void)act_unlink(&session->own, &turn->identity, session->request.name);
 	return answer_error(error == -EMFILE ? EMFILE : EACCES);
 }

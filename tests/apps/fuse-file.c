@@ -5,17 +5,20 @@
  * The file system is mounted on the directory, in a mount namespace of its own; "detached" unmounts
  * it again, "no-handles" has it say that its files have no handles. The server answers what
  * opening and looking need, and the rest with success; but once DIRECTORY.hold exists, it notes
- * what else it is asked in LOG, as "OPCODE PID", and never answers. It ends, and lets everybody go,
- * when DIRECTORY.end exists or 30 seconds are over. */
+ * what else it is asked in LOG, as "OPCODE PID", and does not answer before DIRECTORY.release
+ * exists: then with success, and with zeros. It ends, and lets everybody go, when DIRECTORY.end
+ * exists, when the command ends, or 30 seconds after it had to hold somebody. */
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -28,6 +31,7 @@
 #define HOLD_SECONDS  30
 #define POLL_MS       50
 #define REQUEST_BYTES (64 * 1024 + 4096)
+#define HELD_MAX      64
 
 #ifndef FUSE_NO_EXPORT_SUPPORT
 #define FUSE_NO_EXPORT_SUPPORT (1ULL << 38)
@@ -39,6 +43,8 @@
 static char request[REQUEST_BYTES];
 static int log_fd, fuse;
 static int no_handles;
+static struct fuse_in_header held[HELD_MAX];
+static size_t held_count;
 
 static void fail(const char *what)
 {
@@ -76,6 +82,27 @@ static void initialize(const struct fuse_in_header *header)
 		out.flags2 = (uint32_t)(FUSE_NO_EXPORT_SUPPORT >> 32);
 	}
 	answer(header, 0, &out, sizeof(out));
+}
+
+/* What is not asked for with more than its header, and what is read. */
+static void answer_with_zeros(const struct fuse_in_header *header)
+{
+	static const char zeros[4096];
+
+	answer(header, 0, zeros, header->opcode == FUSE_READ ? sizeof(zeros) : 0);
+}
+
+static void hold(const struct fuse_in_header *header)
+{
+	dprintf(log_fd, "%u %u\n", header->opcode, header->pid);
+	if (held_count < HELD_MAX)
+		held[held_count++] = *header;
+}
+
+static void release(void)
+{
+	while (held_count > 0)
+		answer_with_zeros(&held[--held_count]);
 }
 
 static bool exists(const char *directory, const char *suffix)
@@ -120,22 +147,26 @@ static void serve(const struct fuse_in_header *header, const char *directory)
 	case FUSE_INTERRUPT:
 		return;
 	default:
-		if (!exists(directory, "hold")) {
-			answer(header, 0, NULL, 0);
-			return;
-		}
-		dprintf(log_fd, "%u %u\n", header->opcode, header->pid);
+		if (exists(directory, "hold") && !exists(directory, "release"))
+			hold(header);
+		else
+			answer_with_zeros(header);
 	}
 }
 
 /* When it ends, so does the connection, and everybody who waits goes on. */
 static void be_server(const char *directory)
 {
-	time_t end = time(NULL) + HOLD_SECONDS;
+	time_t end = 0;
 
-	while (time(NULL) < end && !exists(directory, "end")) {
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while ((end == 0 || time(NULL) < end) && !exists(directory, "end")) {
 		struct pollfd p = {.fd = fuse, .events = POLLIN};
 
+		if (held_count > 0 && end == 0)
+			end = time(NULL) + HOLD_SECONDS;
+		if (exists(directory, "release"))
+			release();
 		if (poll(&p, 1, POLL_MS) != 1)
 			continue;
 		if (read(fuse, request, sizeof(request)) <= 0)

@@ -73,6 +73,14 @@ int road_listed_namespace(void);
 int road_listed_namespace_any_type(void);
 int road_listed_namespace_unlink(void);
 
+int road_truncate(void);
+int road_inherited_truncate(void);
+int road_chmod(void);
+int road_inherited_chmod(void);
+int road_chown(void);
+int road_utimes(void);
+int road_setxattr(void);
+
 int road_mq_open(void);
 int road_mq_unlink(void);
 int road_mq_create(void);

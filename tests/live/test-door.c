@@ -304,6 +304,73 @@ Test(door, a_full_table_comes_before_the_look_up)
 	cr_expect_eq(door.stage->results[4], 31);
 }
 
+/* --- what is created and cannot be given to the app --- */
+
+/* What is done with the queue just then. */
+static void (*instead_of_injecting)(int fd);
+
+int __real_notify_inject(int listener, uint64_t id, int fd);
+int __wrap_notify_inject(int listener, uint64_t id, int fd);
+int __wrap_notify_inject(int listener, uint64_t id, int fd)
+{
+	if (!instead_of_injecting)
+		return __real_notify_inject(listener, id, fd);
+	instead_of_injecting(fd);
+	return -EMFILE;
+}
+
+static void leave(int fd)
+{
+}
+
+static void exchange_for_a_successor(int fd)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 1};
+	char path[64], name[64] = "";
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, name, sizeof(name) - 1) < 0 || mq_unlink(name) < 0)
+		abort();
+	(void)mq_close(mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attributes));
+}
+
+static void create_then_delete(struct stage *stage)
+{
+	app_pause(stage);
+	stage->results[0] = result_of(open_queue(stage, O_RDWR | O_CREAT | O_EXCL));
+	stage->results[1] = result_of(mq_unlink(stage->queue));
+}
+
+static void create_in_vain(struct door *door, void (*instead)(int fd))
+{
+	instead_of_injecting = instead;
+	door_open(door, 0, NULL, create_then_delete);
+	instead_of_injecting = NULL;
+	door_wait(door);
+	door_grant(door, PERMISSIONS_ALL);
+	door_go(door);
+	door_close(door);
+	cr_expect_eq(door->stage->results[0], -EMFILE);
+}
+
+Test(door, what_cannot_be_given_is_taken_back)
+{
+	struct door door;
+
+	create_in_vain(&door, leave);
+	cr_expect_eq(door.stage->results[1], -ENOENT, "it has been deleted already");
+}
+
+Test(door, a_successor_is_not_taken_back)
+{
+	struct door door;
+
+	create_in_vain(&door, exchange_for_a_successor);
+	cr_expect_eq(door.stage->results[1], 0, "it is there to be deleted");
+}
+
+/* --- user namespaces --- */
+
 /* An ordinary user with all capabilities, in a user namespace of its own. */
 static void become_root_of_nothing(struct stage *stage)
 {

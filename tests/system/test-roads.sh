@@ -37,6 +37,8 @@ not_open_bare() {
 	case "$1 $2" in
 	*" handle") echo "mqueue files have no handles" ;;
 	*rename) echo "mqueue has no rename" ;;
+	*" setxattr") echo "mqueue has no extended attributes" ;;
+	"user "chown) echo "giving a file away needs CAP_CHOWN" ;;
 	*" user-mount-host") echo "mounting mqueue needs CAP_SYS_ADMIN where its IPC namespace is" ;;
 	*" x32-"*) echo "this kernel may be built without the x32 calls" ;;
 	"user "mount | "user "fsmount | "user "bind | "user "open-tree)
@@ -71,6 +73,8 @@ closed_as_by_mount() {
 	open | relative | parent | escaped-root | i386-open) echo "open ENOENT" ;;
 	io_uring-open) echo "OPENAT ENOENT" ;;
 	path-descriptor) echo "O_PATH ENOENT" ;;
+	truncate | chmod | chown | setxattr) echo "$1 ENOENT" ;;
+	utimes) echo "utimensat ENOENT" ;;
 	create) echo "open EROFS" ;;
 	unlink | rename | io_uring-unlink) closed_as "$1" | sed -E 's/(E|\(E).*/(EROFS|ENOENT)/' ;;
 	fsmount) echo "fsopen EPERM" ;;
@@ -97,6 +101,9 @@ closed_as() {
 	escaped-root) echo "(open EACCES|chroot EPERM)" ;;
 	path-descriptor | reopen) echo "reopen EACCES" ;;
 	unlink) echo "unlink EACCES" ;;
+	truncate | inherited-truncate) echo "truncate EACCES" ;;
+	setxattr) echo "setxattr EOPNOTSUPP" ;;
+	chown) echo "chown EPERM" ;;
 	rename) echo "rename (EACCES|EPERM|EXDEV)" ;;
 	mount | bind | user-mount | user-mount-host) echo "mount EPERM" ;;
 	fsmount | user-fsmount) echo "(fsopen EPERM|open EACCES)" ;;
@@ -117,6 +124,20 @@ closed_as() {
 	x32-mq_unlink) echo "mq_unlink ENOSYS" ;;
 	*) echo "(no expectation for $1)" ;;
 	esac
+}
+
+# stated_open FORM WHO ROAD: whether SECURITY.md says that this wall leaves it open
+stated_open() {
+	case "$*" in
+	"rules root chown" | "rules "*" "chmod | "rules "*" "utimes | *" inherited-chmod") ;;
+	*truncate) ! landlock_truncates ;;
+	*) return 1 ;;
+	esac
+}
+
+# Since Linux 6.2.
+landlock_truncates() {
+	! kernel_before 6.2
 }
 
 # make_queue CMD…: the target, of that user, empty
@@ -181,7 +202,12 @@ travel_confined() {
 	make_queue "$@"
 	run_outside unshare -m "$@" mq-run --wall="$form" --plug "$PLUG" \
 		road "$road" "$TARGET" "$WORK/open/$who"
-	expect_stdout "$who: $road: closed under mq-run --wall=$form ($PLUG)" "^(closed|untried) $expected\$"
+	if stated_open "$form" "$who" "$road"; then
+		expect_output "$who: $road: open under mq-run --wall=$form, as SECURITY.md says" open
+	else
+		expect_stdout "$who: $road: closed under mq-run --wall=$form ($PLUG)" \
+			"^(closed|untried) $expected\$"
+	fi
 	holds "$who: $road: the queue is still there" test -e "/dev/mqueue$TARGET"
 }
 
@@ -319,6 +345,60 @@ mkdir "$WORK/many/sub"
 shaped "many neighbours" "$WORK/many/sub$TARGET" "mount -t mqueue none $WORK/many/sub"
 check "many neighbours: the last is in reach" unshare -m sh -c \
 	"mount -t mqueue none $WORK/many/sub; ulimit -n 64; exec mq-run --plug granted cat $WORK/many/1500"
+
+# --- truncating other files -----------------------------------------------------------------------
+
+# Each way to truncate, of a file in a directory, of one directly below /, of one in memory, and of an
+# inherited one.
+cat >"$WORK/bin/truncates" <<'PYTHON'
+#!/usr/bin/env python3
+import os, sys
+
+def fill(path):
+    with open(path, "w") as file:
+        file.write("some text")
+
+def cut(path):
+    fill(path)
+    os.truncate(path, 4)
+    assert os.stat(path).st_size == 4
+    os.close(os.open(path, os.O_WRONLY | os.O_TRUNC))
+    assert os.stat(path).st_size == 0
+    fd = os.open(path, os.O_RDWR)
+    os.ftruncate(fd, 7)
+    os.truncate("/proc/self/fd/%d" % fd, 5)
+    assert os.fstat(fd).st_size == 5
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
+    assert os.stat(path).st_size == 0
+
+for path in sys.argv[1:]:
+    cut(path)
+fd = os.memfd_create("memory")
+os.ftruncate(fd, 4096)
+os.truncate("/proc/self/fd/%d" % fd, 5)
+os.ftruncate(3, 3)
+os.truncate("/proc/self/fd/3", 2)
+os.close(os.open("/proc/self/fd/3", os.O_WRONLY | os.O_TRUNC))
+print("truncated")
+PYTHON
+chmod 755 "$WORK/bin/truncates"
+BELOW_ROOT=/mqgate-test-$$-truncated
+: >"$BELOW_ROOT"
+chmod 666 "$BELOW_ROOT"
+
+# truncating WHO [CMD…]
+truncating() {
+	rm -f "$WORK/open/inherited" "$WORK/open/cut" /dev/shm/cut
+	run "$1" sh -c 'exec "$@" 3>"$0"' "$WORK/open/inherited" "${@:2}" \
+		truncates "$WORK/open/cut" /dev/shm/cut "$BELOW_ROOT"
+	expect_output "$*: files are truncated" truncated
+}
+for who in env as_user; do
+	truncating $who
+	truncating $who mq-run --plug granted
+done
+truncating env mq-run --wall=mount --plug granted
+rm -f "$BELOW_ROOT" "$WORK/open/inherited" "$WORK/open/cut" /dev/shm/cut
 
 # --- behind a wall of mounts ---------------------------------------------------------------------
 
