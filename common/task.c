@@ -3,11 +3,10 @@
  *
  * A signal that was sent proves nothing: a thread may be held in a file system of somebody else's
  * and go on with its call afterwards, or not get to run. So each thread is looked at until it can
- * make no further system call and is in none: it is gone or dead, it exits (the kernel sets
- * PF_EXITING when it has left its last call), it writes a core or waits for that, or it is stopped
- * by a tracer: with SIGKILL pending a traced thread goes nowhere but to its end, and its tracer may
- * keep it there (PTRACE_EVENT_EXIT). No thread comes up after SIGKILL: the kernel refuses clone
- * then.
+ * make no further system call and is in none: it is gone or dead, or the kernel has set a flag that
+ * only an exiting thread has, which has left its last call (PF_POSTCOREDUMP comes first, before a
+ * tracer can hold it, then PF_EXITING), or writes a core. No thread comes up after SIGKILL: the
+ * kernel refuses clone then.
  */
 #include "include/task.h"
 
@@ -76,7 +75,7 @@ int task_read_by_number(pid_t tid, struct task *ret)
 
 static bool has_stopped(const struct task *task)
 {
-	return task->state == 'Z' || task->state == 'X' || task->state == 't' ||
+	return task->state == 'Z' || task->state == 'X' ||
 	       (task->flags & (PF_EXITING | PF_POSTCOREDUMP | PF_DUMPCORE)) != 0;
 }
 

@@ -12,10 +12,11 @@
 /* Every session process, for its own work: the ids and groups of a thread (act.c), the descriptors
  * and threads of others (target.c, revoke.c), the memory file of a thread and queues that it only
  * looks at (target.c, act_look_up), IPC namespaces and the filters of others (act.c, member.c),
- * ending a session (holders.c). */
-#define CAPABILITIES_OF_SESSIONS                                            \
-	(CAPABILITY(SETUID) | CAPABILITY(SETGID) | CAPABILITY(SYS_PTRACE) | \
-		CAPABILITY(DAC_OVERRIDE) | CAPABILITY(SYS_ADMIN) | CAPABILITY(KILL))
+ * ending processes, also those that do not get to run (revoke.c, holders.c). */
+#define CAPABILITIES_OF_SESSIONS                                                      \
+	(CAPABILITY(SETUID) | CAPABILITY(SETGID) | CAPABILITY(SYS_PTRACE) |           \
+		CAPABILITY(DAC_OVERRIDE) | CAPABILITY(SYS_ADMIN) | CAPABILITY(KILL) | \
+		CAPABILITY(SYS_NICE))
 
 /* What the kernel asks for in mq_open and mq_unlink. A session process lends them to threads that
  * have them, so it keeps those that a thread of its session can ever have. */

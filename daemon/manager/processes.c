@@ -13,6 +13,8 @@
 #include "manager.h"
 #include "spawner.h"
 
+#define WORKER_END_USEC (300 * 1000ULL)
+
 struct kept {
 	struct kept *previous, *next; /* in session->kept */
 	struct session *session;
@@ -44,6 +46,15 @@ static void forget_gone(struct session *session)
 	FOREACH (kept, session->kept)
 		if (!pidfd_is_alive(kept->pidfd))
 			kept_free(kept);
+}
+
+/* Another session process may have told of it before. */
+static bool is_kept(const struct session *session, pid_t pid)
+{
+	FOREACH (kept, session->kept)
+		if (kept->pid == pid && pidfd_is_alive(kept->pidfd))
+			return true;
+	return false;
 }
 
 static size_t kept_of_user(const struct manager *manager, uid_t uid)
@@ -84,7 +95,7 @@ int session_keep_process(struct session *session, pid_t pid, int *pidfd)
 	const struct manager *manager = session->manager;
 	int r = -ENFILE;
 
-	if (session->ended)
+	if (session->ended || is_kept(session, pid))
 		return 0;
 	if (session->kept_count >= SESSION_PROCESSES_MAX)
 		forget_gone(session);
@@ -232,17 +243,21 @@ static void kill_processes(struct session *session)
 /* --- when ------------------------------------------------------------------------------------ */
 
 /* A session process that has not acknowledged may be about to give a call back under older grants:
- * its end is waited for. */
+ * its end is waited for, but not for ever. One that was killed and is still held by the kernel can
+ * end the system call that it is in, and make no other. */
 static int on_give_up(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct session *session = userdata;
+	bool again = session->given_up;
 
 	session->given_up = true;
-	if (session->worker)
-		worker_kill(session->worker, "has not taken back in time what was disconnected");
-	else
+	if (!session->worker || again) {
 		kill_processes(session);
-	return 0;
+		return 0;
+	}
+	worker_kill(session->worker, "has not taken back in time what was disconnected");
+	(void)sd_event_source_set_time_relative(source, WORKER_END_USEC);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 void session_guard(struct session *session)

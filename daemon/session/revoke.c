@@ -221,7 +221,9 @@ static void run_children(struct returning *returning)
 	uint64_t end = returning->deadline + READY_DEADLINE_USEC + SLACK_USEC;
 	int r;
 
-	while ((ask_anew(returning, UNASKED) || ask_anew(returning, HELD)) && now_usec() < end) {
+	while (now_usec() < end &&
+		(ask_anew(returning, UNASKED) ||
+			(now_usec() < returning->deadline && ask_anew(returning, HELD)))) {
 		r = child_run(bring_all_back, returning, STEP_USEC, end);
 		if (r == -ETIMEDOUT)
 			put_off(returning);
@@ -396,7 +398,8 @@ static int ask_and_answer(const struct target *target, uint32_t arch, uint64_t p
 	if (memory == MAP_FAILED)
 		return -EPERM;
 	asking.outcome = memory;
-	(void)child_run(answer_and_wait, &asking, STEP_USEC, now_usec() + patience + SLACK_USEC);
+	(void)child_run(
+		answer_and_wait, &asking, STEP_USEC, now_usec() + patience + READY_DEADLINE_USEC);
 	r = !asking.outcome->answered ? -EPERM : asking.outcome->out ? 0 : -ETIMEDOUT;
 	(void)munmap(memory, sizeof(*asking.outcome));
 	return r;

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -437,6 +438,158 @@ Test(revoke, one_that_another_session_process_looks_at_lives)
 	cr_expect_eq(status, 0);
 	door_close(&door);
 	cr_expect_eq(door.stage->results[0], -EACCES);
+}
+
+/* --- who resists --- */
+
+static void receive_alone(struct stage *stage)
+{
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	if (write(stage->ready[1], "r", 1) != 1)
+		_exit(113);
+	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
+}
+
+static struct inflight *map_notes(const struct door *door)
+{
+	struct inflight *inflight =
+		mmap(NULL, INFLIGHT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, door->inflight, 0);
+
+	cr_assert_neq(inflight, MAP_FAILED);
+	return inflight;
+}
+
+static void send_after(const struct door *door)
+{
+	queue = mq_open(door->stage->queue, O_WRONLY);
+	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
+}
+
+/* As a session process leaves it that dies when it has given a call back and not yet noted that. */
+Test(revoke, who_is_noted_as_inside_the_door_and_is_not_is_brought_back)
+{
+	struct inflight *inflight;
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, receive_alone);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	settle();
+	inflight = map_notes(&door);
+	inflight->notification.id = 12345;
+	inflight->notification.pid = (uint32_t)door.app;
+	inflight->waiting_used = 1;
+	inflight->waiting[0] = inflight->notification;
+	door_grant(&door, 0);
+	send_after(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], -EACCES, "%ld", door.stage->results[0]);
+}
+
+/* A script whose interpreter nobody gets to read: execve waits for the lease, for 45 s. */
+static void *execute_what_is_leased(void *unused)
+{
+	(void)unused;
+	(void)execl("/tmp/mqgate-leased-script", "script", NULL);
+	_exit(115);
+	return NULL;
+}
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0755);
+
+	return fd < 0 || write(fd, text, strlen(text)) < 0 || fchmod(fd, 0755) < 0 ? -1 : fd;
+}
+
+static void lease_and_receive(struct stage *stage)
+{
+	int script = write_file("/tmp/mqgate-leased-script", "#!/tmp/mqgate-leased\n");
+	int interpreter = write_file("/tmp/mqgate-leased", "x");
+
+	(void)signal(SIGIO, SIG_IGN);
+	if (script < 0 || interpreter < 0 || close(script) < 0 || close(interpreter) < 0)
+		_exit(116);
+	interpreter = open("/tmp/mqgate-leased", O_RDWR);
+	if (fcntl(interpreter, F_SETLEASE, F_WRLCK) < 0)
+		_exit(117);
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	in_background(execute_what_is_leased);
+	settle();
+	if (write(stage->ready[1], "r", 1) != 1)
+		_exit(113);
+	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
+}
+
+/* PTRACE_SEIZE waits as long as that. */
+Test(revoke, who_is_held_in_execve_is_killed, .timeout = 60)
+{
+	struct door door;
+	uint64_t begun;
+
+	need_root();
+	door_open(&door, NOBODY, NULL, lease_and_receive);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	settle();
+	begun = now_usec();
+	door_grant(&door, 0);
+	cr_expect_lt(now_usec() - begun, REVOKE_DEADLINE_USEC + KILL_DEADLINE_USEC);
+	send_after(&door);
+	door_close_killed(&door);
+	cr_expect_eq(door.stage->results[0], 0, "it received nothing");
+	(void)unlink("/tmp/mqgate-leased-script");
+	(void)unlink("/tmp/mqgate-leased");
+}
+
+/* The process that has the noted number by now is another one of the session's, and is traced. */
+static void have_another_number(struct stage *stage)
+{
+	pid_t receiver;
+
+	app_pause(stage);
+	queue = open_new(stage->queue);
+	receiver = fork();
+	if (receiver == 0) {
+		(void)prctl(PR_SET_DUMPABLE, 1);
+		stage->results[1] = getpid();
+		stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
+		_exit(0);
+	}
+	while (*(volatile long *)&stage->results[1] == 0)
+		(void)usleep(1000);
+	settle();
+	if (ptrace(PTRACE_SEIZE, receiver, NULL, NULL) < 0 || write(stage->ready[1], "r", 1) != 1)
+		_exit(113);
+	(void)waitpid(receiver, NULL, __WALL);
+}
+
+Test(revoke, a_number_that_another_of_the_session_has_by_now_is_killed)
+{
+	struct inflight *inflight;
+	struct door door;
+
+	door_open(&door, NOBODY, NULL, have_another_number);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	inflight = map_notes(&door);
+	/* As if a thread of the first process had been noted under it before. */
+	memmove(&inflight->threads.entries[1], &inflight->threads.entries[0],
+		inflight->threads.count * sizeof(inflight->threads.entries[0]));
+	inflight->threads.entries[0].place = SESSION_PROCESSES_MAX - 1;
+	inflight->threads.count++;
+	door_grant(&door, 0);
+	send_after(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], 0, "it received nothing");
 }
 
 /* --- a session that has lost something --- */

@@ -15,7 +15,9 @@ STATUS_DEADLINE_USEC mqctl's patience with a manager that hangs
 DISMISS_DEADLINE_USEC needs a session process that ignores the end of its socket
 TAKE_OVER_DEADLINE_USEC needs session processes that hang again and again
 ENDING_DEADLINE_USEC needs processes that SIGKILL does not end
-CHANGE_DEADLINE_USEC mqctl says so past it; test-barrier.sh waits for that
+REVOKE_GIVE_UP_USEC the spawner kills past it; test-barrier.sh waits for that
+CHANGE_DEADLINE_USEC needs a session that neither acknowledges nor is killed in time
+SESSION_SHARE_USEC a share of deadlines; test-revoke-scale.sh has many sessions
 HOLDERS_DEADLINE_USEC needs a process whose /proc does not answer
 EXPIRY_RETRY_USEC a pace; that it is tried again is tested by test-state-faults.sh
 WATCH_INTERVAL_USEC a pace

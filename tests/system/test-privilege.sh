@@ -11,8 +11,8 @@ SCORE_OF_SESSIONS=62
 
 KILL=$((1 << 5)) SETGID=$((1 << 6)) SETUID=$((1 << 7)) SETPCAP=$((1 << 8))
 DAC_OVERRIDE=$((1 << 1)) DAC_READ_SEARCH=$((1 << 2)) FOWNER=$((1 << 3))
-SYS_PTRACE=$((1 << 19)) SYS_ADMIN=$((1 << 21)) SYS_RESOURCE=$((1 << 24))
-ALWAYS=$((SETUID | SETGID | SYS_PTRACE | DAC_OVERRIDE | SYS_ADMIN | KILL))
+SYS_PTRACE=$((1 << 19)) SYS_ADMIN=$((1 << 21)) SYS_NICE=$((1 << 23)) SYS_RESOURCE=$((1 << 24))
+ALWAYS=$((SETUID | SETGID | SYS_PTRACE | DAC_OVERRIDE | SYS_ADMIN | KILL | SYS_NICE))
 LENT=$((DAC_READ_SEARCH | FOWNER | SYS_RESOURCE))
 # Root of a container may lack one itself.
 OURS=$((16#$(sed -n 's/^CapPrm:\t//p' /proc/self/status)))

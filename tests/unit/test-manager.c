@@ -169,6 +169,14 @@ Test(sessions, up_to_the_bounds)
 	cr_expect(sessions_are_full(SESSIONS_MAX, SESSIONS_PER_USER_MAX, 1));
 }
 
+Test(processes, a_user_has_a_share_of_those_kept)
+{
+	cr_expect_not(processes_are_full(0, KEPT_PROCESSES_PER_USER_MAX - 1));
+	cr_expect(processes_are_full(0, KEPT_PROCESSES_PER_USER_MAX));
+	cr_expect_not(processes_are_full(KEPT_PROCESSES_MAX - 1, 0));
+	cr_expect(processes_are_full(KEPT_PROCESSES_MAX, 0));
+}
+
 Test(in_hand, too_long_is_two_looks_and_the_deadline)
 {
 	uint64_t since = 5000000;
