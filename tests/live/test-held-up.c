@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Leases: whoever owns a queue can make every mq_open of it wait (fcntl(2), F_SETLEASE). The caller
- * waits as it would unconfined; its session process, and everybody else, does not. */
+/* What could hold up a session process in mq_open. A lease: whoever owns a queue can make everybody
+ * who opens it wait (fcntl(2), F_SETLEASE); the caller waits as it would unconfined, its session
+ * process, and everybody else, does not. And a descriptor that the app uses before it has it. */
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <mqueue.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -420,4 +424,58 @@ Test(lease, nobody_else_waits)
 	cr_expect_eq(second->result, 0);
 	close_door(&another);
 	close_door(&door);
+}
+
+/* --- a descriptor that is read from as soon as it is there ------------------------------------
+ */
+
+#define EXPECTED 200 /* the number that it will have */
+
+static char *slow_page;
+
+static void *read_at_once(void *unused)
+{
+	while (read(EXPECTED, slow_page, 100) < 0)
+		;
+	return unused;
+}
+
+/* As root, who may let the kernel wait for a page of its own. */
+static void read_while_it_is_opened(struct stage *stage)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register page = {.range.len = 4096, .mode = UFFDIO_REGISTER_MODE_MISSING};
+	int faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	pthread_t thread;
+
+	slow_page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	page.range.start = (uintptr_t)slow_page;
+	if (ioctl(faults, UFFDIO_API, &api) < 0 || ioctl(faults, UFFDIO_REGISTER, &page) < 0)
+		_exit(111);
+	app_pause(stage);
+	while (dup(faults) < EXPECTED - 1)
+		;
+	if (pthread_create(&thread, NULL, read_at_once, NULL) != 0)
+		_exit(112);
+	stage->results[0] = result_of(mq_open(stage->queue, O_RDWR | O_CREAT, 0600, NULL));
+	stage->results[1] = fcntl(EXPECTED, F_GETFL);
+	app_pause(stage);
+	/* It never gets its page. */
+	_exit(0);
+}
+
+Test(held_up, not_by_who_uses_the_descriptor_at_once)
+{
+	struct door door;
+
+	door_open(&door, 0, NULL, read_while_it_is_opened);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	cr_expect_eq(door.stage->results[0], EXPECTED, "%ld", door.stage->results[0]);
+	cr_expect_eq(door.stage->results[1], O_RDWR, "%#lx", door.stage->results[1]);
+	door_grant(&door, 0);
+	door_go(&door);
+	door_close(&door);
 }
