@@ -197,11 +197,9 @@ static void return_identity(
 		abort();
 }
 
-/* The owner of a queue may hold a lease on it (fcntl(2), F_SETLEASE), for which opening it waits,
- * 45 seconds or for ever: not with O_NONBLOCK, which is nothing to the queue itself. */
 static int open_queue(const struct request *request, int oflag)
 {
-	int fd = (int)syscall(SYS_mq_open, request->name, oflag | O_NONBLOCK, request->mode,
+	int fd = (int)syscall(SYS_mq_open, request->name, oflag | ACT_OPEN_FLAGS, request->mode,
 		request->has_attributes ? &request->attributes : NULL);
 
 	return fd < 0 ? -errno : fd;

@@ -2,6 +2,7 @@
 /* Doing what was allowed, as the app's thread. */
 #pragma once
 
+#include <fcntl.h>
 #include <stdbool.h>
 
 #include "include/request.h"
@@ -32,11 +33,16 @@ int own_identity_limit(struct own_identity *own, uint64_t capabilities);
  * ids, so act_open() and act_unlink() do it. 0 or negative errno. */
 int act_end_with_parent(void);
 
+/* What act_open()'s descriptor has besides the flags that were asked for. Nothing of it matters to
+ * the queue itself, and fcntl(F_SETFL) takes it away: without waiting for whoever uses the file at
+ * the time, as lseek() would. O_NONBLOCK: opening a queue waits for a lease on it otherwise. The
+ * others mark it: hardly anybody asks for all of them. */
+#define ACT_OPEN_FLAGS (O_NONBLOCK | O_APPEND | O_NOATIME)
+
 /* Opens the queue, creating it if asked to. Waits for nobody: -EAGAIN if somebody holds a lease on
  * it that has to be broken first, which this begins; the app that did not ask for O_NONBLOCK is to
- * wait, and the call to be made again. Returns a descriptor, which has O_NONBLOCK whatever was
- * asked for, or the negative errno that the app gets. ret_created: this very call made the queue;
- * assume it did not on error. */
+ * wait, and the call to be made again. Returns a descriptor, or the negative errno that the app
+ * gets. ret_created: this very call made the queue; assume it did not on error. */
 int act_open(const struct own_identity *own, const struct identity *identity,
 	const struct request *request, bool *ret_created);
 

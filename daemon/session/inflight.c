@@ -133,12 +133,6 @@ void inflight_injected(struct inflight *inflight, int number)
 	set_phase(inflight, INFLIGHT_INJECTED);
 }
 
-int64_t inflight_mark(const struct inflight *inflight)
-{
-	/* A position is not negative, and 0 is where every other one is. */
-	return (int64_t)(inflight->notification.id >> 1 | 1);
-}
-
 void inflight_end(struct inflight *inflight)
 {
 	__atomic_store_n(&inflight->notification.id, 0, __ATOMIC_SEQ_CST);

@@ -28,8 +28,8 @@ enum inflight_phase {
 	INFLIGHT_ACTING,    /* about to create or delete, perhaps done */
 	INFLIGHT_ACTED,     /* created or deleted, with this result */
 	INFLIGHT_INJECTING, /* the queue is open, and its descriptor perhaps in the app, with
-			       inflight_mark() */
-	INFLIGHT_INJECTED,  /* it is in the app as this number; the mark may be gone already */
+			       ACT_OPEN_FLAGS */
+	INFLIGHT_INJECTED,  /* it is in the app as this number; these may be gone already */
 };
 
 struct inflight {
@@ -77,12 +77,9 @@ void inflight_begin(struct inflight *inflight);
 void inflight_acting(struct inflight *inflight, bool existed);
 void inflight_acted(struct inflight *inflight, int result);
 
-/* Around the injection of a descriptor. The mark is what its position is set to meanwhile: no other
- * descriptor of the app has it, so the next session process can tell whether it arrived, and where.
- */
+/* Around the injection of a descriptor. */
 void inflight_injecting(struct inflight *inflight);
 void inflight_injected(struct inflight *inflight, int number);
-int64_t inflight_mark(const struct inflight *inflight);
 
 /* Answered or gone. */
 void inflight_end(struct inflight *inflight);

@@ -67,38 +67,65 @@ static int create(struct session *session, struct turn *turn)
 	return fd;
 }
 
-/* Puts the open queue into the app. Its number there, or a negative errno. */
+/* Puts the open queue into the app, and then takes the flags away that are ours: what has them is
+ * what was injected last. Its number there, or a negative errno. */
 static int inject(struct session *session, const struct turn *turn)
 {
 	int number;
 
-	/* Opening it was not to wait for anybody (act.c). */
-	if (!(session->request.oflag & O_NONBLOCK) &&
-		fcntl(turn->queue, F_SETFL, session->request.oflag) < 0)
-		return -errno;
-	if (lseek(turn->queue, inflight_mark(session->inflight), SEEK_SET) < 0)
-		return -errno;
 	inflight_injecting(session->inflight);
 	number = notify_inject(session->listener, session->request.id, turn->queue);
 	if (number >= 0)
 		inflight_injected(session->inflight, number);
-	(void)lseek(turn->queue, 0, SEEK_SET);
+	(void)fcntl(turn->queue, F_SETFL, session->request.oflag);
 	return number;
+}
+
+/* Whether it is a descriptor of the queue and has the flags. Of no other file anything is asked
+ * that its users might hold up. */
+static bool is_injected(struct session *session, const struct turn *turn, int number)
+{
+	struct descriptor descriptor;
+	const char *name;
+	int flags;
+
+	if (target_descriptor(&turn->target, number, &descriptor) < 0 || !descriptor.regular)
+		return false;
+	name = queues_find(&session->inflight->queues, descriptor.key);
+	return name && streq(name, session->request.name) &&
+	       target_descriptor_flags(&turn->target, number, &flags) == 0 &&
+	       (flags & ACT_OPEN_FLAGS) == ACT_OPEN_FLAGS;
+}
+
+static int find_injected(struct session *session, const struct turn *turn)
+{
+	DIR *table = target_open_table(&turn->target);
+	int number = -1;
+	bool found = false;
+
+	while (table && !found && table_next(table, &number) > 0)
+		found = is_injected(session, turn, number);
+	if (table)
+		(void)closedir(table);
+	return found ? number : -ENOENT;
 }
 
 /* If an earlier session process has injected the descriptor already: its number. */
 static int injected_before(struct session *session, const struct turn *turn)
 {
 	struct inflight *inflight = session->inflight;
+	_cleanup_close_ int queue = -EBADF;
 	int number;
 
 	if (!turn->resumed || inflight->phase < INFLIGHT_INJECTING)
 		return -ENOENT;
-	number = target_find_position(&turn->target, inflight_mark(inflight));
+	number = find_injected(session, turn);
 	if (number < 0)
 		return inflight->phase == INFLIGHT_INJECTED ? inflight->result : -ENOENT;
 	inflight_injected(inflight, number);
-	(void)target_reset_position(&turn->target, number);
+	queue = target_copy_descriptor(&turn->target, number);
+	if (queue >= 0)
+		(void)fcntl(queue, F_SETFL, session->request.oflag);
 	return number;
 }
 

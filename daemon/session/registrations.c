@@ -165,15 +165,15 @@ static enum registered look_at_number(
 static enum registered look_by_descriptors(const struct search *search, const struct target *target)
 {
 	enum registered most = REGISTERED_NOT;
-	struct dirent *entry;
 	DIR *table = target_open_table(target);
+	int number, r = -EIO;
 
-	if (!table)
-		return thread_is_dead(target->proc) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
-	while ((entry = readdir(table)))
-		if (entry->d_name[0] != '.')
-			most = MAX(most, look_at_number(search, target, atoi(entry->d_name)));
-	(void)closedir(table);
+	while (table && (r = table_next(table, &number)) > 0)
+		most = MAX(most, look_at_number(search, target, number));
+	if (table)
+		(void)closedir(table);
+	if (r < 0 && !thread_is_dead(target->proc))
+		most = MAX(most, REGISTERED_UNKNOWN);
 	return most;
 }
 
@@ -301,12 +301,13 @@ static int add_table(struct lookout *lookout, const struct queues *queues,
 	const struct target *target, pid_t tgid)
 {
 	DIR *table = target_open_table(target);
-	struct dirent *entry;
-	int r = table ? 0 : -EIO;
+	int number, r = -EIO;
 
-	while (r == 0 && (entry = readdir(table)))
-		if (entry->d_name[0] != '.')
-			r = add_number(lookout, queues, target, atoi(entry->d_name), tgid);
+	while (table && (r = table_next(table, &number)) > 0) {
+		r = add_number(lookout, queues, target, number, tgid);
+		if (r < 0)
+			break;
+	}
 	if (table)
 		(void)closedir(table);
 	return r;

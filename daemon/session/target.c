@@ -176,53 +176,43 @@ struct app_memory target_memory(struct target *target)
 	return (struct app_memory){.read = read_memory, .context = target};
 }
 
-static int open_descriptors(const struct target *target, DIR **ret)
-{
-	int fd = openat(target->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	*ret = fdopendir(fd);
-	if (!*ret) {
-		(void)safe_close(fd);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
 DIR *target_open_table(const struct target *target)
 {
-	DIR *table = NULL;
+	int fd = openat(target->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *table = fd < 0 ? NULL : fdopendir(fd);
 
-	return open_descriptors(target, &table) < 0 ? NULL : table;
+	if (!table)
+		(void)safe_close(fd);
+	return table;
 }
 
-/* The next number, or -1. */
-static int64_t next_descriptor(DIR *dir)
+int table_next(DIR *table, int *ret)
 {
 	struct dirent *entry;
 
-	while ((entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			return strtoll(entry->d_name, NULL, 10);
-	return -1;
+	do {
+		errno = 0;
+		entry = readdir(table);
+	} while (entry && entry->d_name[0] == '.');
+	if (!entry)
+		return -errno;
+	*ret = atoi(entry->d_name);
+	return 1;
 }
 
 /* How many descriptors below the limit are in use, one by one. */
 static int count_descriptors(const struct target *target, rlim_t below, uint64_t *ret)
 {
-	int64_t fd;
-	DIR *dir = NULL;
-	int r = open_descriptors(target, &dir);
+	DIR *table = target_open_table(target);
+	int fd, r;
 
-	if (r < 0)
-		return r;
+	if (!table)
+		return -EIO;
 	*ret = 0;
-	while ((fd = next_descriptor(dir)) >= 0)
-		if ((rlim_t)fd < below)
-			(*ret)++;
-	(void)closedir(dir);
-	return 0;
+	while ((r = table_next(table, &fd)) > 0)
+		*ret += (rlim_t)fd < below;
+	(void)closedir(table);
+	return r;
 }
 
 int target_limits(const struct target *target, struct target_limits *ret)
@@ -317,30 +307,18 @@ int target_descriptor_link(const struct target *target, int fd, char *buffer, si
 	return 0;
 }
 
-static bool is_at_position(const struct target *target, int64_t fd, int64_t position)
+int target_descriptor_flags(const struct target *target, int fd, int *ret)
 {
 	_cleanup_free_ char *text = NULL;
-	char path[64];
-	uint64_t at;
+	char path[32];
+	uint64_t flags;
+	int r;
 
-	(void)snprintf(path, sizeof(path), "fdinfo/%" PRId64, fd);
-	return text_read_at(target->proc, path, LIMITS_FILE_MAX, &text) == 0 &&
-	       text_numbers(text, "pos", 10, &at, 1) == 0 && at == (uint64_t)position;
-}
-
-int target_find_position(const struct target *target, int64_t position)
-{
-	int64_t fd;
-	DIR *dir = NULL;
-	int r = open_descriptors(target, &dir);
-
-	if (r < 0)
-		return r;
-	do
-		fd = next_descriptor(dir);
-	while (fd >= 0 && !is_at_position(target, fd, position));
-	(void)closedir(dir);
-	return fd < 0 ? -ENOENT : (int)fd;
+	(void)snprintf(path, sizeof(path), "fdinfo/%d", fd);
+	r = text_read_at(target->proc, path, LIMITS_FILE_MAX, &text);
+	r = r < 0 ? r : text_numbers(text, "flags", 8, &flags, 1);
+	*ret = r < 0 ? 0 : (int)flags;
+	return r;
 }
 
 /* The descriptor came from the table of the process's first thread. The calling thread may have
@@ -362,15 +340,6 @@ int target_copy_descriptor(const struct target *target, int fd)
 	if (copy < 0)
 		return -errno;
 	return of_process && !is_file_of(target, fd, copy) ? -EBADF : take_fd(&copy);
-}
-
-int target_reset_position(const struct target *target, int fd)
-{
-	_cleanup_close_ int copy = target_copy_descriptor(target, fd);
-
-	if (copy < 0)
-		return copy;
-	return lseek(copy, 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
 /* mqueue gives its files none. FUSE answers this without its server. */

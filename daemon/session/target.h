@@ -77,6 +77,9 @@ int target_descriptor_link(const struct target *target, int fd, char *buffer, si
 /* The descriptors that the thread has open, by their numbers; NULL if they cannot be listed. */
 DIR *target_open_table(const struct target *target);
 
+/* The next of them. 1; 0: that was all; or a negative errno. */
+int table_next(DIR *table, int *ret);
+
 /* A copy of a descriptor of the thread: the same file. A descriptor, or a negative errno. */
 int target_copy_descriptor(const struct target *target, int fd);
 
@@ -91,11 +94,9 @@ bool target_heeds(struct target *target, int signal);
  * cannot be read. */
 bool target_may_be_confined(struct target *target);
 
-/* The number of the thread's descriptor that is at this position; -ENOENT if none is. */
-int target_find_position(const struct target *target, int64_t position);
-
-/* Sets the position of a descriptor of the thread to 0. 0 or negative errno. */
-int target_reset_position(const struct target *target, int fd);
+/* Its flags, as fcntl(F_GETFL) tells them. 0 or negative errno. To be asked of a queue only: other
+ * files may wait for their users. */
+int target_descriptor_flags(const struct target *target, int fd, int *ret);
 
 /* False if a regular file, on that mount, is certainly no message queue. Never takes a copy of the
  * descriptor: closing one of a FUSE file would hold us as long as its server likes. */

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Leases: whoever owns a queue can make every mq_open of it wait (fcntl(2), F_SETLEASE). The caller
- * waits as it would unconfined; its session process, and everybody else, does not. */
+/* What could hold up a session process in mq_open. A lease: whoever owns a queue can make everybody
+ * who opens it wait (fcntl(2), F_SETLEASE); the caller waits as it would unconfined, its session
+ * process, and everybody else, does not. And a descriptor that the app uses before it has it. */
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <mqueue.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -14,6 +19,7 @@
 
 #include "door.h"
 #include "include/util.h"
+#include "step.h"
 #include "tests/patience.h"
 
 #define NOBODY       65534
@@ -420,4 +426,109 @@ Test(lease, nobody_else_waits)
 	cr_expect_eq(second->result, 0);
 	close_door(&another);
 	close_door(&door);
+}
+
+/* --- a descriptor that is used as soon as it is there ------------------------------------------
+ */
+
+#define EXPECTED 200 /* the number that it will have */
+
+static char *slow_page;
+static struct stage *the_stage;
+
+static bool is_told(long *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_SEQ_CST);
+}
+
+/* From its beginning, whatever its position is. */
+static void *read_when_told(void *unused)
+{
+	while (!is_told(&the_stage->results[2]))
+		;
+	(void)lseek(EXPECTED, 0, SEEK_SET);
+	(void)read(EXPECTED, slow_page, 100);
+	return unused;
+}
+
+static void *tell_when_it_waits(void *data)
+{
+	struct uffd_msg message;
+
+	if (read(*(int *)data, &message, sizeof(message)) > 0)
+		__atomic_store_n(&the_stage->results[3], 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* As root, who may let the kernel wait for a page of its own: it never comes. */
+static void read_while_it_is_opened(struct stage *stage)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register page = {.range.len = 4096, .mode = UFFDIO_REGISTER_MODE_MISSING};
+	int faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	pthread_t threads[2];
+
+	the_stage = stage;
+	slow_page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	page.range.start = (uintptr_t)slow_page;
+	if (ioctl(faults, UFFDIO_API, &api) < 0 || ioctl(faults, UFFDIO_REGISTER, &page) < 0)
+		_exit(111);
+	while (dup(faults) < EXPECTED - 1)
+		;
+	if (pthread_create(&threads[0], NULL, read_when_told, NULL) != 0 ||
+		pthread_create(&threads[1], NULL, tell_when_it_waits, &faults) != 0)
+		_exit(112);
+	app_pause(stage);
+	stage->results[0] = result_of(mq_open(stage->queue, O_RDWR | O_CREAT, 0600, NULL));
+	stage->results[1] = fcntl(EXPECTED, F_GETFL);
+	app_pause(stage);
+	_exit(0);
+}
+
+/* Between the injection of the descriptor and what the session process does next. */
+static void let_read(struct stage *stage)
+{
+	uint64_t deadline = now_usec() + (uint64_t)DOOR_DEADLINE_SECONDS * 1000000;
+
+	__atomic_store_n(&stage->results[2], 1, __ATOMIC_SEQ_CST);
+	while (!is_told(&stage->results[3])) {
+		cr_assert_lt(now_usec(), deadline, "nobody reads");
+		(void)usleep(100);
+	}
+}
+
+static void step_through_opening(struct door *door)
+{
+	struct pollfd listener = {.fd = door->listener, .events = POLLIN};
+	static struct stepper stepper;
+
+	step_attach(&stepper, door->session);
+	door_go(door);
+	cr_assert_eq(poll(&listener, 1, DOOR_DEADLINE_SECONDS * 1000), 1);
+	step_restart(&stepper);
+	do {
+		bool injects = streq(stepper.name, "ADDFD");
+
+		step_next(&stepper);
+		if (injects)
+			let_read(door->stage);
+	} while (!stepper.idle);
+	step_detach(&stepper);
+}
+
+Test(held_up, not_by_who_uses_the_descriptor_at_once)
+{
+	struct door door;
+
+	door_open(&door, 0, NULL, read_while_it_is_opened);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	step_through_opening(&door);
+	door_wait(&door);
+	cr_expect_eq(door.stage->results[0], EXPECTED, "%ld", door.stage->results[0]);
+	cr_expect_eq(door.stage->results[1], O_RDWR, "%#lx", door.stage->results[1]);
+	cr_expect(is_told(&door.stage->results[3]), "nobody has read");
+	door_grant(&door, 0);
+	door_go(&door);
+	door_close(&door);
 }
