@@ -27,9 +27,9 @@
  * What is kept from one call to the next says where to look, never what was seen: the directory in
  * /proc of a thread that called lately (callers.h), and which of the files opened here a descriptor
  * was last (opened.h). The kernel is asked anew each time, so nothing of it has to be forgotten in
- * time. With it a call on a descriptor takes four system calls: poll, RECV, kcmp, SEND. mq_open
- * takes 23 for a caller with our own ids, 32 for another; one that creates 34 and 46; mq_unlink 16
- * and 25; a denied mq_open 13.
+ * time. With it a call on a descriptor takes six system calls: poll, RECV, kcmp, two to see whose
+ * thread it is, SEND. mq_open takes 21 for a caller with our own ids, 30 for another; one that
+ * creates 32 and 44; mq_unlink 16 and 25; a denied mq_open 13.
  *
  * Three things can go wrong: fatal ends the process (the manager starts another), refused goes to
  * the app as an errno, gone (the app was killed meanwhile) is dropped silently.

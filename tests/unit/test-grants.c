@@ -335,6 +335,31 @@ Test(grants, a_count_beyond_the_bound_is_refused)
 	grants_free(grants);
 }
 
+static bool has_unreadable(uint32_t exact, uint32_t pattern)
+{
+	struct grants *grants;
+	bool r;
+
+	cr_assert_eq(grants_new(1, &grants), 0);
+	if (exact)
+		cr_assert_eq(grants_add(grants, "a", false, exact), 0);
+	if (pattern)
+		cr_assert_eq(grants_add(grants, "b*", true, pattern), 0);
+	grants_seal(grants);
+	r = grants_have_unreadable(grants);
+	(void)grants_free(grants);
+	return r;
+}
+
+Test(grants, what_may_not_be_read_is_seen)
+{
+	cr_expect_not(has_unreadable(0, 0));
+	cr_expect_not(has_unreadable(PERMISSION_READ, PERMISSIONS_ALL));
+	cr_expect(has_unreadable(PERMISSION_WRITE, 0));
+	cr_expect(has_unreadable(PERMISSION_READ, PERMISSION_WRITE));
+	cr_expect(has_unreadable(PERMISSION_DELETE, PERMISSION_READ));
+}
+
 Test(grants, fingerprints_differ_with_what_is_given)
 {
 	static const struct {
