@@ -204,7 +204,7 @@ int table_next(DIR *table, int *ret)
 static int count_descriptors(const struct target *target, rlim_t below, uint64_t *ret)
 {
 	DIR *table = target_open_table(target);
-	int fd, r;
+	int fd = -1, r;
 
 	if (!table)
 		return -EIO;
