@@ -116,7 +116,21 @@ static void prepare(const char *queue, int oflag, enum handler handler)
 	*attempt = (struct attempt){.queue = queue, .oflag = oflag, .handler = handler};
 }
 
-/* What an outsider has. Only who alone has a queue open gets a lease that nobody may open. */
+/* What an outsider has. Only who alone has a queue open gets a lease that nobody may open: not
+ * while another process has not yet closed what it looked at last. */
+static int take_lease(int fd, int type)
+{
+	int r = -1;
+
+	for (int i = 0; i < 100 * door_deadline_seconds(); i++) {
+		r = fcntl(fd, F_SETLEASE, type);
+		if (r == 0 || errno != EAGAIN)
+			break;
+		(void)usleep(10000);
+	}
+	return r;
+}
+
 static int hold(const char *queue, int type)
 {
 	struct mq_attr size = {.mq_maxmsg = 2, .mq_msgsize = 32};
@@ -126,7 +140,7 @@ static int hold(const char *queue, int type)
 	cr_assert(fd >= 0 && fchmod(fd, 0666) == 0 && close(fd) == 0);
 	fd = mq_open(queue, type == F_RDLCK ? O_RDONLY : O_RDWR);
 	cr_assert(fd >= 0);
-	cr_assert_eq(fcntl(fd, F_SETLEASE, type), 0, "no lease: %s", strerror(errno));
+	cr_assert_eq(take_lease(fd, type), 0, "no lease: %s", strerror(errno));
 	return fd;
 }
 
