@@ -3,10 +3,13 @@
  *
  * A signal that was sent proves nothing: a thread may be held in a file system of somebody else's
  * and go on with its call afterwards, or not get to run. So each thread is looked at until it can
- * make no further system call and is in none: it is gone or dead, or the kernel has set a flag that
- * only an exiting thread has, which has left its last call (PF_POSTCOREDUMP comes first, before a
- * tracer can hold it, then PF_EXITING), or writes a core. No thread comes up after SIGKILL: the
- * kernel refuses clone then.
+ * make no further system call and is in none: it is gone or dead; or its status shows no memory any
+ * more, which an exiting thread gives up after it has left its last call; or it is stopped by a
+ * tracer, from where with SIGKILL pending there is no way but to its end; or its process writes a
+ * core. No thread comes up after SIGKILL: the kernel refuses clone then.
+ *
+ * Its "stat" would say more, but some kernels (6.18) let who reads that wait for an execve of the
+ * process's, which somebody else's file system can hold up.
  */
 #include "include/task.h"
 
@@ -18,42 +21,12 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "include/limits.h"
+#include "include/text.h"
 #include "include/util.h"
-
-#define PF_EXITING      0x4
-#define PF_POSTCOREDUMP 0x8
-#define PF_DUMPCORE     0x200
 
 #define CHECK_USEC    500
 #define PATIENCE_USEC 20000 /* for those that get to run by themselves */
-
-/* Fields 3, 9, 20 and 22, counted from 1. The name, in parentheses, may hold anything; nothing
- * after it does. */
-static int parse(const char *line, struct task *ret)
-{
-	const char *after = strrchr(line, ')');
-
-	if (!after || sscanf(after + 1,
-			      " %c %*d %*d %*d %*d %*d %" SCNu64
-			      " %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %" SCNu64 " %*d %" SCNu64,
-			      &ret->state, &ret->flags, &ret->threads, &ret->start) != 4)
-		return -EBADMSG;
-	return 0;
-}
-
-int task_read(int proc, struct task *ret)
-{
-	_cleanup_close_ int fd = openat(proc, "stat", O_RDONLY | O_CLOEXEC);
-	char line[1024];
-	ssize_t n;
-
-	*ret = (struct task){0};
-	n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
-	if (n < 0)
-		return errno == ENOENT ? -ESRCH : -errno;
-	line[n] = '\0';
-	return parse(line, ret);
-}
 
 int task_open(pid_t tid)
 {
@@ -65,6 +38,32 @@ int task_open(pid_t tid)
 	return fd >= 0 ? fd : errno == ENOENT ? -ESRCH : -errno;
 }
 
+static uint64_t number_of(const char *status, const char *key)
+{
+	uint64_t number;
+
+	return text_numbers(status, key, 10, &number, 1) < 0 ? 0 : number;
+}
+
+int task_read(int proc, struct task *ret)
+{
+	_cleanup_free_ char *status = NULL;
+	const char *state;
+	int r = text_read_at(proc, "status", STATUS_FILE_MAX, &status);
+
+	*ret = (struct task){0};
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	state = text_field(status, "State");
+	if (!state || state[0] != '\t')
+		return -EBADMSG;
+	*ret = (struct task){.state = state[1],
+		.has_memory = text_field(status, "VmSize"),
+		.writes_core = number_of(status, "CoreDumping") != 0,
+		.threads = number_of(status, "Threads")};
+	return 0;
+}
+
 int task_read_by_number(pid_t tid, struct task *ret)
 {
 	_cleanup_close_ int proc = task_open(tid);
@@ -73,10 +72,32 @@ int task_read_by_number(pid_t tid, struct task *ret)
 	return proc < 0 ? proc : task_read(proc, ret);
 }
 
+bool task_is_dead(const struct task *task)
+{
+	return task->state == 'Z' || task->state == 'X';
+}
+
+/* Field 22, counted from 1. The name, in parentheses, may hold anything; nothing after it does. */
+int task_start(int proc, uint64_t *ret)
+{
+	_cleanup_free_ char *stat = NULL;
+	const char *after;
+	int r = text_read_at(proc, "stat", STATUS_FILE_MAX, &stat);
+
+	if (r < 0)
+		return r == -ENOENT ? -ESRCH : r;
+	after = strrchr(stat, ')');
+	return after && sscanf(after + 1,
+				" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+				"%*d %*d %*d %" SCNu64,
+				ret) == 1
+		       ? 0
+		       : -EBADMSG;
+}
+
 static bool has_stopped(const struct task *task)
 {
-	return task->state == 'Z' || task->state == 'X' ||
-	       (task->flags & (PF_EXITING | PF_POSTCOREDUMP | PF_DUMPCORE)) != 0;
+	return task_is_dead(task) || task->state == 't' || !task->has_memory || task->writes_core;
 }
 
 /* The kernel does nothing before it lets a thread of the highest class run. */

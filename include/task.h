@@ -9,9 +9,9 @@
 
 struct task {
 	char state;       /* the letter; 0: gone */
-	uint64_t flags;   /* the kernel's PF_… */
+	bool has_memory;  /* false: it exits */
+	bool writes_core; /* its process does */
 	uint64_t threads; /* of its process */
-	uint64_t start;   /* when it began, in the kernel's ticks */
 };
 
 /* Opens /proc/TID, of whoever has the number now. A descriptor, -ESRCH, or another negative errno.
@@ -22,6 +22,13 @@ int task_open(pid_t tid);
 int task_read(int proc, struct task *ret);
 /* The same of the thread that has the number now. */
 int task_read_by_number(pid_t tid, struct task *ret);
+
+/* True if it has ended, reaped or not. */
+bool task_is_dead(const struct task *task);
+
+/* When it began, in the kernel's ticks. 0, -ESRCH if it is gone, or another negative errno. May
+ * wait while its process executes a program. */
+int task_start(int proc, uint64_t *ret);
 
 /* A process to be killed. The caller's are pid and pidfd, which was opened while the number was the
  * process's. */

@@ -525,8 +525,8 @@ static int reply_late(const struct change *change)
 			change->pending);
 	return sd_bus_reply_method_errorf(change->call, BUS_ERROR_DEADLINE,
 		"the change is stored, but not yet in force: process %d (%s) was killed and has not "
-		"stopped, since the kernel holds it in a call on somebody else's file system; "
-		"repeat the command to see whether it has gone",
+		"stopped: the kernel holds it, as it does in a call on a file system that does not "
+		"answer; repeat the command to see whether it has gone",
 		(int)session->unstopped, session_unstopped_command(session, command));
 }
 

@@ -221,6 +221,7 @@ static void kill_processes(struct session *session)
 	struct killing *killing = calloc(1, sizeof(*killing));
 	int r = -ENOMEM;
 
+	(void)sd_event_source_set_enabled(session->guard_source, SD_EVENT_OFF);
 	log_warning("the %zu processes of the session of pid %d are killed: its session processes "
 		    "have not taken back what was disconnected",
 		session->kept_count, (int)session->launcher.pid);

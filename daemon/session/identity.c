@@ -5,7 +5,7 @@
 #include <fcntl.h>
 
 #include "include/limits.h"
-#include "text.h"
+#include "include/text.h"
 
 static int parse_groups(const char *text, struct identity *identity)
 {

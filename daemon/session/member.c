@@ -34,6 +34,7 @@
 #include "seize.h"
 #include "target.h"
 #include "threads.h"
+#include "trace.h"
 
 #define STOP_CHECK_USEC       20
 #define PATIENCE_USEC         10000  /* for one thread to stop */
@@ -208,7 +209,7 @@ static enum membership prove_by_threads(
 			continue;
 		if (members->notifies && members->notifies(members->context, target.tid))
 			membership = MEMBERSHIP_PROVED;
-		else if (thread_start(target.proc) != 0 && stop_disturbs(target.proc) == disturbs)
+		else if (!thread_is_dead(target.proc) && stop_disturbs(target.proc) == disturbs)
 			membership = stop_and_read(members, &target);
 		if (membership != MEMBERSHIP_UNKNOWN && !still_has_thread(member, target.tid))
 			membership = MEMBERSHIP_UNKNOWN;
@@ -255,27 +256,12 @@ enum membership member_prove(struct members *members, const struct member *membe
 	return membership;
 }
 
-/* 1: stopped, and let go. 0: not yet. -ESRCH: gone. */
-static int let_go_if_stopped(pid_t tid)
-{
-	int status, signal = 0;
-	pid_t r = waitpid(tid, &status, WNOHANG | __WALL);
-
-	if (r == 0)
-		return 0;
-	if (r < 0 || !WIFSTOPPED(status))
-		return -ESRCH;
-	if (status >> 16 == 0)
-		signal = WSTOPSIG(status);
-	return ptrace(PTRACE_DETACH, tid, NULL, (void *)(long)signal) < 0 ? 0 : 1;
-}
-
 static void let_go_late(struct members *members)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < members->late_count; i++)
-		if (let_go_if_stopped(members->late[i]) == 0)
+		if (trace_let_go(members->late[i]) == 0)
 			members->late[kept++] = members->late[i];
 	members->late_count = kept;
 }
@@ -285,7 +271,7 @@ static void let_go_strays(void)
 	pid_t tid;
 
 	while (seize_may_hold() && (tid = seize_changed()) > 0)
-		if (let_go_if_stopped(tid) == 0)
+		if (trace_let_go(tid) == 0)
 			break;
 }
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #include "include/protocol.h"
-#include "text.h"
+#include "include/text.h"
 
 #define MANAGER_MS 100 /* that it may take to read what we tell it */
 
@@ -100,14 +100,14 @@ static bool is_injected(struct session *session, const struct turn *turn, int nu
 static int find_injected(struct session *session, const struct turn *turn)
 {
 	DIR *table = target_open_table(&turn->target);
-	int number = -1;
+	int number = -1, r = -EIO;
 	bool found = false;
 
-	while (table && !found && table_next(table, &number) > 0)
+	while (table && !found && (r = table_next(table, &number)) > 0)
 		found = is_injected(session, turn, number);
 	if (table)
 		(void)closedir(table);
-	return found ? number : -ENOENT;
+	return found ? number : r < 0 ? r : -ENOENT;
 }
 
 /* If an earlier session process has injected the descriptor already: its number. */
@@ -121,7 +121,7 @@ static int injected_before(struct session *session, const struct turn *turn)
 		return -ENOENT;
 	number = find_injected(session, turn);
 	if (number < 0)
-		return inflight->phase == INFLIGHT_INJECTED ? inflight->result : -ENOENT;
+		return inflight->phase == INFLIGHT_INJECTED ? inflight->result : number;
 	inflight_injected(inflight, number);
 	queue = target_copy_descriptor(&turn->target, number);
 	if (queue >= 0)
@@ -188,6 +188,9 @@ static struct answer act_on_open(struct session *session, struct turn *turn)
 
 	if (number >= 0)
 		return (struct answer){.kind = ANSWER_VALUE, .value = number};
+	/* It may be there: it must not be put there twice. */
+	if (number != -ENOENT)
+		return answer_error(EACCES);
 	/* Unconfined this comes before the look-up and before creating. */
 	if (turn->table_full)
 		return answer_error(EMFILE);

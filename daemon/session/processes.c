@@ -21,25 +21,38 @@
 #include "include/task.h"
 #include "include/util.h"
 
-int process_open(pid_t pid, struct process *ret, int *ret_pidfd)
+/* A pidfd, or a negative errno. */
+static int open_pidfd(pid_t pid, uint64_t *ret_number)
 {
 	_cleanup_close_ int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -EBADF;
 	struct statfs fs;
-	struct task task;
 	struct stat st;
-	int r;
 
 	/* What the kernel says of one that is just being reaped. */
 	if (pidfd < 0)
 		return pid <= 0 || errno == EINVAL ? -ESRCH : -errno;
 	if (fstat(pidfd, &st) < 0 || fstatfs(pidfd, &fs) < 0)
 		return -errno;
-	r = task_read_by_number(pid, &task);
+	*ret_number = fs.f_type == PID_FS_MAGIC ? st.st_ino : 0;
+	return take_fd(&pidfd);
+}
+
+static int read_start(pid_t pid, uint64_t *ret)
+{
+	_cleanup_close_ int proc = task_open(pid);
+
+	return proc < 0 ? proc : task_start(proc, ret);
+}
+
+int process_open(pid_t pid, struct process *ret, int *ret_pidfd)
+{
+	struct process process = {.pid = pid};
+	_cleanup_close_ int pidfd = open_pidfd(pid, &process.number);
+	int r = pidfd < 0 ? pidfd : read_start(pid, &process.start);
+
 	if (r < 0)
 		return r;
-	*ret = (struct process){.pid = pid,
-		.start = task.start,
-		.number = fs.f_type == PID_FS_MAGIC ? st.st_ino : 0};
+	*ret = process;
 	*ret_pidfd = take_fd(&pidfd);
 	return 0;
 }
@@ -51,16 +64,18 @@ static bool is_gone(int pidfd)
 	return pidfd < 0 || poll(&p, 1, 0) != 0;
 }
 
-/* 0, -ESRCH if it is gone, or another negative errno. */
+/* When it began is asked only where the kernel gives no numbers: it may have to be waited for. 0,
+ * -ESRCH if it is gone, or another negative errno. */
 static int open_again(const struct process *noted, int *ret_pidfd)
 {
-	_cleanup_close_ int pidfd = -EBADF;
-	struct process found;
-	int r = process_open(noted->pid, &found, &pidfd);
+	struct process found = {0};
+	_cleanup_close_ int pidfd = open_pidfd(noted->pid, &found.number);
+	int r = pidfd < 0 ? pidfd : noted->number != 0 ? 0 : read_start(noted->pid, &found.start);
 
 	if (r < 0)
 		return r;
-	if (found.start != noted->start || found.number != noted->number || is_gone(pidfd))
+	if (found.number != noted->number || (found.number == 0 && found.start != noted->start) ||
+		is_gone(pidfd))
 		return -ESRCH;
 	*ret_pidfd = take_fd(&pidfd);
 	return 0;

@@ -40,10 +40,11 @@ static bool is_gone(int error)
 
 static bool is_over(const struct process *process)
 {
-	struct task task;
-	int r = task_read_by_number(process->pid, &task);
+	_cleanup_close_ int proc = task_open(process->pid);
+	uint64_t start;
+	int r = proc < 0 ? proc : task_start(proc, &start);
 
-	return r == -ESRCH || (r == 0 && task.start != process->start);
+	return r == -ESRCH || (r == 0 && start != process->start);
 }
 
 /* --- asking a queue -------------------------------------------------------------------------- */

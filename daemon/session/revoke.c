@@ -23,12 +23,10 @@
 
 #include <sys/mman.h>
 #include <sys/ptrace.h>
-#include <sys/wait.h>
 
 #include "include/limits.h"
 #include "include/util.h"
 #include "child.h"
-#include "text.h"
 #include "trace.h"
 
 #define STOP_CHECK_USEC 50
@@ -57,23 +55,6 @@ struct returning {
 
 /* --- in a child ------------------------------------------------------------------------------ */
 
-/* 1: stopped, and let go. 0: not yet. -ESRCH: gone. */
-static int let_go_if_stopped(pid_t tid)
-{
-	int status, signal = 0;
-	pid_t r = waitpid(tid, &status, WNOHANG | __WALL);
-
-	if (r == 0)
-		return 0;
-	if (r < 0 || !WIFSTOPPED(status))
-		return -ESRCH;
-	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
-	if (status >> 16 == 0)
-		signal = WSTOPSIG(status);
-	(void)ptrace(PTRACE_DETACH, tid, NULL, (void *)(long)signal);
-	return 1;
-}
-
 static enum thread_activity look_at(pid_t tid, uint32_t arch)
 {
 	_cleanup_close_ int proc = task_open(tid);
@@ -91,7 +72,7 @@ static bool is_dead(pid_t tid)
 	struct task task;
 	int r = task_read_by_number(tid, &task);
 
-	return r == -ESRCH || (r == 0 && (task.state == 'Z' || task.state == 'X'));
+	return r == -ESRCH || (r == 0 && task_is_dead(&task));
 }
 
 /* 0, or negative errno as trace_seize(). */
@@ -129,7 +110,7 @@ static enum way_back ask(const struct revoker *revoker, const struct thread *thr
 /* Of one that was asked; its number stays its own for as long as we trace it. */
 static enum way_back wait_for(const struct thread *thread, bool patient)
 {
-	if (let_go_if_stopped(thread->tid) != 0)
+	if (trace_let_go(thread->tid) != 0)
 		return BACK;
 	/* Out of its call, and blocked elsewhere before it stopped: the end of this child is the
 	 * end of its being asked. */
@@ -234,15 +215,14 @@ static void run_children(struct returning *returning)
 
 static void add_victim(struct revoker *revoker, uint32_t place, pid_t tid)
 {
-	pid_t pid = revoker->processes->entries[place].pid;
-
-	for (size_t i = 0; i < revoker->victim_count; i++)
-		if (revoker->victims[i].pid == pid)
-			return;
-	revoker->victims[revoker->victim_count++] =
-		(struct victim){.pid = pid, .pidfd = revoker->handles.pidfds[place]};
+	if (revoker->handles.doomed[place])
+		return;
 	/* Its place is not to be another's as long as we look after it. */
 	revoker->handles.doomed[place] = true;
+	revoker->places[revoker->victim_count] = place;
+	revoker->victims[revoker->victim_count++] =
+		(struct victim){.pid = revoker->processes->entries[place].pid,
+			.pidfd = revoker->handles.pidfds[place]};
 	revoker->killed++;
 	if (revoker->tell_killing)
 		revoker->tell_killing(revoker->context, tid);
@@ -255,17 +235,27 @@ static int kill_victims(struct revoker *revoker)
 	return revoker->unstopped > 0 ? -EBUSY : 0;
 }
 
-static void forget_victims(struct revoker *revoker)
+/* Those that have not stopped stay: an acknowledgement may wait for them. */
+static void forget_stopped(struct revoker *revoker)
 {
-	revoker->victim_count = 0;
-	memset(revoker->handles.doomed, 0, sizeof(revoker->handles.doomed));
+	size_t kept = 0;
+
+	for (size_t i = 0; i < revoker->victim_count; i++) {
+		if (revoker->victims[i].has_stopped) {
+			revoker->handles.doomed[revoker->places[i]] = false;
+			continue;
+		}
+		revoker->places[kept] = revoker->places[i];
+		revoker->victims[kept++] = revoker->victims[i];
+	}
+	revoker->victim_count = kept;
 }
 
 static void choose_victims(const struct returning *returning)
 {
 	struct revoker *revoker = returning->revoker;
 
-	forget_victims(revoker);
+	forget_stopped(revoker);
 	for (uint32_t i = 0; i < revoker->threads->count; i++) {
 		const struct thread *thread = &revoker->threads->entries[i];
 
@@ -304,7 +294,7 @@ int revoke_bring_back(struct revoker *revoker, const pid_t *except, size_t excep
 
 int revoke_kill(struct revoker *revoker, uint32_t place)
 {
-	forget_victims(revoker);
+	forget_stopped(revoker);
 	add_victim(revoker, place, revoker->processes->entries[place].pid);
 	return kill_victims(revoker);
 }
@@ -374,8 +364,9 @@ static void answer_and_wait(void *context)
 
 	if (ask_caller_to_stop(target) < 0)
 		return;
-	asking->outcome->out = asking->answer(asking->context) < 0;
+	/* First: who finds that we have died here asks whether the call is answered. */
 	asking->outcome->answered = true;
+	asking->outcome->out = asking->answer(asking->context) < 0;
 	while (!asking->outcome->out && now_usec() < begun + asking->patience) {
 		asking->outcome->out =
 			wait_for(&thread, now_usec() < begun + PATIENCE_USEC) == BACK;

@@ -19,6 +19,7 @@ struct revoker {
 	/* Of them those that have been killed last; while unstopped > 0 some of these may go on
 	 * with a call. */
 	struct victim victims[SESSION_PROCESSES_MAX];
+	uint32_t places[SESSION_PROCESSES_MAX]; /* theirs */
 	size_t victim_count, unstopped;
 };
 
@@ -40,13 +41,14 @@ pid_t revoke_unstopped(const struct revoker *revoker);
 int revoke_kill(struct revoker *revoker, uint32_t place);
 
 /* Brings one thread that waits inside the door out of it, to handle a signal: it must be answered
- * with -ERESTARTSYS by the caller's answer() between the request to stop and the wait for it. 0 or
- * negative errno; -EPERM: it could not be asked, and has not been answered. */
+ * with -ERESTARTSYS by the caller's answer() between the request to stop and the wait for it. 0: it
+ * was answered, unless its notification is still valid. -EPERM: it could not be asked, and has not
+ * been answered. */
 int revoke_bounce(
 	const struct target *target, uint32_t arch, int (*answer)(void *context), void *context);
 
 /* Answers a call that is given back to the kernel, and waits until the thread has made it. 0: made,
  * or the thread is gone. -EPERM: it could not be asked to stop, and has not been answered.
- * -ETIMEDOUT: it was answered, and may be inside. */
+ * -ETIMEDOUT: it was answered, unless its notification is still valid, and may be inside. */
 int revoke_watch(
 	const struct target *target, uint32_t arch, int (*answer)(void *context), void *context);

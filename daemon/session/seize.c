@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 
 #include "include/util.h"
-#include "text.h"
+#include "include/text.h"
 
 #define RETRY_USEC 50
 

@@ -308,11 +308,13 @@ static void record_killing(void *context, pid_t tid)
 	struct worker_message message = {.type = WORKER_RECORD,
 		.record = {.call = MQ_CALL_COUNT, .reason = REASON_KILLED, .tid = tid}};
 	_cleanup_(identity_clear) struct identity identity = IDENTITY_NONE;
+	_cleanup_free_ char *status = NULL;
 	struct target target;
 
 	if (target_open(tid, &target) < 0)
 		return;
-	if (target_identity(&target, &session->own.namespaces, &identity) == 0) {
+	/* No more than that: the rest may have to be waited for. */
+	if (target_status(&target, &status) == 0 && identity_parse(status, &identity) == 0) {
 		message.record.tgid = identity.tgid;
 		message.record.uid = identity.real_uid;
 		memcpy(message.record.command, identity.command, sizeof(message.record.command));
@@ -367,6 +369,8 @@ static int give_back_and_look(
 		&turn->target);
 	if (r == 0)
 		r = revoke_watch(&turn->target, notification->data.arch, answer_continue, &call);
+	if (r == -ETIMEDOUT && notify_is_valid(session->listener, notification->id))
+		r = -EPERM;
 	if (r == -ETIMEDOUT || (r == 0 && lookout_sees(&lookout, turn->identity.tgid))) {
 		(void)revoke_kill(&session->revoker, turn->place);
 		r = 0;

@@ -14,7 +14,7 @@
 
 #include "include/compat.h"
 #include "include/limits.h"
-#include "text.h"
+#include "include/text.h"
 #include "threads.h"
 
 int target_open(pid_t tid, struct target *ret)

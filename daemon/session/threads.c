@@ -48,43 +48,20 @@ enum thread_activity thread_activity(int proc, uint32_t arch)
 	return is_call_on_descriptor(arch, nr) ? THREAD_IN_CALL : THREAD_ELSEWHERE;
 }
 
-static char read_state(int proc)
-{
-	struct task task;
-
-	return task_read(proc, &task) < 0 ? 0 : task.state;
-}
-
-static bool is_end(char state)
-{
-	return state == 'Z' || state == 'X';
-}
-
-char thread_state(int proc)
-{
-	return read_state(proc);
-}
-
 uint64_t thread_birth(int proc)
 {
-	struct task task;
+	uint64_t start;
 
-	return task_read(proc, &task) < 0 ? 0 : task.start;
-}
-
-uint64_t thread_start(int proc)
-{
-	struct task task;
-
-	return task_read(proc, &task) < 0 || is_end(task.state) ? 0 : task.start;
+	return task_start(proc, &start) < 0 ? 0 : start;
 }
 
 bool thread_is_dead(int proc)
 {
-	char state = read_state(proc);
+	struct task task;
 
-	/* Asking for it needs neither memory nor a descriptor. */
-	return state == 0 ? faccessat(proc, "stat", F_OK, 0) < 0 : is_end(state);
+	/* Asking whether it is there needs neither memory nor a descriptor. */
+	return task_read(proc, &task) < 0 ? faccessat(proc, "stat", F_OK, 0) < 0
+					  : task_is_dead(&task);
 }
 
 /* Near the beginning of its status; the name before it cannot look like a line. */

@@ -42,16 +42,11 @@ enum thread_activity {
  * a step of a disposable child's (child.h). */
 enum thread_activity thread_activity(int proc, uint32_t arch);
 
-/* The letter of its state in /proc/TID/stat; 0 if it is gone. */
-char thread_state(int proc);
-
-/* Its start; 0 if it is dead or gone. */
-uint64_t thread_start(int proc);
-
-/* The same, as long as it has a number: of a dead one, too, that is not reaped yet. */
+/* When it began; 0 if it has no number any more, or that cannot be told. May wait while its process
+ * executes a program. */
 uint64_t thread_birth(int proc);
 
-/* True if it certainly is, or is gone. */
+/* True if it certainly is, reaped or not. */
 bool thread_is_dead(int proc);
 
 /* A pidfd of the thread; of its process where the kernel gives none for threads (before 6.9), which

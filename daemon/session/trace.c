@@ -7,12 +7,14 @@
 #include "trace.h"
 
 #include <sys/ptrace.h>
+#include <sys/wait.h>
 
 #include "include/util.h"
-#include "text.h"
+#include "include/text.h"
 
-#define GENERATIONS 4 /* from a child of a session process's child up to what all have in common \
-		       */
+#define GENERATIONS                                                                  \
+	4 /* from a child of a session process's child up to what all have in common \
+	   */
 
 static pid_t common_parent;
 
@@ -57,4 +59,20 @@ int trace_seize(pid_t tid)
 bool trace_is_ours(pid_t tid)
 {
 	return status_pid(tid, "TracerPid") == getpid();
+}
+
+int trace_let_go(pid_t tid)
+{
+	int status, signal = 0;
+	pid_t r = waitpid(tid, &status, WNOHANG | __WALL);
+
+	if (r == 0)
+		return 0;
+	if (r < 0 || !WIFSTOPPED(status))
+		return -ESRCH;
+	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
+	if (status >> 16 == 0)
+		signal = WSTOPSIG(status);
+	/* Killed while it was stopped: it must be waited for once more, or its parent never can. */
+	return ptrace(PTRACE_DETACH, tid, NULL, (void *)(long)signal) < 0 ? 0 : 1;
 }

@@ -15,3 +15,6 @@ int trace_seize(pid_t tid);
 
 /* True if we trace it. */
 bool trace_is_ours(pid_t tid);
+
+/* Lets go of one that we trace, if it has stopped. 1: it had. 0: not yet. -ESRCH: it is gone. */
+int trace_let_go(pid_t tid);

@@ -184,9 +184,9 @@ static void let_handle_signal(int listener, const struct waiter *waiter)
 {
 	struct bounce bounce = {.listener = listener, .id = waiter->note->id};
 
+	(void)revoke_bounce(&waiter->target, waiter->note->data.arch, answer_restart, &bounce);
 	/* Somebody traces it: it hears of the signal, if not as exactly. */
-	if (revoke_bounce(&waiter->target, waiter->note->data.arch, answer_restart, &bounce) ==
-		-EPERM)
+	if (notify_is_valid(listener, waiter->note->id))
 		answer_result(listener, waiter, -EINTR);
 }
 

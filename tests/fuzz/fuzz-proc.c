@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Texts of /proc about a calling thread: its status and its limits. The first byte says which. */
 #include "daemon/session/identity.h"
-#include "daemon/session/text.h"
+#include "include/text.h"
 #include "fuzz.h"
 
 static void check_status(const char *text)

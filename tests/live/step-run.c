@@ -180,7 +180,7 @@ bool is_dead(pid_t pid)
 
 	if (dead)
 		return true;
-	dead = thread_start(target.proc) == 0;
+	dead = thread_is_dead(target.proc);
 	target_close(&target);
 	return dead;
 }

@@ -103,8 +103,8 @@ static uint64_t limited(uint64_t capabilities)
 Test(capabilities, a_session_process_keeps_what_its_session_can_need)
 {
 	const uint64_t always = CAPABILITY(SETUID) | CAPABILITY(SETGID) | CAPABILITY(SYS_PTRACE) |
-				CAPABILITY(DAC_OVERRIDE) | CAPABILITY(SYS_ADMIN) | CAPABILITY(KILL) |
-				CAPABILITY(SYS_NICE);
+				CAPABILITY(DAC_OVERRIDE) | CAPABILITY(SYS_ADMIN) |
+				CAPABILITY(KILL) | CAPABILITY(SYS_NICE);
 	uint64_t all;
 
 	cr_expect_eq(limited(0), always);

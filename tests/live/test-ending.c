@@ -12,6 +12,7 @@
 
 #include "daemon/session/child.h"
 #include "daemon/session/processes.h"
+#include "daemon/session/revoke.h"
 #include "door.h"
 #include "include/limits.h"
 #include "include/task.h"
@@ -294,7 +295,9 @@ Test(processes, the_next_session_process_finds_those_that_are_the_same)
 	(void)waitpid(pid, NULL, 0);
 	cr_assert_eq(processes_open(&processes, &handles), 0);
 	cr_expect(processes.entries[same].pid != 0 && handles.pidfds[same] >= 0);
-	cr_expect(processes.entries[other_start].pid == 0 && handles.pidfds[other_start] < 0);
+	/* The number alone says which it is, where there is one. */
+	cr_expect_eq(processes.entries[other_start].pid == 0,
+		processes.entries[other_start].number == 0);
 	cr_expect(processes.entries[other_number].pid == 0 && handles.pidfds[other_number] < 0);
 	cr_expect(processes.entries[gone].pid == 0 && handles.pidfds[gone] < 0);
 }
@@ -328,4 +331,32 @@ Test(processes, a_thread_is_one_of_a_process_that_lives)
 	(void)kill(tid, SIGKILL);
 	(void)waitpid(tid, NULL, 0);
 	cr_expect_not(processes_have_thread(&processes, &handles, (uint32_t)other, tid));
+}
+
+/* --- those that were killed ------------------------------------------------------------------ */
+
+/* The first process of a PID namespace is not killed from inside. */
+Test(victims, one_that_has_not_stopped_is_looked_after_until_it_has)
+{
+	static struct processes noted;
+	static struct threads none;
+	static struct revoker revoker = {.processes = &noted, .threads = &none};
+	int first, second;
+
+	cr_assert_eq(processes_open(&noted, &revoker.handles), 0);
+	for (int i = 0; i < 2; i++) {
+		_cleanup_close_ int pidfd = -EBADF;
+		pid_t pid = i == 0 ? 1 : start(sleep_on, NULL);
+		struct process process;
+
+		cr_assert_eq(process_open(pid, &process, &pidfd), 0);
+		*(i == 0 ? &first : &second) =
+			processes_add(&noted, &revoker.handles, &process, &pidfd);
+	}
+	cr_expect_eq(revoke_kill(&revoker, (uint32_t)first), -EBUSY);
+	cr_expect_eq(revoke_unstopped(&revoker), 1);
+	cr_expect_eq(revoke_kill(&revoker, (uint32_t)second), -EBUSY, "the first goes on");
+	cr_expect_not(revoke_look_again(&revoker));
+	cr_expect_eq(revoke_unstopped(&revoker), 1);
+	cr_expect_eq(revoke_bring_back(&revoker, NULL, 0), -EBUSY, "and on");
 }

@@ -176,7 +176,7 @@ static bool stop_it_at_the_last_look(struct stepper *stepper, pid_t app, pid_t h
 {
 	do
 		step_next(stepper);
-	while (!stepper->idle && !streq(stepper->name, "open stat"));
+	while (!stepper->idle && !streq(stepper->name, "open status"));
 	end(hog);
 	for (int i = 0; i < 1000 && !stepper->idle && state_of(app) != 't'; i++)
 		(void)usleep(1000);

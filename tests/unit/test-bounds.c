@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "daemon/session/session.h"
-#include "daemon/session/text.h"
+#include "include/text.h"
 #include "include/limits.h"
 
 static int read_of_size(size_t size, size_t max, size_t *ret_length)

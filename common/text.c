@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Texts of /proc. */
-#include "text.h"
+#include "include/text.h"
 
 #include <fcntl.h>
 
