@@ -358,7 +358,7 @@ struct update *update_free(struct update *update);
 DEFINE_CLEANUP(struct update *, update_free);
 /* Taken over by its session. Frees it. */
 void update_done(struct update *update);
-/* It cannot be in force for now: who waits for it is told. */
+/* It cannot be in force before somebody has stopped: who waits for it is told. */
 void update_hindered(struct update *update);
 
 /* Reads settings and packages again, all or nothing. call may be NULL (SIGHUP); the result is
