@@ -26,8 +26,7 @@
  *   fuse-exit    a stopped receiver has it open
  *   fuse-send    sends from a mapping of it
  *   fuse-name    has the name of a queue in a mapping of it
- *   fuse-emulate sends from a mapping of it, fuse-receive receives into one: in a session that has
- *                lost something
+ *   fuse-receive receives into a mapping of it
  *
  * Outside of any session, for the test:
  *
@@ -336,7 +335,6 @@ static const struct {
 	{"fuse-exec", attack_fuse_exec},
 	{"fuse-exit", attack_fuse_exit},
 	{"fuse-send", attack_fuse_send},
-	{"fuse-emulate", attack_fuse_send},
 	{"fuse-name", attack_fuse_name},
 	{"fuse-receive", attack_fuse_receive},
 };

@@ -17,7 +17,7 @@ export TMPDIR=/dev/shm
 
 USERS=${ADVERSARY_USERS:-as_user env}
 ADVERSARIES=${ADVERSARIES:-execlease execs recycle spent chain traced stopped idle dead-first exchange register register-writer flood
-	listener fuse-exec fuse-exit fuse-send fuse-emulate fuse-name fuse-receive}
+	listener fuse-exec fuse-exit fuse-send fuse-name fuse-receive}
 # mqgate's own bound for a disconnect, whatever an app does.
 IN_FORCE_MS=5000
 # How many times as long as undisturbed bystanders may take, and what is no matter how fast they are undisturbed.
@@ -58,7 +58,7 @@ can_fuse 2>/dev/null || leave_out 'fuse-*' "/dev/fuse cannot be opened"
 
 permission_of() {
 	case $1 in
-	fuse-send | fuse-emulate | register-writer) echo write ;;
+	fuse-send | register-writer) echo write ;;
 	*) echo read ;;
 	esac
 }

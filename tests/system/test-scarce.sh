@@ -221,8 +221,8 @@ change() {
 	done_or_refused 1 || return
 	after=$(in_force)
 	if [ "$after" != "$before" ]; then
-		# Made, but there was nothing left to say so with.
-		[ "$STATUS" = 0 ] || grep -q 'closed the connection' "$WORK/stderr" || return
+		# Made, but there was nothing left to say so with, or to look who holds what was taken.
+		[ "$STATUS" = 0 ] || grep -Eq 'closed the connection|^error: disconnected, but ' "$WORK/stderr" || return
 		mqctl "$2" app:other app:rest
 	else
 		[ "$STATUS" = 1 ]
