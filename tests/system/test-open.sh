@@ -223,17 +223,22 @@ kill_session_processes() {
 	kill -KILL $(session_processes)
 } 2>/dev/null
 
-# After so many deaths the next session process comes late (RESTART_BURST).
+# After so many deaths the next session process comes late (RESTART_BURST). Without a command between
+# them, since on a slow machine one takes longer than RESTART_DELAY.
 let_the_next_one_be_late() {
-	local end=$((SECONDS + 10)) deaths=0
+	local end=$((SECONDS + 10)) spawner pids pid
+	local -A killed=()
 
-	while [ $deaths -lt 14 ] && [ $SECONDS -lt $end ]; do
-		if kill_session_processes; then
-			deaths=$((deaths + 1))
-		fi
+	spawner=$(spawner)
+	while [ $SECONDS -lt $end ]; do
+		read -r -a pids <"/proc/$spawner/task/$spawner/children" || true
+		[ ${#pids[@]} != 0 ] || [ ${#killed[@]} -lt 14 ] || return 0
+		for pid in "${pids[@]}"; do
+			! kill -KILL "$pid" || killed[$pid]=1
+		done
 	done
-	! session_processes
-}
+	return 1
+} 2>/dev/null
 
 # looks: a session process has a child that looks for holders
 looks() {
