@@ -7,12 +7,24 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* The numbers among the names in a directory of /proc, of which directory is one above. 0, to be
+ * freed; or negative errno. */
+int task_list(int directory, const char *name, pid_t **ret, size_t *ret_count);
+
+/* The threads of the process behind proc: as many as it had before and after, so all of them unless
+ * one is gone when it is looked at. 0, to be freed; -EAGAIN if they come and go too fast to be
+ * listed; -ESRCH; or another negative errno. */
+int task_list_threads(int proc, pid_t **ret, size_t *ret_count);
+
 struct task {
 	char state;       /* the letter; 0: gone */
-	uint64_t flags;   /* the kernel's PF_… */
+	uint64_t flags;   /* the kernel's PF_…, of which it tells */
 	uint64_t threads; /* of its process */
 	uint64_t start;   /* when it began, in the kernel's ticks */
 };
+
+/* It exits, and has left its last system call. */
+#define TASK_EXITING 0x4
 
 /* Opens /proc/TID, of whoever has the number now. A descriptor, -ESRCH, or another negative errno.
  */
