@@ -27,6 +27,7 @@
 
 #define CHECK_USEC    500
 #define PATIENCE_USEC 20000 /* for those that get to run by themselves */
+#define LISTS_TRIED   10
 
 int task_open(pid_t tid)
 {
@@ -95,6 +96,80 @@ int task_start(int proc, uint64_t *ret)
 		       : -EBADMSG;
 }
 
+static int add(pid_t number, pid_t **numbers, size_t *count)
+{
+	/* It grows when it is full: at each power of two. */
+	if ((*count & (*count + 1)) == 0) {
+		pid_t *grown = reallocarray(*numbers, 2 * (*count + 1), sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		*numbers = grown;
+	}
+	(*numbers)[(*count)++] = number;
+	return 0;
+}
+
+static int read_numbers(DIR *directory, pid_t **ret, size_t *ret_count)
+{
+	_cleanup_free_ pid_t *numbers = NULL;
+	struct dirent *entry;
+	size_t count = 0;
+
+	while (errno = 0, (entry = readdir(directory)))
+		if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9' &&
+			add(atoi(entry->d_name), &numbers, &count) < 0)
+			return -ENOMEM;
+	if (errno != 0)
+		return -errno;
+	*ret = take_pointer(numbers);
+	*ret_count = count;
+	return 0;
+}
+
+int task_list(int directory, const char *name, pid_t **ret, size_t *ret_count)
+{
+	int fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *opened = fd < 0 ? NULL : fdopendir(fd);
+	int r = -errno;
+
+	if (opened) {
+		r = read_numbers(opened, ret, ret_count);
+		(void)closedir(opened);
+	} else {
+		(void)safe_close(fd);
+	}
+	return r == -ENOENT ? -ESRCH : r;
+}
+
+static int list_threads_once(int proc, pid_t **ret, size_t *ret_count)
+{
+	_cleanup_free_ pid_t *threads = NULL;
+	struct task before, after;
+	int r = task_read(proc, &before);
+
+	if (r == 0)
+		r = task_list(proc, "task", &threads, ret_count);
+	if (r == 0)
+		r = task_read(proc, &after);
+	if (r < 0)
+		return r;
+	if (*ret_count != before.threads || *ret_count != after.threads)
+		return -EAGAIN;
+	*ret = take_pointer(threads);
+	return 0;
+}
+
+/* The kernel's list ends early if the thread that it stands at ends meanwhile. */
+int task_list_threads(int proc, pid_t **ret, size_t *ret_count)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; i < LISTS_TRIED && r == -EAGAIN; i++)
+		r = list_threads_once(proc, ret, ret_count);
+	return r;
+}
+
 static bool has_stopped(const struct task *task)
 {
 	return task_is_dead(task) || task->state == 't' || !task->has_memory || task->writes_core;
@@ -120,56 +195,38 @@ static void take_back_lift(pid_t tid)
 	(void)setpriority(PRIO_PROCESS, (id_t)tid, 0);
 }
 
-static bool thread_has_stopped(int threads, const char *number, bool hurry)
+static bool thread_has_stopped(int process, pid_t tid, bool hurry)
 {
-	_cleanup_close_ int proc = openat(threads, number, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int proc = -EBADF;
+	char path[32];
 	struct task task;
-	int r = proc >= 0 ? task_read(proc, &task) : errno == ENOENT ? -ESRCH : -errno;
+	int r;
 
+	(void)snprintf(path, sizeof(path), "task/%d", tid);
+	proc = openat(process, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = proc >= 0 ? task_read(proc, &task) : errno == ENOENT ? -ESRCH : -errno;
 	if (r == -ESRCH || (r == 0 && has_stopped(&task)))
 		return true;
 	if (hurry) {
-		lift(atoi(number));
+		lift(tid);
 		if (task_read(proc, &task) == -ESRCH)
-			take_back_lift(atoi(number));
+			take_back_lift(tid);
 	}
 	return false;
 }
 
-/* False also if one could not be looked at. */
-static bool threads_have_stopped(DIR *threads, bool hurry, uint64_t *ret_count)
-{
-	bool stopped = true;
-	struct dirent *entry;
-
-	*ret_count = 0;
-	while (errno = 0, (entry = readdir(threads))) {
-		if (entry->d_name[0] == '.')
-			continue;
-		(*ret_count)++;
-		if (!thread_has_stopped(dirfd(threads), entry->d_name, hurry))
-			stopped = false;
-	}
-	return stopped && errno == 0;
-}
-
-/* The list ends early if a thread in it ends meanwhile. From a process that was killed threads only
- * go: the list was whole if there are as many as before. */
+/* From a process that was killed threads only go: if there are as many as before, none did. */
 static bool process_has_stopped(int proc, bool hurry)
 {
-	int fd = openat(proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *threads = fd < 0 ? NULL : fdopendir(fd);
-	struct task before, after;
-	uint64_t count;
-	bool stopped;
+	_cleanup_free_ pid_t *threads = NULL;
+	bool stopped = true;
+	size_t count;
 
-	if (!threads) {
-		(void)safe_close(fd);
+	if (task_list_threads(proc, &threads, &count) < 0)
 		return false;
-	}
-	stopped = task_read(proc, &before) == 0 && threads_have_stopped(threads, hurry, &count) &&
-		  task_read(proc, &after) == 0 && count == before.threads && count == after.threads;
-	(void)closedir(threads);
+	for (size_t i = 0; i < count; i++)
+		if (!thread_has_stopped(proc, threads[i], hurry))
+			stopped = false;
 	return stopped;
 }
 

@@ -79,8 +79,16 @@
  * earliest is forgotten, and proved again when it comes up. */
 #define MEMBERS_KNOWN_MAX 4096
 
+/* Filters of a process that are read, the oldest first; if the session's is not among them and
+ * there are more, it cannot be told whose it is. */
+#define EXAMINED_FILTERS_MAX 128
+/* Processes that start while a session's are looked for, and are looked at; if there are more, it
+ * cannot be told whether one of them is the session's. */
+#define NEWCOMERS_MAX 4096
 /* Looks for processes that hold what was taken, under way in one session; a further one fails. */
 #define HOLDER_LOOKS_MAX 8
+/* Processes that could not be ended of which the number is told; further ones are counted. */
+#define HELD_PIDS_MAX 8
 
 /* Facts of a calling thread. Past one of these the call is denied. */
 #define STATUS_FILE_MAX   (1024 * 1024) /* /proc/TID/status: 65536 groups fit */
@@ -112,10 +120,14 @@
 #define CHANGE_DEADLINE_USEC  (4800 * 1000ULL) /* for a change to be in force; then said so */
 #define SESSION_SHARE_USEC    (1 * 1000ULL) /* more of the last three for each session there is */
 #define HOLDERS_DEADLINE_USEC (3 * 1000000ULL) /* to look; then that is said, too */
-#define ENDING_DEADLINE_USEC  (5 * 1000000ULL) /* to kill a session's processes; then said so */
-#define SPAWNER_BUSY_USEC     (1 * 1000000ULL) /* to take a request; then the session process fails */
-#define SPAWNER_DEADLINE_USEC (5 * 1000000ULL) /* to end at the manager's end; then killed */
-#define DISMISS_DEADLINE_USEC (1 * 1000000ULL) /* to exit after the session; then killed */
+/* For one step of looking at a process; then it cannot be told whose it is. Much less when those of
+ * others have cost STRANGERS_PATIENCE_USEC together. */
+#define EXAMINATION_STEP_USEC   (20 * 1000ULL)
+#define STRANGERS_PATIENCE_USEC (1 * 1000000ULL)
+#define ENDING_DEADLINE_USEC    (5 * 1000000ULL) /* to kill a session's processes; then said so */
+#define SPAWNER_BUSY_USEC       (1 * 1000000ULL) /* to take a request; then the session process fails */
+#define SPAWNER_DEADLINE_USEC   (5 * 1000000ULL) /* to end at the manager's end; then killed */
+#define DISMISS_DEADLINE_USEC   (1 * 1000000ULL) /* to exit after the session; then killed */
 /* For sessions of an earlier manager to acknowledge; then said, and mqgated is ready without them.
  */
 #define TAKE_OVER_DEADLINE_USEC (10 * 1000000ULL)

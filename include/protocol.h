@@ -106,7 +106,7 @@ struct worker_message {
 			uint32_t record_rate;    /* records a second */
 			uint32_t record_allowed; /* 1: also allowed opens and deletes */
 			uint32_t mediation;      /* enum mediation, as the launcher was told */
-			uint32_t unused;         /* 0 */
+			uint32_t user;           /* who has launched it; believed for speed only */
 			uint64_t constant;       /* in the session's filter */
 			uint64_t capabilities;   /* that its processes can ever have */
 		} attach;
@@ -138,13 +138,15 @@ struct worker_message {
 		} holders;
 		struct {
 			uint64_t number;
-			uint32_t processes;   /* the next two together, before any were killed */
+			uint32_t processes;   /* the next two together; 0 if it was to end them
+						 without waiting */
 			uint32_t holders;     /* that have one open, which may be used */
 			uint32_t registrants; /* that are registered for notification on one */
 			uint32_t unknown;     /* more that may do either: they could not be looked
 						 at, or may be of another session */
 			uint32_t killed;
-			uint32_t left; /* to be killed, and not gone in time or not provable */
+			uint32_t left; /* not seen to have stopped in time, or not provable */
+			int32_t left_pids[HELD_PIDS_MAX]; /* the first of these; 0: not known */
 			int32_t error; /* 0, or negative errno: it could not be looked */
 		} held;
 		struct {

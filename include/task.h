@@ -7,6 +7,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* The numbers among the names in a directory of /proc, of which directory is one above. 0, to be
+ * freed; or negative errno. */
+int task_list(int directory, const char *name, pid_t **ret, size_t *ret_count);
+
+/* The threads of the process behind proc: as many as it had before and after, so all of them unless
+ * one is gone when it is looked at. 0, to be freed; -EAGAIN if they come and go too fast to be
+ * listed; -ESRCH; or another negative errno. */
+int task_list_threads(int proc, pid_t **ret, size_t *ret_count);
+
 struct task {
 	char state;       /* the letter; 0: gone */
 	bool has_memory;  /* false: it exits */

@@ -56,6 +56,7 @@ struct outcome {
 	uint64_t holders, registrants; /* of these processes */
 	uint64_t unknown;              /* processes of which it cannot be told */
 	uint64_t killed, left;         /* processes */
+	const char *left_pids;         /* the first of these; of the reply */
 	uint64_t failed;               /* sessions that could not be looked at */
 };
 
@@ -92,7 +93,11 @@ static int read_entry(sd_bus_message *reply, struct outcome *outcome)
 	if (r < 0)
 		return r;
 	member = member_of(outcome, key);
-	r = member ? sd_bus_message_read(reply, "v", "t", member) : sd_bus_message_skip(reply, "v");
+	if (streq(key, "left-pids"))
+		r = sd_bus_message_read(reply, "v", "s", &outcome->left_pids);
+	else
+		r = member ? sd_bus_message_read(reply, "v", "t", member)
+			   : sd_bus_message_skip(reply, "v");
 	return r < 0 ? r : sd_bus_message_exit_container(reply);
 }
 
@@ -168,6 +173,19 @@ static void print_killed(const struct outcome *outcome)
 	(void)printf("%s killed\n", counted(outcome->killed, "process", "processes", processes));
 }
 
+static void print_left(const struct outcome *outcome)
+{
+	bool one = outcome->left == 1, named = !isempty(outcome->left_pids);
+	const char *it = one ? "it" : "them";
+	char count[COUNT_MAX];
+
+	print_error("disconnected, but %s %s left%s%s%s: the kernel holds %s, somebody traces %s, "
+		    "or %s could not be looked at; repeat the command",
+		counted(outcome->left, "process", "processes", count), one ? "is" : "are",
+		named ? " (" : "", named ? outcome->left_pids : "", named ? ")" : "", it, it,
+		one ? "it" : "they");
+}
+
 /* What was cut stays cut, whatever became of the rest. */
 static int print_outcome(const struct arguments *arguments, const struct outcome *outcome)
 {
@@ -181,9 +199,7 @@ static int print_outcome(const struct arguments *arguments, const struct outcome
 	else if (!arguments->kill && outcome->sessions + outcome->unknown > 0)
 		print_holders(arguments, outcome);
 	if (outcome->left > 0)
-		print_error("disconnected, but %s could not be killed in time, or somebody traces "
-			    "them; repeat the command",
-			counted(outcome->left, "process", "processes", count));
+		print_left(outcome);
 	if (outcome->failed > 0)
 		print_error("disconnected, but of %s it could not be told whether descriptors are "
 			    "still open or notifications registered; to look again: mqctl "

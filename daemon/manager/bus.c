@@ -543,12 +543,13 @@ void bus_reply_survey(const struct survey *survey)
 	const struct survey_result *result = &survey->result;
 	int r;
 
-	r = sd_bus_reply_method_return(survey->call, "a{sv}", 9, "disconnected", "t",
+	r = sd_bus_reply_method_return(survey->call, "a{sv}", 10, "disconnected", "t",
 		(uint64_t)survey->cut, "sessions", "t", (uint64_t)result->sessions, "processes",
 		"t", (uint64_t)result->processes, "holders", "t", (uint64_t)result->holders,
 		"registrants", "t", (uint64_t)result->registrants, "unknown", "t",
 		(uint64_t)result->unknown, "killed", "t", (uint64_t)result->killed, "left", "t",
-		(uint64_t)result->left, "failed", "t", (uint64_t)result->failed);
+		(uint64_t)result->left, "left-pids", "s", result->left_pids, "failed", "t",
+		(uint64_t)result->failed);
 	report_reply(survey->call, r);
 }
 

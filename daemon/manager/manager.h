@@ -373,11 +373,12 @@ struct survey_options {
 };
 
 struct survey_result {
-	uint32_t sessions, processes;  /* that hold, or are registered */
-	uint32_t holders, registrants; /* of these processes */
-	uint32_t unknown;              /* processes of which it cannot be told */
-	uint32_t killed, left;         /* processes; left: could not be */
-	uint32_t failed;               /* sessions that could not be looked at */
+	uint32_t sessions, processes;       /* that hold, or are registered */
+	uint32_t holders, registrants;      /* of these processes */
+	uint32_t unknown;                   /* processes of which it cannot be told */
+	uint32_t killed, left;              /* processes; left: could not be */
+	char left_pids[HELD_PIDS_MAX * 14]; /* the first of these, as text */
+	uint32_t failed;                    /* sessions that could not be looked at */
 };
 
 struct survey {

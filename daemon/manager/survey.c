@@ -224,6 +224,17 @@ void survey_start(struct survey *survey, sd_bus_message *call, size_t cut)
 	answered(survey);
 }
 
+static void name_left(struct survey_result *result, const int32_t *pids)
+{
+	for (size_t i = 0; i < HELD_PIDS_MAX && pids[i] > 0; i++) {
+		size_t used = strlen(result->left_pids);
+
+		if (sizeof(result->left_pids) - used >= sizeof(", -2147483648"))
+			(void)snprintf(result->left_pids + used, sizeof(result->left_pids) - used,
+				"%s%d", used ? ", " : "", pids[i]);
+	}
+}
+
 static void add_result(struct survey *survey, const struct worker_message *answer)
 {
 	struct survey_result *result = &survey->result;
@@ -236,6 +247,7 @@ static void add_result(struct survey *survey, const struct worker_message *answe
 	result->unknown = MAX(result->unknown, answer->held.unknown);
 	result->killed += answer->held.killed;
 	result->left += answer->held.left;
+	name_left(result, answer->held.left_pids);
 	result->failed += answer->held.error != 0;
 }
 

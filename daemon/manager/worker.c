@@ -396,6 +396,7 @@ int worker_attach(struct worker *worker, struct session *session)
 		.attach = {.record_rate = config->audit_rate,
 			.record_allowed = config->audit_allowed,
 			.mediation = session->mediation,
+			.user = session->launcher.uid,
 			.constant = session->constant,
 			.capabilities = session->capabilities}};
 	const int fds[] = {session->listener, session->inflight};

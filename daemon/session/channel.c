@@ -36,6 +36,7 @@ static int take_attach(struct session *session)
 	session->listener = fds[0];
 	session->constant = message.attach.constant;
 	session->mediation = message.attach.mediation;
+	session->user = message.attach.user;
 	session->recorder = (struct recorder){.rate = message.attach.record_rate,
 		.allowed = message.attach.record_allowed,
 		.tokens_usec = UINT32_MAX,

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
+#include "child.h"
 #include "include/util.h"
 
 static const int native_calls[] = {
@@ -67,15 +68,26 @@ static bool is_among(int nr, const int *calls, size_t count)
 	return false;
 }
 
-bool stop_disturbs(int proc)
+/* "running", or the call with its arguments. */
+static bool read_call(int proc, char *line, size_t size)
 {
 	_cleanup_close_ int fd = openat(proc, "syscall", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	step_begin();
+	n = fd < 0 ? -1 : read(fd, line, size - 1);
+	step_end();
+	line[MAX(n, 0)] = '\0';
+	return n > 0;
+}
+
+bool stop_disturbs(int proc)
+{
 	uint64_t stack, place;
-	char line[256] = "";
+	char line[256];
 	int nr;
 
-	/* "running", or the call with its arguments. */
-	if (fd < 0 || read(fd, line, sizeof(line) - 1) <= 0 ||
+	if (!read_call(proc, line, sizeof(line)) ||
 		sscanf(line, "%d %*s %*s %*s %*s %*s %*s %" SCNx64 " %" SCNx64, &nr, &stack,
 			&place) != 3)
 		return false;

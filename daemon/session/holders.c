@@ -18,48 +18,50 @@
  *
  * An error while looking is never "nothing there": it counts as found, and as unknown.
  *
- * Killing: every process that is proved to be of the session, the newest first, in passes until the
- * listener says that there is none, or one pass finds none and none has vanished before it could be
- * looked at: a process may fork between two looks at it. What is killed was proved, and is killed
- * by a pidfd that was opened before the proof. What cannot be proved since another of the session's
- * processes traces it can be once that is dead.
- */
+ * Killing: every process that is proved to be of the session, in passes until the listener says
+ * that there is none, or one pass finds none. What is killed was proved, and is killed by a pidfd
+ * that was opened before the proof; it counts as killed when it is seen to have stopped
+ * (common/task.c). What cannot be proved since another of the session's processes traces it can be
+ * once that is dead.
+ *
+ * What looks at processes runs in children of this child (member.c), and may be killed at any time:
+ * struct look is shared with them. Who is looked at counts as unknown until more is known. */
 #include "holders.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 
+#include "include/task.h"
 #include "member.h"
 #include "notify.h"
 #include "registrations.h"
 #include "session.h"
 #include "target.h"
-#include "threads.h"
 
-#define WAIT_INTERVAL_MS  100
-#define RETRY_USEC        2000
-#define CHASE_USEC        50000   /* between two passes */
-#define UNKNOWN_USEC      300000  /* for what cannot be told to become clear */
-#define VANISHED_USEC     2000000 /* for a pass in which none vanishes */
-#define PROCESS_SLACK_SEC 3       /* the child's own deadline, beyond all others */
+#define WAIT_INTERVAL_MS 100
+#define RETRY_USEC       2000
+#define TABLES_USEC      20000  /* for a stranger's descriptors */
+#define UNKNOWN_USEC     300000 /* for what cannot be told to become clear */
+#define STOP_USEC        200000 /* for those that were killed, before the next pass */
+#define VICTIMS_AT_ONCE  64
+#define KILLED_AT_ONCE   256 /* then they are stopped first: who ends makes room for another */
 
-struct killed {
-	pid_t pid;
-	uint64_t start;
-};
+static_assert(MEMBERS_KNOWN_MAX % VICTIMS_AT_ONCE == 0, "all are waited for");
 
 /* The largest counts. */
 enum holding { HOLDS_NOT, HOLDS_UNKNOWN, HOLDS };
 
+/* What is done with a process: the mark of struct known. */
+enum fate { SPARED = 0, KILLED, STOPPED };
+
 struct look {
-	struct session *session;
+	const struct session *session;
 	const struct grants *scope;
 	struct members members;
 
@@ -69,17 +71,17 @@ struct look {
 		uint32_t permissions;
 	} queues[SESSION_QUEUES_MAX];
 	size_t queue_count;
-
 	bool descriptors_count;
-	enum registered registered[SESSION_PROCESSES_MAX]; /* in the latest pass */
-	enum holding holding;                              /* the process that is looked at */
+
+	/* The process that is looked at, and until when. */
+	enum holding holding;
+	uint64_t patience;
 
 	/* In the latest pass: of the session, and that may be. */
 	uint32_t proved, unknown;
 	uint32_t registrants, holders; /* among those proved; both counts may have one */
-	uint32_t unknown_holding;
-	struct killed *killed;
-	size_t killed_count;
+	uint32_t left, killed;         /* could not be killed; were, in all passes */
+	pid_t left_pids[HELD_PIDS_MAX];
 };
 
 /* --- who holds ------------------------------------------------------------------------------- */
@@ -101,26 +103,13 @@ static void choose_queues(struct look *look)
 /* What the descriptor's access mode lets one do. 0 or negative errno. */
 static int read_access(const struct target *target, int number, uint32_t *ret)
 {
-	char path[32], text[128];
-	_cleanup_close_ int fd = -EBADF;
-	unsigned flags;
-	const char *at;
-	ssize_t n;
+	int flags, r = target_descriptor_flags(target, number, &flags);
 
-	(void)snprintf(path, sizeof(path), "fdinfo/%d", number);
-	fd = openat(target->proc, path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n < 0)
-		return -errno;
-	text[n] = '\0';
-	at = strstr(text, "flags:");
-	if (!at || sscanf(at, "flags: %o", &flags) != 1)
-		return -EBADMSG;
 	*ret = flags & O_PATH                    ? 0
 	       : (flags & O_ACCMODE) == O_RDONLY ? PERMISSION_READ
 	       : (flags & O_ACCMODE) == O_WRONLY ? PERMISSION_WRITE
 						 : PERMISSION_READ | PERMISSION_WRITE;
-	return 0;
+	return r;
 }
 
 /* It was closed, or its thread has ended. */
@@ -148,144 +137,101 @@ static enum holding look_at_number(const struct look *look, const struct target 
 	return HOLDS_NOT;
 }
 
-static enum holding look_at_table(const struct look *look, const struct target *target)
+static int look_at_table(void *context, struct target *thread)
 {
-	DIR *table = target_open_table(target);
-	enum holding most = HOLDS_NOT;
-	struct dirent *entry;
+	DIR *table = target_open_table(thread);
+	struct look *look = context;
+	int number, r = -EIO;
 
-	if (!table)
-		return thread_is_dead(target->proc) ? HOLDS_NOT : HOLDS_UNKNOWN;
-	while (most != HOLDS && (entry = readdir(table)))
-		if (entry->d_name[0] != '.')
-			most = MAX(most, look_at_number(look, target, atoi(entry->d_name)));
-	(void)closedir(table);
-	return most;
-}
-
-static bool shares_table(pid_t a, pid_t b)
-{
-	return a != 0 && syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
-}
-
-/* Threads share one table as a rule, but need not. */
-static enum holding look_at_threads(const struct look *look, DIR *tasks)
-{
-	enum holding most = HOLDS_NOT;
-	struct dirent *entry;
-	pid_t looked_at = 0;
-
-	while (most != HOLDS && (entry = readdir(tasks))) {
-		struct target target;
-		int r;
-
-		if (entry->d_name[0] == '.')
-			continue;
-		r = target_open(atoi(entry->d_name), &target);
-		if (r < 0) {
-			most = MAX(most, on_error(r));
-			continue;
-		}
-		if (!thread_is_dead(target.proc) && !shares_table(looked_at, target.tid)) {
-			most = MAX(most, look_at_table(look, &target));
-			looked_at = target.tid;
-		}
-		target_close(&target);
+	while (table && look->holding != HOLDS && (r = table_next(table, &number)) > 0) {
+		look->holding = MAX(look->holding, look_at_number(look, thread, number));
+		if (now_usec() > look->patience)
+			break;
 	}
-	return most;
+	if (table)
+		(void)closedir(table);
+	if (look->holding == HOLDS)
+		return 1;
+	return r > 0 ? -ETIME : r;
 }
 
-static enum holding look_at_process(const struct look *look, const struct member *member)
+static enum holding look_at_process(
+	struct look *look, const struct member *member, uint64_t patience)
 {
-	int fd = openat(member->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
-	enum holding holding;
+	int r;
 
-	if (!tasks) {
-		(void)safe_close(fd);
-		return member_lives(member) ? HOLDS_UNKNOWN : HOLDS_NOT;
-	}
-	holding = look_at_threads(look, tasks);
-	(void)closedir(tasks);
-	return holding;
+	look->holding = HOLDS_NOT;
+	look->patience = patience;
+	r = target_for_each_table(member->proc, look_at_table, look);
+	if (r < 0 && member_lives(member))
+		look->holding = MAX(look->holding, HOLDS_UNKNOWN);
+	return look->holding;
 }
 
-static bool process_holds(void *context, const struct member *member)
+/* --- counting --------------------------------------------------------------------------------- */
+
+/* Who is noted is of the session for certain. */
+static void know_noted(struct look *look)
+{
+	const struct process *entries = look->session->inflight->processes.entries;
+
+	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
+		if (entries[i].pid != 0)
+			members_know(&look->members, entries[i].pid, entries[i].identity);
+}
+
+static const struct process *find_registered(const struct look *look, const struct member *member)
+{
+	const struct process *entries = look->session->inflight->processes.entries;
+
+	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
+		if (entries[i].pid == member->pid && entries[i].identity == member->identity &&
+			entries[i].registered)
+			return &entries[i];
+	return NULL;
+}
+
+static bool may_count(void *context, const struct member *member)
 {
 	struct look *look = context;
 
-	look->holding = look_at_process(look, member);
-	return look->holding != HOLDS_NOT;
-}
-
-/* One that is counted already. */
-static bool is_registered(const struct look *look, const struct member *member)
-{
-	const struct processes *processes = &look->session->inflight->processes;
-
-	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
-		if (look->registered[i] == REGISTERED && processes->entries[i].pid == member->pid &&
-			processes->entries[i].start == thread_birth(member->proc))
-			return true;
-	return false;
+	look->holding = HOLDS_NOT;
+	if (look->descriptors_count)
+		(void)look_at_process(look, member, now_usec() + TABLES_USEC);
+	return look->holding != HOLDS_NOT || find_registered(look, member);
 }
 
 static void count(void *context, const struct member *member, enum membership membership)
 {
 	struct look *look = context;
+	const struct process *process = find_registered(look, member);
+	enum registered registered = REGISTERED_NOT;
 
-	if (membership == MEMBERSHIP_PROVED && look->holding == HOLDS) {
-		look->holders++;
-		look->proved += !is_registered(look, member);
-	} else {
-		look->unknown++;
-	}
+	look->unknown++;
+	if (membership != MEMBERSHIP_PROVED)
+		return;
+	if (look->holding == HOLDS_UNKNOWN)
+		(void)look_at_process(look, member, look->members.deadline);
+	if (process)
+		registered = registrations_look(process, &look->session->inflight->queues,
+			look->scope, &look->session->own);
+	look->holders += look->holding == HOLDS;
+	look->registrants += registered == REGISTERED;
+	if (look->holding == HOLDS || registered == REGISTERED)
+		look->proved++;
+	else if (look->holding == HOLDS_UNKNOWN || registered == REGISTERED_UNKNOWN)
+		return;
+	look->unknown--;
 }
 
-static void count_registrants(struct look *look, uint64_t deadline)
+/* The kernel says when nobody is under the filter any more; dead ones that nobody reaps may count.
+ */
+static bool is_over(void *context)
 {
-	const struct inflight *inflight = look->session->inflight;
+	const struct look *look = context;
+	struct pollfd listener = {.fd = look->session->listener};
 
-	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++) {
-		const struct process *process = &inflight->processes.entries[i];
-
-		look->registered[i] = process->pid == 0 || !process->registered ? REGISTERED_NOT
-				      : now_usec() > deadline
-					      ? REGISTERED_UNKNOWN
-					      : registrations_look(process, &inflight->queues,
-							look->scope, &look->session->own);
-		look->registrants += look->registered[i] == REGISTERED;
-		look->unknown += look->registered[i] == REGISTERED_UNKNOWN;
-	}
-	look->proved += look->registrants;
-}
-
-static int count_pass(struct look *look)
-{
-	const struct member_visitor visitor = {
-		.context = look, .wants = process_holds, .visit = count};
-
-	choose_queues(look);
-	look->proved = look->unknown = look->registrants = look->holders = 0;
-	count_registrants(look, look->members.deadline);
-	if (look->queue_count == 0 || !look->descriptors_count)
-		return 0;
-	return members_for_each(&look->members, &visitor);
-}
-
-/* -ETIME, or another negative errno: those that were not looked at may do either, too. */
-static int count_holders(struct look *look, uint64_t deadline)
-{
-	uint64_t patience = now_usec() + UNKNOWN_USEC;
-	int r;
-
-	look->members.deadline = deadline;
-	for (;;) {
-		r = count_pass(look);
-		if (r < 0 || look->unknown == 0 || now_usec() > patience)
-			return r;
-		(void)usleep(RETRY_USEC);
-	}
+	return poll(&listener, 1, 0) > 0 && (listener.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 /* A thread whose call waits in the session process, or is in its hand. */
@@ -305,6 +251,38 @@ static bool waits_inside(void *context, pid_t tid)
 	return false;
 }
 
+static int count_pass(struct look *look)
+{
+	struct member_visitor visitor = {.context = look,
+		.notifies = waits_inside,
+		.wants = may_count,
+		.visit = count,
+		.is_over = is_over,
+		.some = true};
+
+	know_noted(look);
+	choose_queues(look);
+	look->proved = look->unknown = look->registrants = look->holders = 0;
+	visitor.only_known = look->queue_count == 0 || !look->descriptors_count;
+	return members_for_each(&look->members, &visitor);
+}
+
+/* -ETIME, or another negative errno: those that were not looked at may do either, too. */
+static int count_holders(struct look *look, uint64_t deadline)
+{
+	uint64_t patience = now_usec() + UNKNOWN_USEC;
+
+	look->members.deadline = deadline;
+	for (;;) {
+		int r = count_pass(look);
+
+		look->unknown += (uint32_t)look->members.unseen;
+		if (r < 0 || look->unknown == 0 || now_usec() > patience)
+			return r;
+		(void)usleep(RETRY_USEC);
+	}
+}
+
 /* Until none holds any more, or the time is over, or nobody wants to know. */
 static int wait_for_holders(struct look *look, uint64_t wait_usec)
 {
@@ -322,120 +300,156 @@ static int wait_for_holders(struct look *look, uint64_t wait_usec)
 
 /* --- ending them ------------------------------------------------------------------------------ */
 
-static void note_killed(struct look *look, const struct member *member)
+static void leave(struct look *look, pid_t pid)
 {
-	struct killed killed = {.pid = member->pid, .start = thread_birth(member->proc)};
-	struct killed *grown;
+	if (look->left < HELD_PIDS_MAX)
+		look->left_pids[look->left] = pid;
+	look->left++;
+}
 
-	for (size_t i = 0; i < look->killed_count; i++)
-		if (look->killed[i].pid == killed.pid && look->killed[i].start == killed.start)
-			return;
-	grown = reallocarray(look->killed, look->killed_count + 1, sizeof(*grown));
-	if (!grown)
-		return;
-	look->killed = grown;
-	look->killed[look->killed_count++] = killed;
+/* Who is not proved is left if it may hold what was taken. */
+static void spare(struct look *look, const struct member *member)
+{
+	uint32_t left = look->left;
+
+	look->unknown++;
+	leave(look, member->pid);
+	if (look_at_process(look, member, now_usec() + TABLES_USEC) == HOLDS_NOT)
+		look->left = left;
 }
 
 static void kill_member(void *context, const struct member *member, enum membership membership)
 {
 	struct look *look = context;
+	struct known *known = members_find(&look->members, member->pid, member->identity);
 
 	if (membership == MEMBERSHIP_UNKNOWN) {
-		look->unknown++;
-		look->unknown_holding += process_holds(look, member);
+		spare(look, member);
 		return;
 	}
-	if (!member_lives(member))
+	if (!member_lives(member) || (known && known->mark == STOPPED))
 		return;
+	(void)syscall(SYS_pidfd_send_signal, member->pidfd,
+		look->killed > KILLED_AT_ONCE ? SIGSTOP : SIGKILL, NULL, 0);
 	look->proved++;
-	note_killed(look, member);
-	(void)syscall(SYS_pidfd_send_signal, member->pidfd, SIGKILL, NULL, 0);
+	if (known && known->mark == SPARED) {
+		known->mark = KILLED;
+		look->killed++;
+	}
 }
 
-/* One that was seen in the list and is gone may have left a child. */
-static void chase(struct look *look, const struct member_visitor *visitor)
+/* False if it is gone, or cannot be waited for. */
+static bool open_victim(struct look *look, struct known *known, int *ret_pidfd)
 {
-	uint64_t end = MIN(now_usec() + CHASE_USEC, look->members.deadline);
-	uint32_t proved = look->proved;
+	struct member member;
+	int r = member_open(known->pid, &member);
 
-	while (now_usec() < end && look->proved == proved)
-		members_chase(&look->members, visitor);
+	if (r < 0 && r != -ESRCH)
+		leave(look, known->pid);
+	else if (r < 0 || member.identity != known->identity)
+		known->mark = STOPPED;
+	else
+		*ret_pidfd = take_fd(&member.pidfd);
+	member_close(&member);
+	return *ret_pidfd >= 0;
 }
 
-/* The kernel says when nobody is under the filter any more; dead ones that nobody reaps may count.
- */
-static bool is_over(const struct look *look)
+static void wait_for_some(struct look *look, struct known *known)
 {
-	struct pollfd listener = {.fd = look->session->listener};
+	struct victim victims[VICTIMS_AT_ONCE] = {0};
 
-	return poll(&listener, 1, 0) > 0 && (listener.revents & (POLLHUP | POLLERR)) != 0;
+	for (size_t i = 0; i < VICTIMS_AT_ONCE; i++) {
+		victims[i] = (struct victim){.pid = known[i].pid, .pidfd = -EBADF};
+		victims[i].has_stopped =
+			known[i].mark != KILLED || !open_victim(look, &known[i], &victims[i].pidfd);
+	}
+	(void)victims_kill(
+		victims, VICTIMS_AT_ONCE, MIN(now_usec() + STOP_USEC, look->members.deadline));
+	for (size_t i = 0; i < VICTIMS_AT_ONCE; i++) {
+		if (victims[i].pidfd < 0)
+			continue;
+		if (victims[i].has_stopped)
+			known[i].mark = STOPPED;
+		else
+			leave(look, known[i].pid);
+		(void)close(victims[i].pidfd);
+	}
 }
 
 static int kill_all_seen(struct look *look)
 {
-	const struct member_visitor visitor = {.context = look, .visit = kill_member};
+	const struct member_visitor visitor = {.context = look,
+		.notifies = waits_inside,
+		.visit = kill_member,
+		.is_over = is_over};
 	int r;
 
+	know_noted(look);
 	choose_queues(look);
-	look->proved = look->unknown = look->unknown_holding = 0;
+	look->proved = look->unknown = look->left = 0;
+	memset(look->left_pids, 0, sizeof(look->left_pids));
 	r = members_for_each(&look->members, &visitor);
-	if (r == 0 && look->members.vanished > 0)
-		chase(look, &visitor);
+	for (size_t i = 0; i < MEMBERS_KNOWN_MAX; i += VICTIMS_AT_ONCE)
+		wait_for_some(look, &look->members.known[i]);
 	return r;
 }
 
-/* The number of processes left. */
-static int end_session(struct look *look, uint32_t *ret_left)
+/* Who forks as fast as it can does not keep us from running. */
+static void hurry(void)
 {
+	(void)sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 2});
+}
+
+/* Those that are left are counted, and by how many cannot be told if there is at least one. */
+static int end_session(struct look *look)
+{
+	const struct members *members = &look->members;
 	uint64_t clear = now_usec();
+	bool settled;
 	int r;
 
+	hurry();
 	look->members.deadline = clear + ENDING_DEADLINE_USEC;
-	look->members.follows = true;
-	for (;;) {
+	do {
 		r = kill_all_seen(look);
 		(void)usleep(RETRY_USEC);
-		*ret_left = 0;
-		if (is_over(look))
+		if (is_over(look)) {
+			look->left = 0;
 			return 0;
-		*ret_left = look->proved + look->unknown_holding;
-		if (r < 0)
-			break;
+		}
+		settled = look->unknown + members->unseen == 0;
 		if (look->proved > 0)
 			clear = now_usec();
-		if (look->proved == 0 &&
-			(look->unknown == 0 || now_usec() > clear + UNKNOWN_USEC) &&
-			(look->members.vanished == 0 || now_usec() > clear + VANISHED_USEC))
-			break;
-	}
-	/* There is somebody who was not found in time, or whom nothing proves: its launcher may
-	 * have taken another constant. */
-	if (r < 0 || look->killed_count == 0)
-		*ret_left = MAX(*ret_left, 1U);
+	} while (r == 0 && (look->proved > 0 || (!settled && now_usec() < clear + UNKNOWN_USEC)));
+	/* There is somebody who was not found, or whom nothing proves: its launcher may have taken
+	 * another constant. */
+	if (r < 0 || !settled || look->killed == 0)
+		look->left = MAX(look->left, 1U);
 	return r == -ETIME ? 0 : r;
 }
 
 static int look_and_end(
 	struct look *look, const struct worker_message *question, struct worker_message *answer)
 {
-	const struct queues *queues = &look->session->inflight->queues;
 	bool waits = question->holders.wait_usec > 0;
-	int r;
+	bool kill = question->holders.kill;
+	bool opened = queues_may_be_held(&look->session->inflight->queues, look->scope);
+	int r = 0;
 
-	look->descriptors_count =
-		question->holders.kill || look->session->mediation == MEDIATION_OPEN;
-	r = wait_for_holders(look, question->holders.wait_usec);
+	look->descriptors_count = kill || look->session->mediation == MEDIATION_OPEN;
+	if (!kill || waits || !opened)
+		r = wait_for_holders(look, question->holders.wait_usec);
 	answer->held.processes = look->proved;
 	answer->held.holders = look->holders;
 	answer->held.registrants = look->registrants;
 	answer->held.unknown = look->unknown;
-	if (!question->holders.kill ||
-		!(look->proved > 0 || ((r < 0 || look->unknown > 0 || !waits) &&
-					      queues_may_be_held(queues, look->scope))))
+	if (!kill || !(look->proved > 0 || (opened && (!waits || r < 0 || look->unknown > 0))))
 		return r;
-	r = end_session(look, &answer->held.left);
-	answer->held.killed = (uint32_t)look->killed_count;
+	r = end_session(look);
+	answer->held.killed = look->killed;
+	answer->held.left = look->left;
+	memcpy(answer->held.left_pids, look->left_pids,
+		MIN(look->left, (uint32_t)HELD_PIDS_MAX) * sizeof(pid_t));
 	return r;
 }
 
@@ -450,34 +464,30 @@ static void answer_manager(int channel, const struct worker_message *answer)
 		(void)usleep(RETRY_USEC);
 }
 
-static void set_own_deadline(uint64_t wait_usec)
-{
-	uint64_t usec = wait_usec + HOLDERS_DEADLINE_USEC + ENDING_DEADLINE_USEC;
-	struct itimerval timer = {.it_value.tv_sec = (time_t)(usec / 1000000) + PROCESS_SLACK_SEC};
-	sigset_t alarm_signal;
-
-	(void)sigemptyset(&alarm_signal);
-	(void)sigaddset(&alarm_signal, SIGALRM);
-	(void)setitimer(ITIMER_REAL, &timer, NULL);
-	(void)sigprocmask(SIG_UNBLOCK, &alarm_signal, NULL);
-}
-
-static void run_child(struct session *session, const struct worker_message *question,
+static int run_look(const struct session *session, const struct worker_message *question,
 	const struct grants *scope, struct worker_message *answer)
 {
-	static struct look look;
+	struct look *look = mmap(
+		NULL, sizeof(*look), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (look == MAP_FAILED)
+		return -errno;
+	look->session = session;
+	look->scope = scope;
+	look->members.constant = session->constant;
+	look->members.user = session->user;
+	return look_and_end(look, question, answer);
+}
+
+static void run_child(const struct session *session, const struct worker_message *question,
+	const struct grants *scope, struct worker_message *answer)
+{
 	pid_t parent = getppid();
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		return;
-	set_own_deadline(question->holders.wait_usec);
-	look.session = session;
-	look.scope = scope;
-	look.members.constant = session->constant;
-	look.members.notifies = waits_inside;
-	look.members.context = &look;
-	answer->held.error = look_and_end(&look, question, answer);
+	answer->held.error = run_look(session, question, scope, answer);
 	answer_manager(session->channel, answer);
 }
 
@@ -497,9 +507,10 @@ static int find_place(struct holder_looks *looks)
 
 static bool nobody_has_registered(const struct session *session)
 {
+	const struct process *entries = session->inflight->processes.entries;
+
 	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
-		if (session->inflight->processes.entries[i].pid != 0 &&
-			session->inflight->processes.entries[i].registered)
+		if (entries[i].pid != 0 && entries[i].registered)
 			return false;
 	return true;
 }

@@ -1,408 +1,403 @@
 /* SPDX-License-Identifier: MIT */
-/* Which processes belong to a session: those that run under its filter.
+/* The processes that belong to a session.
  *
  * The kernel lists no members of a filter, and no pid is believed that was said or remembered. What
  * cannot be forged is the filter itself: it is inherited by every child, never taken off, and
  * begins with a number that only this session's does (include/constant.h). So every process that is
- * under some filter and no_new_privs, as mq-run sets it, is looked at: one of its threads is
- * stopped (PTRACE_SEIZE, INTERRUPT), its filters are read (PTRACE_SECCOMP_GET_FILTER), and it is
- * let go. Descent proves nothing: a process may have had children before it became confined, and
- * adopts strangers where it is the first of a PID namespace.
+ * under some filter and no_new_privs, as mq-run sets it, is examined. Descent proves nothing: a
+ * process may have had children before it became confined, and adopts strangers where it is the
+ * first of a PID namespace.
  *
- * The order makes it sound. The pidfd is opened first, then /proc/PID, by number; then the thread
- * is stopped, by number. When it has been read, the pidfd is asked whether its process lives: if so
- * the number was its all the time, and the thread is looked up among its threads once more.
+ * A child does it (child.h), since a process that executes a program can hold up whoever looks at
+ * it, as long as its owner likes. When the child is killed the next one goes on behind that
+ * process, which counts as unknown. The child also ends by itself if a thread was asked to stop and
+ * does not. When those that were not proved have cost STRANGERS_PATIENCE_USEC, the others are
+ * examined in a hurry.
  *
- * Whoever puts a filter with the same number on itself is a member by its own wish. Only a process
- * that was told the number can, and nothing but itself is at stake.
- *
- * Reading needs CAP_SYS_ADMIN, and that we are under no filter ourselves. */
+ * Nobody escapes by forking and ending all the time. Whoever was there before the list was made and
+ * is there at the end is in the list. Whoever has started since has a number that was given out
+ * since, and these are looked at one by one, in their order: if one is gone before it could be told
+ * whose it was, its children have later numbers, which were given out before it ended. So it is
+ * enough to go on up to the number that was the latest when that was seen. (A number is given out a
+ * little before its process can be found: so the list is not believed that just the last ones
+ * before it are nobody's.) */
 #include "member.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <poll.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
+#include <linux/seccomp.h>
 
-#include "disturb.h"
-#include "include/constant.h"
-#include "include/syscalls.h"
+#include "child.h"
+#include "include/task.h"
+#include "include/text.h"
 #include "include/util.h"
-#include "seize.h"
-#include "target.h"
-#include "threads.h"
-#include "trace.h"
 
-#define STOP_CHECK_USEC       20
-#define PATIENCE_USEC         10000  /* for one thread to stop */
-#define RUNNING_PATIENCE_USEC 500000 /* on a machine that is busy */
+#define HURRIED_STEP_USEC 2000
+#define NEWCOMERS_BEFORE  256 /* whose number was given out just before the list was made */
 
-int member_open(pid_t pid, struct member *ret)
+/* Where a child that was killed has left off. */
+enum progress { BEGINNING = 0, EXAMINING, VISITING };
+
+struct candidate {
+	pid_t pid, parent;
+	uid_t user;
+	enum rank { PROVED, DESCENDANT, OF_USER, STRANGER } rank; /* when it is its turn */
+};
+
+struct pass {
+	struct members *members;
+	const struct member_visitor *visitor;
+	struct candidate *candidates;
+	size_t count;
+	pid_t newest;                  /* that was there before the list */
+	bool listed[NEWCOMERS_BEFORE]; /* of the numbers before that, backwards */
+};
+
+/* --- what is known --------------------------------------------------------------------------- */
+
+static size_t known_count(const struct members *members)
 {
-	struct member member = {.pid = pid, .proc = -EBADF, .pidfd = -EBADF};
-	struct target target;
-	int r;
-
-	if (pid <= 0)
-		return -ESRCH;
-	member.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	/* What the kernel says of one that is just being reaped. */
-	if (member.pidfd < 0)
-		return errno == EINVAL || errno == ENOENT ? -ESRCH : -errno;
-	r = target_open(pid, &target);
-	if (r < 0) {
-		member_close(&member);
-		return r;
-	}
-	member.proc = take_fd(&target.proc);
-	*ret = member;
-	return 0;
+	return MIN(members->known_count, (size_t)MEMBERS_KNOWN_MAX);
 }
 
-void member_close(struct member *member)
+struct known *members_find(struct members *members, pid_t pid, uint64_t identity)
 {
-	member->proc = safe_close(member->proc);
-	member->pidfd = safe_close(member->pidfd);
+	for (size_t i = 0; i < known_count(members); i++)
+		if (members->known[i].pid == pid && members->known[i].identity == identity)
+			return &members->known[i];
+	return NULL;
 }
 
-bool member_lives(const struct member *member)
+static void remember(
+	struct members *members, pid_t pid, uint64_t identity, enum membership membership)
 {
-	struct pollfd p = {.fd = member->pidfd, .events = POLLIN};
-
-	return poll(&p, 1, 0) == 0;
+	members->known[members->known_count % MEMBERS_KNOWN_MAX] =
+		(struct known){.pid = pid, .identity = identity, .membership = membership};
+	members->known_count++;
 }
 
-/* --- one thread ------------------------------------------------------------------------------ */
-
-/* MEMBERSHIP_UNKNOWN if the filters cannot be read. */
-static enum membership read_filters(pid_t tid, uint64_t constant)
+void members_know(struct members *members, pid_t pid, uint64_t identity)
 {
-	static struct sock_filter program[BPF_MAXINSNS];
-
-	for (unsigned long i = 0;; i++) {
-		long length = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, (void *)i, program);
-
-		if (length >= 0 && constant_is(program, (size_t)length, constant))
-			return MEMBERSHIP_PROVED;
-		if (length < 0 && errno == ENOENT)
-			return MEMBERSHIP_NONE;
-		/* EMEDIUMTYPE: a filter of another make, which is not ours. */
-		if (length < 0 && errno != EMEDIUMTYPE)
-			return MEMBERSHIP_UNKNOWN;
-	}
+	if (!members_find(members, pid, identity))
+		remember(members, pid, identity, MEMBERSHIP_PROVED);
 }
 
-/* 0, -ESRCH, or -EINPROGRESS if it waits for something that no signal ends. One that runs stops as
- * soon as it gets a processor. */
-static int wait_for_stop(const struct target *target, int *ret_status)
+static bool has_proved_number(const struct members *members, pid_t pid)
 {
-	uint64_t begun = now_usec();
-
-	for (;;) {
-		pid_t r = waitpid(target->tid, ret_status, WNOHANG | __WALL);
-		uint64_t waited = now_usec() - begun;
-
-		if (r != 0)
-			return r > 0 && WIFSTOPPED(*ret_status) ? 0 : -ESRCH;
-		if (waited > RUNNING_PATIENCE_USEC ||
-			(waited > PATIENCE_USEC &&
-				thread_activity(target->proc, native_arch) != THREAD_RUNNING))
-			return -EINPROGRESS;
-		(void)usleep(STOP_CHECK_USEC);
-	}
-}
-
-/* Of a thread that is stopped; 0: it has none. */
-static pid_t youngest_child(const struct target *target)
-{
-	_cleanup_close_ int fd = -EBADF;
-	char path[32], text[4096];
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "task/%d/children", (int)target->tid);
-	fd = openat(target->proc, path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 1)
-		return 0;
-	/* Each number ends with a space, and the youngest is the last. */
-	text[n - 1] = '\0';
-	return atoi(strrchr(text, ' ') ?: text);
-}
-
-static enum membership stop_and_read(struct members *members, struct target *target)
-{
-	enum membership membership;
-	int r, status = 0, signal = 0;
-
-	if (members->late_count == MEMBERS_LATE_MAX ||
-		seize(target->tid, now_usec() + PATIENCE_USEC) < 0)
-		return MEMBERSHIP_UNKNOWN;
-	(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
-	r = wait_for_stop(target, &status);
-	if (r == -EINPROGRESS)
-		members->late[members->late_count++] = target->tid;
-	if (r < 0)
-		return MEMBERSHIP_UNKNOWN;
-	membership = read_filters(target->tid, members->constant);
-	if (members->follows && membership == MEMBERSHIP_PROVED)
-		members->heir = youngest_child(target);
-	/* A stop to deliver a signal serves as well: the signal goes on its way with us. */
-	if (status >> 16 == 0)
-		signal = WSTOPSIG(status);
-	(void)ptrace(PTRACE_DETACH, target->tid, NULL, (void *)(long)signal);
-	return membership;
-}
-
-static bool still_has_thread(const struct member *member, pid_t tid)
-{
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "task/%d", (int)tid);
-	return faccessat(member->proc, path, F_OK, 0) == 0 && member_lives(member);
+	for (size_t i = 0; i < known_count(members); i++)
+		if (members->known[i].pid == pid &&
+			members->known[i].membership == MEMBERSHIP_PROVED)
+			return true;
+	return false;
 }
 
 /* --- one process ----------------------------------------------------------------------------- */
 
-static DIR *open_tasks(const struct member *member)
-{
-	int fd = openat(member->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
+/* A process whose turn it is. */
+struct turn {
+	struct pass *pass;
+	const struct member *member;
+	bool asked, wanted;
+};
 
-	if (!tasks)
-		(void)safe_close(fd);
-	return tasks;
+static bool is_in_hurry(const struct members *members)
+{
+	return members->lost_usec > STRANGERS_PATIENCE_USEC;
+}
+
+static bool is_wanted(struct turn *turn)
+{
+	const struct member_visitor *visitor = turn->pass->visitor;
+
+	if (!turn->asked)
+		turn->wanted = !visitor->wants || visitor->wants(visitor->context, turn->member);
+	turn->asked = true;
+	return turn->wanted;
+}
+
+static void ask(void *context)
+{
+	(void)is_wanted(context);
+}
+
+static bool notifies(void *context, pid_t tid)
+{
+	const struct turn *turn = context;
+	const struct member_visitor *visitor = turn->pass->visitor;
+
+	return visitor->notifies && visitor->notifies(visitor->context, tid);
+}
+
+static enum membership recall_or_examine(struct turn *turn, bool newcomer, bool *ret_late)
+{
+	struct members *members = turn->pass->members;
+	const struct member *member = turn->member;
+	struct known *known = members_find(members, member->pid, member->identity);
+	struct examination examination = {.member = member,
+		.constant = members->constant,
+		.hurry = is_in_hurry(members),
+		.notifies = notifies,
+		/* It may be gone a moment later. */
+		.look = newcomer ? ask : NULL,
+		.context = turn};
+	enum membership membership = known ? known->membership : examine(&examination);
+
+	if (!known && membership != MEMBERSHIP_UNKNOWN)
+		remember(members, member->pid, member->identity, membership);
+	*ret_late = examination.late;
+	return membership;
 }
 
 /* Under any filter and no_new_privs, as the kernel says of its first thread, dead or not. What it
  * does not say may be. */
-static bool may_be_confined(const struct member *member)
+static bool may_be_confined(int proc, struct candidate *ret)
 {
-	struct target first;
-	bool confined;
-	int r = target_open(member->pid, &first);
+	_cleanup_free_ char *status = NULL;
+	uint64_t mode = SECCOMP_MODE_FILTER, no_new_privs = 1, parent = 0, user = 0;
+	int r = text_read_at(proc, "status", STATUS_FILE_MAX, &status);
 
-	if (r < 0)
-		return r != -ESRCH;
-	confined = target_may_be_confined(&first);
-	target_close(&first);
-	return confined;
-}
-
-/* By the first of its threads that can be read, among those that would see EINTR or the others. */
-static enum membership prove_by_threads(
-	struct members *members, const struct member *member, bool disturbs)
-{
-	enum membership membership = MEMBERSHIP_UNKNOWN;
-	DIR *tasks = open_tasks(member);
-	struct dirent *entry;
-
-	if (!tasks)
-		return MEMBERSHIP_UNKNOWN;
-	while (membership == MEMBERSHIP_UNKNOWN && now_usec() < members->deadline &&
-		(entry = readdir(tasks))) {
-		struct target target;
-
-		if (entry->d_name[0] == '.' || target_open(atoi(entry->d_name), &target) < 0)
-			continue;
-		if (members->notifies && members->notifies(members->context, target.tid))
-			membership = MEMBERSHIP_PROVED;
-		else if (!thread_is_dead(target.proc) && stop_disturbs(target.proc) == disturbs)
-			membership = stop_and_read(members, &target);
-		if (membership != MEMBERSHIP_UNKNOWN && !still_has_thread(member, target.tid))
-			membership = MEMBERSHIP_UNKNOWN;
-		target_close(&target);
+	if (r == 0) {
+		(void)text_numbers(status, "Seccomp", 10, &mode, 1);
+		(void)text_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1);
+		(void)text_numbers(status, "PPid", 10, &parent, 1);
+		(void)text_numbers(status, "Uid", 10, &user, 1);
 	}
-	(void)closedir(tasks);
-	return membership;
+	ret->parent = (pid_t)parent;
+	ret->user = (uid_t)user;
+	return r != -ENOENT && r != -ESRCH && mode == SECCOMP_MODE_FILTER && no_new_privs == 1;
 }
 
-static void remember(struct members *members, pid_t pid, uint64_t start, enum membership membership)
+/* MEMBERSHIP_NONE also if it is not wanted. */
+static enum membership judge(struct turn *turn, bool newcomer, bool *ret_late)
 {
-	size_t place = members->known_count++ % MEMBERS_KNOWN_MAX;
+	struct members *members = turn->pass->members;
+	enum membership membership;
+	struct candidate unused;
 
-	members->known[place].pid = pid;
-	members->known[place].start = start;
-	members->known[place].membership = membership;
-}
-
-static enum membership recall(const struct members *members, pid_t pid, uint64_t start)
-{
-	for (size_t i = 0; i < MIN(members->known_count, (size_t)MEMBERS_KNOWN_MAX); i++)
-		if (members->known[i].pid == pid && members->known[i].start == start)
-			return members->known[i].membership;
-	return MEMBERSHIP_UNKNOWN;
-}
-
-enum membership member_prove(struct members *members, const struct member *member)
-{
-	/* The time of birth is counted in hundredths of a second, and a number comes back only
-	 * after all others: the two together are one process. */
-	uint64_t start = thread_birth(member->proc);
-	enum membership membership = recall(members, member->pid, start);
-
-	if (start == 0)
+	if (members->progress == EXAMINING)
 		return MEMBERSHIP_UNKNOWN;
-	if (membership == MEMBERSHIP_UNKNOWN && !may_be_confined(member))
+	members->progress = EXAMINING;
+	if (newcomer ? !may_be_confined(turn->member->proc, &unused)
+		     : !is_in_hurry(members) && !is_wanted(turn))
 		return MEMBERSHIP_NONE;
-	if (membership == MEMBERSHIP_UNKNOWN)
-		membership = prove_by_threads(members, member, false);
-	if (membership == MEMBERSHIP_UNKNOWN)
-		membership = prove_by_threads(members, member, true);
-	if (membership != MEMBERSHIP_UNKNOWN)
-		remember(members, member->pid, start, membership);
-	return membership;
+	membership = recall_or_examine(turn, newcomer, ret_late);
+	return membership == MEMBERSHIP_NONE || is_wanted(turn) ? membership : MEMBERSHIP_NONE;
 }
 
-static void let_go_late(struct members *members)
+/* False if it may have had a child before it could be told whose it was, or since. */
+static bool judge_and_visit(struct turn *turn, bool newcomer, bool *ret_late)
 {
-	size_t kept = 0;
+	const struct member_visitor *visitor = turn->pass->visitor;
+	struct members *members = turn->pass->members;
+	enum membership membership = judge(turn, newcomer, ret_late);
 
-	for (size_t i = 0; i < members->late_count; i++)
-		if (trace_let_go(members->late[i]) == 0)
-			members->late[kept++] = members->late[i];
-	members->late_count = kept;
+	if (membership != MEMBERSHIP_PROVED && !member_may_fork(turn->member))
+		return false;
+	if (membership == MEMBERSHIP_NONE)
+		return true;
+	members->visited = true;
+	members->progress = VISITING;
+	visitor->visit(visitor->context, turn->member, membership);
+	if (membership == MEMBERSHIP_PROVED)
+		members->since = now_usec();
+	return membership != MEMBERSHIP_PROVED;
 }
 
-static void let_go_strays(void)
+/* The same. */
+static bool take(struct pass *pass, pid_t pid, bool newcomer, bool *ret_late)
 {
-	pid_t tid;
+	struct members *members = pass->members;
+	struct member member;
+	struct turn turn = {.pass = pass, .member = &member};
+	bool settled = true;
 
-	while (seize_may_hold() && (tid = seize_changed()) > 0)
-		if (trace_let_go(tid) == 0)
-			break;
-}
+	if (members->progress == BEGINNING)
+		members->since = now_usec();
+	if (members->progress != VISITING) {
+		int r = member_open(pid, &member);
 
-/* --- all of them ------------------------------------------------------------------------------ */
-
-static int list_processes(pid_t **ret, size_t *ret_count)
-{
-	_cleanup_free_ pid_t *pids = NULL;
-	size_t count = 0, allocated = 0;
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-
-	if (!proc)
-		return -errno;
-	while ((entry = readdir(proc))) {
-		pid_t pid = atoi(entry->d_name);
-
-		if (pid <= 0)
-			continue;
-		if (count == allocated) {
-			size_t more = allocated ? 2 * allocated : 1024;
-			pid_t *grown = reallocarray(pids, more, sizeof(*pids));
-
-			if (!grown) {
-				(void)closedir(proc);
-				return -ENOMEM;
-			}
-			pids = grown;
-			allocated = more;
-		}
-		pids[count++] = pid;
-	}
-	(void)closedir(proc);
-	*ret = take_pointer(pids);
-	*ret_count = count;
-	return 0;
-}
-
-/* Stopped first and looked at then: what is to be caught lives for some 100 microseconds. */
-static void look_quickly(
-	struct members *members, const struct member_visitor *visitor, const struct member *member)
-{
-	struct target target = TARGET_CLOSED;
-
-	target.tid = member->pid;
-	target.proc = member->proc;
-	if (stop_and_read(members, &target) == MEMBERSHIP_PROVED &&
-		still_has_thread(member, member->pid))
-		visitor->visit(visitor->context, member, MEMBERSHIP_PROVED);
-	target.proc = -EBADF; /* the member's */
-	target_close(&target);
-}
-
-/* The child that it had when it was stopped, and that one's, until one has none. */
-static void follow(struct members *members, const struct member_visitor *visitor)
-{
-	while (members->heir > 0 && now_usec() < members->deadline) {
-		pid_t pid = members->heir;
-		struct member member;
-
-		members->heir = 0;
-		if (member_open(pid, &member) < 0)
-			continue;
-		look_quickly(members, visitor, &member);
+		if (r < 0 && r != -ESRCH)
+			members->error = r;
+		settled = r == 0 ? judge_and_visit(&turn, newcomer, ret_late) : r != -ESRCH;
 		member_close(&member);
 	}
+	members->lost_usec += now_usec() - members->since;
+	members->progress = BEGINNING;
+	return settled;
 }
 
-static int look_at(struct members *members, const struct member_visitor *visitor, pid_t pid)
-{
-	enum membership membership;
-	struct member member;
-	int r = member_open(pid, &member);
+/* --- the child -------------------------------------------------------------------------------- */
 
-	if (r < 0) {
-		members->vanished += r == -ESRCH;
-		return r == -ESRCH ? 0 : r;
-	}
-	if (may_be_confined(&member) &&
-		(!visitor->wants || visitor->wants(visitor->context, &member))) {
-		membership = member_prove(members, &member);
-		if (membership == MEMBERSHIP_UNKNOWN && !member_lives(&member))
-			members->vanished++;
-		else if (membership != MEMBERSHIP_NONE)
-			visitor->visit(visitor->context, &member, membership);
-	}
-	member_close(&member);
-	follow(members, visitor);
-	return 0;
-}
-
-int members_for_each(struct members *members, const struct member_visitor *visitor)
-{
-	_cleanup_free_ pid_t *pids = NULL;
-	size_t count = 0;
-	int r = list_processes(&pids, &count), result = 0;
-
-	if (r < 0)
-		return r;
-	members->vanished = 0;
-	while (count-- > 0) {
-		if (now_usec() >= members->deadline)
-			return -ETIME;
-		let_go_late(members);
-		let_go_strays();
-		r = look_at(members, visitor, pids[count]);
-		result = result < 0 ? result : r;
-	}
-	return result;
-}
-
-/* /proc/loadavg ends with the number that was given out last. */
-static pid_t newest_process(void)
+/* The number that was given out last; 0: it cannot be told. */
+static pid_t newest_number(void)
 {
 	_cleanup_close_ int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-	char text[128];
+	char text[128] = "";
 	const char *at;
-	ssize_t n;
 
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
 		return 0;
-	text[n] = '\0';
 	at = strrchr(text, ' ');
 	return at ? atoi(at) : 0;
 }
 
-void members_chase(struct members *members, const struct member_visitor *visitor)
+static bool is_listed(const struct pass *pass, pid_t number)
 {
-	let_go_late(members);
-	let_go_strays();
-	members->heir = newest_process();
-	follow(members, visitor);
+	return number <= pass->newest && pass->listed[pass->newest - number];
+}
+
+static bool is_over(const struct pass *pass)
+{
+	return pass->visitor->is_over && pass->visitor->is_over(pass->visitor->context);
+}
+
+/* False if this child has to end before all are taken. */
+static bool take_newcomers(struct pass *pass)
+{
+	struct members *members = pass->members;
+	pid_t last = newest_number();
+	bool late = false;
+
+	members->unseen = last == 0;
+	while (members->latest != last) {
+		if (is_over(pass) || (pass->visitor->some && members->visited))
+			return true;
+		/* They begin again with small numbers, which happens once in a while. */
+		if (members->latest > last || members->newcomers++ == NEWCOMERS_MAX) {
+			members->unseen = 1;
+			return true;
+		}
+		if (!is_listed(pass, members->latest + 1) &&
+			!take(pass, members->latest + 1, true, &late))
+			last = newest_number();
+		members->latest++;
+		if (late)
+			return false;
+	}
+	return true;
+}
+
+static void go_on(void *context)
+{
+	struct pass *pass = context;
+	struct members *members = pass->members;
+	bool late = false;
+
+	while (members->next < pass->count && !is_over(pass)) {
+		(void)take(pass, pass->candidates[members->next].pid, false, &late);
+		members->next++;
+		if (late)
+			return;
+	}
+	members->done = pass->visitor->only_known || take_newcomers(pass);
+}
+
+/* --- the list --------------------------------------------------------------------------------- */
+
+static int by_pid(const void *a, const void *b)
+{
+	return ((const struct candidate *)a)->pid - ((const struct candidate *)b)->pid;
+}
+
+static int by_rank(const void *a, const void *b)
+{
+	const struct candidate *one = a, *other = b;
+
+	return one->rank == other->rank ? by_pid(a, b) : (int)one->rank - (int)other->rank;
+}
+
+/* Who cannot be looked at may be confined; who is gone may have left a child. */
+static void consider(struct pass *pass, pid_t pid)
+{
+	struct candidate *candidate = &pass->candidates[pass->count];
+	_cleanup_close_ int proc = task_open(pid);
+	bool there = proc >= 0 ? may_be_confined(proc, candidate) : proc != -ESRCH;
+
+	candidate->pid = pid;
+	candidate->rank = has_proved_number(pass->members, pid)    ? PROVED
+			  : candidate->user == pass->members->user ? OF_USER
+								   : STRANGER;
+	pass->count += there;
+	if (proc != -ESRCH && pid <= pass->newest && pid > pass->newest - NEWCOMERS_BEFORE)
+		pass->listed[pass->newest - pid] = true;
+}
+
+/* They are in the order of their numbers, and so are parents and children as a rule. */
+static void rank_descendants(struct pass *pass)
+{
+	for (size_t i = 0; i < pass->count; i++) {
+		const struct candidate parent = {.pid = pass->candidates[i].parent};
+		const struct candidate *found =
+			bsearch(&parent, pass->candidates, pass->count, sizeof(parent), by_pid);
+
+		if (found && found->rank < pass->candidates[i].rank)
+			pass->candidates[i].rank = DESCENDANT;
+	}
+	qsort(pass->candidates, pass->count, sizeof(*pass->candidates), by_rank);
+}
+
+static int make_list(struct pass *pass)
+{
+	_cleanup_free_ pid_t *pids = NULL;
+	size_t count;
+	int r = task_list(AT_FDCWD, "/proc", &pids, &count);
+
+	if (r < 0)
+		return r;
+	pass->candidates = calloc(count, sizeof(*pass->candidates));
+	if (!pass->candidates)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		if (!pass->visitor->only_known || has_proved_number(pass->members, pids[i]))
+			consider(pass, pids[i]);
+	rank_descendants(pass);
+	return 0;
+}
+
+/* --- a pass ----------------------------------------------------------------------------------- */
+
+static bool only_strangers_are_left(const struct pass *pass)
+{
+	size_t next = pass->members->next;
+
+	return next == pass->count || pass->candidates[next].rank == STRANGER;
+}
+
+static int run_children(struct pass *pass)
+{
+	struct members *members = pass->members;
+
+	while (!members->done) {
+		int r = child_run(go_on, pass,
+			is_in_hurry(members) ? HURRIED_STEP_USEC : EXAMINATION_STEP_USEC,
+			members->deadline);
+
+		if (r == -ETIME && only_strangers_are_left(pass)) {
+			members->unseen = MAX(pass->count - members->next, 1U);
+			break;
+		}
+		/* Another goes on: this one was held up, or somebody has killed it when it acted
+		 * for an app. */
+		if (r < 0 && r != -ETIMEDOUT && r != -ECHILD)
+			return r;
+	}
+	return members->error;
+}
+
+int members_for_each(struct members *members, const struct member_visitor *visitor)
+{
+	struct pass pass = {.members = members, .visitor = visitor, .newest = newest_number()};
+	int r;
+
+	members->visited = members->done = false;
+	members->unseen = 0;
+	members->error = 0;
+	members->next = members->newcomers = 0;
+	members->lost_usec = 0;
+	members->progress = BEGINNING;
+	members->latest = MAX(pass.newest - NEWCOMERS_BEFORE, 0);
+	r = make_list(&pass);
+	if (r == 0)
+		r = run_children(&pass);
+	free(pass.candidates);
+	return r;
 }

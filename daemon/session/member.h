@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which processes belong to a session: those that run under its filter. */
+/* The processes that belong to a session: those that run under its filter. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,76 +7,68 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "examine.h"
 #include "include/limits.h"
 
-#define MEMBERS_LATE_MAX 64
-
-/* A process that lives, or did a moment ago. pidfd was opened first, and everything else was then
- * found out about that very process: a signal sent through it hits this process or nobody. */
-struct member {
+/* What was found out about a process; this holds for ever: a filter is never taken off, and since
+ * the launcher has handed over the listener a process gets this one by birth only. */
+struct known {
 	pid_t pid;
-	int proc; /* /proc/PID */
-	int pidfd;
+	enum membership membership;
+	uint64_t identity;
+	int mark; /* the caller's */
 };
 
-/* Opens a process. 0, -ESRCH, or another negative errno. */
-int member_open(pid_t pid, struct member *ret);
-void member_close(struct member *member);
-
-/* False once all its threads are dead. */
-bool member_lives(const struct member *member);
-
-enum membership {
-	MEMBERSHIP_NONE,
-	MEMBERSHIP_PROVED,
-	MEMBERSHIP_UNKNOWN, /* it cannot be told: somebody else traces it, it does not stop, or the
-			       kernel shows us no filters */
-};
-
-/* One session's processes. Zero but for the first when new, and the caller's to fill up to
- * follows. */
+/* One session's processes. In memory that children share with us: they do the looking. Zero but for
+ * the first three when new. */
 struct members {
 	uint64_t constant; /* of the session's filter */
-	/* Threads that were asked to stop and did not yet. */
-	pid_t late[MEMBERS_LATE_MAX];
-	size_t late_count;
+	uid_t user;        /* whose processes are looked at before others' */
 	uint64_t deadline; /* CLOCK_MONOTONIC, microseconds; nothing is begun later */
-	/* True if the thread has just made a call that came to the session's listener: proof enough
-	 * without stopping it, which inside the door it cannot be. NULL: none has. */
-	bool (*notifies)(void *context, pid_t tid);
-	void *context;
-	bool follows;    /* from each that is proved on to its youngest child, at once */
-	pid_t heir;      /* that child; 0: none */
-	size_t vanished; /* in the latest pass: gone before they could be looked at */
-	/* What was found out before holds for ever: a filter is never taken off, and since the
-	 * launcher has handed over the listener a process gets this one by birth only. */
-	struct {
-		pid_t pid;
-		enum membership membership;
-		uint64_t start;
-	} known[MEMBERS_KNOWN_MAX];
+
+	struct known known[MEMBERS_KNOWN_MAX];
 	size_t known_count; /* grows; the place of the next one is its remainder */
+
+	/* The latest pass. */
+	size_t unseen;      /* strangers and newcomers, at least, for which there was no time */
+	int error;          /* 0, or negative errno: a process could not be looked at */
+	size_t next;        /* of the list */
+	pid_t latest;       /* number after the list; then come those given out meanwhile */
+	unsigned newcomers; /* looked at */
+	int progress;       /* with the one that is looked at */
+	uint64_t since;     /* when that began */
+	uint64_t lost_usec; /* with those that were not proved */
+	bool visited, done;
 };
 
-/* Proves it by the filter of one of its threads, which is stopped for a moment (some 50
- * microseconds) and does not notice; one is chosen that would not see EINTR, if there is one. */
-enum membership member_prove(struct members *members, const struct member *member);
+/* A process that is known to belong to the session needs no examination. */
+void members_know(struct members *members, pid_t pid, uint64_t identity);
+/* NULL: nothing is known. */
+struct known *members_find(struct members *members, pid_t pid, uint64_t identity);
 
+/* Called in a child, which may be killed at any time: whatever they write that is to last lies in
+ * shared memory. */
 struct member_visitor {
 	void *context;
+	bool only_known; /* those that are proved already, and no others */
+	/* As in struct examination. */
+	bool (*notifies)(void *context, pid_t tid);
 	/* A look that disturbs nothing: is it worth proving? Called for processes under any filter.
 	 * NULL: all are. */
 	bool (*wants)(void *context, const struct member *member);
 	/* Called for each that is proved, and for each that cannot be. It runs, or is about to;
-	 * member is closed afterwards. */
+	 * member is closed afterwards. Is not called again for one with which it was held up. */
 	void (*visit)(void *context, const struct member *member, enum membership membership);
+	/* True if nobody is left. */
+	bool (*is_over)(void *context);
+	bool some; /* if anybody was visited, those that start meanwhile do not matter */
 };
 
-/* One pass over /proc, the newest processes first. A process that is born meanwhile may be missed:
- * where that matters, pass again until a pass has nothing to do and none has vanished. 0; -ETIME if
- * the deadline cut it short; another negative errno: some process could not be looked at. */
+/* One pass over all processes: those known to be the session's, then their descendants, then the
+ * user's, then all others, then who has started meanwhile. If it returns 0 and none is unseen, each
+ * process that lives was visited, or descends from one that was.
+ *
+ * 0; -ETIME: at the deadline some were left that are no strangers; another negative errno: some
+ * process could not be looked at. Waits for no process: who holds it up counts as unknown after
+ * EXAMINATION_STEP_USEC. */
 int members_for_each(struct members *members, const struct member_visitor *visitor);
-
-/* Looks at the process that was born last, whatever it is, and visits it if it is proved. To be
- * repeated for one that forks and ends, again and again: in a list it is always gone already. */
-void members_chase(struct members *members, const struct member_visitor *visitor);

@@ -233,15 +233,14 @@ static struct answer act_on_unlink(struct session *session, struct turn *turn)
 static int note_process(struct session *session, struct turn *turn, pid_t pid)
 {
 	struct revoker *revoker = &session->revoker;
-	_cleanup_close_ int pidfd = -EBADF;
-	struct process process;
-	int r = process_open(pid, &process, &pidfd);
+	uint64_t identity;
+	_cleanup_close_ int pidfd = process_open(pid, &identity);
 
-	if (r < 0)
-		return r;
+	if (pidfd < 0)
+		return pidfd;
 	if (!notify_is_valid(session->listener, session->request.id))
 		return -ESRCH;
-	return processes_add(revoker->processes, &revoker->handles, &process, &pidfd);
+	return processes_add(revoker->processes, &revoker->handles, pid, identity, &pidfd);
 }
 
 /* The place of the caller's process. */

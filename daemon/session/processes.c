@@ -21,22 +21,7 @@
 #include "include/task.h"
 #include "include/util.h"
 
-/* A pidfd, or a negative errno. */
-static int open_pidfd(pid_t pid, uint64_t *ret_number)
-{
-	_cleanup_close_ int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -EBADF;
-	struct statfs fs;
-	struct stat st;
-
-	/* What the kernel says of one that is just being reaped. */
-	if (pidfd < 0)
-		return pid <= 0 || errno == EINVAL ? -ESRCH : -errno;
-	if (fstat(pidfd, &st) < 0 || fstatfs(pidfd, &fs) < 0)
-		return -errno;
-	*ret_number = fs.f_type == PID_FS_MAGIC ? st.st_ino : 0;
-	return take_fd(&pidfd);
-}
-
+/* When it began; only kernels before 6.9 are asked, which do not let us wait (common/task.c). */
 static int read_start(pid_t pid, uint64_t *ret)
 {
 	_cleanup_close_ int proc = task_open(pid);
@@ -44,17 +29,22 @@ static int read_start(pid_t pid, uint64_t *ret)
 	return proc < 0 ? proc : task_start(proc, ret);
 }
 
-int process_open(pid_t pid, struct process *ret, int *ret_pidfd)
+int process_open(pid_t pid, uint64_t *ret_identity)
 {
-	struct process process = {.pid = pid};
-	_cleanup_close_ int pidfd = open_pidfd(pid, &process.number);
-	int r = pidfd < 0 ? pidfd : read_start(pid, &process.start);
+	_cleanup_close_ int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -EBADF;
+	struct statfs fs;
+	struct stat st;
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	*ret = process;
-	*ret_pidfd = take_fd(&pidfd);
-	return 0;
+	/* EINVAL: it is being reaped, or no process but a thread. */
+	if (pidfd < 0)
+		return pid <= 0 || errno == EINVAL || errno == ENOENT ? -ESRCH : -errno;
+	if (fstat(pidfd, &st) < 0 || fstatfs(pidfd, &fs) < 0)
+		return -errno;
+	*ret_identity = st.st_ino;
+	if (fs.f_type != PID_FS_MAGIC)
+		r = read_start(pid, ret_identity);
+	return r < 0 ? r : take_fd(&pidfd);
 }
 
 static bool is_gone(int pidfd)
@@ -64,36 +54,28 @@ static bool is_gone(int pidfd)
 	return pidfd < 0 || poll(&p, 1, 0) != 0;
 }
 
-/* When it began is asked only where the kernel gives no numbers: it may have to be waited for. 0,
- * -ESRCH if it is gone, or another negative errno. */
-static int open_again(const struct process *noted, int *ret_pidfd)
+/* A pidfd, -ESRCH if it is gone, or another negative errno. */
+static int open_again(const struct process *noted)
 {
-	struct process found = {0};
-	_cleanup_close_ int pidfd = open_pidfd(noted->pid, &found.number);
-	int r = pidfd < 0 ? pidfd : noted->number != 0 ? 0 : read_start(noted->pid, &found.start);
+	uint64_t identity;
+	_cleanup_close_ int pidfd = process_open(noted->pid, &identity);
 
-	if (r < 0)
-		return r;
-	if (found.number != noted->number || (found.number == 0 && found.start != noted->start) ||
-		is_gone(pidfd))
-		return -ESRCH;
-	*ret_pidfd = take_fd(&pidfd);
-	return 0;
+	if (pidfd < 0)
+		return pidfd;
+	return identity != noted->identity || is_gone(pidfd) ? -ESRCH : take_fd(&pidfd);
 }
 
 int processes_open(struct processes *processes, struct process_handles *ret)
 {
 	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++) {
 		struct process *noted = &processes->entries[i];
-		int r = 0;
+		int r = noted->pid != 0 ? open_again(noted) : -EBADF;
 
-		ret->pidfds[i] = -EBADF;
+		ret->pidfds[i] = r < 0 ? -EBADF : r;
 		ret->told[i] = false;
-		if (noted->pid != 0)
-			r = open_again(noted, &ret->pidfds[i]);
 		if (r == -ESRCH)
 			__atomic_store_n(&noted->pid, 0, __ATOMIC_SEQ_CST);
-		else if (r < 0)
+		else if (r < 0 && noted->pid != 0)
 			return r;
 	}
 	return 0;
@@ -119,8 +101,8 @@ static int find_room(const struct processes *processes, const struct process_han
 	return -ENOSPC;
 }
 
-int processes_add(struct processes *processes, struct process_handles *handles,
-	const struct process *process, int *pidfd)
+int processes_add(struct processes *processes, struct process_handles *handles, pid_t pid,
+	uint64_t identity, int *pidfd)
 {
 	int place = find_room(processes, handles);
 	struct process *entry;
@@ -131,9 +113,8 @@ int processes_add(struct processes *processes, struct process_handles *handles,
 	/* The number last: then all of it is there. */
 	__atomic_store_n(&entry->pid, 0, __ATOMIC_SEQ_CST);
 	entry->registered = 0;
-	entry->start = process->start;
-	entry->number = process->number;
-	__atomic_store_n(&entry->pid, process->pid, __ATOMIC_SEQ_CST);
+	entry->identity = identity;
+	__atomic_store_n(&entry->pid, pid, __ATOMIC_SEQ_CST);
 	(void)safe_close(handles->pidfds[place]);
 	handles->pidfds[place] = take_fd(pidfd);
 	handles->told[place] = false;

@@ -9,12 +9,11 @@
 
 #include "include/limits.h"
 
-/* What the next session process finds it by. */
+/* What it is found by, also by the next session process. */
 struct process {
 	int32_t pid;         /* 0: entry not in use */
 	uint32_t registered; /* 1: it has made an mq_notify that was given back */
-	uint64_t start;      /* when it began, in the kernel's ticks */
-	uint64_t number;     /* its pidfd's inode number, which never comes back (6.9); else 0 */
+	uint64_t identity;   /* of process_open() */
 };
 
 struct processes {
@@ -32,17 +31,18 @@ struct process_handles {
  * could not be opened that may be there. */
 int processes_open(struct processes *processes, struct process_handles *ret);
 
-/* The process of that number. ret_pidfd is the caller's. It is a caller's process only if the
- * caller's notification is valid afterwards. 0, -ESRCH, or another negative errno. */
-int process_open(pid_t pid, struct process *ret, int *ret_pidfd);
+/* A pidfd of the process that has the number now, and what tells it from all others that have the
+ * number at another time. It is a caller's process only if the caller's notification is valid
+ * afterwards. A descriptor, -ESRCH, or another negative errno. Waits for nobody. */
+int process_open(pid_t pid, uint64_t *ret_identity);
 
 /* Its place, if it is noted and not gone; or -1. */
 int processes_find(
 	const struct processes *processes, const struct process_handles *handles, pid_t pid);
 
 /* Takes pidfd. Its place; -ENOSPC if there are SESSION_PROCESSES_MAX that live. */
-int processes_add(struct processes *processes, struct process_handles *handles,
-	const struct process *process, int *pidfd);
+int processes_add(struct processes *processes, struct process_handles *handles, pid_t pid,
+	uint64_t identity, int *pidfd);
 
 /* True if the thread that has this number is one of the process's. A thread is remembered by its
  * process and this question, never by its number alone. */

@@ -19,11 +19,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/kcmp.h>
-#include <sys/syscall.h>
 
 #include "include/task.h"
 #include "act.h"
+#include "child.h"
 #include "identity.h"
 #include "target.h"
 #include "threads.h"
@@ -40,11 +39,10 @@ static bool is_gone(int error)
 
 static bool is_over(const struct process *process)
 {
-	_cleanup_close_ int proc = task_open(process->pid);
-	uint64_t start;
-	int r = proc < 0 ? proc : task_start(proc, &start);
+	uint64_t identity;
+	_cleanup_close_ int pidfd = process_open(process->pid, &identity);
 
-	return r == -ESRCH || (r == 0 && start != process->start);
+	return pidfd == -ESRCH || (pidfd >= 0 && identity != process->identity);
 }
 
 /* --- asking a queue -------------------------------------------------------------------------- */
@@ -68,9 +66,12 @@ static enum registered ask(int queue, pid_t tgid)
 int registrations_open(const struct queues *queues, uint32_t entry, const struct own_identity *own,
 	const struct identity *identity)
 {
-	_cleanup_close_ int queue = act_look_up(own, identity, queues->names[entry]);
+	_cleanup_close_ int queue = -EBADF;
 	struct descriptor descriptor;
 
+	step_begin();
+	queue = act_look_up(own, identity, queues->names[entry]);
+	step_end();
 	if (queue < 0)
 		return queue;
 	if (own_descriptor(queue, &descriptor) < 0)
@@ -96,7 +97,9 @@ static int open_by_number(const struct target *target, int number, struct queue_
 	if (!same_key(descriptor.key, key))
 		return -ENOENT;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", place);
+	step_begin();
 	queue = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	step_end();
 	return queue >= 0 ? queue : errno == ENOENT ? -EIO : -errno;
 }
 
@@ -128,6 +131,8 @@ struct search {
 	const struct grants *scope;
 	const struct own_identity *own;
 	pid_t tgid;
+	enum registered most; /* so far */
+	bool has_identity;    /* they have been looked up by one */
 };
 
 static bool is_wanted(const struct search *search, uint32_t i)
@@ -188,58 +193,35 @@ static enum registered look_by_identity(const struct search *search, struct targ
 	return look_by_names(search, &identity);
 }
 
-static bool share_table(pid_t a, pid_t b)
-{
-	return a != 0 && syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
-}
-
 /* By the first thread that lives, and by each that has a table of its own. */
-static enum registered look_by_threads(const struct search *search, DIR *tasks)
+static int look_at_table(void *context, struct target *thread)
 {
-	enum registered most = REGISTERED_NOT;
-	struct dirent *entry;
-	pid_t looked_at = 0;
+	struct search *search = context;
 
-	while (most != REGISTERED && (entry = readdir(tasks))) {
-		struct target target;
-		int r;
-
-		if (entry->d_name[0] == '.')
-			continue;
-		r = target_open(atoi(entry->d_name), &target);
-		if (r < 0) {
-			most = is_gone(r) ? most : MAX(most, REGISTERED_UNKNOWN);
-			continue;
-		}
-		if (!thread_is_dead(target.proc) && !share_table(looked_at, target.tid)) {
-			if (looked_at == 0)
-				most = MAX(most, look_by_identity(search, &target));
-			most = MAX(most, look_by_descriptors(search, &target));
-			looked_at = target.tid;
-		}
-		target_close(&target);
-	}
-	return most;
+	if (!search->has_identity)
+		search->most = MAX(search->most, look_by_identity(search, thread));
+	search->has_identity = true;
+	search->most = MAX(search->most, look_by_descriptors(search, thread));
+	return search->most == REGISTERED;
 }
 
 enum registered registrations_look(const struct process *process, const struct queues *queues,
 	const struct grants *scope, const struct own_identity *own)
 {
-	const struct search search = {queues, scope, own, process->pid};
-	enum registered state;
-	char path[32];
-	DIR *tasks;
+	struct search search = {queues, scope, own, process->pid};
+	_cleanup_close_ int proc = -EBADF;
+	int r;
 
 	if (is_over(process))
 		return REGISTERED_NOT;
-	(void)snprintf(path, sizeof(path), "/proc/%d/task", process->pid);
-	tasks = opendir(path);
-	if (!tasks)
-		return is_gone(-errno) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
-	state = look_by_threads(&search, tasks);
-	(void)closedir(tasks);
+	proc = task_open(process->pid);
+	if (proc < 0)
+		return proc == -ESRCH ? REGISTERED_NOT : REGISTERED_UNKNOWN;
+	r = target_for_each_table(proc, look_at_table, &search);
 	/* Or it was another's, by then. */
-	return is_over(process) ? REGISTERED_NOT : state;
+	return is_over(process) ? REGISTERED_NOT
+	       : r < 0          ? MAX(search.most, REGISTERED_UNKNOWN)
+				: search.most;
 }
 
 /* --- one call ------------------------------------------------------------------------------- */

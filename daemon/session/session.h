@@ -33,6 +33,7 @@ struct session {
 	struct grants *grants; /* NULL before the first message of them: nothing is answered */
 	struct own_identity own;
 	uint64_t constant; /* in the filter of its processes */
+	uid_t user;        /* who has launched it */
 	enum mediation mediation;
 	struct callers callers;
 	struct opened opened;

@@ -5,33 +5,46 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/kcmp.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include "child.h"
 #include "include/compat.h"
 #include "include/limits.h"
+#include "include/task.h"
 #include "include/text.h"
 #include "threads.h"
 
-int target_open(pid_t tid, struct target *ret)
+#define LOOKS_TRIED 3 /* at a process whose threads come and go */
+
+static int open_at(int directory, const char *below, pid_t tid, struct target *ret)
 {
 	char path[32];
 	int fd;
 
 	if (tid <= 0)
 		return -ESRCH;
-	(void)snprintf(path, sizeof(path), "/proc/%d", tid);
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	(void)snprintf(path, sizeof(path), "%s/%d", below, tid);
+	fd = openat(directory, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
 	*ret = TARGET_CLOSED;
 	ret->tid = tid;
 	ret->proc = fd;
 	return 0;
+}
+
+int target_open(pid_t tid, struct target *ret)
+{
+	return open_at(AT_FDCWD, "/proc", tid, ret);
+}
+
+int target_open_thread(int proc, pid_t tid, struct target *ret)
+{
+	return open_at(proc, "task", tid, ret);
 }
 
 void target_close(struct target *target)
@@ -200,6 +213,59 @@ int table_next(DIR *table, int *ret)
 	return 1;
 }
 
+static bool share_table(pid_t a, pid_t b)
+{
+	bool shared;
+
+	step_begin();
+	shared = a != 0 && syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
+	step_end();
+	return shared;
+}
+
+/* -EAGAIN: it has ended, or others were there that have. */
+static int visit_table(int proc, pid_t tid, pid_t *visited,
+	int (*visit)(void *context, struct target *thread), void *context)
+{
+	struct target thread;
+	int r = target_open_thread(proc, tid, &thread);
+
+	if (r < 0)
+		return r == -ESRCH ? -EAGAIN : r;
+	/* The first one may have ended long ago. */
+	if (!thread_is_dead(thread.proc) && !share_table(*visited, tid)) {
+		r = visit(context, &thread);
+		*visited = tid;
+	}
+	target_close(&thread);
+	return r;
+}
+
+static int visit_tables(int proc, int (*visit)(void *context, struct target *thread), void *context)
+{
+	_cleanup_free_ pid_t *threads = NULL;
+	size_t count;
+	pid_t visited = 0;
+	struct task task;
+	int r = task_list_threads(proc, &threads, &count);
+
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = visit_table(proc, threads[i], &visited, visit, context);
+	if (r == 0)
+		r = task_read(proc, &task);
+	return r == 0 && task.threads != count ? -EAGAIN : r;
+}
+
+int target_for_each_table(
+	int proc, int (*visit)(void *context, struct target *thread), void *context)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; i < LOOKS_TRIED && r == -EAGAIN; i++)
+		r = visit_tables(proc, visit, context);
+	return r;
+}
+
 /* How many descriptors below the limit are in use, one by one. */
 static int count_descriptors(const struct target *target, rlim_t below, uint64_t *ret)
 {
@@ -267,7 +333,9 @@ int target_descriptor(const struct target *target, int fd, struct descriptor *re
 	if (fd < 0)
 		return -EBADF;
 	(void)snprintf(path, sizeof(path), "fd/%d", fd);
+	step_begin();
 	r = describe(target->proc, path, 0, ret);
+	step_end();
 	return r == -ENOENT ? -EBADF : r;
 }
 
@@ -420,17 +488,4 @@ bool target_heeds(struct target *target, int signal)
 	_cleanup_free_ char *status = NULL;
 
 	return target_status(target, &status) == 0 && heeded(status, BIT_OF(signal)) != 0;
-}
-
-bool target_may_be_confined(struct target *target)
-{
-	_cleanup_free_ char *status = NULL;
-	uint64_t mode, no_new_privs;
-	int r = target_status(target, &status);
-
-	if (r < 0)
-		return r != -ENOENT && r != -ESRCH;
-	return text_numbers(status, "Seccomp", 10, &mode, 1) < 0 ||
-	       text_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) < 0 ||
-	       (mode == SECCOMP_MODE_FILTER && no_new_privs == 1);
 }

@@ -32,6 +32,8 @@ struct target {
 /* -ESRCH if there is no such thread, or it cannot be named from here (pid 0: another PID
  * namespace). */
 int target_open(pid_t tid, struct target *ret);
+/* The same of a thread of the process behind proc. */
+int target_open_thread(int proc, pid_t tid, struct target *ret);
 void target_close(struct target *target);
 
 /* The app_memory reader of a target. */
@@ -80,6 +82,13 @@ DIR *target_open_table(const struct target *target);
 /* The next of them. 1; 0: that was all; or a negative errno. */
 int table_next(DIR *table, int *ret);
 
+/* Calls visit() with a thread for each descriptor table that the process behind proc has: threads
+ * share one as a rule, but need not. Until it returns anything but 0: what that was, 0, or negative
+ * errno: not all could be visited. -EAGAIN: its threads come and go too fast. Waits, as a step of a
+ * disposable child's (child.h), while it executes a program. */
+int target_for_each_table(
+	int proc, int (*visit)(void *context, struct target *thread), void *context);
+
 /* A copy of a descriptor of the thread: the same file. A descriptor, or a negative errno. */
 int target_copy_descriptor(const struct target *target, int fd);
 
@@ -89,10 +98,6 @@ bool target_has_signal(struct target *target);
 
 /* True if it would do something for that signal now. */
 bool target_heeds(struct target *target, int signal);
-
-/* True if the thread is under a seccomp filter, of whatever make, and no_new_privs, or if that
- * cannot be read. */
-bool target_may_be_confined(struct target *target);
 
 /* Its flags, as fcntl(F_GETFL) tells them. 0 or negative errno. To be asked of a queue only: other
  * files may wait for their users. */

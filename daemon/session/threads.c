@@ -48,13 +48,6 @@ enum thread_activity thread_activity(int proc, uint32_t arch)
 	return is_call_on_descriptor(arch, nr) ? THREAD_IN_CALL : THREAD_ELSEWHERE;
 }
 
-uint64_t thread_birth(int proc)
-{
-	uint64_t start;
-
-	return task_start(proc, &start) < 0 ? 0 : start;
-}
-
 bool thread_is_dead(int proc)
 {
 	struct task task;

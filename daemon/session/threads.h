@@ -42,10 +42,6 @@ enum thread_activity {
  * a step of a disposable child's (child.h). */
 enum thread_activity thread_activity(int proc, uint32_t arch);
 
-/* When it began; 0 if it has no number any more, or that cannot be told. May wait while its process
- * executes a program. */
-uint64_t thread_birth(int proc);
-
 /* True if it certainly is, reaped or not. */
 bool thread_is_dead(int proc);
 

@@ -10,6 +10,10 @@
  *   threads     a thread, when the first one has ended
  *   vfork       a child after vfork(), for which this process waits
  *   race        a process that forks and ends, and so does its child, and so on
+ *   swarm       processes that fork as fast as they can, as many as there may be
+ *   execs       this process, which executes a script and has to wait for its interpreter: a child
+ *               keeps a lease on that; both are made in the directory that TMPDIR names
+ *   held        this process, which reads descriptor 9 once it is told to
  *   hidden      no process: a socket
  *   soon        this process, for one second more
  *   table       a thread with a descriptor table of its own */
@@ -18,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/epoll.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -176,6 +181,76 @@ static void race(void)
 			_exit(0);
 }
 
+static void swarm(void)
+{
+	const struct rlimit few = {60, 60};
+
+	(void)signal(SIGCHLD, SIG_IGN);
+	(void)setrlimit(RLIMIT_NPROC, &few);
+	(void)alarm(60);
+	say(getpid());
+	for (;;) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			(void)alarm(60);
+		if (pid < 0)
+			(void)usleep(100);
+	}
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0755);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		exit(1);
+	(void)close(fd);
+}
+
+static void lease(const char *path, int told)
+{
+	int fd = open(path, O_RDONLY);
+
+	(void)mq_close(queue);
+	(void)signal(SIGIO, SIG_IGN);
+	if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0 || write(told, "l", 1) != 1)
+		exit(1);
+	stay();
+}
+
+static void execute(void)
+{
+	char interpreter[4096], script[4096], line[4200];
+	int leased[2];
+
+	(void)snprintf(interpreter, sizeof(interpreter), "%s/interpreter-%d", getenv("TMPDIR"),
+		(int)getpid());
+	(void)snprintf(script, sizeof(script), "%s/script-%d", getenv("TMPDIR"), (int)getpid());
+	(void)snprintf(line, sizeof(line), "#!%s\n", interpreter);
+	write_file(interpreter, "none\n");
+	write_file(script, line);
+	if (pipe(leased) < 0)
+		exit(1);
+	if (fork() == 0)
+		lease(interpreter, leased[1]);
+	if (read(leased[0], line, 1) != 1)
+		exit(1);
+	say(getpid());
+	(void)execl(script, script, NULL);
+	exit(1);
+}
+
+static void be_held(void)
+{
+	char byte;
+
+	say(getpid());
+	(void)!read(STDIN_FILENO, &byte, 1);
+	(void)!read(9, &byte, 1);
+	wait_for_end();
+}
+
 static void hide(void)
 {
 	union {
@@ -209,6 +284,9 @@ static const struct {
 	{"threads", threads},
 	{"vfork", wait_for_child},
 	{"race", race},
+	{"swarm", swarm},
+	{"execs", execute},
+	{"held", be_held},
 	{"hidden", hide},
 	{"soon", soon},
 	{"table", table},

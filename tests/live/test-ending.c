@@ -271,34 +271,28 @@ static struct process_handles handles;
 
 static int note(pid_t pid)
 {
-	_cleanup_close_ int pidfd = -EBADF;
-	struct process process;
-	int r = process_open(pid, &process, &pidfd);
+	uint64_t identity;
+	_cleanup_close_ int pidfd = process_open(pid, &identity);
 
-	return r < 0 ? r : processes_add(&processes, &handles, &process, &pidfd);
+	return pidfd < 0 ? pidfd : processes_add(&processes, &handles, pid, identity, &pidfd);
 }
 
 Test(processes, the_next_session_process_finds_those_that_are_the_same)
 {
-	int same, other_start, other_number, gone;
+	int same, other, gone;
 	pid_t pid = start(sleep_on, NULL);
 
 	cr_assert_eq(processes_open(&processes, &handles), 0);
 	same = note(start(sleep_on, NULL));
-	other_start = note(start(sleep_on, NULL));
-	other_number = note(start(sleep_on, NULL));
+	other = note(start(sleep_on, NULL));
 	gone = note(pid);
-	cr_assert(same >= 0 && other_start >= 0 && other_number >= 0 && gone >= 0);
-	processes.entries[other_start].start--;
-	processes.entries[other_number].number++;
+	cr_assert(same >= 0 && other >= 0 && gone >= 0);
+	processes.entries[other].identity++;
 	(void)kill(pid, SIGKILL);
 	(void)waitpid(pid, NULL, 0);
 	cr_assert_eq(processes_open(&processes, &handles), 0);
 	cr_expect(processes.entries[same].pid != 0 && handles.pidfds[same] >= 0);
-	/* The number alone says which it is, where there is one. */
-	cr_expect_eq(processes.entries[other_start].pid == 0,
-		processes.entries[other_start].number == 0);
-	cr_expect(processes.entries[other_number].pid == 0 && handles.pidfds[other_number] < 0);
+	cr_expect(processes.entries[other].pid == 0 && handles.pidfds[other] < 0);
 	cr_expect(processes.entries[gone].pid == 0 && handles.pidfds[gone] < 0);
 }
 
@@ -345,13 +339,13 @@ Test(victims, one_that_has_not_stopped_is_looked_after_until_it_has)
 
 	cr_assert_eq(processes_open(&noted, &revoker.handles), 0);
 	for (int i = 0; i < 2; i++) {
-		_cleanup_close_ int pidfd = -EBADF;
 		pid_t pid = i == 0 ? 1 : start(sleep_on, NULL);
-		struct process process;
+		uint64_t identity;
+		_cleanup_close_ int pidfd = process_open(pid, &identity);
 
-		cr_assert_eq(process_open(pid, &process, &pidfd), 0);
+		cr_assert_geq(pidfd, 0);
 		*(i == 0 ? &first : &second) =
-			processes_add(&noted, &revoker.handles, &process, &pidfd);
+			processes_add(&noted, &revoker.handles, pid, identity, &pidfd);
 	}
 	cr_expect_eq(revoke_kill(&revoker, (uint32_t)first), -EBUSY);
 	cr_expect_eq(revoke_unstopped(&revoker), 1);

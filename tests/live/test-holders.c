@@ -6,10 +6,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "door.h"
+#include "lists.h"
 
 #define WAIT_USEC 1500000
 
@@ -70,7 +73,6 @@ Test(holders, are_killed)
 	open_held(&door);
 	door_ask(&door, 1, 0, true);
 	held = door_answer(&door);
-	cr_expect_eq(held.held.processes, 1);
 	cr_expect_eq(held.held.killed, 1);
 	cr_expect_eq(held.held.left, 0);
 	door_close_killed(&door);
@@ -200,4 +202,92 @@ Test(holders, what_cannot_be_looked_at_is_told)
 	door_wait(&door);
 	door_go(&door);
 	door_close(&door);
+}
+
+static struct worker_message look_at_lists(
+	struct door *door, const char *ending, enum list_fault fault)
+{
+	struct worker_message held;
+
+	lists_spoil(ending, fault);
+	door_ask(door, 1, 0, false);
+	held = door_answer(door);
+	lists_spoil(ending, LIST_WELL);
+	return held;
+}
+
+/* Other tests have apps, of which it cannot be told then, either. The end of a list is believed if
+ * there was no error, and as many threads as the kernel counts. */
+Test(holders, a_list_that_fails_or_ends_early_is_told)
+{
+	struct worker_message held;
+	struct door door;
+
+	lists_prepare();
+	open_held(&door);
+	held = look_at_lists(&door, "/fd", LIST_FAILS);
+	cr_expect_eq(held.held.error, 0);
+	cr_expect_gt(held.held.unknown, 0, "descriptors: %u", held.held.unknown);
+	held = look_at_lists(&door, "/task", LIST_FAILS);
+	cr_expect_gt(held.held.unknown, 0, "threads: %u", held.held.unknown);
+	held = look_at_lists(&door, "/task", LIST_ENDS_EARLY);
+	cr_expect_gt(
+		held.held.unknown, 0, "threads that are not in the list: %u", held.held.unknown);
+	held = look_at_lists(&door, "/proc", LIST_FAILS);
+	cr_expect_eq(held.held.error, -EIO);
+	held = look_at_lists(&door, "/none", LIST_FAILS);
+	cr_expect_eq(held.held.processes, 1);
+	door_go(&door);
+	door_wait(&door);
+	door_go(&door);
+	door_close(&door);
+}
+
+static void hold_with_children(struct stage *stage)
+{
+	app_pause(stage);
+	(void)mq_open(stage->queue, O_RDWR | O_CREAT, 0600, NULL);
+	for (int i = 0; i <= HELD_PIDS_MAX; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, 0);
+			(void)alarm(9 * (unsigned)DOOR_DEADLINE_SECONDS);
+			for (;;)
+				(void)pause();
+		}
+		stage->results[i] = pid;
+	}
+	app_pause(stage);
+	app_pause(stage);
+}
+
+/* We trace them, so that it cannot be told whose they are. */
+Test(holders, who_is_left_is_named)
+{
+	struct worker_message held;
+	struct door door;
+
+	door_open_as(&door, MEDIATION_OPEN, 0, NULL, hold_with_children);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_grant(&door, 0);
+	for (int i = 0; i <= HELD_PIDS_MAX; i++)
+		cr_assert_eq(ptrace(PTRACE_SEIZE, door.stage->results[i], NULL, NULL), 0);
+	door_ask(&door, 1, 0, true);
+	held = door_answer(&door);
+	cr_expect_eq(held.held.killed, 1);
+	cr_expect_eq(held.held.left, HELD_PIDS_MAX + 1, "%u", held.held.left);
+	for (int i = 0; i < HELD_PIDS_MAX; i++) {
+		bool named = false;
+
+		for (int j = 0; j <= HELD_PIDS_MAX; j++)
+			named = named || held.held.left_pids[i] == door.stage->results[j];
+		cr_expect(named, "%d", held.held.left_pids[i]);
+	}
+	for (int i = 0; i <= HELD_PIDS_MAX; i++)
+		(void)kill((pid_t)door.stage->results[i], SIGKILL);
+	door_close_killed(&door);
 }

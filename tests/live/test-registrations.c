@@ -18,6 +18,7 @@
 #include "daemon/session/inflight.h"
 #include "daemon/session/registrations.h"
 #include "door.h"
+#include "lists.h"
 #include "include/verdict.h"
 
 #define NOBODY 65534
@@ -211,6 +212,34 @@ Test(registrations, what_cannot_be_looked_at_counts)
 	door_close_killed(&door);
 }
 
+Test(registrations, a_list_that_fails_or_ends_early_counts)
+{
+	static const struct {
+		const char *ending;
+		enum list_fault fault;
+	} cases[] = {{"/task", LIST_FAILS}, {"/task", LIST_ENDS_EARLY}, {"/fd", LIST_FAILS}};
+	struct door door;
+
+	lists_prepare();
+	/* So that a descriptor is all that tells of it. */
+	open_registered(&door, MEDIATION_CALL, delete);
+	door_grant(&door, 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct worker_message held;
+
+		lists_spoil(cases[i].ending, cases[i].fault);
+		held = look(&door, 0, false);
+		cr_expect_eq(held.held.error, 0);
+		cr_expect_eq(held.held.processes, 0);
+		cr_expect_eq(held.held.unknown, 1, "%s: %u", cases[i].ending, held.held.unknown);
+	}
+	lists_spoil("/none", LIST_WELL);
+	expect_registered(&door, 1);
+	door_go(&door);
+	door_wait(&door);
+	close_registered(&door);
+}
+
 /* Another session process knows it, too. */
 Test(registrations, are_waited_for)
 {
@@ -240,8 +269,6 @@ Test(registrations, are_ended)
 	open_registered(&door, MEDIATION_CALL, nothing);
 	door_grant(&door, 0);
 	held = look(&door, 0, true);
-	cr_expect_eq(held.held.processes, 1);
-	cr_expect_eq(held.held.registrants, 1);
 	cr_expect_eq(held.held.killed, 1);
 	cr_expect_eq(held.held.left, 0);
 	cr_expect_eq(owner_of(door.stage->queue), 0);
@@ -307,15 +334,13 @@ static struct process_handles handles;
 
 static int note(pid_t pid)
 {
-	_cleanup_close_ int pidfd = -EBADF;
-	struct process process;
-	int r;
+	uint64_t identity;
+	_cleanup_close_ int pidfd = process_open(pid, &identity);
 
 	if (processes_find(&processes, &handles, pid) >= 0)
 		return 0;
-	r = process_open(pid, &process, &pidfd);
-	r = r < 0 ? r : processes_add(&processes, &handles, &process, &pidfd);
-	return MIN(r, 0);
+	return pidfd < 0 ? pidfd
+			 : MIN(processes_add(&processes, &handles, pid, identity, &pidfd), 0);
 }
 
 static pid_t start(void)

@@ -12,6 +12,7 @@ write_package app.yaml <<'YAML'
 name: app
 plugs:
   queue: posix-mq
+  fast: {interface: posix-mq, posix-mq: queue, mediation: open}
 slots:
   kept: {interface: posix-mq, path: "@Q@-kept", permissions: [read, write, create, delete]}
   lost: {interface: posix-mq, path: "@Q@-lost", permissions: [read, write, create, delete]}
@@ -19,6 +20,10 @@ YAML
 start_daemon
 mqctl connect app:queue app:kept
 mkdir "$WORK/mount"
+
+process_gone() {
+	! grep -q "^State:.[^Z]" "/proc/$1/status" 2>/dev/null
+}
 
 nobody_asked() {
 	! [ -s "$WORK/fuse.log" ]
@@ -62,4 +67,26 @@ try_shape "unmounted" EBADF detached
 try_shape "mounted, without handles" EBADF no-handles
 # It cannot be told from a queue.
 try_shape "unmounted, without handles" EACCES detached no-handles
+
+# --- who cannot be ended ---------------------------------------------------------------------------
+
+mqctl connect app:fast app:lost
+mqtry "open $Q-lost rwc 0666" >/dev/null
+chmod 666 "/dev/mqueue$Q-lost"
+rm -f "$WORK/mount.hold" "$WORK/mount.end" "$WORK/fuse.log"
+start_app held fuse-file "$WORK/mount" "$WORK/fuse.log" -- \
+	as_user mq-run --plug app:fast holder "$Q-lost" held
+wait_until 10 grep -q holding "$WORK/held.out"
+HELD=$(sed -n 's/holding //p' "$WORK/held.out")
+touch "$WORK/mount.hold"
+echo >&"$(cat "$WORK/held.fd")"
+holds "it is held in a call" wait_until 10 test -s "$WORK/fuse.log"
+run timeout 15 mqctl disconnect --kill app:fast app:lost
+expect_status "a process that the kernel holds: --kill fails" 1
+expect_stderr "and names it" "1 process is left \\($HELD\\): the kernel holds it"
+touch "$WORK/mount.end"
+holds "once the kernel lets it go --kill ends it" \
+	wait_until 10 mqctl disconnect --kill app:fast app:lost
+holds "it is dead" wait_until 5 process_gone "$HELD"
+stop_app held
 finish

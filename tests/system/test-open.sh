@@ -181,9 +181,53 @@ done
 
 mqctl connect app:fast app:events
 hold racer race
-check "race: disconnect --kill" mqctl disconnect --kill app:fast app:events
+for round in 1 2 3 4 5; do
+	check "race: disconnect, $round" mqctl disconnect --wait 0 app:fast app:events
+	expect_stdout "race: tells that it is held, $round" "^1 (session \(1 process\)|process may) still hold"
+	mqctl connect app:fast app:events
+done
+check "race: disconnect --wait --kill" mqctl disconnect --wait 1 --kill app:fast app:events
+expect_stdout "race: does not take it for let go" "killed$"
 holds "race: a process that always forks away is caught" within 3 no_sessions
 stop_app racer
+mqctl connect app:fast app:events
+hold racer race
+check "race: disconnect --kill" mqctl disconnect --kill app:fast app:events
+holds "race: it is caught without waiting, too" within 3 no_sessions
+stop_app racer
+
+mqctl connect app:fast app:events
+hold many swarm
+# They may keep everybody else from running: then the command fails and says so.
+holds "swarm: disconnect --kill, perhaps repeated" \
+	wait_until 30 mqctl disconnect --kill app:fast app:events
+holds "swarm: those that fork as fast as they can are ended" within 3 no_sessions
+stop_app many
+
+# --- strangers that hold up whoever looks at them --------------------------------------------------
+
+mkdir -m 777 "$WORK/leases"
+mqctl connect app:faster app:events
+start_app stuck env TMPDIR="$WORK/leases" setpriv --reuid=65533 --regid=65533 --clear-groups \
+	mq-run --plug app:faster holder "$Q-events" execs
+wait_until 10 grep -q holding "$WORK/stuck.out"
+STUCK=$(sed -n 's/holding //p' "$WORK/stuck.out")
+mqctl connect app:fast app:events
+hold held plain
+check "a neighbour in execve(): disconnect" mqctl disconnect app:fast app:events
+expect_stdout "a neighbour in execve(): tells who holds, and that the neighbour may" \
+	"^1 session \(1 process\) still holds .*; 1 more process may: "
+check "a neighbour in execve(): disconnect --kill" mqctl disconnect --kill app:fast app:events
+expect_output "a neighbour in execve(): ends the session" "1 process killed"
+holds "a neighbour in execve(): it is dead" dead "$HOLDER"
+holds "a neighbour in execve(): the neighbour lives" alive "$STUCK"
+stop_app held
+check "in execve(): disconnect --kill" mqctl disconnect --kill app:faster app:events
+expect_stdout "in execve(): ends whom it waits for, and it, if that has not ended it" \
+	"^[12] process(es)? killed$"
+holds "in execve(): it is dead" dead "$STUCK"
+stop_app stuck
+holds "nothing is left" wait_until 5 no_sessions
 
 mqctl connect app:fast app:events
 hold hider hidden
