@@ -16,19 +16,20 @@
  *                                 (processes that could not be looked at, or may be of another
  *                                 session), killed t, left t (processes not killed in time), failed
  *                                 t (sessions that could not be looked at)
- *   Apply(sa{sv}) → a{sv}         a document (see policy_apply());
- *                                 options: dry-run b, file s (the document's name, for messages)
- *                                 → connect as, disconnect as, keep as: each "pkg:plug pkg:slot";
- *                                 keep: those that were automatic or had an end
- *   List(s) → aa{sv}              rows, see below
- *   Explain(sss) → a{sv}          plug, permission word, "/queue"
- *                                 → allowed b, text s, slot s, command s ("" if none)
- *   Reload() → as                 warnings, each as diagnostic_format() writes it
- *   Status() → a{sv}              every value a string; keys in the order shown
- *   signal Record(a{sv})          to root and the session's own user
+ *   ApplyFile(ha{sv}) → a{sv}     a document (see policy_apply()), in a memfd that is sealed
+ * against writing and shrinking; options: dry-run b, file s (the document's name, for messages) →
+ * connect as, disconnect as, keep as: each "pkg:plug pkg:slot"; keep: those that were automatic or
+ * had an end Apply(sa{sv}) → a{sv}         the same; the document is a string, as mqctl 0.1.0 sends
+ * it List(s) → aa{sv}              rows, see below Explain(sss) → a{sv}          plug, permission
+ * word, "/queue" → allowed b, text s, slot s, command s ("" if none) Reload() → as warnings, each
+ * as diagnostic_format() writes it Status() → a{sv}              every value a string; keys in the
+ * order shown signal Record(a{sv})          to root and the session's own user
  *
- * Connect, Disconnect and Apply return when the change is in force in every running session.
- * Unknown options are InvalidArgument.
+ * Who calls is known by the credentials of the socket, whatever it says in its greeting. A message
+ * has at most CONTROL_MESSAGE_MAX bytes; descriptors are taken from root and the admin-group only.
+ *
+ * Connect, Disconnect, ApplyFile and Apply return when the change is in force in every running
+ * session. Unknown options are InvalidArgument.
  *
  * Rows of List. Keys are the column names in lower case; absent values are "".
  *   packages      name s, publisher s, file s
@@ -56,4 +57,5 @@
 #define BUS_ERROR_POLICY \
 	"org.mqgate.Error.Policy" /* reload: a document is malformed, old policy stays */
 #define BUS_ERROR_DEADLINE "org.mqgate.Error.Deadline" /* a session did not acknowledge in time */
+#define BUS_ERROR_LIMIT    "org.mqgate.Error.Limit"    /* too many connections, or too long */
 #define BUS_ERROR_FAILED   "org.mqgate.Error.Failed"

@@ -32,8 +32,6 @@
 /* Sessions. Past one of these the launch is refused (mq-run exits with 125). */
 #define SESSIONS_MAX          8192
 #define SESSIONS_PER_USER_MAX 2048 /* root: SESSIONS_MAX, of which users leave it so many */
-#define LAUNCHES_PENDING_MAX  64   /* launchers between connect and exec; more wait in listen() */
-#define LAUNCHES_PER_USER_MAX 16   /* root: LAUNCHES_PENDING_MAX, of which users leave it so many */
 #define LAUNCH_REFS_MAX       32   /* plugs and slots of one hello */
 #define SESSION_PLUGS_MAX     256  /* plugs of one session, and as many slots */
 #define LAUNCH_TEXT_MAX       2048 /* message of an answer, longer ones are cut */
@@ -95,16 +93,32 @@
 #define LIMITS_FILE_MAX   8192
 #define TARGET_GROUPS_MAX 65536
 
+/* Sockets: what peers may have at once. Nobody but root can use up what is root's. Confined
+ * processes have a share of their own, for each user who runs them. */
+#define ACCOUNTS_FULL_MAX \
+	16 /* all users together: so many times what each may; all confined, too */
 /* Connections that wait to be accepted, of each socket. Further ones wait in connect(), in the
  * order in which they came: who makes many does not stand in line many times. The units say the
  * same. */
 #define LISTEN_BACKLOG 64
 
-/* Control bus. Past one of these the connection is closed at accept. */
-#define CONTROL_CONNECTIONS_MAX          256 /* the last PER_USER_MAX of them are root's */
-#define CONTROL_CONNECTIONS_PER_USER_MAX 64
-#define CONTROL_UNREAD_MAX               256 /* messages that a peer leaves unread; then it is dropped */
-#define CONTROL_LIST_UNREAD_MAX          0 /* the same when it asks for a list; then that is refused */
+/* Launchers between connect and exec. Further ones are told so; root's wait in listen(). */
+#define LAUNCHES_OF_ROOT_MAX  64
+#define LAUNCHES_PER_USER_MAX 16
+#define LAUNCHES_CONFINED_MAX 2 /* they are only refused */
+
+/* Control bus. Further connections are told so by an error to each call, and past
+ * CONTROL_REFUSED_MAX of them closed. */
+#define CONTROL_CONNECTIONS_PER_USER_MAX 64 /* root: the same */
+#define CONTROL_CONNECTIONS_CONFINED_MAX 4
+#define CONTROL_REFUSED_MAX              4
+#define CONTROL_MESSAGE_MAX              65536 /* bytes; a longer one is not read, but refused */
+#define CONTROL_GREETING_MAX             4096  /* bytes before the first message; then closed */
+/* Bytes that were sent to the connections of a user, and are neither read nor in the socket. Past
+ * them a list is refused, and who does not read its records is dropped. */
+#define CONTROL_UNREAD_OF_ROOT_MAX  (32 * 1024 * 1024)
+#define CONTROL_UNREAD_PER_USER_MAX (1024 * 1024)
+#define CONTROL_UNREAD_CONFINED_MAX (64 * 1024)
 
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
@@ -114,6 +128,9 @@
 #define CLAIM_DEADLINE_USEC   (1 * 1000000ULL)  /* for an earlier session process; then it exits */
 #define GRANTS_DEADLINE_USEC  (3 * 1000000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
+/* For a peer of the control bus to greet, to end a message that it has begun, and to read what it
+ * was sent: for each of them; then dropped. */
+#define CONTROL_SILENCE_USEC  (5 * 1000000ULL)
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)
 #define REVOKE_GIVE_UP_USEC   (3500 * 1000ULL) /* for all that; then those inside are killed */

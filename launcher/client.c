@@ -35,7 +35,7 @@ static int refuse_unreachable(const struct client *client, int error, char **ret
 		strerror(-error), remedy);
 }
 
-/* While LAUNCHES_PENDING_MAX others are being served, connect() itself waits. */
+/* While LAUNCHES_OF_ROOT_MAX of root's are being served, connect() itself waits. */
 static int connect_socket(struct client *client, const struct sockaddr_un *address)
 {
 	struct timeval timeout = {.tv_sec = DEADLINE_USEC / 1000000};

@@ -3,11 +3,14 @@
 #include "client.h"
 #include "print.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+
 #include "include/bus.h"
 #include "include/limits.h"
 
 /* Reports its failures. */
-static int read_document(const char *path, char **ret)
+static int read_document(const char *path, char **ret, size_t *ret_size)
 {
 	_cleanup_fclose_ FILE *f = fopen(path, "re");
 	_cleanup_free_ char *text = NULL;
@@ -29,8 +32,42 @@ static int read_document(const char *path, char **ret)
 		print_error("%s: larger than %d bytes; leave comments out", path, APPLY_FILE_MAX);
 		return -EFBIG;
 	}
-	*ret = length < 0 ? strdup("") : take_pointer(text);
-	return *ret ? 0 : print_no_memory();
+	*ret_size = length < 0 ? 0 : (size_t)length;
+	*ret = take_pointer(text);
+	return 0;
+}
+
+static int seal(int fd, const char *text, size_t size)
+{
+	for (size_t done = 0; done < size;) {
+		ssize_t n = write(fd, text + done, size - done);
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		done += (size_t)n;
+	}
+	return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* The document as it is sent. Reports its failures. */
+static int open_document(const char *path, int *ret_fd)
+{
+	_cleanup_close_ int fd = memfd_create("mqctl-apply", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	int r = fd < 0 ? -errno : 0;
+
+	if (r == 0 && read_document(path, &text, &size) < 0)
+		return -EIO;
+	r = r < 0 ? r : seal(fd, text, size);
+	if (r < 0) {
+		print_error("%s: cannot be sent: %s", path, strerror(-r));
+		return r;
+	}
+	*ret_fd = take_fd(&fd);
+	return 0;
 }
 
 /* "+ PLUG SLOT" for each of a list. */
@@ -69,14 +106,14 @@ static int print_entry(sd_bus_message *reply)
 int verb_apply(const struct arguments *arguments)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int fd = -EBADF;
 	const char *path = arguments->words[0];
 	int r;
 
-	r = read_document(path, &text);
+	r = open_document(path, &fd);
 	if (r < 0)
 		return r;
-	r = manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "Apply", "sa{sv}", text, 2,
+	r = manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "ApplyFile", "ha{sv}", fd, 2,
 		"dry-run", "b", (int)arguments->dry_run, "file", "s", path);
 	if (r < 0)
 		return r;

@@ -113,6 +113,11 @@ static void report_errno(int r, const char *path, unsigned seconds)
 	case ENAMETOOLONG:
 		print_error("%s is too long for a socket; choose a shorter --runtime-dir", path);
 		break;
+	case EOPNOTSUPP:
+		print_error("permission denied: mqgated at %s takes lists of connections from root "
+			    "and the members of admin-group only; try sudo, outside of sessions",
+			path);
+		break;
 	case ETIMEDOUT:
 		print_error("no answer from mqgated at %s within %u seconds; what was to be "
 			    "changed may still change",

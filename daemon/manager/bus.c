@@ -1,64 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The control bus: who is connected, what they may call, and what they are answered. */
-#include <systemd/sd-id128.h>
+/* The control bus: what its peers may call, and what they are answered. */
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
+#include "bus.h"
 #include "include/bus.h"
 #include "include/limits.h"
 #include "include/log.h"
-#include "manager.h"
-#include "record.h"
-
-struct peer {
-	struct peer *previous, *next;
-	struct manager *manager;
-	sd_bus *bus;
-	struct identity identity;
-	sd_event_source *drop_source;
-};
-
-static struct peer *peer_free(struct peer *peer)
-{
-	if (!peer)
-		return NULL;
-	LIST_DROP(peer->manager->peers, peer);
-	peer->manager->peer_count--;
-	peer->drop_source = sd_event_source_disable_unref(peer->drop_source);
-	peer->bus = sd_bus_close_unref(peer->bus);
-	peer->identity.pidfd = safe_close(peer->identity.pidfd);
-	free(peer);
-	return NULL;
-}
-
-void peers_free(struct manager *manager)
-{
-	FOREACH (peer, manager->peers)
-		(void)peer_free(peer);
-}
-
-static int on_drop(sd_event_source *source, void *userdata)
-{
-	(void)peer_free(userdata);
-	return 0;
-}
-
-/* Later: the library may just be working on its bus. */
-static void peer_drop(struct peer *peer)
-{
-	if (peer->drop_source)
-		return;
-	log_warning("control: pid %d, uid %u does not read its messages; dropped",
-		(int)peer->identity.pid, peer->identity.uid);
-	if (sd_event_add_defer(peer->manager->event, &peer->drop_source, on_drop, peer) < 0)
-		(void)shutdown(sd_bus_get_fd(peer->bus), SHUT_RDWR);
-}
-
-static bool leaves_unread(const struct peer *peer, uint64_t limit)
-{
-	uint64_t queued;
-
-	return sd_bus_get_n_queued_write(peer->bus, &queued) < 0 || queued > limit;
-}
 
 /* --- what went wrong, for the caller --------------------------------------------------------- */
 
@@ -92,9 +42,9 @@ int bus_set_change_error(sd_bus_error *error, const struct manager *manager, int
 
 /* --- who may change --------------------------------------------------------------------------- */
 
-/* 1 if it may, 0 if not. Asked at each call: a process may have become confined since it
- * connected, and groups may have been configured anew. */
-static int is_administrator(const struct peer *peer)
+/* Asked at each call: a process may have become confined since it connected, and groups may have
+ * been configured anew. */
+int bus_is_administrator(const struct peer *peer)
 {
 	const struct settings *settings = &peer->manager->settings;
 
@@ -102,14 +52,14 @@ static int is_administrator(const struct peer *peer)
 		return 1;
 	if (!settings->config.admin_group)
 		return 0;
-	return peer_in_group(sd_bus_get_fd(peer->bus), &peer->identity, settings->admin_gid);
+	return peer_in_group(peer->relay.outside, &peer->identity, settings->admin_gid);
 }
 
 static int check_administrator(const struct peer *peer, sd_bus_error *error)
 {
 	const char *group = peer->manager->settings.config.admin_group;
 
-	if (is_administrator(peer) <= 0)
+	if (bus_is_administrator(peer) <= 0)
 		return sd_bus_error_setf(error, BUS_ERROR_ACCESS_DENIED,
 			"permission denied: changing connections is for root%s%s; try sudo",
 			group ? " and the members of group " : "", group ? group : "");
@@ -336,27 +286,89 @@ static int refuse_apply(int r, const struct diagnostics *diagnostics, sd_bus_err
 	return sd_bus_error_set(error, BUS_ERROR_INVALID_ARGUMENT, text);
 }
 
-static int method_apply(sd_bus_message *message, void *userdata, sd_bus_error *error)
+struct document {
+	const char *file, *text;
+	size_t size;
+};
+
+static int apply_document(struct peer *peer, const struct document *document, bool dry_run,
+	sd_bus_message *message, sd_bus_error *error)
 {
 	_cleanup_(diagnostics_clear) struct diagnostics diagnostics = {0};
-	struct peer *peer = userdata;
 	struct connections *connections;
 	struct attempt attempt;
-	const char *text, *file = "document";
-	int dry_run = 0, r;
-	const struct bus_option options[] = {{"dry-run", 'b', &dry_run}, {"file", 's', &file}};
+	int r;
 
-	/* Not even read for somebody who may not: it can be long. */
-	r = check_administrator(peer, error);
-	r = r < 0 ? r : sd_bus_message_read(message, "s", &text);
-	r = r < 0 ? r : bus_read_options(message, options, ELEMENTSOF(options), error);
-	if (r < 0)
-		return r;
-	attempt_begin(&attempt, peer, "apply", file, "");
-	r = policy_apply(
-		&peer->manager->policy, file, text, strlen(text), &diagnostics, &connections);
+	attempt_begin(&attempt, peer, "apply", document->file, "");
+	r = policy_apply(&peer->manager->policy, document->file, document->text, document->size,
+		&diagnostics, &connections);
 	return r < 0 ? refuse_apply(r, &diagnostics, error)
 		     : make_apply(peer, connections, dry_run, &attempt, message, error);
+}
+
+static int read_apply_options(
+	sd_bus_message *message, struct document *document, int *ret_dry_run, sd_bus_error *error)
+{
+	const struct bus_option options[] = {
+		{"dry-run", 'b', ret_dry_run}, {"file", 's', &document->file}};
+
+	return bus_read_options(message, options, ELEMENTSOF(options), error);
+}
+
+/* As mqctl 0.1.0 sends it. */
+static int method_apply(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct document document = {.file = "document"};
+	struct peer *peer = userdata;
+	int dry_run = 0, r;
+
+	r = check_administrator(peer, error);
+	r = r < 0 ? r : sd_bus_message_read(message, "s", &document.text);
+	r = r < 0 ? r : read_apply_options(message, &document, &dry_run, error);
+	if (r < 0)
+		return r;
+	document.size = strlen(document.text);
+	return apply_document(peer, &document, dry_run, message, error);
+}
+
+/* Only memory has seals, so nothing here waits for a file system; and with these nobody changes it
+ * or takes it away while it is read. */
+static int map_sealed(int fd, struct document *document)
+{
+	const int wanted = F_SEAL_WRITE | F_SEAL_SHRINK, seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	if (seals < 0 || (seals & wanted) != wanted || fstat(fd, &st) < 0)
+		return -EBADF;
+	document->size = (size_t)st.st_size;
+	document->text = "";
+	if (document->size == 0)
+		return 0;
+	document->text = mmap(NULL, document->size, PROT_READ, MAP_PRIVATE, fd, 0);
+	return document->text == MAP_FAILED ? -errno : 0;
+}
+
+static int method_apply_file(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct document document = {.file = "document"};
+	struct peer *peer = userdata;
+	int dry_run = 0, fd, r;
+
+	r = check_administrator(peer, error);
+	r = r < 0 ? r : sd_bus_message_read(message, "h", &fd);
+	r = r < 0 ? r : read_apply_options(message, &document, &dry_run, error);
+	if (r < 0)
+		return r;
+	r = map_sealed(fd, &document);
+	if (r < 0)
+		return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGUMENT,
+			"the document is to come in a memfd that is sealed against writing and "
+			"shrinking: %s",
+			strerror(-r));
+	r = apply_document(peer, &document, dry_run, message, error);
+	if (document.size > 0)
+		(void)munmap((void *)document.text, document.size);
+	return r;
 }
 
 static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -381,11 +393,11 @@ static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *er
 	const char *what;
 	int r;
 
-	/* A list can be long, and so can a queue. */
-	if (leaves_unread(peer, CONTROL_LIST_UNREAD_MAX))
-		return sd_bus_error_set(error, BUS_ERROR_FAILED,
-			"too much is unread on this connection; read the answers to earlier calls "
-			"first");
+	/* It can be long. */
+	if (account_is_full(peer->account, SHARE_UNREAD))
+		return sd_bus_error_set(error, BUS_ERROR_LIMIT,
+			"too much of what mqgated has answered to this user is still unread; read "
+			"it first, or try again");
 	r = sd_bus_message_read(message, "s", &what);
 	r = r < 0 ? r : sd_bus_message_new_method_return(message, &reply);
 	r = r < 0 ? r : sd_bus_message_open_container(reply, 'a', "a{sv}");
@@ -451,6 +463,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD(
 		"Disconnect", "ssa{sv}", "a{sv}", method_disconnect, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Apply", "sa{sv}", "a{sv}", method_apply, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD(
+		"ApplyFile", "ha{sv}", "a{sv}", method_apply_file, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("List", "s", "aa{sv}", method_list, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Explain", "sss", "a{sv}", method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Reload", "", "as", method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -553,39 +567,35 @@ void bus_reply_survey(const struct survey *survey)
 	report_reply(survey->call, r);
 }
 
-/* --- records ---------------------------------------------------------------------------------- */
+/* --- what a peer is served -------------------------------------------------------------------- */
 
-void bus_emit_record(struct manager *manager, const struct record *record)
+static const char *refusal(const struct peer *peer, char buffer[static 256])
 {
-	FOREACH (peer, manager->peers) {
-		if (peer->identity.uid != 0 && peer->identity.uid != record->session_uid)
-			continue;
-		if (peer->drop_source || sd_bus_is_ready(peer->bus) <= 0)
-			continue;
-		if (leaves_unread(peer, CONTROL_UNREAD_MAX))
-			peer_drop(peer);
-		else
-			(void)bus_send_record(peer->bus, record);
-	}
+	if (peer->share == SHARE_REFUSED)
+		(void)snprintf(buffer, 256,
+			"too many connections to mqgated of %suser %u, or of all together; close "
+			"some, or try again",
+			peer->account->kind == ACCOUNT_CONFINED ? "confined processes of " : "",
+			peer->identity.uid);
+	else
+		(void)snprintf(buffer, 256,
+			"a message of more than %d bytes is not read; mqctl apply of this release "
+			"sends a long list in another way",
+			CONTROL_MESSAGE_MAX);
+	return buffer;
 }
-
-/* --- connections ------------------------------------------------------------------------------ */
 
 /* Before every message, also those that the library answers by itself. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct peer *peer = userdata;
+	char text[256];
 
-	if (!leaves_unread(peer, CONTROL_UNREAD_MAX))
+	if (peer->share != SHARE_REFUSED && !peer->relay.shut)
 		return 0;
-	peer_drop(peer);
-	return 1;
-}
-
-static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error)
-{
-	(void)peer_free(userdata);
-	return 0;
+	if (sd_bus_message_is_method_call(message, NULL, NULL) <= 0)
+		return 0;
+	return sd_bus_error_set(error, BUS_ERROR_LIMIT, refusal(peer, text));
 }
 
 static int no_object(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -595,92 +605,14 @@ static int no_object(sd_bus_message *message, void *userdata, sd_bus_error *erro
 
 /* With a slot of its own for each node above it: when memory runs out on the way to a node, the
  * library forgets those that it has made and that nobody has, and aborts when the bus is freed. */
-static int add_object(struct peer *peer)
+int bus_serve_methods(struct peer *peer)
 {
 	int r;
 
-	r = sd_bus_add_object(peer->bus, NULL, "/", no_object, peer);
+	r = sd_bus_add_filter(peer->bus, NULL, on_message, peer);
+	r = r < 0 ? r : sd_bus_add_object(peer->bus, NULL, "/", no_object, peer);
 	r = r < 0 ? r : sd_bus_add_object(peer->bus, NULL, "/org", no_object, peer);
 	return r < 0 ? r
 		     : sd_bus_add_object_vtable(
 			       peer->bus, NULL, BUS_PATH, BUS_INTERFACE, vtable, peer);
-}
-
-static int start_bus(struct peer *peer, int *fd)
-{
-	sd_id128_t server;
-	int r;
-
-	r = sd_bus_new(&peer->bus);
-	r = r < 0 ? r : sd_bus_set_fd(peer->bus, *fd, *fd);
-	if (r < 0)
-		return r;
-	*fd = -EBADF;
-	r = sd_id128_randomize(&server);
-	r = r < 0 ? r : sd_bus_set_server(peer->bus, true, server);
-	r = r < 0 ? r : sd_bus_start(peer->bus);
-	r = r < 0 ? r
-		  : sd_bus_attach_event(peer->bus, peer->manager->event, SD_EVENT_PRIORITY_NORMAL);
-	r = r < 0 ? r : sd_bus_add_filter(peer->bus, NULL, on_message, peer);
-	r = r < 0 ? r
-		  : sd_bus_match_signal(peer->bus, NULL, "org.freedesktop.DBus.Local",
-			    "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
-			    "Disconnected", on_disconnected, peer);
-	return r < 0 ? r : add_object(peer);
-}
-
-static int peer_new(struct manager *manager, int *fd, struct identity *identity)
-{
-	struct peer *peer = calloc(1, sizeof(*peer));
-	int r;
-
-	if (!peer)
-		return -ENOMEM;
-	peer->manager = manager;
-	peer->identity = *identity;
-	identity->pidfd = -EBADF;
-	LIST_ADD(manager->peers, peer);
-	manager->peer_count++;
-	r = start_bus(peer, fd);
-	if (r < 0)
-		(void)peer_free(peer);
-	return r;
-}
-
-/* Whatever users do among them, there is room for root. */
-static bool peers_full(const struct manager *manager, uid_t uid)
-{
-	size_t for_root = uid == 0 ? 0 : CONTROL_CONNECTIONS_PER_USER_MAX;
-	size_t count = 0, of_root = 0;
-
-	FOREACH (peer, manager->peers) {
-		count += peer->identity.uid == uid;
-		of_root += peer->identity.uid == 0;
-	}
-	return count >= CONTROL_CONNECTIONS_PER_USER_MAX ||
-	       manager->peer_count - of_root >= CONTROL_CONNECTIONS_MAX - for_root;
-}
-
-/* Not so of a peer that is gone already or does not speak D-Bus: anybody could fill the log. */
-static bool is_our_own_failure(int r)
-{
-	return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
-}
-
-int bus_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct manager *manager = userdata;
-	_cleanup_close_ int socket = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	struct identity identity;
-	int r;
-
-	if (socket < 0 || identity_of_peer(socket, &identity) < 0)
-		return 0;
-	if (!peers_full(manager, identity.uid)) {
-		r = peer_new(manager, &socket, &identity);
-		if (is_our_own_failure(r))
-			log_errno(r, "control: cannot serve a connection");
-	}
-	identity.pidfd = safe_close(identity.pidfd);
-	return 0;
 }

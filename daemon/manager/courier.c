@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The courier: a child of the manager that stands between it and one launcher.
+/* The courier: a child of the manager that stands between it and one launcher; and how connections
+ * are closed that were given none.
  *
  * A launcher may send any descriptor, and whoever closes that one last can be made to wait by it: a
  * connection that lingers, a file of a user's own file system. Whoever receives it cannot but close
@@ -29,6 +30,17 @@ int descriptors_allow(int socket, bool allow)
 
 	return setsockopt(socket, SOL_SOCKET, SO_PASSRIGHTS, &value, sizeof(value)) < 0 ? -errno
 											: 0;
+}
+
+bool descriptors_wait(int socket)
+{
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	/* Cut off, since there is no room for any. */
+	return recvmsg(socket, &message, MSG_PEEK | MSG_DONTWAIT) >= 0 &&
+	       message.msg_flags & MSG_CTRUNC;
 }
 
 /* A message as it came, but with a socket of ours in the place of each descriptor that is no
@@ -75,7 +87,7 @@ static int carry_out(int manager, int launcher)
 	return r == 1 && message_send(launcher, &answer, sizeof(answer), NULL, 0) == 0;
 }
 
-_noreturn_ static void carry(int manager, int launcher)
+static void carry(int manager, int launcher)
 {
 	struct pollfd fds[2] = {
 		{.fd = manager, .events = POLLIN}, {.fd = launcher, .events = POLLIN}};
@@ -126,7 +138,8 @@ static int on_exit_of_courier(sd_event_source *source, const siginfo_t *informat
 	return 0;
 }
 
-static int spawn(int ours, int launcher, pid_t *ret_pid)
+/* The child has these two descriptors, or the one, and no other. */
+static int spawn(void (*work)(int, int), int first, int second, pid_t *ret_pid)
 {
 	pid_t manager = getpid(), pid = fork();
 
@@ -136,10 +149,10 @@ static int spawn(int ours, int launcher, pid_t *ret_pid)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != manager)
 			_exit(0);
-		close_all_but(ours, launcher);
+		close_all_but(first, second);
 		if (capabilities_keep(0) < 0)
 			_exit(0);
-		carry(ours, launcher);
+		work(first, second);
 	}
 	*ret_pid = pid;
 	return 0;
@@ -161,26 +174,76 @@ static int reap_later(struct manager *manager, pid_t pid)
 	return r;
 }
 
-int courier_start(struct manager *manager, int *socket)
+static int start_child(struct manager *manager, void (*work)(int, int), int first, int second)
 {
-	_cleanup_close_ int ours = -EBADF, theirs = -EBADF;
-	int sockets[2], r;
 	pid_t pid = -1;
+	int r;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0)
-		return -errno;
-	ours = sockets[0];
-	theirs = sockets[1];
-	r = spawn(theirs, *socket, &pid);
+	r = spawn(work, first, second, &pid);
 	if (r < 0)
 		return r;
 	r = reap_later(manager, pid);
 	if (r < 0) {
 		(void)kill(pid, SIGKILL);
 		(void)waitpid(pid, NULL, 0);
-		return r;
 	}
+	return r;
+}
+
+int courier_start(struct manager *manager, int *socket)
+{
+	_cleanup_close_ int ours = -EBADF, theirs = -EBADF;
+	int sockets[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0)
+		return -errno;
+	ours = sockets[0];
+	theirs = sockets[1];
+	r = start_child(manager, carry, theirs, *socket);
+	if (r < 0)
+		return r;
 	(void)safe_close(*socket);
 	*socket = take_fd(&ours);
 	return 0;
+}
+
+/* What is unread would keep the peer from reading what it was told. */
+static void let_go(int socket, int same)
+{
+	char data[256];
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int) * COURIER_DESCRIPTORS_MAX)];
+	} control;
+	struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	do {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+	} while (recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) > 0);
+	_exit(0);
+}
+
+/* To be asked when nothing more can come. */
+static bool is_empty(int socket)
+{
+	int type = SOCK_SEQPACKET;
+	socklen_t size = sizeof(type);
+	char byte;
+	ssize_t n = recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	(void)getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size);
+	/* The end looks like a message without bytes, where there can be one. */
+	return n < 0 || (n == 0 && type == SOCK_STREAM);
+}
+
+void courier_close(struct manager *manager, int *socket)
+{
+	if (*socket >= 0 && !manager->refuses_descriptors) {
+		(void)shutdown(*socket, SHUT_RDWR);
+		if (!is_empty(*socket))
+			(void)start_child(manager, let_go, *socket, *socket);
+	}
+	closep(socket);
 }

@@ -10,6 +10,13 @@ struct manager;
  * -ENOPROTOOPT before Linux 6.16: then always. */
 int descriptors_allow(int socket, bool allow);
 
+/* Whether the next message in this socket has descriptors with it. None is received. */
+bool descriptors_wait(int socket);
+
+/* Closes a connection with whatever descriptors lie in it, and does not wait for them: where they
+ * could have been sent, a child lets go of them. */
+void courier_close(struct manager *manager, int *socket);
+
 /* Gives the launcher's socket to a new courier; *socket is then the manager's end. The courier ends
  * when either end is closed. 0, or a negative errno with *socket untouched. */
 int courier_start(struct manager *manager, int *socket);

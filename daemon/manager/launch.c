@@ -6,6 +6,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+#include "account.h"
 #include "courier.h"
 #include "include/bus.h"
 #include "include/limits.h"
@@ -21,6 +22,7 @@ enum launch_state {
 struct launch {
 	struct launch *previous, *next;
 	struct manager *manager;
+	struct account *account;
 	int socket;
 	sd_event_source *socket_source, *deadline_source;
 	enum launch_state state;
@@ -66,11 +68,15 @@ static struct launch *launch_free(struct launch *launch)
 		return NULL;
 	manager = launch->manager;
 	LIST_DROP(manager->launches, launch);
-	if (manager->launch_count-- == LAUNCHES_PENDING_MAX && manager->launch_source)
+	launch->account->taken[SHARE_LAUNCHES]--;
+	if (launch->account->kind == ACCOUNT_ROOT && manager->launch_source)
 		(void)sd_event_source_set_enabled(manager->launch_source, SD_EVENT_ON);
 	launch->socket_source = sd_event_source_disable_unref(launch->socket_source);
 	launch->deadline_source = sd_event_source_disable_unref(launch->deadline_source);
+	if (launch->state == LAUNCH_HELLO && launch->account->kind != ACCOUNT_ROOT)
+		courier_close(manager, &launch->socket);
 	launch->socket = safe_close(launch->socket);
+	launch->account = account_unref(launch->account);
 	launch->identity.pidfd = safe_close(launch->identity.pidfd);
 	bound_clear(&launch->bound);
 	free(launch);
@@ -187,7 +193,7 @@ static int expect_descriptor(struct launch *launch)
 	int r;
 
 	(void)descriptors_allow(launch->socket, true);
-	if (launch->identity.uid == 0)
+	if (launch->account->kind == ACCOUNT_ROOT)
 		return 0;
 	launch->socket_source = sd_event_source_disable_unref(launch->socket_source);
 	r = courier_start(launch->manager, &launch->socket);
@@ -225,6 +231,10 @@ static void on_hello(struct launch *launch)
 	const char *text = NULL;
 	int r;
 
+	if (descriptors_wait(launch->socket)) {
+		refuse(launch, -EBADMSG, "malformed hello");
+		return;
+	}
 	r = message_receive(launch->socket, &hello, sizeof(hello), NULL, 0);
 	if (r == -EAGAIN || r == -EINTR)
 		return;
@@ -350,36 +360,27 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-/* Whatever users do among them, there is room for root. */
-static bool launches_full(const struct manager *manager, uid_t uid)
+/* Takes the reference to account, and socket and identity. */
+static int launch_new(struct account *account, int *socket, struct identity *identity)
 {
-	size_t of_user = 0, of_root = 0;
-
-	if (uid == 0)
-		return false;
-	FOREACH (launch, manager->launches) {
-		of_user += launch->identity.uid == uid;
-		of_root += launch->identity.uid == 0;
-	}
-	return of_user >= LAUNCHES_PER_USER_MAX ||
-	       manager->launch_count - of_root >= LAUNCHES_PENDING_MAX - LAUNCHES_PER_USER_MAX;
-}
-
-static int launch_new(struct manager *manager, int *socket, struct identity *identity)
-{
+	struct manager *manager = account->manager;
 	struct launch *launch = calloc(1, sizeof(*launch));
 	int r;
 
-	if (!launch)
+	if (!launch) {
+		(void)account_unref(account);
 		return -ENOMEM;
+	}
 	launch->manager = manager;
+	launch->account = account;
 	launch->socket = take_fd(socket);
 	launch->version = LAUNCH_VERSION_OLDEST;
 	launch->identity = *identity;
 	identity->pidfd = -EBADF;
 	LIST_ADD(manager->launches, launch);
-	manager->launch_count++;
-	if (manager->launch_count == LAUNCHES_PENDING_MAX)
+	account->taken[SHARE_LAUNCHES]++;
+	/* Root's further ones wait. */
+	if (account->kind == ACCOUNT_ROOT && account_is_full(account, SHARE_LAUNCHES))
 		(void)sd_event_source_set_enabled(manager->launch_source, SD_EVENT_OFF);
 
 	r = sd_event_add_io(
@@ -393,13 +394,28 @@ static int launch_new(struct manager *manager, int *socket, struct identity *ide
 }
 
 /* Without keeping anything of it. */
-static void turn_away(int socket, int error, const char *text)
+static void turn_away(struct manager *manager, int *socket, int error, const char *text)
 {
 	struct launch_hello hello;
 
 	/* Unread data would cost the launcher the answer. */
-	(void)message_receive(socket, &hello, sizeof(hello), NULL, 0);
-	(void)answer_refusal(socket, LAUNCH_VERSION_OLDEST, error, text);
+	if (!descriptors_wait(*socket))
+		(void)message_receive(*socket, &hello, sizeof(hello), NULL, 0);
+	(void)answer_refusal(*socket, LAUNCH_VERSION_OLDEST, error, text);
+	courier_close(manager, socket);
+}
+
+static int admit(struct manager *manager, int *socket, struct identity *identity)
+{
+	struct account *account = account_of(manager, identity);
+
+	if (!account)
+		return -ENOMEM;
+	if (!account_is_full(account, SHARE_LAUNCHES))
+		return launch_new(account, socket, identity);
+	(void)account_unref(account);
+	turn_away(manager, socket, -EAGAIN, "too many launches at once; try again");
+	return 0;
 }
 
 int launch_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -413,16 +429,12 @@ int launch_accept(sd_event_source *source, int fd, uint32_t events, void *userda
 		return 0;
 	r = identity_of_peer(socket, &identity);
 	if (r < 0) {
-		turn_away(socket, r, "mqgated cannot tell who is launching");
+		turn_away(manager, &socket, r, "mqgated cannot tell who is launching");
 		return 0;
 	}
-	if (launches_full(manager, identity.uid)) {
-		turn_away(socket, -EAGAIN, "too many launches at once; try again");
-	} else {
-		r = launch_new(manager, &socket, &identity);
-		if (r < 0)
-			log_errno(r, "cannot serve a launcher");
-	}
+	r = admit(manager, &socket, &identity);
+	if (r < 0)
+		log_errno(r, "cannot serve a launcher");
 	identity.pidfd = safe_close(identity.pidfd);
 	return 0;
 }

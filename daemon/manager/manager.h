@@ -3,7 +3,7 @@
  *
  * One thread, one sd-event loop. Who owns what:
  *
- *   manager   sessions, workers (session processes), launches, control peers
+ *   manager   sessions, workers (session processes), launches, accounts with their control peers
  *   session   its duplicate of the listener, its in-flight memfd, its updates
  *   worker    its socket; freed when it has been reaped, and only then
  *   change    itself; freed when every session concerned has taken it over
@@ -25,6 +25,7 @@
 #include "list.h"
 #include "peer.h"
 
+struct account;
 struct change;
 struct launch;
 struct courier;
@@ -33,7 +34,6 @@ struct kept;
 struct killing;
 struct manager;
 struct mount_watch;
-struct peer;
 struct question;
 struct session;
 struct stored;
@@ -74,6 +74,7 @@ struct manager {
 	int lock;
 	int launch_socket, control_socket;
 	char *launch_path, *control_path; /* ours to remove; NULL: passed to us */
+	bool refuses_descriptors;         /* the kernel does, before they are sent */
 	sd_event_source *launch_source, *control_source;
 
 	struct session *sessions;
@@ -92,9 +93,8 @@ struct manager {
 	sd_event_source *spare_source; /* starts the next spare */
 	struct launch *launches;
 	struct courier *couriers;
-	size_t launch_count;
-	struct peer *peers;
-	size_t peer_count;
+	struct account *accounts;     /* of all who are connected */
+	sd_event_source *turn_source; /* serves one peer of the control bus */
 	struct change *changes;
 	struct survey *surveys;
 	uint64_t questions;             /* asked so far */
@@ -435,6 +435,8 @@ int expiry_arm(struct manager *manager);
 
 /* --- bus*.c, status.c ------------------------------------------------------------ */
 
+/* Before bus_accept(). 0 or negative errno. */
+int bus_start(struct manager *manager);
 int bus_accept(sd_event_source *source, int fd, uint32_t events, void *userdata);
 void peers_free(struct manager *manager);
 /* For a change_apply() that failed with r. Returns as sd_bus_error_set(). */

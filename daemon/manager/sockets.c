@@ -196,7 +196,7 @@ static int serve(
 	int r;
 
 	/* Whoever receives one must close it, which may take long: see courier.c. */
-	(void)descriptors_allow(fd, false);
+	manager->refuses_descriptors = descriptors_allow(fd, false) == 0;
 	r = sd_event_add_io(manager->event, ret, fd, EPOLLIN, handler, manager);
 	return r < 0 ? r : sd_event_source_set_ratelimit(*ret, ACCEPT_INTERVAL_USEC, ACCEPT_BURST);
 }
@@ -212,7 +212,9 @@ int sockets_serve(struct manager *manager)
 {
 	int r;
 
-	r = serve(manager, manager->launch_socket, launch_accept, &manager->launch_source);
+	r = bus_start(manager);
+	r = r < 0 ? r
+		  : serve(manager, manager->launch_socket, launch_accept, &manager->launch_source);
 	r = r < 0 ? r
 		  : serve(manager, manager->control_socket, bus_accept, &manager->control_source);
 	return r < 0 ? log_errno(r, "cannot serve the sockets") : 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* old-kernel landlock|wait-killable COMMAND…: runs it as if Landlock had been left out at boot, or
- * as if the kernel's seccomp did not know WAIT_KILLABLE_RECV. */
+/* old-kernel landlock|wait-killable|passrights COMMAND…: runs it as if Landlock had been left out
+ * at boot, as if the kernel's seccomp did not know WAIT_KILLABLE_RECV, or as if no socket could
+ * refuse descriptors. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "app.h"
@@ -29,22 +31,49 @@ static struct sock_filter without_wait_killable[] = {
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
+static struct sock_filter without_passrights[] = {
+	LOAD(nr),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setsockopt, 0, 3),
+	LOAD(args[2]),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SO_PASSRIGHTS, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOPROTOOPT),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
+#define PROGRAM(filter)                                      \
+	{                                                    \
+		sizeof(filter) / sizeof((filter)[0]), filter \
+	}
+
+static const struct {
+	const char *what;
+	struct sock_fprog program;
+} kernels[] = {
+	{"landlock", PROGRAM(without_landlock)},
+	{"wait-killable", PROGRAM(without_wait_killable)},
+	{"passrights", PROGRAM(without_passrights)},
+};
+
+static const struct sock_fprog *program_of(const char *what)
+{
+	for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
+		if (strcmp(kernels[i].what, what) == 0)
+			return &kernels[i].program;
+	return NULL;
+}
+
 int main(int argc, char *argv[])
 {
-	struct sock_fprog fprog = {.len = sizeof(without_landlock) / sizeof(without_landlock[0]),
-		.filter = without_landlock};
+	const struct sock_fprog *program = argc < 3 ? NULL : program_of(argv[1]);
 
-	if (argc < 3 || (strcmp(argv[1], "landlock") && strcmp(argv[1], "wait-killable"))) {
-		fprintf(stderr, "usage: old-kernel landlock|wait-killable COMMAND [ARGUMENT]…\n");
+	if (!program) {
+		fprintf(stderr, "usage: old-kernel landlock|wait-killable|passrights COMMAND "
+				"[ARGUMENT]…\n");
 		return 2;
-	}
-	if (strcmp(argv[1], "wait-killable") == 0) {
-		fprog.len = sizeof(without_wait_killable) / sizeof(without_wait_killable[0]);
-		fprog.filter = without_wait_killable;
 	}
 	/* No no_new_privs, which would look like a session: see no-landlock. */
 	if ((geteuid() != 0 && unshare(CLONE_NEWUSER) < 0) ||
-		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &fprog) < 0)
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program) < 0)
 		return failed("seccomp", "");
 	(void)execvp(argv[2], argv + 2);
 	return failed("exec", argv[2]);

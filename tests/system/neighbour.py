@@ -6,11 +6,14 @@ Everything that comes back is printed, so that a test sees what was revealed. Th
 """
 
 import array
+import functools
 import os
 import random
+import select
 import socket
 import struct
 import sys
+import threading
 import time
 
 RUN = os.environ["MQGATE_RUNTIME_DIR"]
@@ -166,8 +169,10 @@ def calls(_):
             for options in ({}, {"path": "/", "interface": "a.b"}, {"size": 1 << 27}):
                 def send():
                     connection = authenticated()
-                    connection.sendall(message(method, kind, body, **options))
+                    # What is too long is not read.
+                    connection.settimeout(0.1)
                     kept.append(connection)
+                    connection.sendall(message(method, kind, body, **options))
                 quietly(send)
         for connection in kept:
             show(method, take(connection, patience=0.002))
@@ -240,6 +245,17 @@ def descriptors(_):
             quietly(lambda: launch_once(data))
 
 
+def apply(path):
+    """A list as mqctl 0.1.0 sends it, and one that is too long for that."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    for document in (text, text + "#" * 70000):
+        connection = authenticated()
+        body = padded(padded(string(document), 4) + struct.pack("<I", 0), 8)
+        connection.sendall(message("Apply", "sa{sv}", body))
+        show("answer", take(connection))
+
+
 def listen(seconds):
     """Whatever the daemon tells those who only listen."""
     connection = authenticated()
@@ -296,7 +312,185 @@ def flood(seconds):
     show("connections", count)
 
 
-KINDS = [garbage, forged, calls, half, pending, descriptors, listen, launches, flood]
+# --- sieges ---------------------------------------------------------------------------------------
+
+
+def silent():
+    return control()
+
+
+def line():
+    connection = control()
+    connection.sendall(b"\0AUTH EXTERNAL 30")
+    return connection
+
+
+def part():
+    """Of a message."""
+    connection = authenticated()
+    connection.sendall(message("List", "s", string("sessions"))[:-1])
+    return connection
+
+
+def long():
+    """A message that would be long, of which much is sent."""
+    connection = authenticated()
+    connection.settimeout(0.01)
+    connection.sendall(message("List", "s", b"", size=120000000))
+    try:
+        for _ in range(16):
+            connection.sendall(b"x" * 65536)
+    except TimeoutError:
+        pass
+    return connection
+
+
+def lingering():
+    """A connection whose last close takes twenty seconds."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one = socket.create_connection(listening.getsockname())
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    other, _ = listening.accept()
+    listening.close()
+    one.setblocking(False)
+    try:
+        while one.send(b"x" * 65536):
+            pass
+    except BlockingIOError:
+        pass
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 20))
+    return one, other
+
+
+def send_descriptor(connection, data, one):
+    rights = array.array("i", [one.fileno()])
+    connection.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+
+@functools.cache
+def descriptors_pass():
+    """Before Linux 6.16."""
+    connection = control()
+    try:
+        send_descriptor(connection, b"\0", connection)
+    except PermissionError:
+        return False
+    return True
+
+
+def with_descriptor(connection, data):
+    if not descriptors_pass():
+        connection.sendall(data)
+        return connection
+    one, other = lingering()
+    KEPT.append(other)
+    try:
+        send_descriptor(connection, data, one)
+    finally:
+        # Whoever closes it last waits.
+        threading.Thread(target=one.close, daemon=True).start()
+    return connection
+
+
+def descriptor():
+    """One on its way, with half a message."""
+    return with_descriptor(authenticated(), message("Status")[:20])
+
+
+LISTS = b"".join(message("List", "s", string("plugs"), serial=serial) for serial in range(1, 1001))
+
+
+def unread():
+    """A list asked for a thousand times, and none is read."""
+    connection = authenticated()
+    connection.sendall(LISTS)
+    return connection
+
+
+def lists():
+    """A list asked for a thousand times, and then again."""
+    return unread()
+
+
+def unsaid():
+    return launch()
+
+
+def short():
+    """Not a hello, with a descriptor."""
+    return with_descriptor(launch(), b"x")
+
+
+def greeted():
+    """A hello, and then nothing."""
+    connection = launch()
+    connection.sendall(hello())
+    connection.recv(65536)
+    return connection
+
+
+def lingers(_):
+    """Descriptors that linger, wherever they may lie; some where the connection is closed at once."""
+    def behind(connection, data):
+        connection.sendall(data)
+        return connection
+    whole = message("Status")
+    for close in (False, True):
+        for connection, data in (
+            (control(), b"\0"), (control(), b"\0AUTH EXTERNAL\r\n"), (authenticated(), whole[:1]),
+            (authenticated(), whole), (behind(authenticated(), whole * 9), whole),
+            (launch(), b"x"), (launch(), hello()), (behind(launch(), hello()), b"x"),
+            (behind(launch(), b""), b"x"),
+        ):
+            def send():
+                KEPT.append(with_descriptor(connection, data))
+                if close:
+                    connection.close()
+            quietly(send)
+    print("half", descriptors_pass(), flush=True)
+    sys.stdin.read()
+
+
+KEPT = []
+STATES = [silent, line, part, long, descriptor, unread, lists, unsaid, short, greeted]
+
+
+def besiege(name):
+    """64 connections in that state: who is let go comes again, until standard input ends."""
+    state = {one.__name__: one for one in STATES}[name]
+    places = select.poll()
+    held = {}
+    places.register(0, select.POLLIN)
+    while True:
+        for _ in range(64 - len(held)):
+            try:
+                connection = state()
+            except OSError:
+                continue
+            held[connection.fileno()] = connection
+            places.register(connection, select.POLLIN if state == lists else select.POLLRDHUP)
+        print("half", len(held), flush=True)
+        for descriptor, events in places.poll(200):
+            if descriptor == 0:
+                return
+            if state == lists and not events & select.POLLHUP:
+                again(held[descriptor])
+                continue
+            places.unregister(descriptor)
+            held.pop(descriptor).close()
+        time.sleep(0.1)
+
+
+def again(connection):
+    try:
+        connection.recv(1 << 20, socket.MSG_DONTWAIT)
+        connection.send(LISTS, socket.MSG_DONTWAIT)
+    except OSError:
+        pass
+
+
+KINDS = [besiege, lingers, apply, garbage, forged, calls, half, pending, descriptors, listen, launches, flood]
 
 if __name__ == "__main__":
     {kind.__name__: kind for kind in KINDS}[sys.argv[1]](sys.argv[2] if len(sys.argv) > 2 else None)

@@ -14,8 +14,15 @@ bound() {
 		sed -n 's/^=//p' | sed 's/ULL//g'
 }
 
-CONTROLS=$(bound CONTROL_CONNECTIONS_MAX)
 CONTROLS_OF_USER=$(bound CONTROL_CONNECTIONS_PER_USER_MAX)
+USERS=$(bound ACCOUNTS_FULL_MAX)
+CONTROLS_CONFINED=$(bound CONTROL_CONNECTIONS_CONFINED_MAX)
+CONTROLS_REFUSED=$(bound CONTROL_REFUSED_MAX)
+LAUNCHES_CONFINED=$(bound LAUNCHES_CONFINED_MAX)
+MESSAGE=$(bound CONTROL_MESSAGE_MAX)
+GREETING=$(bound CONTROL_GREETING_MAX)
+SILENCE_SECONDS=$(($(bound CONTROL_SILENCE_USEC) / 1000000))
+AFTER_SILENCE="[$SILENCE_SECONDS-9]$" # or a little later
 GROUPS_MAX=$(bound TARGET_GROUPS_MAX) # the kernel's own; STATUS_FILE_MAX and LIMITS_FILE_MAX are enough for them
 WAIT_MAX=$(bound DISCONNECT_WAIT_MAX)
 DEADLINE_SECONDS=$(($(bound LAUNCH_DEADLINE_USEC) / 1000000))
@@ -29,9 +36,13 @@ plugs: {some: posix-mq}
 slots:
   any: {interface: posix-mq, path-pattern: "@Q@*", permissions: [read, write, create, delete]}
 YAML
+# What sockets hold of their list is little of it.
 {
-	printf 'name: big\nslots:\n  many:\n    interface: posix-mq\n    path:\n'
-	printf -- '    - /a-queue-with-a-rather-long-name-%d\n' {1..1000}
+	printf 'name: big\nslots:\n'
+	for i in {1..6}; do
+		printf '  many-%d:\n    interface: posix-mq\n    path:\n' "$i"
+		printf -- '    - /a-queue-with-a-rather-long-name-%d\n' {1..1000}
+	done
 } >"$WORK/packages/big.yaml"
 echo 'audit: {rate: 10000}' >"$WORK/mqgated.yaml" # at most RECORD_RATE_MAX
 start_daemon
@@ -54,7 +65,10 @@ def bus():
     peer.sendall(b'\0AUTH EXTERNAL ' + uid + b'\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n')
     answer = b''
     while answer.count(b'\r\n') < 2:
-        answer += peer.recv(1024)
+        more = peer.recv(1024)
+        if not more:
+            raise ConnectionResetError
+        answer += more
     return peer
 
 def field(code, signature, value):
@@ -77,6 +91,15 @@ def call(serial, member, argument=None):
         array += b'\0' * (-len(array) % 8) + one
     head = struct.pack('<BBBBIII', ord('l'), 1, 0, 1, len(body), serial, len(array)) + array
     return head + b'\0' * (-len(head) % 8) + body
+
+def read(peer):
+    """A message; nothing at the end of the connection."""
+    try:
+        head = peer.recv(16, socket.MSG_WAITALL)
+        body, _, fields = struct.unpack('<4xIII', head)
+        return head + peer.recv((fields + 7) // 8 * 8 + body, socket.MSG_WAITALL)
+    except (OSError, struct.error):
+        return b''
 
 def say(text):
     print(text, flush=True)
@@ -136,84 +159,175 @@ waiting() {
 }
 
 controls() {
-	local user name=0
-
-	for user in 65531 65532 65533 65534; do
-		peer "holder$user" as_uid $user <<-CODE
-			import select
-			peers = [connect('control', socket.SOCK_STREAM) for _ in range($CONTROLS_OF_USER)]
-			time.sleep(0.5)
-			closed = len(select.select(peers, [], [], 0)[0])
-			say('kept %d' % ($CONTROLS_OF_USER - closed))
-			sys.stdin.read()
-		CODE
-		wait_until 10 said "holder$user" kept
-	done
-	holds "users keep $CONTROLS connections, but those that are for root" test \
-		"$(cat "$WORK"/holder*.out | awk '{ n += $2 } END { print n }')" = $((CONTROLS - CONTROLS_OF_USER))
+	peer holder <<-CODE
+		import signal
+		def hold(uid):
+		    os.setgid(uid)
+		    os.setuid(uid)
+		    peers = [bus() for _ in range($CONTROLS_OF_USER)]
+		    say('kept %d' % len(peers))
+		    signal.pause()
+		children = []
+		for uid in range(65500, 65500 + $USERS):
+		    children.append(os.fork())
+		    if children[-1] == 0:
+		        hold(uid)
+		sys.stdin.read()
+		for child in children:
+		    os.kill(child, signal.SIGKILL)
+	CODE
+	all_kept() {
+		[ "$(grep -c "^kept $CONTROLS_OF_USER\$" "$WORK/holder.out")" = "$USERS" ]
+	}
+	holds "$USERS users keep $CONTROLS_OF_USER connections each" wait_until 20 all_kept
 	run as_uid 65530 mqctl status
 	expect_status "one more user is refused" 1
-	expect_stderr "… and told why" "serves too many at once"
+	expect_stderr "… and told why" "too many connections to mqgated of user 65530, or of all together"
 	check "root is answered" mqctl status
-	for user in 65531 65532 65533 65534; do
-		stop_app "holder$user"
-	done
+	stop_app holder
 	holds "when they are gone, users are answered" wait_until 5 as_uid 65530 mqctl status
 }
 
-# CONTROL_UNREAD_MAX, CONTROL_LIST_UNREAD_MAX
+# They cannot use up what is their user's, not even as root.
+confined() {
+	peer confined mq-run --plug app:some <<-CODE
+		import select
+		served = told = closed = 0
+		peers = []
+		for _ in range($CONTROLS_OF_USER):
+		    answer = b''
+		    try:
+		        peers.append(bus())
+		        peers[-1].sendall(call(1, 'Status'))
+		        answer = read(peers[-1])
+		    except OSError:
+		        pass
+		    served += b'version' in answer
+		    told += b'too many connections to mqgated of confined processes of user 0' in answer
+		    closed += not answer
+		say('served %d told %d closed %d' % (served, told, closed))
+		peers = [connect('launch', socket.SOCK_SEQPACKET) for _ in range($CONTROLS_OF_USER)]
+		time.sleep(0.5)
+		told = sum(b'too many launches' in one.recv(65536) for one in select.select(peers, [], [], 0)[0])
+		say('launches told %d' % told)
+		sys.stdin.read()
+	CODE
+	expect_said "confined root has $CONTROLS_CONFINED control connections" confined \
+		"^served $CONTROLS_CONFINED told $CONTROLS_REFUSED closed $((CONTROLS_OF_USER - CONTROLS_CONFINED - CONTROLS_REFUSED))$"
+	expect_said "… and $LAUNCHES_CONFINED launches" confined \
+		"^launches told $((CONTROLS_OF_USER - LAUNCHES_CONFINED))$"
+	check "root is answered" mqctl status
+	check "root launches" mq-run --plug app:some true
+	stop_app confined
+}
+
+# silence NAME CODE DESCRIPTION: a connection that python makes and leaves alone
+silence() {
+	peer "$1" as_user <<-CODE
+		import select
+		begin = time.monotonic()
+		$2
+		select.select([one], [], [], 30)
+		say('after %d' % (time.monotonic() - begin))
+	CODE
+	expect_said "$3" "$1" "^after $AFTER_SILENCE" 20
+	stop_app "$1"
+}
+
+silences() {
+	local pids=()
+
+	peer patient as_user <<-CODE
+		one = bus()
+		time.sleep($SILENCE_SECONDS + 1)
+		one.sendall(call(1, 'Status'))
+		say(one.recv(4096).count(b'version'))
+	CODE
+	silence mute "one = connect('control', socket.SOCK_STREAM)" \
+		"who does not greet is dropped after $SILENCE_SECONDS s"
+	silence halting "one = bus(); one.sendall(call(1, 'Status')[:-1])" \
+		"so is who does not end a message"
+	expect_said "who has greeted and owes nothing is not" patient "^1$"
+	stop_app patient
+}
+
+messages() {
+	peer messenger as_user <<-CODE
+		one = bus()
+		spare = $MESSAGE - len(call(1, 'List', ''))
+		one.sendall(call(1, 'List', 'x' * spare))
+		say('answered %r' % (b'there is no list of' in read(one)))
+		one.sendall(call(2, 'List', 'x' * (spare + 1)))
+		answer = read(one)
+		say('refused %r' % (b'a message of more than $MESSAGE bytes is not read' in answer))
+		one.sendall(call(3, 'Status'))
+		one.settimeout(30)
+		say('end %r' % read(one))
+		one = connect('control', socket.SOCK_STREAM)
+		one.sendall(b'\\0' + b'x' * ($GREETING - 1))
+		say('long line %r' % read(one))
+		one = connect('control', socket.SOCK_STREAM)
+		lines = $GREETING // 6 - 2
+		one.sendall((b'\\0AUTH\\r\\n' + b'AUTH\\r\\n' * lines).ljust($GREETING - 2, b' ') + b'\\r\\n')
+		one.settimeout(1)
+		answer = b''
+		try:
+		    while True:
+		        answer += one.recv(65536)
+		except TimeoutError:
+		    say('greeting %d' % (answer.count(b'REJECTED') - lines - 1))
+		one.sendall(b'AUTH\\r\\n')
+		say('longer %r' % read(one))
+	CODE
+	expect_said "a message of $MESSAGE bytes is answered" messenger "^answered True"
+	expect_said "a longer one is refused" messenger "^refused True"
+	expect_said "… and nothing more is read" messenger "^end b''" 20
+	expect_said "a line of $GREETING bytes is none" messenger "^long line b''"
+	expect_said "a greeting may have as many" messenger "^greeting 0"
+	expect_said "… and not more" messenger "^longer b''"
+	stop_app messenger
+}
+
+# CONTROL_UNREAD_PER_USER_MAX, CONTROL_UNREAD_CONFINED_MAX, CONTROL_UNREAD_OF_ROOT_MAX
 unread() {
 	mark_log
-	peer deaf as_user <<-'CODE'
-		peer = bus()
+	peer lister as_user <<-'CODE'
+		import select
+		lists = b''.join(call(serial, 'List', 'slots') for serial in range(1, 31))
+		peers = [bus() for _ in range(60)]
+		for peer in peers:
+		    peer.sendall(lists)
+		one = bus()
+		answer = b''
 		serial = 0
-		try:
-		    while True:
-		        serial += 1
-		        peer.sendall(call(serial, 'Status'))
-		        if serial % 100 == 0:
-		            time.sleep(0.01)
-		except OSError:
-		    say('dropped')
+		while b'too much of what' not in answer:
+		    serial += 1
+		    one.sendall(call(serial, 'List', 'slots'))
+		    answer = read(one)
+		say('refused %r' % (b'Limit' in answer))
+		one.sendall(call(serial + 1, 'Status'))
+		say('status %r' % (b'version' in read(one)))
+		for peer in peers:
+		    peer.close()
+		while b'a-queue-with' not in answer:
+		    serial += 1
+		    one.sendall(call(serial + 1, 'List', 'slots'))
+		    answer = read(one)
+		say('listed')
+		peer = bus()
+		peer.sendall(lists)
+		begin = time.monotonic()
+		poll = select.poll()
+		poll.register(peer, select.POLLRDHUP)
+		poll.poll(30000)
+		say('dropped after %d' % (time.monotonic() - begin))
 	CODE
-	expect_said "who never reads the answers is dropped" deaf dropped 15
+	expect_said "a user who does not read lists is refused further ones" lister "^refused True" 20
+	expect_said "… and nothing else" lister "^status True"
+	expect_said "… and they are given again when the others are gone" lister "^listed"
+	expect_said "who never reads is dropped after $SILENCE_SECONDS s" lister "^dropped after $AFTER_SILENCE" 20
 	expect_log "… and the log says so" "does not read its messages; dropped"
 	check "others are answered" mqctl status
-	stop_app deaf
-	peer lister as_user <<-'CODE'
-		peer = bus()
-		import array, fcntl, termios
-		def unread():
-		    size = array.array('i', [0])
-		    fcntl.ioctl(peer, termios.FIONREAD, size)
-		    return size[0]
-		before = -1
-		while before != unread():
-		    before = unread()
-		    for serial in range(1, 11):
-		        peer.sendall(call(serial, 'List', 'slots'))
-		    time.sleep(0.3)
-		for serial in range(1, 21):
-		    peer.sendall(call(serial, 'List', 'slots'))
-		time.sleep(0.3)
-		peer.settimeout(2)
-		data = b''
-		try:
-		    while b'too much is unread' not in data:
-		        data = data[-100:] + peer.recv(65536)
-		    say('refused')
-		    while True:
-		        peer.recv(65536)
-		except TimeoutError:
-		    pass
-		peer.sendall(call(4000, 'List', 'slots'))
-		data = b''
-		while b'a-queue-with' not in data:
-		    data = data[-100:] + peer.recv(65536)
-		say('listed')
-	CODE
-	expect_said "lists are refused to who has not read the earlier ones" lister refused 15
-	expect_said "… and given again when they are read" lister listed
 	stop_app lister
 }
 
@@ -291,6 +405,9 @@ silent_launchers
 groups
 waiting
 controls
+confined
+messages
+silences
 unread
 reader
 burst

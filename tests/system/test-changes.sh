@@ -238,8 +238,20 @@ expect_connections "… and nothing has changed" \
 printf 'version: 1\nconnections: []\n' >"$WORK/list.yaml"
 run as_user mqctl apply --dry-run "$WORK/list.yaml"
 expect_status "a user cannot apply" 1
+expect_stderr "… and is told who can" "permission denied: .*root and the members of admin-group"
 check "an empty list" mqctl apply "$WORK/list.yaml"
 expect_connections "… disconnects everything"
+printf 'version: 1\nconnections:\n- {plug: panel:watch, slot: turbine:watch}\n' >"$WORK/list.yaml"
+check "a list as mqctl 0.1.0 sends it" python3 "$(dirname "$0")/neighbour.py" apply "$WORK/list.yaml"
+expect_stdout "… and if it is too long, that is said" \
+	"^answer .*Limit.*a message of more than 65536 bytes is not read" # CONTROL_MESSAGE_MAX
+expect_connections "… is applied" "$WATCH manual"
+{
+	cat "$WORK/list.yaml"
+	head -c 1000000 /dev/zero | tr '\0' '#'
+} >"$WORK/long.yaml"
+check "this mqctl sends a longer one" mqctl apply "$WORK/long.yaml"
+expect_connections "… and it is applied" "$WATCH manual"
 run mqctl apply "$WORK/nowhere.yaml"
 expect_status "a list that is not there" 1
 stop_app app

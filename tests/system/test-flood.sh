@@ -1,8 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# One session calls from 64 threads as fast as it is let, granted and denied calls: another session and the control bus go on.
+# One session calls from 64 threads as fast as it is let, granted and denied calls: another session and the control bus go on. And
+# the control bus is besieged, with a list that takes long to make.
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/system/siege.sh
+. "$(dirname "$0")/siege.sh"
 private_ipc
 setup
 
@@ -14,6 +17,11 @@ slots:
   flood-queue: {interface: posix-mq, path: "@Q@flood", permissions: [read, write, create, delete]}
   quiet-queue: {interface: posix-mq, path: "@Q@quiet", permissions: [read, write, create, delete]}
 YAML
+{
+	printf 'name: many\nplugs:\n'
+	printf '  plug-%d: posix-mq\n' {1..4000}
+} >"$WORK/packages/many.yaml"
+prepare_siege app:quiet
 start_daemon
 check "connected" mqctl connect app:flood app:flood-queue
 check "and the other" mqctl connect app:quiet app:quiet-queue
@@ -80,5 +88,16 @@ flood() {
 	stop_app quiet
 }
 
+# Every state in which a connection can be.
+siege() {
+	local state
+
+	measure_peace
+	for state in silent line part long descriptor unread lists; do
+		withstand "$state"
+	done
+}
+
 flood
+siege
 finish

@@ -4,6 +4,8 @@
 # manager or leaves anything behind.
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/system/siege.sh
+. "$(dirname "$0")/siege.sh"
 setup
 
 write_package rogue.yaml <<'YAML'
@@ -16,6 +18,7 @@ slots:
     path: "@Q@granted"
     permissions: [read, write, create]
 YAML
+prepare_siege rogue:granted
 start_daemon
 check "connected" mqctl connect rogue:granted rogue:granted-queues
 TARGET=${Q}target
@@ -140,6 +143,12 @@ for i in 1 2 3 4 5 6 7 8; do
 done
 nothing_left "launchers that slept"
 
+measure_peace
+for state in unsaid short greeted; do
+	withstand "$state"
+done
+nothing_left "sieges"
+
 # --- filters of other kinds -----------------------------------------------------------------------
 
 # rogue_app NAME [race]: hands over a listener of its own, as a user
@@ -208,6 +217,37 @@ run rogue-launcher app unserved-memory "$TARGET" "$GRANTED"
 expect_stdout "root's memory that nobody serves: a name" "^unserved-name (EFAULT|EACCES)"
 expect_stdout "root's memory that nobody serves: the next call" "^open-granted positive"
 nothing_left "root's memory that nobody serves"
+
+# --- descriptors where there should be none -------------------------------------------------------
+
+# On this kernel, and as before Linux 6.16, when no socket refuses them.
+descriptors_that_linger() {
+	start_app lingering as_user python3 "$WORK/bin/neighbour.py" lingers
+	holds "$1: they are there" wait_until 10 grep -q "^half $2" "$WORK/lingering.out"
+	for _ in 1 2 3; do
+		others_are_served "$1"
+	done
+	stop_app lingering
+	nothing_left "$1"
+}
+
+if kernel_before 6.16; then
+	descriptors_that_linger "descriptors that linger" True
+else
+	descriptors_that_linger "descriptors that linger" False
+fi
+stop_daemon
+mv "$WORK/bin/mqgated" "$WORK/bin/mqgated.whole"
+cat >"$WORK/bin/mqgated" <<SCRIPT
+#!/bin/sh
+exec old-kernel passrights "$WORK/bin/mqgated.whole" "\$@"
+SCRIPT
+chmod 755 "$WORK/bin/mqgated"
+start_daemon
+descriptors_that_linger "descriptors that linger, before 6.16" True
+stop_daemon
+mv "$WORK/bin/mqgated.whole" "$WORK/bin/mqgated"
+start_daemon
 
 # --- from a PID namespace that the daemon is not in ------------------------------------------------
 

@@ -92,10 +92,11 @@ launches_of_one_user() {
 }
 
 control_connections_of_one_user() {
-	hold control SOCK_STREAM $((CONTROLS + 4))
-	holds "a user holds $CONTROLS control connections and more" grep -q held "$WORK/holder.out"
+	hold control SOCK_STREAM "$CONTROLS"
+	holds "a user holds $CONTROLS control connections" grep -q held "$WORK/holder.out"
 	run as_user mqctl status
 	expect_status "one more of that user is refused" 1
+	expect_stderr "… and told why" "too many connections to mqgated of user 65534"
 	check "another user's works" as_uid 65533 mqctl status
 	check "root's works" mqctl status
 	stop_app holder

@@ -52,7 +52,7 @@ for ((i = 0; i < SESSIONS; i++)); do
 			<"$WORK/end" >>"$WORK/said" 2>>"$WORK/wrong"
 		echo $? >>"$WORK/statuses"
 	} &
-	# Launches beyond LAUNCHES_PENDING_MAX wait; they need not all come at once.
+	# Launches beyond LAUNCHES_OF_ROOT_MAX wait; they need not all come at once.
 	((i % 20)) || sleep 0.1
 done
 holds "$SESSIONS sessions run" wait_until 60 all_run

@@ -30,7 +30,7 @@ for ((i = 0; i < SESSIONS; i++)); do
 	{
 		exec mq-run --plug app:work crowd "${Q}lost" $PROCESSES <"$WORK/end" >"$WORK/crowd.$i" 2>&1
 	} {writer}>&- &
-	# Launches beyond LAUNCHES_PENDING_MAX wait; they need not all come at once.
+	# Launches beyond LAUNCHES_OF_ROOT_MAX wait; they need not all come at once.
 	((i % 20)) || sleep 0.2
 done
 

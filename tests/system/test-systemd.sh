@@ -200,6 +200,8 @@ sys.exit(s.recv(1) != b"")'
 }
 
 under_restrictions() {
+	holds "the memory of mqgated is limited" \
+		test "$(inside systemctl show -P MemoryMax mqgated)" = $((1024 * 1024 * 1024))
 	holds "the daemon has a user of its own, one capability and a filter" manager_is_shut_in
 	start_daemon
 	kernel_features mqctl >"$WORK/features"

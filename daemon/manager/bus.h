@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* A peer of the control bus. */
+#pragma once
+
+#include "account.h"
+#include "bus-relay.h"
+#include "manager.h"
+
+struct peer {
+	struct peer *previous, *next;
+	struct manager *manager;
+	struct account *account;
+	enum share share; /* SHARE_CONTROL, or SHARE_REFUSED */
+	struct identity identity;
+	struct relay relay;
+	sd_bus *bus;
+	sd_event_source *outside_source, *inside_source, *silence_source;
+	size_t unread; /* as its account has it */
+	bool ready;    /* there may be something to be done for it */
+};
+
+/* bus.c: what a peer may call. */
+int bus_serve_methods(struct peer *peer);
+/* 1 if it may change something, but for being confined, 0 if not, or negative errno. */
+int bus_is_administrator(const struct peer *peer);
