@@ -14,16 +14,20 @@
  *                                 processes t (that do either, before any were killed), holders t
  *                                 and registrants t (of them; one may be both), unknown t
  *                                 (processes that could not be looked at, or may be of another
- *                                 session), killed t, left t (processes not killed in time), failed
- *                                 t (sessions that could not be looked at)
+ *                                 session), killed t, left t (processes not killed in time),
+ * left-pids s (the first of these), failed t (sessions that could not be looked at)
  *   ApplyFile(ha{sv}) → a{sv}     a document (see policy_apply()), in a memfd that is sealed
- * against writing and shrinking; options: dry-run b, file s (the document's name, for messages) →
- * connect as, disconnect as, keep as: each "pkg:plug pkg:slot"; keep: those that were automatic or
- * had an end Apply(sa{sv}) → a{sv}         the same; the document is a string, as mqctl 0.1.0 sends
- * it List(s) → aa{sv}              rows, see below Explain(sss) → a{sv}          plug, permission
- * word, "/queue" → allowed b, text s, slot s, command s ("" if none) Reload() → as warnings, each
- * as diagnostic_format() writes it Status() → a{sv}              every value a string; keys in the
- * order shown signal Record(a{sv})          to root and the session's own user
+ *                                 against writing and shrinking;
+ *                                 options: dry-run b, file s (the document's name, for messages)
+ *                                 → connect as, disconnect as, keep as: each "pkg:plug pkg:slot";
+ *                                 keep: those that were automatic or had an end
+ *   Apply(sa{sv}) → a{sv}         the same; the document is a string, as mqctl 0.1.0 sends it
+ *   List(s) → aa{sv}              rows, see below
+ *   Explain(sss) → a{sv}          plug, permission word, "/queue"
+ *                                 → allowed b, text s, slot s, command s ("" if none)
+ *   Reload() → as                 warnings, each as diagnostic_format() writes it
+ *   Status() → a{sv}              every value a string; keys in the order shown
+ *   signal Record(a{sv})          to root and the session's own user
  *
  * Who calls is known by the credentials of the socket, whatever it says in its greeting. A message
  * has at most CONTROL_MESSAGE_MAX bytes; descriptors are taken from root and the admin-group only.

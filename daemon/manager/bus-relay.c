@@ -170,7 +170,11 @@ static int next(struct relay *relay, bool greeted, size_t *ret_size)
 	if (r > 0 && (size_t)available < *ret_size)
 		r = 0;
 	relay->begun = r == 0;
-	return r == 0 && relay->ended ? -ECONNRESET : r;
+	if (r == 0 && relay->ended)
+		return -ECONNRESET;
+	/* Where its end is, there may be a descriptor, too. */
+	n = r > 0 ? look(relay, *ret_size) : 0;
+	return n < 0 ? (int)n : r;
 }
 
 int relay_in(struct relay *relay, bool greeted)

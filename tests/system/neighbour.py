@@ -440,11 +440,15 @@ def lingers(_):
         for connection, data in (
             (control(), b"\0"), (control(), b"\0AUTH EXTERNAL\r\n"), (authenticated(), whole[:1]),
             (authenticated(), whole), (behind(authenticated(), whole * 9), whole),
+            (behind(authenticated(), whole[:20]), whole[20:-1]),
             (launch(), b"x"), (launch(), hello()), (behind(launch(), hello()), b"x"),
             (behind(launch(), b""), b"x"),
         ):
             def send():
                 KEPT.append(with_descriptor(connection, data))
+                if data == whole[20:-1]:
+                    time.sleep(0.01)
+                    connection.sendall(whole[-1:])
                 if close:
                     connection.close()
             quietly(send)
