@@ -126,14 +126,14 @@
 #define READY_DEADLINE_USEC   (1 * 1000000ULL)  /* more for those that wait for a processor */
 #define KILL_DEADLINE_USEC    (500 * 1000ULL)   /* for those killed to have stopped; then said so */
 #define CLAIM_DEADLINE_USEC   (1 * 1000000ULL)  /* for an earlier session process; then it exits */
-#define GRANTS_DEADLINE_USEC  (3 * 1000000ULL)  /* to acknowledge; then killed and replaced */
+#define GRANTS_DEADLINE_USEC  (2700 * 1000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
 /* For a peer of the control bus to greet, to end a message that it has begun, and to read what it
  * was sent: for each of them; then dropped. */
 #define CONTROL_SILENCE_USEC  (5 * 1000000ULL)
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)
-#define REVOKE_GIVE_UP_USEC   (3500 * 1000ULL) /* for all that; then those inside are killed */
+#define REVOKE_GIVE_UP_USEC   (3200 * 1000ULL) /* for all that; then those inside are killed */
 #define CHANGE_DEADLINE_USEC  (4800 * 1000ULL) /* for a change to be in force; then said so */
 #define SESSION_SHARE_USEC    (1 * 1000ULL) /* more of the last three for each session there is */
 #define HOLDERS_DEADLINE_USEC (3 * 1000000ULL) /* to look; then that is said, too */
