@@ -128,8 +128,8 @@
 #define CLAIM_DEADLINE_USEC   (1 * 1000000ULL)  /* for an earlier session process; then it exits */
 #define GRANTS_DEADLINE_USEC  (2700 * 1000ULL)  /* to acknowledge; then killed and replaced */
 #define IN_HAND_DEADLINE_USEC (3 * 1000000ULL)  /* for one request; then killed and replaced */
-/* For a peer of the control bus to greet, to end a message that it has begun, and to read what it
- * was sent: for each of them; then dropped. */
+/* For a peer of the control bus to greet, to end a message that it has begun, and to read some more
+ * of what it was sent: for each of them; then dropped. */
 #define CONTROL_SILENCE_USEC  (5 * 1000000ULL)
 #define CONTROL_DEADLINE_USEC (25 * 1000000ULL) /* mqctl waiting for an answer */
 #define STATUS_DEADLINE_USEC  (5 * 1000000ULL)

@@ -91,16 +91,17 @@ static int step(struct peer *peer)
 	return r < 0 ? r : 1;
 }
 
-/* Each thing that it owes has its own time, but all of the greeting has one. */
+/* Whatever it sends or reads, it has that time again, but for the greeting once. */
 static int watch_silence(struct peer *peer, bool came)
 {
-	const bool greeted = peer_is_greeted(peer);
+	const bool greeted = peer_is_greeted(peer), moved = came || peer->unread < peer->owed;
 	int enabled, r;
 
+	peer->owed = peer->unread;
 	if (greeted && peer->unread == 0 && !peer->relay.begun && !peer->relay.shut)
 		return sd_event_source_set_enabled(peer->silence_source, SD_EVENT_OFF);
 	r = sd_event_source_get_enabled(peer->silence_source, &enabled);
-	if (r < 0 || (enabled != SD_EVENT_OFF && !(greeted && came)))
+	if (r < 0 || (enabled != SD_EVENT_OFF && !(greeted && moved)))
 		return r;
 	r = sd_event_source_set_time_relative(peer->silence_source, CONTROL_SILENCE_USEC);
 	return r < 0 ? r : sd_event_source_set_enabled(peer->silence_source, SD_EVENT_ONESHOT);

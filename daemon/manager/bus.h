@@ -16,6 +16,7 @@ struct peer {
 	sd_bus *bus;
 	sd_event_source *outside_source, *inside_source, *silence_source;
 	size_t unread; /* as its account has it */
+	size_t owed;   /* that, when its silence was last looked at */
 	bool ready;    /* there may be something to be done for it */
 };
 

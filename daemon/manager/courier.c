@@ -38,8 +38,8 @@ bool descriptors_wait(int socket)
 	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	/* Cut off, since there is no room for any. */
-	return recvmsg(socket, &message, MSG_PEEK | MSG_DONTWAIT) >= 0 &&
+	/* Cut off, since there is no room for any. An error may have come before a message. */
+	return recvmsg(socket, &message, MSG_PEEK | MSG_DONTWAIT) < 0 ||
 	       message.msg_flags & MSG_CTRUNC;
 }
 
@@ -87,6 +87,46 @@ static int carry_out(int manager, int launcher)
 	return r == 1 && message_send(launcher, &answer, sizeof(answer), NULL, 0) == 0;
 }
 
+static bool is_stream(int socket)
+{
+	int type = SOCK_SEQPACKET;
+	socklen_t size = sizeof(type);
+
+	(void)getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size);
+	return type == SOCK_STREAM;
+}
+
+/* Receives what is left, since whoever closes the socket last would close the descriptors in it,
+ * and unread data would keep the peer from reading what it was told. A message without bytes is
+ * told from the end by its sender's credentials, which come with every message then; an error hides
+ * no message for longer than once. Nothing is closed but by the kernel, which waits for nobody when
+ * a process exits. */
+_noreturn_ static void let_go(int socket, int same)
+{
+	char data[256];
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(struct ucred)) +
+			   CMSG_SPACE(sizeof(int) * COURIER_DESCRIPTORS_MAX)];
+	} control;
+	struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	bool stream = is_stream(socket), ended = false;
+
+	(void)shutdown(socket, SHUT_RDWR);
+	(void)setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int));
+	for (int errors = 0; errors < 2 && !ended;) {
+		ssize_t n;
+
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+		n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		errors += n < 0;
+		ended = n == 0 && (stream || message.msg_controllen == 0);
+	}
+	_exit(0);
+}
+
 static void carry(int manager, int launcher)
 {
 	struct pollfd fds[2] = {
@@ -97,8 +137,7 @@ static void carry(int manager, int launcher)
 		if (fds[0].revents ? !carry_out(manager, launcher)
 				   : fds[1].revents && !carry_in(launcher, manager))
 			break;
-	/* Nothing is closed but by the kernel, which waits for nobody when a process exits. */
-	_exit(0);
+	let_go(launcher, launcher);
 }
 
 void close_all_but(int first, int second)
@@ -207,35 +246,12 @@ int courier_start(struct manager *manager, int *socket)
 	return 0;
 }
 
-/* What is unread would keep the peer from reading what it was told. */
-static void let_go(int socket, int same)
-{
-	char data[256];
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int) * COURIER_DESCRIPTORS_MAX)];
-	} control;
-	struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	do {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof(control);
-	} while (recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) > 0);
-	_exit(0);
-}
-
-/* To be asked when nothing more can come. */
+/* To be asked when nothing more can come. A message may have no bytes, but not in a stream. */
 static bool is_empty(int socket)
 {
-	int type = SOCK_SEQPACKET;
-	socklen_t size = sizeof(type);
 	char byte;
-	ssize_t n = recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
-	(void)getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size);
-	/* The end looks like a message without bytes, where there can be one. */
-	return n < 0 || (n == 0 && type == SOCK_STREAM);
+	return is_stream(socket) && recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 void courier_close(struct manager *manager, int *socket)

@@ -10,7 +10,8 @@ struct manager;
  * -ENOPROTOOPT before Linux 6.16: then always. */
 int descriptors_allow(int socket, bool allow);
 
-/* Whether the next message in this socket has descriptors with it. None is received. */
+/* Whether the next message in this socket has descriptors with it, or that cannot be told. None is
+ * received. */
 bool descriptors_wait(int socket);
 
 /* Closes a connection with whatever descriptors lie in it, and does not wait for them: where they

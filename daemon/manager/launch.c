@@ -398,8 +398,9 @@ static void turn_away(struct manager *manager, int *socket, int error, const cha
 {
 	struct launch_hello hello;
 
-	/* Unread data would cost the launcher the answer. */
-	if (!descriptors_wait(*socket))
+	/* Unread data would cost the launcher the answer; a child reads it where there may be
+	 * descriptors with it. */
+	if (manager->refuses_descriptors)
 		(void)message_receive(*socket, &hello, sizeof(hello), NULL, 0);
 	(void)answer_refusal(*socket, LAUNCH_VERSION_OLDEST, error, text);
 	courier_close(manager, socket);

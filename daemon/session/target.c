@@ -246,7 +246,7 @@ static int visit_tables(int proc, int (*visit)(void *context, struct target *thr
 	_cleanup_free_ pid_t *threads = NULL;
 	size_t count;
 	pid_t visited = 0;
-	struct task task;
+	struct task task = {0};
 	int r = task_list_threads(proc, &threads, &count);
 
 	for (size_t i = 0; r == 0 && i < count; i++)

@@ -237,7 +237,8 @@ static void be_numbered(pid_t number)
 
 	if (pid == 0)
 		notice();
-	if (pid < 0)
+	/* Or somebody else is innocent and has it. */
+	if (pid < 0 && errno != EEXIST)
 		give_up("clone3");
 }
 

@@ -452,8 +452,23 @@ def lingers(_):
                 if close:
                     connection.close()
             quietly(send)
+    for _ in range(30):
+        quietly(reset)
     print("half", descriptors_pass(), flush=True)
     sys.stdin.read()
+
+
+def reset():
+    """A launcher that is gone with its refusal unread, as soon as it is there."""
+    connection = with_descriptor(launch(), b"x")
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end:
+        try:
+            connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            break
+        except BlockingIOError:
+            pass
+    connection.close()
 
 
 KEPT = []

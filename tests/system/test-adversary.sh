@@ -18,14 +18,17 @@ export TMPDIR=/dev/shm
 USERS=${ADVERSARY_USERS:-as_user env}
 ADVERSARIES=${ADVERSARIES:-execlease execs recycle spent chain traced stopped idle dead-first exchange register register-writer flood
 	listener fuse-exec fuse-exit fuse-send fuse-name fuse-receive}
-# mqgate's own bound for a disconnect, whatever an app does.
-IN_FORCE_MS=5000
+# mqgate's own bound for a disconnect, whatever an app does. But here twenty of them want the processors at once, and so many mqctl.
+IN_FORCE_MS=$((5000 * TEST_PATIENCE))
 # How many times as long as undisturbed bystanders may take, and what is no matter how fast they are undisturbed.
 TIMES=10
-NO_MATTER_MS=1000
-NO_MATTER_US=20000
+NO_MATTER_MS=$((1000 * TEST_PATIENCE))
+NO_MATTER_US=$((20000 * TEST_PATIENCE))
 ALLOWED_KIB=512
-! grep -qa __asan_init "$MQGATED" || ALLOWED_KIB=16384 # what a sanitizer keeps of its own
+if grep -qa __asan_init "$MQGATED"; then
+	NO_MATTER_MS=$((10 * NO_MATTER_MS)) # who is served, and not how soon
+	ALLOWED_KIB=16384                   # what a sanitizer keeps of its own
+fi
 
 setup
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=0:thread_local_quarantine_size_kb=0"
@@ -363,7 +366,7 @@ check_adversary() {
 
 	holds "$who, $kind: it could attack" eval "! grep 'cannot attack' $kind.out"
 	echo "# $who, $kind: mqctl disconnect: status and ms: $(cat "$WORK/taken/$kind") $(cat "$WORK/taken/$kind.err")"
-	holds "$who, $kind: mqctl disconnect is in force within $((IN_FORCE_MS / 1000)) s" is_in_force "$kind"
+	holds "$who, $kind: mqctl disconnect is in force in time" is_in_force "$kind"
 	holds "$who, $kind: nothing gets through after it" nothing_came_through "$kind"
 	case $kind in
 	listener) holds "$who, $kind: there was no listener" eval "! grep -q listener listener.out" ;;

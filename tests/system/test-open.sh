@@ -224,7 +224,7 @@ holds "a neighbour in execve(): the neighbour lives" alive "$STUCK"
 stop_app held
 check "in execve(): disconnect --kill" mqctl disconnect --kill app:faster app:events
 expect_stdout "in execve(): ends whom it waits for, and it, if that has not ended it" \
-	"^[12] process(es)? killed$"
+	"^[123] process(es)? killed$"
 holds "in execve(): it is dead" dead "$STUCK"
 stop_app stuck
 holds "nothing is left" wait_until 5 no_sessions
