@@ -56,8 +56,11 @@ static void set_victims_queues(void)
 	make_foreign_queue();
 }
 
+/* Sanitized it is held at every third step of a kind. */
 static void run_kinds(const struct kind *kinds, size_t count, enum deed deed)
 {
+	const unsigned stride = getenv("SANITIZED") ? 3 : 1;
+
 	set_scene(kinds);
 	set_victims_queues();
 	step_attach(&stepper, door.session);
@@ -65,7 +68,8 @@ static void run_kinds(const struct kind *kinds, size_t count, enum deed deed)
 		unsigned steps = run_once(&kinds[i], UNDISTURBED, 0);
 
 		cr_expect_gt(steps, 4);
-		for (unsigned at = 1; at <= steps && complaint[0] == '\0'; at++)
+		for (unsigned at = 1 + i % stride; at <= steps && complaint[0] == '\0';
+			at += stride)
 			(void)run_once(&kinds[i], deed, at);
 	}
 	cr_expect_eq(complaint[0], '\0', "%s", complaint);

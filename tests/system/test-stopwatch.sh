@@ -5,7 +5,8 @@
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-ROUNDS=${STOPWATCH_ROUNDS:-100}
+ROUNDS=${STOPWATCH_ROUNDS:-${SANITIZED:+40}}
+ROUNDS=${ROUNDS:-100}
 IN_A_SESSION=10
 
 private_ipc
