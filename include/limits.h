@@ -83,6 +83,9 @@
 /* Processes that start while a session's are looked for, and are looked at; if there are more, it
  * cannot be told whether one of them is the session's. */
 #define NEWCOMERS_MAX 4096
+/* Processes of which it cannot be told whose they are, and which are compared with those that are
+ * proved: whether they share their memory. */
+#define MEMBERS_UNPROVED_MAX 256
 /* Looks for processes that hold what was taken, under way in one session; a further one fails. */
 #define HOLDER_LOOKS_MAX 8
 /* Processes that could not be ended of which the number is told; further ones are counted. */

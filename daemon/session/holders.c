@@ -112,47 +112,41 @@ static int read_access(const struct target *target, int number, uint32_t *ret)
 	return r;
 }
 
-/* It was closed, or its thread has ended. */
-static enum holding on_error(int error)
+/* 1: the process holds. */
+static int look_at_key(struct look *look, const struct target *target, int number, size_t queue)
 {
-	return error == -EBADF || error == -ENOENT || error == -ESRCH ? HOLDS_NOT : HOLDS_UNKNOWN;
+	uint32_t access = 0;
+	int r = read_access(target, number, &access);
+
+	if (r < 0 || !(access & ~look->queues[queue].permissions))
+		return r;
+	look->holding = HOLDS;
+	return 1;
 }
 
-static enum holding look_at_number(const struct look *look, const struct target *target, int number)
+static int look_at_number(void *context, const struct target *target, int number)
 {
+	struct look *look = context;
 	struct descriptor descriptor;
-	uint32_t access = 0;
 	int r = target_descriptor(target, number, &descriptor);
 
-	if (r < 0)
-		return on_error(r);
-	for (size_t i = 0; descriptor.regular && i < look->queue_count; i++)
+	if (r == 0 && now_usec() > look->patience)
+		r = -ETIME;
+	for (size_t i = 0; r == 0 && descriptor.regular && i < look->queue_count; i++)
 		if (look->queues[i].key.inode == descriptor.key.inode &&
-			look->queues[i].key.device == descriptor.key.device) {
-			r = read_access(target, number, &access);
-			if (r < 0)
-				return on_error(r);
-			return access & ~look->queues[i].permissions ? HOLDS : HOLDS_NOT;
-		}
-	return HOLDS_NOT;
+			look->queues[i].key.device == descriptor.key.device)
+			r = look_at_key(look, target, number, i);
+	/* It was closed, or its thread has ended. */
+	if (r == -EBADF || r == -ENOENT || r == -ESRCH)
+		return -EBADF;
+	if (r < 0 && r != -ETIME)
+		look->holding = HOLDS_UNKNOWN;
+	return r < 0 && r != -ETIME ? 0 : r;
 }
 
 static int look_at_table(void *context, struct target *thread)
 {
-	DIR *table = target_open_table(thread);
-	struct look *look = context;
-	int number, r = -EIO;
-
-	while (table && look->holding != HOLDS && (r = table_next(table, &number)) > 0) {
-		look->holding = MAX(look->holding, look_at_number(look, thread, number));
-		if (now_usec() > look->patience)
-			break;
-	}
-	if (table)
-		(void)closedir(table);
-	if (look->holding == HOLDS)
-		return 1;
-	return r > 0 ? -ETIME : r;
+	return target_for_each_descriptor(thread, look_at_number, context);
 }
 
 static enum holding look_at_process(

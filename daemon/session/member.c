@@ -24,7 +24,9 @@
 #include "member.h"
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/seccomp.h>
+#include <sys/syscall.h>
 
 #include "child.h"
 #include "include/task.h"
@@ -96,7 +98,7 @@ static bool has_proved_number(const struct members *members, pid_t pid)
 struct turn {
 	struct pass *pass;
 	const struct member *member;
-	bool asked, wanted;
+	bool newcomer, asked, wanted;
 };
 
 static bool is_in_hurry(const struct members *members)
@@ -114,9 +116,55 @@ static bool is_wanted(struct turn *turn)
 	return turn->wanted;
 }
 
-static void ask(void *context)
+static bool share_memory(const struct member *member, const struct member *other)
 {
-	(void)is_wanted(context);
+	long r;
+
+	step_begin();
+	r = syscall(SYS_kcmp, member->pid, other->pid, KCMP_VM, 0, 0);
+	step_end();
+	return r == 0 && member_lives(member);
+}
+
+/* Who shares its memory with a process of the session is of the session, too: a process gets memory
+ * of its own when it executes a program, and the launcher has. So those can be told that wait in
+ * vfork() and cannot be stopped: while the child cannot go on they stay there. */
+static void prove_relatives(struct turn *turn)
+{
+	const struct member_visitor *visitor = turn->pass->visitor;
+	struct members *members = turn->pass->members;
+
+	for (size_t i = 0; i < members->unproved_count; i++) {
+		struct member member;
+		int r = member_open(members->unproved[i].pid, &member);
+
+		if (r == 0 && member.identity == members->unproved[i].identity &&
+			share_memory(&member, turn->member)) {
+			members_know(members, member.pid, member.identity);
+			if (!visitor->wants || visitor->wants(visitor->context, &member))
+				visitor->visit(visitor->context, &member, MEMBERSHIP_PROVED);
+			turn->asked = false;
+		}
+		member_close(&member);
+	}
+}
+
+static void note_unproved(struct members *members, const struct member *member)
+{
+	if (members->unproved_count == MEMBERS_UNPROVED_MAX)
+		return;
+	members->unproved[members->unproved_count].pid = member->pid;
+	members->unproved[members->unproved_count++].identity = member->identity;
+}
+
+/* While it is stopped; it may be gone a moment later. */
+static void look_at_stopped(void *context)
+{
+	struct turn *turn = context;
+
+	prove_relatives(turn);
+	if (turn->newcomer)
+		(void)is_wanted(turn);
 }
 
 static bool notifies(void *context, pid_t tid)
@@ -127,7 +175,7 @@ static bool notifies(void *context, pid_t tid)
 	return visitor->notifies && visitor->notifies(visitor->context, tid);
 }
 
-static enum membership recall_or_examine(struct turn *turn, bool newcomer, bool *ret_late)
+static enum membership recall_or_examine(struct turn *turn, bool *ret_late)
 {
 	struct members *members = turn->pass->members;
 	const struct member *member = turn->member;
@@ -136,13 +184,14 @@ static enum membership recall_or_examine(struct turn *turn, bool newcomer, bool 
 		.constant = members->constant,
 		.hurry = is_in_hurry(members),
 		.notifies = notifies,
-		/* It may be gone a moment later. */
-		.look = newcomer ? ask : NULL,
+		.look = look_at_stopped,
 		.context = turn};
 	enum membership membership = known ? known->membership : examine(&examination);
 
 	if (!known && membership != MEMBERSHIP_UNKNOWN)
 		remember(members, member->pid, member->identity, membership);
+	if (membership == MEMBERSHIP_UNKNOWN)
+		note_unproved(members, member);
 	*ret_late = examination.late;
 	return membership;
 }
@@ -167,7 +216,7 @@ static bool may_be_confined(int proc, struct candidate *ret)
 }
 
 /* MEMBERSHIP_NONE also if it is not wanted. */
-static enum membership judge(struct turn *turn, bool newcomer, bool *ret_late)
+static enum membership judge(struct turn *turn, bool *ret_late)
 {
 	struct members *members = turn->pass->members;
 	enum membership membership;
@@ -176,19 +225,19 @@ static enum membership judge(struct turn *turn, bool newcomer, bool *ret_late)
 	if (members->progress == EXAMINING)
 		return MEMBERSHIP_UNKNOWN;
 	members->progress = EXAMINING;
-	if (newcomer ? !may_be_confined(turn->member->proc, &unused)
-		     : !is_in_hurry(members) && !is_wanted(turn))
+	if (turn->newcomer ? !may_be_confined(turn->member->proc, &unused)
+			   : !is_in_hurry(members) && !is_wanted(turn))
 		return MEMBERSHIP_NONE;
-	membership = recall_or_examine(turn, newcomer, ret_late);
+	membership = recall_or_examine(turn, ret_late);
 	return membership == MEMBERSHIP_NONE || is_wanted(turn) ? membership : MEMBERSHIP_NONE;
 }
 
 /* False if it may have had a child before it could be told whose it was, or since. */
-static bool judge_and_visit(struct turn *turn, bool newcomer, bool *ret_late)
+static bool judge_and_visit(struct turn *turn, bool *ret_late)
 {
 	const struct member_visitor *visitor = turn->pass->visitor;
 	struct members *members = turn->pass->members;
-	enum membership membership = judge(turn, newcomer, ret_late);
+	enum membership membership = judge(turn, ret_late);
 
 	if (membership != MEMBERSHIP_PROVED && !member_may_fork(turn->member))
 		return false;
@@ -207,7 +256,7 @@ static bool take(struct pass *pass, pid_t pid, bool newcomer, bool *ret_late)
 {
 	struct members *members = pass->members;
 	struct member member;
-	struct turn turn = {.pass = pass, .member = &member};
+	struct turn turn = {.pass = pass, .member = &member, .newcomer = newcomer};
 	bool settled = true;
 
 	if (members->progress == BEGINNING)
@@ -217,7 +266,7 @@ static bool take(struct pass *pass, pid_t pid, bool newcomer, bool *ret_late)
 
 		if (r < 0 && r != -ESRCH)
 			members->error = r;
-		settled = r == 0 ? judge_and_visit(&turn, newcomer, ret_late) : r != -ESRCH;
+		settled = r == 0 ? judge_and_visit(&turn, ret_late) : r != -ESRCH;
 		member_close(&member);
 	}
 	members->lost_usec += now_usec() - members->since;
@@ -392,6 +441,7 @@ int members_for_each(struct members *members, const struct member_visitor *visit
 	members->unseen = 0;
 	members->error = 0;
 	members->next = members->newcomers = 0;
+	members->unproved_count = 0;
 	members->lost_usec = 0;
 	members->progress = BEGINNING;
 	members->latest = MAX(pass.newest - NEWCOMERS_BEFORE, 0);

@@ -30,6 +30,11 @@ struct members {
 	size_t known_count; /* grows; the place of the next one is its remainder */
 
 	/* The latest pass. */
+	struct {
+		pid_t pid;
+		uint64_t identity;
+	} unproved[MEMBERS_UNPROVED_MAX]; /* of which it could not be told */
+	size_t unproved_count;
 	size_t unseen;      /* strangers and newcomers, at least, for which there was no time */
 	int error;          /* 0, or negative errno: a process could not be looked at */
 	size_t next;        /* of the list */

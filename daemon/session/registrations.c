@@ -153,34 +153,22 @@ static enum registered look_by_names(const struct search *search, const struct i
 	return most;
 }
 
-static enum registered look_at_number(
-	const struct search *search, const struct target *target, int number)
+static int look_at_number(void *context, const struct target *target, int number)
 {
+	struct search *search = context;
 	struct descriptor descriptor;
 	int r = target_descriptor(target, number, &descriptor);
 
+	if (r < 0 && is_gone(r))
+		return -EBADF;
 	if (r < 0)
-		return is_gone(r) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
-	for (uint32_t i = 0; descriptor.regular && i < used_entries(search->queues); i++)
+		search->most = MAX(search->most, REGISTERED_UNKNOWN);
+	for (uint32_t i = 0; r == 0 && descriptor.regular && i < used_entries(search->queues); i++)
 		if (same_key(search->queues->keys[i], descriptor.key) && is_wanted(search, i))
-			return ask_and_close(
-				open_by_number(target, number, descriptor.key), search->tgid);
-	return REGISTERED_NOT;
-}
-
-static enum registered look_by_descriptors(const struct search *search, const struct target *target)
-{
-	enum registered most = REGISTERED_NOT;
-	DIR *table = target_open_table(target);
-	int number, r = -EIO;
-
-	while (table && (r = table_next(table, &number)) > 0)
-		most = MAX(most, look_at_number(search, target, number));
-	if (table)
-		(void)closedir(table);
-	if (r < 0 && !thread_is_dead(target->proc))
-		most = MAX(most, REGISTERED_UNKNOWN);
-	return most;
+			search->most = MAX(search->most,
+				ask_and_close(open_by_number(target, number, descriptor.key),
+					search->tgid));
+	return search->most == REGISTERED;
 }
 
 static enum registered look_by_identity(const struct search *search, struct target *target)
@@ -201,8 +189,7 @@ static int look_at_table(void *context, struct target *thread)
 	if (!search->has_identity)
 		search->most = MAX(search->most, look_by_identity(search, thread));
 	search->has_identity = true;
-	search->most = MAX(search->most, look_by_descriptors(search, thread));
-	return search->most == REGISTERED;
+	return target_for_each_descriptor(thread, look_at_number, search);
 }
 
 enum registered registrations_look(const struct process *process, const struct queues *queues,

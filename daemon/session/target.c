@@ -213,6 +213,31 @@ int table_next(DIR *table, int *ret)
 	return 1;
 }
 
+/* What moves about in the table may be behind a number that was passed, or in front of the next. */
+int target_for_each_descriptor(const struct target *target,
+	int (*visit)(void *context, const struct target *target, int number), void *context)
+{
+	DIR *table = target_open_table(target);
+	struct stat st = {0};
+	bool moves = false;
+	off_t seen = 0;
+	int number, r;
+
+	if (!table)
+		return -EIO;
+	(void)fstat(dirfd(table), &st);
+	while ((r = table_next(table, &number)) > 0) {
+		seen++;
+		r = visit(context, target, number);
+		moves = moves || r == -EBADF;
+		if (r != 0 && r != -EBADF)
+			break;
+	}
+	(void)closedir(table);
+	/* Before Linux 6.2 it has no size. */
+	return r == 0 && (moves || (st.st_size > 0 && st.st_size != seen)) ? -EAGAIN : r;
+}
+
 static bool share_table(pid_t a, pid_t b)
 {
 	bool shared;
@@ -223,7 +248,8 @@ static bool share_table(pid_t a, pid_t b)
 	return shared;
 }
 
-/* -EAGAIN: it has ended, or others were there that have. */
+/* -EAGAIN: it has ended, and may have handed on what it had. The first one may have ended long ago.
+ */
 static int visit_table(int proc, pid_t tid, pid_t *visited,
 	int (*visit)(void *context, struct target *thread), void *context)
 {
@@ -232,8 +258,12 @@ static int visit_table(int proc, pid_t tid, pid_t *visited,
 
 	if (r < 0)
 		return r == -ESRCH ? -EAGAIN : r;
-	/* The first one may have ended long ago. */
-	if (!thread_is_dead(thread.proc) && !share_table(*visited, tid)) {
+	if (thread_is_dead(thread.proc)) {
+		uint64_t first = 0;
+
+		(void)text_status_at(proc, "Pid", &first);
+		r = tid == (pid_t)first ? 0 : -EAGAIN;
+	} else if (!share_table(*visited, tid)) {
 		r = visit(context, &thread);
 		*visited = tid;
 	}

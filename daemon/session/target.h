@@ -82,6 +82,12 @@ DIR *target_open_table(const struct target *target);
 /* The next of them. 1; 0: that was all; or a negative errno. */
 int table_next(DIR *table, int *ret);
 
+/* Calls visit() with each number in the thread's table, until it returns something else than 0 or
+ * -EBADF: what that was; 0; -EAGAIN: descriptors came, went or moved meanwhile, and one may have been
+ * missed; or another negative errno. */
+int target_for_each_descriptor(const struct target *target,
+	int (*visit)(void *context, const struct target *target, int number), void *context);
+
 /* Calls visit() with a thread for each descriptor table that the process behind proc has: threads
  * share one as a rule, but need not. Until it returns anything but 0: what that was, 0, or negative
  * errno: not all could be visited. -EAGAIN: its threads come and go too fast. Waits, as a step of a
