@@ -109,6 +109,9 @@
 #define LAUNCHES_OF_ROOT_MAX  64
 #define LAUNCHES_PER_USER_MAX 16
 #define LAUNCHES_CONFINED_MAX 2 /* they are only refused */
+/* Children that stand between mqgated and the launchers of a user, also those that have not ended
+ * yet. With more its launches are refused. */
+#define COURIERS_PER_USER_MAX 32
 
 /* Control bus. Further connections are told so by an error to each call, and past
  * CONTROL_REFUSED_MAX of them closed. */
@@ -117,11 +120,13 @@
 #define CONTROL_REFUSED_MAX              4
 #define CONTROL_MESSAGE_MAX              65536 /* bytes; a longer one is not read, but refused */
 #define CONTROL_GREETING_MAX             4096  /* bytes before the first message; then closed */
+/* Records sent in a second, to all connections of a user together; further ones are left out. */
+#define CONTROL_RECORDS_PER_USER_MAX 500
 /* Bytes that were sent to the connections of a user, and are neither read nor in the socket. Past
  * them a list is refused, and who does not read its records is dropped. */
-#define CONTROL_UNREAD_OF_ROOT_MAX  (32 * 1024 * 1024)
-#define CONTROL_UNREAD_PER_USER_MAX (1024 * 1024)
-#define CONTROL_UNREAD_CONFINED_MAX (64 * 1024)
+#define CONTROL_UNREAD_OF_ROOT_MAX   (32 * 1024 * 1024)
+#define CONTROL_UNREAD_PER_USER_MAX  (1024 * 1024)
+#define CONTROL_UNREAD_CONFINED_MAX  (64 * 1024)
 
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */

@@ -6,12 +6,12 @@
 #include "manager.h"
 
 static const size_t shares[ACCOUNT_KINDS][SHARES] = {
-	[ACCOUNT_ROOT] = {LAUNCHES_OF_ROOT_MAX, CONTROL_CONNECTIONS_PER_USER_MAX,
-		CONTROL_REFUSED_MAX, CONTROL_UNREAD_OF_ROOT_MAX},
-	[ACCOUNT_USER] = {LAUNCHES_PER_USER_MAX, CONTROL_CONNECTIONS_PER_USER_MAX,
-		CONTROL_REFUSED_MAX, CONTROL_UNREAD_PER_USER_MAX},
-	[ACCOUNT_CONFINED] = {LAUNCHES_CONFINED_MAX, CONTROL_CONNECTIONS_CONFINED_MAX,
-		CONTROL_REFUSED_MAX, CONTROL_UNREAD_CONFINED_MAX},
+	[ACCOUNT_ROOT] = {LAUNCHES_OF_ROOT_MAX, COURIERS_PER_USER_MAX,
+		CONTROL_CONNECTIONS_PER_USER_MAX, CONTROL_REFUSED_MAX, CONTROL_UNREAD_OF_ROOT_MAX},
+	[ACCOUNT_USER] = {LAUNCHES_PER_USER_MAX, COURIERS_PER_USER_MAX,
+		CONTROL_CONNECTIONS_PER_USER_MAX, CONTROL_REFUSED_MAX, CONTROL_UNREAD_PER_USER_MAX},
+	[ACCOUNT_CONFINED] = {LAUNCHES_CONFINED_MAX, COURIERS_PER_USER_MAX,
+		CONTROL_CONNECTIONS_CONFINED_MAX, CONTROL_REFUSED_MAX, CONTROL_UNREAD_CONFINED_MAX},
 };
 
 /* Of whom that cannot be told is confined. */
@@ -28,10 +28,8 @@ struct account *account_of(struct manager *manager, const struct identity *ident
 	struct account *account;
 
 	FOREACH (known, manager->accounts)
-		if (known->kind == kind && known->uid == identity->uid) {
-			known->references++;
-			return known;
-		}
+		if (known->kind == kind && known->uid == identity->uid)
+			return account_ref(known);
 	account = calloc(1, sizeof(*account));
 	if (!account)
 		return NULL;
@@ -40,6 +38,12 @@ struct account *account_of(struct manager *manager, const struct identity *ident
 	account->uid = identity->uid;
 	account->references = 1;
 	LIST_ADD(manager->accounts, account);
+	return account;
+}
+
+struct account *account_ref(struct account *account)
+{
+	account->references++;
 	return account;
 }
 

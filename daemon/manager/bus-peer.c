@@ -170,6 +170,8 @@ static int on_event(sd_event_source *source, int fd, uint32_t events, void *user
 {
 	struct peer *peer = userdata;
 
+	if (fd == peer->relay.outside && events & (EPOLLHUP | EPOLLERR))
+		peer->gone = true;
 	if (fd == peer->relay.outside && events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		peer->relay.ended = true;
 	peer->ready = true;
@@ -190,13 +192,26 @@ static void send_record(struct peer *peer, const struct record *record)
 	(void)peer_free(peer);
 }
 
+/* Sending costs: whoever has many sessions and many connections has them slower. */
+static bool may_be_told(struct account *account)
+{
+	const uint64_t now = now_usec();
+
+	if (now - account->told_since >= 1000000) {
+		account->told_since = now;
+		account->told = 0;
+	}
+	return account->told++ < CONTROL_RECORDS_PER_USER_MAX;
+}
+
 void bus_emit_record(struct manager *manager, const struct record *record)
 {
 	FOREACH (account, manager->accounts) {
 		if (account->uid != 0 && account->uid != record->session_uid)
 			continue;
 		FOREACH (peer, account->peers)
-			send_record(peer, record);
+			if (may_be_told(account))
+				send_record(peer, record);
 	}
 }
 

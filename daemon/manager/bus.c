@@ -394,6 +394,8 @@ static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *er
 	int r;
 
 	/* It can be long. */
+	if (peer->gone)
+		return -ECONNRESET;
 	if (account_is_full(peer->account, SHARE_UNREAD))
 		return sd_bus_error_set(error, BUS_ERROR_LIMIT,
 			"too much of what mqgated has answered to this user is still unread; read "

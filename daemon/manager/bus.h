@@ -18,6 +18,7 @@ struct peer {
 	size_t unread; /* as its account has it */
 	size_t owed;   /* that, when its silence was last looked at */
 	bool ready;    /* there may be something to be done for it */
+	bool gone;     /* nobody reads what it is sent */
 };
 
 /* bus.c: what a peer may call. */

@@ -9,6 +9,8 @@
  * received yet is closed with the launcher's socket, so that too is the courier's until the end. */
 #include "courier.h"
 
+#include "account.h"
+
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -154,6 +156,7 @@ void close_all_but(int first, int second)
 struct courier {
 	struct courier *previous, *next;
 	struct manager *manager;
+	struct account *account; /* NULL: it is for no launch */
 	sd_event_source *child_source;
 };
 
@@ -161,6 +164,9 @@ static void courier_free(struct courier *courier)
 {
 	LIST_DROP(courier->manager->couriers, courier);
 	courier->child_source = sd_event_source_disable_unref(courier->child_source);
+	if (courier->account)
+		courier->account->taken[SHARE_COURIERS]--;
+	courier->account = account_unref(courier->account);
 	free(courier);
 }
 
@@ -197,7 +203,7 @@ static int spawn(void (*work)(int, int), int first, int second, pid_t *ret_pid)
 	return 0;
 }
 
-static int reap_later(struct manager *manager, pid_t pid)
+static int reap_later(struct manager *manager, struct account *account, pid_t pid)
 {
 	struct courier *courier = calloc(1, sizeof(*courier));
 	int r;
@@ -205,6 +211,10 @@ static int reap_later(struct manager *manager, pid_t pid)
 	if (!courier)
 		return -ENOMEM;
 	courier->manager = manager;
+	if (account) {
+		courier->account = account_ref(account);
+		account->taken[SHARE_COURIERS]++;
+	}
 	LIST_ADD(manager->couriers, courier);
 	r = sd_event_add_child(
 		manager->event, &courier->child_source, pid, WEXITED, on_exit_of_courier, courier);
@@ -213,7 +223,8 @@ static int reap_later(struct manager *manager, pid_t pid)
 	return r;
 }
 
-static int start_child(struct manager *manager, void (*work)(int, int), int first, int second)
+static int start_child(struct manager *manager, struct account *account, void (*work)(int, int),
+	int first, int second)
 {
 	pid_t pid = -1;
 	int r;
@@ -221,7 +232,7 @@ static int start_child(struct manager *manager, void (*work)(int, int), int firs
 	r = spawn(work, first, second, &pid);
 	if (r < 0)
 		return r;
-	r = reap_later(manager, pid);
+	r = reap_later(manager, account, pid);
 	if (r < 0) {
 		(void)kill(pid, SIGKILL);
 		(void)waitpid(pid, NULL, 0);
@@ -229,7 +240,7 @@ static int start_child(struct manager *manager, void (*work)(int, int), int firs
 	return r;
 }
 
-int courier_start(struct manager *manager, int *socket)
+int courier_start(struct account *account, int *socket)
 {
 	_cleanup_close_ int ours = -EBADF, theirs = -EBADF;
 	int sockets[2], r;
@@ -238,7 +249,7 @@ int courier_start(struct manager *manager, int *socket)
 		return -errno;
 	ours = sockets[0];
 	theirs = sockets[1];
-	r = start_child(manager, carry, theirs, *socket);
+	r = start_child(account->manager, account, carry, theirs, *socket);
 	if (r < 0)
 		return r;
 	(void)safe_close(*socket);
@@ -259,7 +270,7 @@ void courier_close(struct manager *manager, int *socket)
 	if (*socket >= 0 && !manager->refuses_descriptors) {
 		(void)shutdown(*socket, SHUT_RDWR);
 		if (!is_empty(*socket))
-			(void)start_child(manager, let_go, *socket, *socket);
+			(void)start_child(manager, NULL, let_go, *socket, *socket);
 	}
 	closep(socket);
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+struct account;
 struct manager;
 
 /* Whether descriptors can be sent to this socket at all, and to what is accepted from it. 0, or
@@ -19,8 +20,9 @@ bool descriptors_wait(int socket);
 void courier_close(struct manager *manager, int *socket);
 
 /* Gives the launcher's socket to a new courier; *socket is then the manager's end. The courier ends
- * when either end is closed. 0, or a negative errno with *socket untouched. */
-int courier_start(struct manager *manager, int *socket);
+ * when either end is closed, but a file of somebody's own file system can hold it up; the account
+ * has it until then. 0, or a negative errno with *socket untouched. */
+int courier_start(struct account *account, int *socket);
 
 /* In a child: closes every descriptor but the standard ones and these two. */
 void close_all_but(int first, int second);

@@ -196,7 +196,7 @@ static int expect_descriptor(struct launch *launch)
 	if (launch->account->kind == ACCOUNT_ROOT)
 		return 0;
 	launch->socket_source = sd_event_source_disable_unref(launch->socket_source);
-	r = courier_start(launch->manager, &launch->socket);
+	r = courier_start(launch->account, &launch->socket);
 	return r < 0 ? r
 		     : sd_event_add_io(launch->manager->event, &launch->socket_source,
 			       launch->socket, EPOLLIN, on_socket, launch);
@@ -412,7 +412,7 @@ static int admit(struct manager *manager, int *socket, struct identity *identity
 
 	if (!account)
 		return -ENOMEM;
-	if (!account_is_full(account, SHARE_LAUNCHES))
+	if (!account_is_full(account, SHARE_LAUNCHES) && !account_is_full(account, SHARE_COURIERS))
 		return launch_new(account, socket, identity);
 	(void)account_unref(account);
 	turn_away(manager, socket, -EAGAIN, "too many launches at once; try again");

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <mqueue.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -155,6 +156,54 @@ Test(holders, a_look_keeps_nobody_waiting)
 	cr_expect_eq(door_answer(&door).held.processes, 0, "and it sees that it is closed");
 	door_go(&door);
 	door_close(&door);
+}
+
+static void *move_about(void *queue)
+{
+	int a = *(mqd_t *)queue, b = a + 100;
+
+	for (;;) {
+		(void)dup2(a, b);
+		(void)close(a);
+		(void)dup2(b, a);
+		(void)close(b);
+	}
+	return NULL;
+}
+
+static void hold_moving(struct stage *stage)
+{
+	pthread_t thread;
+	mqd_t queue;
+
+	app_pause(stage);
+	queue = mq_open(stage->queue, O_RDWR | O_CREAT, 0600, NULL);
+	(void)pthread_create(&thread, NULL, move_about, &queue);
+	app_pause(stage);
+	app_pause(stage);
+}
+
+/* It is in the table at every moment, and may be behind the number that is looked at. */
+Test(holders, what_moves_about_in_the_table_is_told)
+{
+	struct door door;
+
+	door_open_as(&door, MEDIATION_OPEN, 0, NULL, hold_moving);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	door_wait(&door);
+	door_grant(&door, 0);
+	for (uint64_t i = 1; i <= 20; i++) {
+		struct worker_message held;
+
+		door_ask(&door, i, 0, false);
+		held = door_answer(&door);
+		cr_expect_gt(held.held.processes + held.held.unknown, 0, "look %d", (int)i);
+	}
+	door_ask(&door, 21, 0, true);
+	(void)door_answer(&door);
+	door_close_killed(&door);
 }
 
 static rlim_t highest_descriptor(pid_t pid)

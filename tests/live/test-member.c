@@ -635,6 +635,48 @@ Test(member, who_executes_a_program_holds_nobody_up, .fini = remove_directory)
 	end(parent);
 }
 
+/* Its parent waits for it, and cannot be stopped. */
+static void wait_in_vfork(void)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (vfork() == 0)
+		for (;;)
+			(void)pause();
+	_exit(0);
+}
+
+static pid_t member_with_waiting_child(void)
+{
+	pid_t pid;
+
+	confine(constant);
+	pid = fork();
+	if (pid == 0)
+		wait_in_vfork();
+	return pid;
+}
+
+static bool is_uninterruptible(pid_t pid)
+{
+	struct task task;
+
+	return task_read_by_number(pid, &task) == 0 && task.state == 'D';
+}
+
+Test(member, who_waits_in_vfork_is_told_by_its_child)
+{
+	pid_t waiting, parent = start(member_with_waiting_child, &waiting);
+
+	for (int i = 0; !is_uninterruptible(waiting) && i < DOOR_DEADLINE_SECONDS * 1000; i++)
+		(void)usleep(1000);
+	cr_assert(is_uninterruptible(waiting));
+	look();
+	cr_expect(found(waiting));
+	look();
+	cr_expect_not(is_in(waiting, seen->unknown, seen->unknown_count), "it is known then");
+	end(parent);
+}
+
 static unsigned filters_before;
 
 static pid_t add_filters_before(void)

@@ -290,6 +290,30 @@ def launches(_):
         quietly(send)
 
 
+class Nine:
+    """The descriptor that the test has made."""
+
+    @staticmethod
+    def fileno():
+        return 9
+
+
+def hand_over(plug):
+    """Descriptor 9, again and again, until no launch is begun any more."""
+    for count in range(100):
+        connection = launch()
+        connection.settimeout(10)
+        connection.sendall(hello(plug.encode()))
+        answer = connection.recv(65536)
+        if b"too many launches" in answer:
+            print("handed over", count, flush=True)
+            break
+        send_descriptor(connection, struct.pack("<II", 0x6D716731, 1), Nine)
+        connection.recv(65536)
+        connection.close()
+    sys.stdin.read()
+
+
 def flood(seconds):
     """Connections to both sockets, as fast as they can be made, each left at another point."""
     end = time.time() + float(seconds)
@@ -509,7 +533,7 @@ def again(connection):
         pass
 
 
-KINDS = [besiege, lingers, apply, garbage, forged, calls, half, pending, descriptors, listen, launches, flood]
+KINDS = [besiege, lingers, apply, hand_over, garbage, forged, calls, half, pending, descriptors, listen, launches, flood]
 
 if __name__ == "__main__":
     {kind.__name__: kind for kind in KINDS}[sys.argv[1]](sys.argv[2] if len(sys.argv) > 2 else None)

@@ -20,6 +20,7 @@ CHANGE_DEADLINE_USEC needs a session that neither acknowledges nor is killed in 
 SESSION_SHARE_USEC a share of deadlines; test-revoke-scale.sh has many sessions
 HOLDERS_DEADLINE_USEC needs a process whose /proc does not answer
 EXPIRY_RETRY_USEC a pace; that it is tried again is tested by test-state-faults.sh
+MEMBERS_UNPROVED_MAX only delays: those that it leaves out are in the next pass
 WATCH_INTERVAL_USEC a pace
 SPARE_RETRY_USEC a pace; that it is tried again is tested by test-scarce.sh
 WORKER_MESSAGES_AT_ONCE a pace; test-flood.sh tests what it is for

@@ -19,6 +19,7 @@ USERS=$(bound ACCOUNTS_FULL_MAX)
 CONTROLS_CONFINED=$(bound CONTROL_CONNECTIONS_CONFINED_MAX)
 CONTROLS_REFUSED=$(bound CONTROL_REFUSED_MAX)
 LAUNCHES_CONFINED=$(bound LAUNCHES_CONFINED_MAX)
+RECORDS=$(bound CONTROL_RECORDS_PER_USER_MAX)
 MESSAGE=$(bound CONTROL_MESSAGE_MAX)
 GREETING=$(bound CONTROL_GREETING_MAX)
 SILENCE_SECONDS=$(($(bound CONTROL_SILENCE_USEC) / 1000000))
@@ -349,6 +350,25 @@ reader() {
 	stop_app reader
 }
 
+# CONTROL_RECORDS_PER_USER_MAX a second, however many sessions and connections
+told() {
+	start_app noisy as_user mq-run --plug app:some flood 4 "${Q}granted" /denied
+	peer counter as_user <<-CODE
+		import select
+		peers = [bus() for _ in range(10)]
+		begin = time.monotonic()
+		count = 0
+		while time.monotonic() - begin < 3:
+		    for one in select.select(peers, [], [], 0.1)[0]:
+		        count += one.recv(1 << 20).count(b'Record\\0')
+		say('%d records, in bounds %r' % (count, $RECORDS < count <= 4 * $RECORDS))
+	CODE
+	expect_said "a user with many connections is sent $RECORDS records a second" counter "in bounds True" 20
+	kill -KILL "$(app_pid noisy)"
+	stop_app noisy
+	stop_app counter
+}
+
 burst() {
 	peer burst as_user <<-CODE
 		begin = time.monotonic()
@@ -410,6 +430,7 @@ messages
 silences
 unread
 reader
+told
 burst
 silent_launchers_are_let_go
 [ "${BOUNDS_ALL:-0}" = 0 ] || user_sessions

@@ -17,6 +17,7 @@ slots:
   kept: {interface: posix-mq, path: "@Q@-kept", permissions: [read, write, create, delete]}
   lost: {interface: posix-mq, path: "@Q@-lost", permissions: [read, write, create, delete]}
 YAML
+cp "$(dirname "$0")/neighbour.py" "$WORK"
 start_daemon
 mqctl connect app:queue app:kept
 mkdir "$WORK/mount"
@@ -89,4 +90,30 @@ holds "once the kernel lets it go --kill ends it" \
 	wait_until 10 mqctl disconnect --kill app:fast app:lost
 holds "it is dead" wait_until 5 process_gone "$HELD"
 stop_app held
+
+# --- who holds up those that receive it -------------------------------------------------------------
+
+COURIERS=$(sed -n "s/^#define COURIERS_PER_USER_MAX *//p" "$SOURCE_ROOT/include/limits.h")
+couriers() {
+	pgrep -P "$DAEMON" mqgated | wc -l
+}
+
+no_couriers() {
+	[ "$(couriers)" = "$BEFORE" ]
+}
+
+BEFORE=$(couriers)
+rm -f "$WORK/mount.hold" "$WORK/mount.end" "$WORK/fuse.log"
+touch "$WORK/mount.hold"
+start_app held fuse-file "$WORK/mount" "$WORK/fuse.log" -- \
+	as_user env MQGATE_RUNTIME_DIR="$WORK/run" python3 "$WORK/neighbour.py" hand_over app:queue
+holds "a user can hold up $COURIERS couriers" \
+	wait_until 20 grep -q "^handed over $COURIERS$" "$WORK/held.out"
+holds "… and no more" test "$(couriers)" -le $((BEFORE + COURIERS))
+check "another user launches" as_uid 65533 mq-run --plug app:queue true
+check "root launches" mq-run --plug app:queue true
+touch "$WORK/mount.end"
+stop_app held
+holds "once the server answers they end" wait_until 10 no_couriers
+check "… and that user launches" as_user mq-run --plug app:queue true
 finish
