@@ -22,12 +22,14 @@
 #include <sys/syscall.h>
 
 #include "include/limits.h"
+#include "include/syscalls.h"
 #include "include/text.h"
 #include "include/util.h"
 
 #define CHECK_USEC    500
 #define PATIENCE_USEC 20000 /* for those that get to run by themselves */
 #define LISTS_TRIED   10
+#define X32_BIT       0x40000000 /* in the numbers of calls of x32 programs */
 
 int task_open(pid_t tid)
 {
@@ -195,7 +197,26 @@ static void take_back_lift(pid_t tid)
 	(void)setpriority(PRIO_PROCESS, (id_t)tid, 0);
 }
 
-static bool thread_has_stopped(int process, pid_t tid, bool hurry)
+/* Held by the kernel in a call that is on no queue, by whatever table its number is. It was killed,
+ * and makes no other. */
+static bool is_in_other_call(int proc, const struct task *task)
+{
+	_cleanup_free_ char *text = NULL;
+	int nr;
+
+	if (task->state != 'D' || text_read_at(proc, "syscall", STATUS_FILE_MAX, &text) < 0 ||
+		sscanf(text, "%d", &nr) != 1)
+		return false;
+	for (size_t i = 0; intercepted_call_at(i); i++)
+		if (((intercepted_call_at(i)->nr ^ nr) & ~X32_BIT) == 0)
+			return false;
+	return true;
+}
+
+/* How to look at those that were killed. */
+enum manner { PATIENTLY, HURRYING, BY_THEIR_CALLS };
+
+static bool thread_has_stopped(int process, pid_t tid, enum manner manner)
 {
 	_cleanup_close_ int proc = -EBADF;
 	char path[32];
@@ -207,7 +228,9 @@ static bool thread_has_stopped(int process, pid_t tid, bool hurry)
 	r = proc >= 0 ? task_read(proc, &task) : errno == ENOENT ? -ESRCH : -errno;
 	if (r == -ESRCH || (r == 0 && has_stopped(&task)))
 		return true;
-	if (hurry) {
+	if (r == 0 && manner == BY_THEIR_CALLS)
+		return is_in_other_call(proc, &task);
+	if (manner == HURRYING) {
 		lift(tid);
 		if (task_read(proc, &task) == -ESRCH)
 			take_back_lift(tid);
@@ -216,7 +239,7 @@ static bool thread_has_stopped(int process, pid_t tid, bool hurry)
 }
 
 /* From a process that was killed threads only go: if there are as many as before, none did. */
-static bool process_has_stopped(int proc, bool hurry)
+static bool process_has_stopped(int proc, enum manner manner)
 {
 	_cleanup_free_ pid_t *threads = NULL;
 	bool stopped = true;
@@ -225,7 +248,7 @@ static bool process_has_stopped(int proc, bool hurry)
 	if (task_list_threads(proc, &threads, &count) < 0)
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (!thread_has_stopped(proc, threads[i], hurry))
+		if (!thread_has_stopped(proc, threads[i], manner))
 			stopped = false;
 	return stopped;
 }
@@ -236,21 +259,21 @@ static bool is_gone(const struct victim *victim)
 }
 
 /* The directory is opened by number: it is the victim's if that is not gone afterwards. */
-static bool victim_has_stopped(const struct victim *victim, bool hurry)
+static bool victim_has_stopped(const struct victim *victim, enum manner manner)
 {
 	_cleanup_close_ int proc = task_open(victim->pid);
 
-	return is_gone(victim) || (proc >= 0 && process_has_stopped(proc, hurry)) ||
+	return is_gone(victim) || (proc >= 0 && process_has_stopped(proc, manner)) ||
 	       is_gone(victim);
 }
 
-static size_t count_running(struct victim *victims, size_t count, bool hurry)
+static size_t count_running(struct victim *victims, size_t count, enum manner manner)
 {
 	size_t running = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		if (!victims[i].has_stopped)
-			victims[i].has_stopped = victim_has_stopped(&victims[i], hurry);
+			victims[i].has_stopped = victim_has_stopped(&victims[i], manner);
 		running += !victims[i].has_stopped;
 	}
 	return running;
@@ -268,9 +291,14 @@ size_t victims_kill(struct victim *victims, size_t count, uint64_t deadline)
 		/* It may be us who did not get to run: a last look comes after the deadline. */
 		uint64_t now = now_usec();
 
-		running = count_running(victims, count, now > patience);
+		running = count_running(victims, count, now > patience ? HURRYING : PATIENTLY);
 		if (running == 0 || now > deadline)
 			return running;
 		(void)usleep(CHECK_USEC);
 	}
+}
+
+size_t victims_look_at_calls(struct victim *victims, size_t count)
+{
+	return count_running(victims, count, BY_THEIR_CALLS);
 }

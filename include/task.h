@@ -51,3 +51,8 @@ struct victim {
  * (CLOCK_MONOTONIC, microseconds); who does not get to run is lifted above all others. The number
  * of those that were not seen to have stopped; a further call looks again. */
 size_t victims_kill(struct victim *victims, size_t count, uint64_t deadline);
+
+/* The same of those that victims_kill() has left, without waiting for them: who has only threads
+ * that have stopped, or that the kernel holds in calls on no queue, has stopped. Waits while a
+ * victim's process executes a program: to be done by a disposable child. */
+size_t victims_look_at_calls(struct victim *victims, size_t count);

@@ -179,7 +179,8 @@ static void print_left(const struct outcome *outcome)
 	const char *it = one ? "it" : "them";
 	char count[COUNT_MAX];
 
-	print_error("disconnected, but %s %s left%s%s%s: the kernel holds %s, somebody traces %s, "
+	print_error("disconnected, but at least %s %s left%s%s%s: the kernel holds %s, somebody "
+		    "traces %s, "
 		    "or %s could not be looked at; repeat the command",
 		counted(outcome->left, "process", "processes", count), one ? "is" : "are",
 		named ? " (" : "", named ? outcome->left_pids : "", named ? ")" : "", it, it,

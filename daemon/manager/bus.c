@@ -542,8 +542,9 @@ static int reply_late(const struct change *change)
 	return sd_bus_reply_method_errorf(change->call, BUS_ERROR_DEADLINE,
 		"the change is stored, but not yet in force: process %d (%s) was killed and has not "
 		"stopped: the kernel holds it, as it does in a call on a file system that does not "
-		"answer; repeat the command to see whether it has gone",
-		(int)session->unstopped, session_unstopped_command(session, command));
+		"answer; to see whether it has gone, repeat the command%s",
+		(int)session->unstopped, session_unstopped_command(session, command),
+		change->kind == CHANGE_DISCONNECT ? " with --wait 0" : "");
 }
 
 void bus_reply_change(struct change *change, bool in_time)

@@ -30,8 +30,9 @@
 #include "trace.h"
 
 #define STOP_CHECK_USEC 50
-#define PATIENCE_USEC   20000 /* for a thread that was asked to stop and is seen elsewhere */
-#define STEP_USEC       5000  /* that one thread may hold up the child */
+#define PATIENCE_USEC   20000  /* for a thread that was asked to stop and is seen elsewhere */
+#define STEP_USEC       5000   /* that one thread may hold up the child */
+#define CALLS_USEC      100000 /* to look what calls those are in who were killed */
 #define SLACK_USEC      50000
 
 /* Of one thread noted. */
@@ -228,10 +229,45 @@ static void add_victim(struct revoker *revoker, uint32_t place, pid_t tid)
 		revoker->tell_killing(revoker->context, tid);
 }
 
-static int kill_victims(struct revoker *revoker)
+struct left {
+	size_t count;
+	struct victim victims[SESSION_PROCESSES_MAX];
+};
+
+static void look_at_calls(void *context)
 {
-	revoker->unstopped = victims_kill(
-		revoker->victims, revoker->victim_count, now_usec() + KILL_DEADLINE_USEC);
+	struct left *left = context;
+
+	step_begin();
+	(void)victims_look_at_calls(left->victims, left->count);
+	step_end();
+}
+
+/* Whoever is held up while it does something else than a call on a queue gets nothing through. */
+static size_t count_inside(const struct revoker *revoker)
+{
+	struct left *left = mmap(
+		NULL, sizeof(*left), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t inside = 0;
+
+	if (left == MAP_FAILED)
+		return revoker->unstopped;
+	left->count = revoker->victim_count;
+	memcpy(left->victims, revoker->victims, left->count * sizeof(*left->victims));
+	(void)child_run(look_at_calls, left, STEP_USEC, now_usec() + CALLS_USEC);
+	for (size_t i = 0; i < left->count; i++)
+		inside += !left->victims[i].has_stopped;
+	(void)munmap(left, sizeof(*left));
+	return inside;
+}
+
+/* Those that have not stopped at all are looked after further on. */
+static int kill_victims(struct revoker *revoker, uint64_t patience)
+{
+	revoker->unstopped =
+		victims_kill(revoker->victims, revoker->victim_count, now_usec() + patience);
+	if (revoker->unstopped > 0)
+		revoker->unstopped = count_inside(revoker);
 	return revoker->unstopped > 0 ? -EBUSY : 0;
 }
 
@@ -289,22 +325,19 @@ int revoke_bring_back(struct revoker *revoker, const pid_t *except, size_t excep
 	run_children(&returning);
 	choose_victims(&returning);
 	(void)munmap(memory, sizeof(*returning.progress));
-	return kill_victims(revoker);
+	return kill_victims(revoker, KILL_DEADLINE_USEC);
 }
 
 int revoke_kill(struct revoker *revoker, uint32_t place)
 {
 	forget_stopped(revoker);
 	add_victim(revoker, place, revoker->processes->entries[place].pid);
-	return kill_victims(revoker);
+	return kill_victims(revoker, KILL_DEADLINE_USEC);
 }
 
 bool revoke_look_again(struct revoker *revoker)
 {
-	if (revoker->unstopped > 0)
-		revoker->unstopped =
-			victims_kill(revoker->victims, revoker->victim_count, now_usec());
-	return revoker->unstopped == 0;
+	return revoker->unstopped == 0 || kill_victims(revoker, 0) == 0;
 }
 
 pid_t revoke_unstopped(const struct revoker *revoker)

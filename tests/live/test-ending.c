@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Disposable children, and processes that are ended for certain. */
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -294,6 +296,75 @@ Test(processes, the_next_session_process_finds_those_that_are_the_same)
 	cr_expect(processes.entries[same].pid != 0 && handles.pidfds[same] >= 0);
 	cr_expect(processes.entries[other].pid == 0 && handles.pidfds[other] < 0);
 	cr_expect(processes.entries[gone].pid == 0 && handles.pidfds[gone] < 0);
+}
+
+static char *slow_page;
+
+/* Its reader waits for a page that never comes, and has the lock of the file's position. */
+static void hold_position(int file)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register page = {.range.len = 4096, .mode = UFFDIO_REGISTER_MODE_MISSING};
+	int faults = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	slow_page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	page.range.start = (uintptr_t)slow_page;
+	if (ioctl(faults, UFFDIO_API, &api) < 0 || ioctl(faults, UFFDIO_REGISTER, &page) < 0)
+		_exit(111);
+	(void)!read(file, slow_page, 100);
+	_exit(112);
+}
+
+static pid_t start_reader(int file, bool slow)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		char text[100];
+
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (slow)
+			hold_position(file);
+		(void)!read(file, text, sizeof(text));
+		_exit(0);
+	}
+	return pid;
+}
+
+static void wait_for_state(pid_t pid, char state)
+{
+	struct task task = {0};
+
+	for (int i = 0; i < 10000 && task.state != state; i++) {
+		(void)usleep(1000);
+		cr_assert_eq(task_read_by_number(pid, &task), 0);
+	}
+	cr_assert_eq(task.state, state);
+}
+
+/* Anybody can make a process wait so that no signal ends it: where it gets nothing through. */
+Test(victims, whom_the_kernel_holds_in_no_call_on_a_queue_have_stopped, .timeout = 60)
+{
+	int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	static struct processes noted;
+	static struct threads none;
+	static struct revoker revoker = {.processes = &noted, .threads = &none};
+	pid_t slow = start_reader(file, true), held;
+	uint64_t identity;
+	int pidfd;
+
+	(void)usleep(100000);
+	held = start_reader(file, false);
+	wait_for_state(held, 'D');
+	pidfd = process_open(held, &identity);
+	cr_assert_eq(processes_open(&noted, &revoker.handles), 0);
+	cr_expect_eq(revoke_kill(&revoker, (uint32_t)processes_add(&noted, &revoker.handles, held,
+						   identity, &pidfd)),
+		0);
+	wait_for_state(held, 'D');
+	(void)kill(slow, SIGKILL);
+	(void)waitpid(slow, NULL, 0);
+	(void)waitpid(held, NULL, 0);
 }
 
 static void *tell_number(void *number)
