@@ -180,8 +180,7 @@ static void print_left(const struct outcome *outcome)
 	char count[COUNT_MAX];
 
 	print_error("disconnected, but at least %s %s left%s%s%s: the kernel holds %s, somebody "
-		    "traces %s, "
-		    "or %s could not be looked at; repeat the command",
+		    "traces %s, or %s could not be looked at; repeat the command",
 		counted(outcome->left, "process", "processes", count), one ? "is" : "are",
 		named ? " (" : "", named ? outcome->left_pids : "", named ? ")" : "", it, it,
 		one ? "it" : "they");
