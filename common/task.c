@@ -220,7 +220,7 @@ static bool thread_has_stopped(int process, pid_t tid, enum manner manner)
 {
 	_cleanup_close_ int proc = -EBADF;
 	char path[32];
-	struct task task;
+	struct task task = {0};
 	int r;
 
 	(void)snprintf(path, sizeof(path), "task/%d", tid);

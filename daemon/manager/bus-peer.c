@@ -91,6 +91,11 @@ static int step(struct peer *peer)
 	return r < 0 ? r : 1;
 }
 
+static bool peer_owes(const struct peer *peer)
+{
+	return !peer_is_greeted(peer) || peer->unread > 0 || peer->relay.begun || peer->relay.shut;
+}
+
 /* Whatever it sends or reads, it has that time again, but for the greeting once. */
 static int watch_silence(struct peer *peer, bool came)
 {
@@ -98,7 +103,7 @@ static int watch_silence(struct peer *peer, bool came)
 	int enabled, r;
 
 	peer->owed = peer->unread;
-	if (greeted && peer->unread == 0 && !peer->relay.begun && !peer->relay.shut)
+	if (!peer_owes(peer))
 		return sd_event_source_set_enabled(peer->silence_source, SD_EVENT_OFF);
 	r = sd_event_source_get_enabled(peer->silence_source, &enabled);
 	if (r < 0 || (enabled != SD_EVENT_OFF && !(greeted && moved)))
@@ -116,11 +121,27 @@ static void report_unread(const struct peer *peer)
 	peer->account->reported |= peer->unread > 0;
 }
 
+static int drop(struct peer *peer)
+{
+	report_unread(peer);
+	(void)peer_free(peer);
+	return 0;
+}
+
+/* It may be us who were busy meanwhile. */
 static int on_silence(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	report_unread(userdata);
-	(void)peer_free(userdata);
-	return 0;
+	struct peer *peer = userdata;
+	const size_t greeting = peer->relay.greeting, unread = peer->unread;
+	int r = step(peer);
+
+	if (r < 0 || (r == 0 && peer->relay.greeting == greeting && peer->unread >= unread &&
+			     peer_owes(peer)))
+		return drop(peer);
+	peer->ready = r > 0;
+	r = watch_silence(peer, true);
+	return r < 0 ? drop(peer)
+		     : sd_event_source_set_enabled(peer->manager->turn_source, SD_EVENT_ONESHOT);
 }
 
 /* --- turns ------------------------------------------------------------------------------------ */
