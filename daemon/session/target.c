@@ -221,7 +221,7 @@ int target_for_each_descriptor(const struct target *target,
 	struct stat st = {0};
 	bool moves = false;
 	off_t seen = 0;
-	int number, r;
+	int number = -1, r;
 
 	if (!table)
 		return -EIO;

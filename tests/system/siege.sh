@@ -19,6 +19,8 @@ measure_peace() {
 	SOON=$(soon as_uid 65100 mqctl status)
 	launch=$(soon as_uid 65100 mq-run --plug "$SIEGE_PLUG" true)
 	[ "$launch" -le "$SOON" ] || SOON=$launch
+	# Sanitized, a second is not enough beside other tests.
+	[ -z "${SANITIZED:-}" ] || [ "$SOON" -ge 8000 ] || SOON=8000
 }
 
 besiege() {

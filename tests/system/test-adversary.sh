@@ -22,11 +22,11 @@ ADVERSARIES=${ADVERSARIES:-execlease execs recycle spent chain traced stopped id
 IN_FORCE_MS=$((5000 * TEST_PATIENCE))
 # How many times as long as undisturbed bystanders may take, and what is no matter how fast they are undisturbed.
 TIMES=10
-NO_MATTER_MS=$((1000 * TEST_PATIENCE))
+NO_MATTER_MS=$((3000 * TEST_PATIENCE))
 NO_MATTER_US=$((20000 * TEST_PATIENCE))
 ALLOWED_KIB=512
 if grep -qa __asan_init "$MQGATED"; then
-	NO_MATTER_MS=$((10 * NO_MATTER_MS)) # who is served, and not how soon
+	NO_MATTER_MS=$((4 * NO_MATTER_MS)) # who is served, and not how soon
 	ALLOWED_KIB=16384                   # what a sanitizer keeps of its own
 fi
 

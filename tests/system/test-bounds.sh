@@ -103,7 +103,7 @@ def read(peer):
         return b''
 
 def say(text):
-    print(text, flush=True)
+    os.write(1, (text + '\n').encode())
 
 exec(open(sys.argv[2]).read())
 SCRIPT
@@ -178,6 +178,7 @@ controls() {
 		    os.kill(child, signal.SIGKILL)
 	CODE
 	all_kept() {
+		cat "$WORK/holder.err"
 		[ "$(grep -c "^kept $CONTROLS_OF_USER\$" "$WORK/holder.out")" = "$USERS" ]
 	}
 	holds "$USERS users keep $CONTROLS_OF_USER connections each" wait_until 20 all_kept
