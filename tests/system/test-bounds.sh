@@ -103,7 +103,7 @@ def read(peer):
         return b''
 
 def say(text):
-    os.write(1, (text + '\n').encode())
+    os.write(1, (str(text) + '\n').encode())
 
 exec(open(sys.argv[2]).read())
 SCRIPT
