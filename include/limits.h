@@ -124,9 +124,9 @@
 #define CONTROL_RECORDS_PER_USER_MAX 500
 /* Bytes that were sent to the connections of a user, and are neither read nor in the socket. Past
  * them a list is refused, and who does not read its records is dropped. */
-#define CONTROL_UNREAD_OF_ROOT_MAX   (32 * 1024 * 1024)
-#define CONTROL_UNREAD_PER_USER_MAX  (1024 * 1024)
-#define CONTROL_UNREAD_CONFINED_MAX  (64 * 1024)
+#define CONTROL_UNREAD_OF_ROOT_MAX  (32 * 1024 * 1024)
+#define CONTROL_UNREAD_PER_USER_MAX (1024 * 1024)
+#define CONTROL_UNREAD_CONFINED_MAX (64 * 1024)
 
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */

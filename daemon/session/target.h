@@ -83,8 +83,8 @@ DIR *target_open_table(const struct target *target);
 int table_next(DIR *table, int *ret);
 
 /* Calls visit() with each number in the thread's table, until it returns something else than 0 or
- * -EBADF: what that was; 0; -EAGAIN: descriptors came, went or moved meanwhile, and one may have been
- * missed; or another negative errno. */
+ * -EBADF: what that was; 0; -EAGAIN: descriptors came, went or moved meanwhile, and one may have
+ * been missed; or another negative errno. */
 int target_for_each_descriptor(const struct target *target,
 	int (*visit)(void *context, const struct target *target, int number), void *context);
 

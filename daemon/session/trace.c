@@ -12,9 +12,8 @@
 #include "include/util.h"
 #include "include/text.h"
 
-#define GENERATIONS                                                                  \
-	4 /* from a child of a session process's child up to what all have in common \
-	   */
+/* From a child of a session process's child up to what all have in common. */
+#define GENERATIONS 4
 
 static pid_t common_parent;
 
