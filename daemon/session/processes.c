@@ -6,9 +6,9 @@
  * the process is first given a call back: so it can be killed without this session process.
  *
  * A pidfd does not outlive its holders. So the next session process, also one of the next manager,
- * finds the process by what is noted: its number, when it began, and from Linux 6.9 on the kernel's
- * own number of it, which is never given to another. Before, another process could pass for it only
- * if it had got the same number within the same hundredth of a second. */
+ * finds the process by what is noted: its pid, and from Linux 6.9 on the kernel's own number of it,
+ * which is never given to another; before, when it began: another process could pass for it only if
+ * it had got the same pid within the same hundredth of a second. */
 #include "processes.h"
 
 #include <fcntl.h>

@@ -253,6 +253,28 @@ silences() {
 	stop_app patient
 }
 
+# It greets in time, and mqgated does not get to run.
+late_manager() {
+	peer prompt as_user <<-CODE
+		one = connect('control', socket.SOCK_STREAM)
+		say('connected')
+		sys.stdin.readline()
+		one.sendall(b'\\0AUTH EXTERNAL\\r\\nDATA\\r\\nBEGIN\\r\\n' + call(1, 'Status'))
+		answer = b'more'
+		while answer and b'version' not in answer:
+		    answer = one.recv(4096)
+		say('answered %r' % bool(answer))
+	CODE
+	expect_said "somebody connects" prompt "^connected"
+	check "… and is accepted" mqctl status
+	kill -STOP "$DAEMON"
+	echo >&"$(cat "$WORK/prompt.fd")"
+	sleep $((SILENCE_SECONDS + 1))
+	kill -CONT "$DAEMON"
+	expect_said "who has greeted while mqgated did not run is not dropped" prompt "^answered True"
+	stop_app prompt
+}
+
 messages() {
 	peer messenger as_user <<-CODE
 		one = bus()
@@ -429,6 +451,7 @@ controls
 confined
 messages
 silences
+late_manager
 unread
 reader
 told
