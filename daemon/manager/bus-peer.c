@@ -13,6 +13,7 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "record.h"
+#include "timer.h"
 
 static struct peer *peer_free(struct peer *peer)
 {
@@ -96,6 +97,14 @@ static bool peer_owes(const struct peer *peer)
 	return !peer_is_greeted(peer) || peer->unread > 0 || peer->relay.begun || peer->relay.shut;
 }
 
+static int on_silence(sd_event_source *source, uint64_t usec, void *userdata);
+
+static int start_silence(struct peer *peer)
+{
+	return timer_start(peer->manager->event, &peer->silence_source, CONTROL_SILENCE_USEC,
+		on_silence, peer);
+}
+
 /* Whatever it sends or reads, it has that time again, but for the greeting once. */
 static int watch_silence(struct peer *peer, bool came)
 {
@@ -108,8 +117,7 @@ static int watch_silence(struct peer *peer, bool came)
 	r = sd_event_source_get_enabled(peer->silence_source, &enabled);
 	if (r < 0 || (enabled != SD_EVENT_OFF && !(greeted && moved)))
 		return r;
-	r = sd_event_source_set_time_relative(peer->silence_source, CONTROL_SILENCE_USEC);
-	return r < 0 ? r : sd_event_source_set_enabled(peer->silence_source, SD_EVENT_ONESHOT);
+	return start_silence(peer);
 }
 
 static void report_unread(const struct peer *peer)
@@ -267,9 +275,7 @@ static int start_events(struct peer *peer)
 	r = r < 0 ? r
 		  : sd_event_add_io(event, &peer->inside_source, peer->relay.inside,
 			    EPOLLIN | EPOLLET, on_event, peer);
-	return r < 0 ? r
-		     : sd_event_add_time_relative(event, &peer->silence_source, CLOCK_MONOTONIC,
-			       CONTROL_SILENCE_USEC, 0, on_silence, peer);
+	return r < 0 ? r : start_silence(peer);
 }
 
 /* Administrators may send descriptors; what those of others do when they are closed must not hold

@@ -5,6 +5,7 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "manager.h"
+#include "timer.h"
 
 struct update *update_free(struct update *update)
 {
@@ -297,9 +298,8 @@ static int make(struct change *change, struct policy *policy, int *ret_state_err
 
 static int arm_deadline(struct change *change)
 {
-	return sd_event_add_time_relative(change->manager->event, &change->deadline_source,
-		CLOCK_MONOTONIC,
-		CHANGE_DEADLINE_USEC + change->manager->session_count * SESSION_SHARE_USEC, 0,
+	return timer_start(change->manager->event, &change->deadline_source,
+		CHANGE_DEADLINE_USEC + change->manager->session_count * SESSION_SHARE_USEC,
 		on_deadline, change);
 }
 

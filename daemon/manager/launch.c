@@ -12,6 +12,7 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "manager.h"
+#include "timer.h"
 
 enum launch_state {
 	LAUNCH_HELLO,
@@ -386,8 +387,8 @@ static int launch_new(struct account *account, int *socket, struct identity *ide
 	r = sd_event_add_io(
 		manager->event, &launch->socket_source, launch->socket, EPOLLIN, on_socket, launch);
 	if (r == 0)
-		r = sd_event_add_time_relative(manager->event, &launch->deadline_source,
-			CLOCK_MONOTONIC, LAUNCH_DEADLINE_USEC, 0, on_deadline, launch);
+		r = timer_start(manager->event, &launch->deadline_source, LAUNCH_DEADLINE_USEC,
+			on_deadline, launch);
 	if (r < 0)
 		(void)launch_free(launch);
 	return r;

@@ -12,6 +12,7 @@
 #include "include/log.h"
 #include "manager.h"
 #include "spawner.h"
+#include "timer.h"
 
 #define WORKER_END_USEC (300 * 1000ULL)
 
@@ -257,8 +258,8 @@ static int on_give_up(sd_event_source *source, uint64_t usec, void *userdata)
 		return 0;
 	}
 	worker_kill(session->worker, "has not taken back in time what was disconnected");
-	(void)sd_event_source_set_time_relative(source, WORKER_END_USEC);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return timer_start(session->manager->event, &session->guard_source, WORKER_END_USEC,
+		on_give_up, session);
 }
 
 void session_guard(struct session *session)
@@ -269,8 +270,8 @@ void session_guard(struct session *session)
 	if (session->guard_source)
 		return;
 	session->failures = 0;
-	session->given_up = sd_event_add_time_relative(manager->event, &session->guard_source,
-				    CLOCK_MONOTONIC, usec, 0, on_give_up, session) < 0;
+	session->given_up =
+		timer_start(manager->event, &session->guard_source, usec, on_give_up, session) < 0;
 }
 
 void session_guard_failed(struct session *session)

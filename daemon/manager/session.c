@@ -10,6 +10,7 @@
 #include "include/log.h"
 #include "facts.h"
 #include "manager.h"
+#include "timer.h"
 
 static_assert(offsetof(struct inflight, since) == 0, "the manager reads the first word");
 
@@ -261,10 +262,11 @@ static int map_inflight(struct session *session)
 	return 0;
 }
 
+static int start_watch(struct manager *manager);
+
 static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct manager *manager = userdata;
-	int r;
 
 	FOREACH (session, manager->sessions) {
 		uint64_t since = *session->in_hand;
@@ -273,19 +275,13 @@ static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
 			worker_kill(session->worker, "had one request in hand for too long");
 		session->in_hand_seen = since;
 	}
-	r = sd_event_source_set_time_relative(source, WATCH_INTERVAL_USEC);
-	return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return start_watch(manager);
 }
 
 static int start_watch(struct manager *manager)
 {
-	int r;
-
-	if (!manager->watch_source)
-		return sd_event_add_time_relative(manager->event, &manager->watch_source,
-			CLOCK_MONOTONIC, WATCH_INTERVAL_USEC, 0, on_watch, manager);
-	r = sd_event_source_set_time_relative(manager->watch_source, WATCH_INTERVAL_USEC);
-	return r < 0 ? r : sd_event_source_set_enabled(manager->watch_source, SD_EVENT_ONESHOT);
+	return timer_start(
+		manager->event, &manager->watch_source, WATCH_INTERVAL_USEC, on_watch, manager);
 }
 
 static struct session *add(struct manager *manager, struct bound *bound,

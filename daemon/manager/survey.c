@@ -5,6 +5,7 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "manager.h"
+#include "timer.h"
 
 #define SLACK_USEC (2 * 1000000ULL)
 
@@ -205,8 +206,8 @@ static int arm_deadline(struct survey *survey)
 
 	if (survey->options.kill)
 		usec += ENDING_DEADLINE_USEC;
-	return sd_event_add_time_relative(survey->manager->event, &survey->deadline_source,
-		CLOCK_MONOTONIC, usec, 0, on_deadline, survey);
+	return timer_start(
+		survey->manager->event, &survey->deadline_source, usec, on_deadline, survey);
 }
 
 void survey_start(struct survey *survey, sd_bus_message *call, size_t cut)

@@ -9,6 +9,7 @@
 #include "include/log.h"
 #include "manager.h"
 #include "spawner.h"
+#include "timer.h"
 
 struct worker *worker_free(struct worker *worker)
 {
@@ -50,13 +51,8 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int arm_deadline(struct worker *worker, uint64_t usec)
 {
-	int r;
-
-	if (!worker->deadline_source)
-		return sd_event_add_time_relative(worker->manager->event, &worker->deadline_source,
-			CLOCK_MONOTONIC, usec, 0, on_deadline, worker);
-	r = sd_event_source_set_time_relative(worker->deadline_source, usec);
-	return r < 0 ? r : sd_event_source_set_enabled(worker->deadline_source, SD_EVENT_ONESHOT);
+	return timer_start(
+		worker->manager->event, &worker->deadline_source, usec, on_deadline, worker);
 }
 
 /* Many of them share the processors. */
@@ -279,18 +275,12 @@ static int on_spare_due(sd_event_source *source, uint64_t usec, void *userdata)
 
 int spare_schedule(struct manager *manager, uint64_t delay_usec)
 {
-	int r;
+	int r = timer_start(
+		manager->event, &manager->spare_source, delay_usec, on_spare_due, manager);
 
-	if (!manager->spare_source) {
-		r = sd_event_add_time_relative(manager->event, &manager->spare_source,
-			CLOCK_MONOTONIC, delay_usec, 1, on_spare_due, manager);
-		if (r < 0)
-			return r;
-		/* Launches under way come first. */
-		return sd_event_source_set_priority(manager->spare_source, SD_EVENT_PRIORITY_IDLE);
-	}
-	r = sd_event_source_set_time_relative(manager->spare_source, delay_usec);
-	return r < 0 ? r : sd_event_source_set_enabled(manager->spare_source, SD_EVENT_ONESHOT);
+	/* Launches under way come first. */
+	return r < 0 ? r
+		     : sd_event_source_set_priority(manager->spare_source, SD_EVENT_PRIORITY_IDLE);
 }
 
 int worker_take(struct manager *manager, struct worker **ret)

@@ -242,6 +242,12 @@ wait_until() {
 	done
 }
 
+# bound NAME: the value of a bound of include/limits.h
+bound() {
+	printf '#include "include/limits.h"\n=%s\n' "$1" | cc -E -P -iquote "$SOURCE_ROOT" -xc - |
+		sed -n 's/^=//p' | sed 's/ULL//g'
+}
+
 # within SECONDS CMD…: as wait_until, where the seconds are a bound of mqgate's, on a slow machine as well
 within() {
 	TEST_PATIENCE=1 wait_until "$@"

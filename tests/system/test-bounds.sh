@@ -8,12 +8,6 @@
 private_ipc
 setup
 
-# bound NAME: its value
-bound() {
-	printf '#include "include/limits.h"\n=%s\n' "$1" | cc -E -P -iquote "$SOURCE_ROOT" -xc - |
-		sed -n 's/^=//p' | sed 's/ULL//g'
-}
-
 CONTROLS_OF_USER=$(bound CONTROL_CONNECTIONS_PER_USER_MAX)
 USERS=$(bound ACCOUNTS_FULL_MAX)
 CONTROLS_CONFINED=$(bound CONTROL_CONNECTIONS_CONFINED_MAX)

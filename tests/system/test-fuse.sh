@@ -93,7 +93,7 @@ stop_app held
 
 # --- who holds up those that receive it -------------------------------------------------------------
 
-COURIERS=$(sed -n "s/^#define COURIERS_PER_USER_MAX *//p" "$SOURCE_ROOT/include/limits.h")
+COURIERS=$(bound COURIERS_PER_USER_MAX)
 couriers() {
 	pgrep -P "$DAEMON" mqgated | wc -l
 }
