@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What is wrong with a file: collected, bounded, fit to print. */
-#include "include/policy.h"
+#include "include/diagnostics.h"
 
 #include <stdarg.h>
 
+#include "include/array.h"
 #include "include/limits.h"
 #include "include/log.h"
 
@@ -14,21 +15,6 @@ static char *escaped(const char *text)
 	char *buffer = malloc(size);
 
 	return buffer ? escape(text, buffer, size) : NULL;
-}
-
-static int diagnostics_append(struct diagnostics *diagnostics, struct diagnostic *item)
-{
-	struct diagnostic *grown;
-
-	/* Grown one page of items at a time; DIAGNOSTICS_MAX is small. */
-	if (diagnostics->count % 32 == 0) {
-		grown = reallocarray(diagnostics->items, diagnostics->count + 32, sizeof(*grown));
-		if (!grown)
-			return -ENOMEM;
-		diagnostics->items = grown;
-	}
-	diagnostics->items[diagnostics->count++] = *item;
-	return 0;
 }
 
 void diagnostics_add(struct diagnostics *diagnostics, enum severity severity, const char *file,
@@ -49,7 +35,9 @@ void diagnostics_add(struct diagnostics *diagnostics, enum severity severity, co
 			raw = NULL;
 		item.text = raw ? escaped(raw) : NULL;
 		item.file = escaped(file);
-		if (item.text && item.file && diagnostics_append(diagnostics, &item) == 0)
+		if (item.text && item.file &&
+			array_append(
+				&diagnostics->items, &diagnostics->count, &item, sizeof(item)) == 0)
 			return;
 		free(item.text);
 		free(item.file);

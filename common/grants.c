@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 
+#include "include/array.h"
 #include "include/limits.h"
 
 static const struct {
@@ -69,25 +70,15 @@ struct grants *grants_free(struct grants *grants)
 	return NULL;
 }
 
-static int list_add(struct grant **list, size_t *count, size_t *allocated, const char *name,
-	uint32_t permissions)
+static int list_add(struct grant **list, size_t *count, const char *name, uint32_t permissions)
 {
-	_cleanup_free_ char *copy = strdup(name);
+	const struct grant grant = {
+		.permissions = permissions | PERMISSION_OPEN, .name = strdup(name)};
+	int r = grant.name ? array_append(list, count, &grant, sizeof(grant)) : -ENOMEM;
 
-	if (!copy)
-		return -ENOMEM;
-	if (*count == *allocated) {
-		size_t wanted = *allocated ? 2 * *allocated : 8;
-		struct grant *grown = reallocarray(*list, wanted, sizeof(**list));
-
-		if (!grown)
-			return -ENOMEM;
-		*list = grown;
-		*allocated = wanted;
-	}
-	(*list)[(*count)++] = (struct grant){
-		.permissions = permissions | PERMISSION_OPEN, .name = take_pointer(copy)};
-	return 0;
+	if (r < 0)
+		free(grant.name);
+	return r;
 }
 
 int grants_add(struct grants *grants, const char *name, bool pattern, uint32_t permissions)
@@ -102,10 +93,8 @@ int grants_add(struct grants *grants, const char *name, bool pattern, uint32_t p
 		return -E2BIG;
 	if (pattern && grants->pattern_count >= GRANTS_PATTERNS_MAX)
 		return -E2BIG;
-	r = pattern ? list_add(&grants->patterns, &grants->pattern_count,
-			      &grants->pattern_allocated, name, permissions)
-		    : list_add(&grants->exact, &grants->exact_count, &grants->exact_allocated, name,
-			      permissions);
+	r = pattern ? list_add(&grants->patterns, &grants->pattern_count, name, permissions)
+		    : list_add(&grants->exact, &grants->exact_count, name, permissions);
 	if (r == 0)
 		grants->bytes += length;
 	return r;

@@ -67,25 +67,33 @@ int log_errno(int error, const char *format, ...)
 	return error;
 }
 
-/* Bytes of the UTF-8 sequence at s that is fit to print, 0 if there is none. C1 controls are not.
- */
-static size_t printable(const unsigned char *s)
+size_t utf8_length(const unsigned char *s)
 {
-	size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+	static const unsigned char first_minimum[][3] = {
+		/* first byte, lowest and highest second byte */
+		{0xe0, 0xa0, 0xbf}, {0xed, 0x80, 0x9f}, {0xf0, 0x90, 0xbf}, {0xf4, 0x80, 0x8f}};
+	size_t length = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
 
 	if (length == 1)
-		return s[0] >= 0x20 && s[0] != 0x7f && s[0] != '\\' ? 1 : 0;
+		return 1;
 	if (s[0] < 0xc2 || s[0] > 0xf4)
 		return 0;
 	for (size_t i = 1; i < length; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-	if (s[0] == 0xc2 && s[1] < 0xa0)
-		return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0) ||
-		(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90))
-		return 0;
+	for (size_t i = 0; i < ELEMENTSOF(first_minimum); i++)
+		if (s[0] == first_minimum[i][0] &&
+			(s[1] < first_minimum[i][1] || s[1] > first_minimum[i][2]))
+			return 0;
 	return length;
+}
+
+/* Bytes of the sequence at s that is fit to print, 0 if there is none. C1 controls are not. */
+static size_t printable(const unsigned char *s)
+{
+	bool control = s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+
+	return control || s[0] == '\\' ? 0 : utf8_length(s);
 }
 
 char *escape(const char *text, char *buffer, size_t size)

@@ -16,11 +16,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "include/array.h"
 #include "include/limits.h"
 #include "include/syscalls.h"
 #include "include/text.h"
@@ -48,15 +51,22 @@ static uint64_t number_of(const char *status, const char *key)
 	return text_numbers(status, key, 10, &number, 1) < 0 ? 0 : number;
 }
 
+static int read_text(int proc, const char *name, char **ret)
+{
+	int r = text_read_at(proc, name, STATUS_FILE_MAX, ret);
+
+	return r == -ENOENT ? -ESRCH : r;
+}
+
 int task_read(int proc, struct task *ret)
 {
 	_cleanup_free_ char *status = NULL;
 	const char *state;
-	int r = text_read_at(proc, "status", STATUS_FILE_MAX, &status);
+	int r = read_text(proc, "status", &status);
 
 	*ret = (struct task){0};
 	if (r < 0)
-		return r == -ENOENT ? -ESRCH : r;
+		return r;
 	state = text_field(status, "State");
 	if (!state || state[0] != '\t')
 		return -EBADMSG;
@@ -81,14 +91,15 @@ bool task_is_dead(const struct task *task)
 }
 
 /* Field 22, counted from 1. The name, in parentheses, may hold anything; nothing after it does. */
-int task_start(int proc, uint64_t *ret)
+int task_start(pid_t pid, uint64_t *ret)
 {
+	_cleanup_close_ int proc = task_open(pid);
 	_cleanup_free_ char *stat = NULL;
 	const char *after;
-	int r = text_read_at(proc, "stat", STATUS_FILE_MAX, &stat);
+	int r = proc < 0 ? proc : read_text(proc, "stat", &stat);
 
 	if (r < 0)
-		return r == -ENOENT ? -ESRCH : r;
+		return r;
 	after = strrchr(stat, ')');
 	return after && sscanf(after + 1,
 				" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
@@ -98,18 +109,38 @@ int task_start(int proc, uint64_t *ret)
 		       : -EBADMSG;
 }
 
-static int add(pid_t number, pid_t **numbers, size_t *count)
+int task_call(int proc, struct task_call *ret)
 {
-	/* It grows when it is full: at each power of two. */
-	if ((*count & (*count + 1)) == 0) {
-		pid_t *grown = reallocarray(*numbers, 2 * (*count + 1), sizeof(*grown));
+	_cleanup_free_ char *text = NULL;
+	int r = read_text(proc, "syscall", &text);
 
-		if (!grown)
-			return -ENOMEM;
-		*numbers = grown;
+	*ret = (struct task_call){0};
+	if (r < 0)
+		return r;
+	/* "running", or the number with six arguments. */
+	return sscanf(text, "%d %*s %*s %*s %*s %*s %*s %" SCNx64 " %" SCNx64, &ret->nr,
+		       &ret->stack, &ret->place) >= 1
+		       ? 0
+		       : -EAGAIN;
+}
+
+bool pidfd_is_alive(int pidfd)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	return pidfd >= 0 && poll(&p, 1, 0) == 0;
+}
+
+pid_t task_fork(void)
+{
+	const pid_t parent = getpid(), child = fork();
+
+	if (child == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(EXIT_FAILURE);
 	}
-	(*numbers)[(*count)++] = number;
-	return 0;
+	return child;
 }
 
 static int read_numbers(DIR *directory, pid_t **ret, size_t *ret_count)
@@ -118,10 +149,13 @@ static int read_numbers(DIR *directory, pid_t **ret, size_t *ret_count)
 	struct dirent *entry;
 	size_t count = 0;
 
-	while (errno = 0, (entry = readdir(directory)))
+	while (errno = 0, (entry = readdir(directory))) {
+		const pid_t number = atoi(entry->d_name);
+
 		if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9' &&
-			add(atoi(entry->d_name), &numbers, &count) < 0)
+			array_append(&numbers, &count, &number, sizeof(number)) < 0)
 			return -ENOMEM;
+	}
 	if (errno != 0)
 		return -errno;
 	*ret = take_pointer(numbers);
@@ -141,7 +175,7 @@ int task_list(int directory, const char *name, pid_t **ret, size_t *ret_count)
 	} else {
 		(void)safe_close(fd);
 	}
-	return r == -ENOENT ? -ESRCH : r;
+	return r;
 }
 
 static int list_threads_once(int proc, pid_t **ret, size_t *ret_count)
@@ -155,7 +189,7 @@ static int list_threads_once(int proc, pid_t **ret, size_t *ret_count)
 	if (r == 0)
 		r = task_read(proc, &after);
 	if (r < 0)
-		return r;
+		return r == -ENOENT ? -ESRCH : r;
 	if (*ret_count != before.threads || *ret_count != after.threads)
 		return -EAGAIN;
 	*ret = take_pointer(threads);
@@ -201,14 +235,12 @@ static void take_back_lift(pid_t tid)
  * and makes no other. */
 static bool is_in_other_call(int proc, const struct task *task)
 {
-	_cleanup_free_ char *text = NULL;
-	int nr;
+	struct task_call call;
 
-	if (task->state != 'D' || text_read_at(proc, "syscall", STATUS_FILE_MAX, &text) < 0 ||
-		sscanf(text, "%d", &nr) != 1)
+	if (task->state != 'D' || task_call(proc, &call) < 0)
 		return false;
 	for (size_t i = 0; intercepted_call_at(i); i++)
-		if (((intercepted_call_at(i)->nr ^ nr) & ~X32_BIT) == 0)
+		if (((intercepted_call_at(i)->nr ^ call.nr) & ~X32_BIT) == 0)
 			return false;
 	return true;
 }

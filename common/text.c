@@ -2,6 +2,7 @@
 /* Texts of /proc. */
 #include "include/text.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 
 #include "include/limits.h"
@@ -69,22 +70,29 @@ const char *text_field(const char *text, const char *key)
 	return NULL;
 }
 
+int text_next_number(const char **at, int base, uint64_t *ret)
+{
+	char *end;
+
+	*at += strspn(*at, " \t");
+	if (**at == '\n' || **at == '\0')
+		return 0;
+	errno = 0;
+	*ret = strtoull(*at, &end, base);
+	if (errno != 0 || !isxdigit((unsigned char)**at) || !strchr(" \t\n", *end))
+		return -EBADMSG;
+	*at = end;
+	return 1;
+}
+
 int text_numbers(const char *text, const char *key, int base, uint64_t *ret, size_t count)
 {
 	const char *at = text_field(text, key);
 
-	if (!at)
-		return -EBADMSG;
-	for (size_t i = 0; i < count; i++) {
-		char *end;
-
-		errno = 0;
-		ret[i] = strtoull(at, &end, base);
-		if (errno != 0 || end == at)
+	for (size_t i = 0; at && i < count; i++)
+		if (text_next_number(&at, base, &ret[i]) <= 0)
 			return -EBADMSG;
-		at = end;
-	}
-	return 0;
+	return at ? 0 : -EBADMSG;
 }
 
 static int read_number(int directory, const char *name, const char *key, uint64_t *ret)
@@ -106,6 +114,26 @@ int text_status(pid_t tid, const char *key, uint64_t *ret)
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
 	return read_number(AT_FDCWD, path, key, ret);
+}
+
+int text_link_at(int directory, const char *name, char *buffer, size_t size)
+{
+	ssize_t n = readlinkat(directory, name, buffer, size);
+
+	if (n < 0)
+		return -errno;
+	if ((size_t)n >= size)
+		return -ENAMETOOLONG;
+	buffer[n] = '\0';
+	return 0;
+}
+
+bool text_link_is(int fd, const char *expected)
+{
+	char path[64], link[128];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return text_link_at(AT_FDCWD, path, link, sizeof(link)) == 0 && streq(link, expected);
 }
 
 /* "unlimited" is what strtoull() does not read. */

@@ -9,10 +9,10 @@
 #define CAPABILITY(name) (UINT64_C(1) << (CAP_##name))
 #define CAPABILITIES_ALL UINT64_MAX
 
-/* Every session process, for its own work: the ids and groups of a thread (act.c), the descriptors
- * and threads of others (target.c, revoke.c), the memory file of a thread and queues that it only
- * looks at (target.c, act_look_up), IPC namespaces and the filters of others (act.c, member.c),
- * ending processes, also those that do not get to run (revoke.c, holders.c). */
+/* Every session process, for its own work: the ids and groups of a thread (on-behalf.c), the
+ * descriptors and threads of others (target.c, bring-back.c), the memory file of a thread and
+ * queues that it only looks at (target.c, own.c), IPC namespaces and the filters of others (own.c,
+ * examine.c), ending processes, also those that do not get to run (bring-back.c, holders.c). */
 #define CAPABILITIES_OF_SESSIONS                                                      \
 	(CAPABILITY(SETUID) | CAPABILITY(SETGID) | CAPABILITY(SYS_PTRACE) |           \
 		CAPABILITY(DAC_OVERRIDE) | CAPABILITY(SYS_ADMIN) | CAPABILITY(KILL) | \

@@ -28,9 +28,9 @@ struct grant {
 struct grants {
 	uint64_t generation; /* grows with each set that the manager makes */
 	struct grant *exact; /* sorted by name once sealed, each name once */
-	size_t exact_count, exact_allocated;
+	size_t exact_count;
 	struct grant *patterns;
-	size_t pattern_count, pattern_allocated;
+	size_t pattern_count;
 	size_t bytes; /* of all names, against GRANTS_BYTES_MAX */
 };
 

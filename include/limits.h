@@ -89,7 +89,7 @@
 /* Looks for processes that hold what was taken, under way in one session; a further one fails. */
 #define HOLDER_LOOKS_MAX 8
 /* Processes that could not be ended of which the number is told; further ones are counted. */
-#define HELD_PIDS_MAX 8
+#define HOLDERS_PIDS_MAX 8
 
 /* Facts of a calling thread. Past one of these the call is denied. */
 #define STATUS_FILE_MAX   (1024 * 1024) /* /proc/TID/status: 65536 groups fit */
@@ -111,7 +111,7 @@
 #define LAUNCHES_CONFINED_MAX 2 /* they are only refused */
 /* Children that stand between mqgated and the launchers of a user, also those that have not ended
  * yet. With more its launches are refused. */
-#define COURIERS_PER_USER_MAX 32
+#define FD_RECEIVERS_PER_USER_MAX 32
 
 /* Control bus. Further connections are told so by an error to each call, and past
  * CONTROL_REFUSED_MAX of them closed. */
@@ -158,13 +158,13 @@
 #define TAKE_OVER_DEADLINE_USEC (10 * 1000000ULL)
 
 /* The manager's own pace. */
-#define EXPIRY_RETRY_USEC       (1 * 1000000ULL) /* after a run-out that could not be made */
-#define CHANGES_LOGGED_MAX      100              /* connections of one change; then counted */
-#define WATCH_INTERVAL_USEC     (1 * 1000000ULL) /* looks at the requests in hand */
-#define SPARE_RETRY_USEC        (1 * 1000000ULL) /* after a session process could not be started */
-#define WORKER_MESSAGES_AT_ONCE 64               /* of one session process, then others' turn */
-#define ACCEPT_INTERVAL_USEC    (100 * 1000ULL)  /* no more than ACCEPT_BURST connections in it */
-#define ACCEPT_BURST            500
+#define EXPIRY_RETRY_USEC        (1 * 1000000ULL) /* after a run-out that could not be made */
+#define CHANGES_LOGGED_MAX       100              /* connections of one change; then counted */
+#define WATCH_INTERVAL_USEC      (1 * 1000000ULL) /* looks at the requests in hand */
+#define SPARE_RETRY_USEC         (1 * 1000000ULL) /* after a session process could not be started */
+#define SESSION_MESSAGES_AT_ONCE 64               /* of one session process, then others' turn */
+#define ACCEPT_INTERVAL_USEC     (100 * 1000ULL)  /* no more than ACCEPT_BURST connections in it */
+#define ACCEPT_BURST             500
 
 /* Session processes that die: this many at once cost nothing, then one each RESTART_DELAY. */
 #define RESTART_BURST      8

@@ -24,6 +24,9 @@ void log_message(int level, const char *format, ...) _printf_(2, 3);
 /* Logs with ": strerror" and returns error (negative errno), for "return log_errno(r, …)". */
 int log_errno(int error, const char *format, ...) _printf_(2, 3);
 
+/* Bytes of the valid UTF-8 sequence at s, 0 if there is none. */
+size_t utf8_length(const unsigned char *s);
+
 /* The text with control characters, backslashes and bytes that are not UTF-8 as \xNN; for all that
  * came from an app. Returns buffer, cut to size. */
 char *escape(const char *text, char *buffer, size_t size);

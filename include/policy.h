@@ -11,48 +11,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "include/diagnostics.h"
 #include "include/grants.h"
 #include "include/syscalls.h"
 #include "include/util.h"
-
-/* --- what is wrong with a file ------------------------------------------------------------- */
-
-enum severity {
-	SEVERITY_NOTE,    /* nothing is dropped; somebody may have meant something else */
-	SEVERITY_WARNING, /* something was dropped, the rest of the document works */
-	SEVERITY_ERROR,   /* the document as a whole is refused */
-};
-
-struct diagnostic {
-	enum severity severity;
-	char *file;
-	unsigned line, column; /* from 1; 0: the file as a whole */
-	char *text;            /* fault; remedy. One line, no control characters */
-};
-
-struct diagnostics {
-	struct diagnostic *items;
-	size_t count;      /* at most DIAGNOSTICS_MAX are kept */
-	size_t suppressed; /* further ones */
-	size_t errors;     /* all of SEVERITY_ERROR, kept or not */
-	size_t notes;      /* all of SEVERITY_NOTE, kept or not */
-};
-
-/* Appends one; on lack of memory only counts it. */
-void diagnostics_add(struct diagnostics *diagnostics, enum severity severity, const char *file,
-	unsigned line, unsigned column, const char *format, ...) _printf_(6, 7);
-void diagnostics_clear(struct diagnostics *diagnostics);
-
-/* "FILE:LINE:COL: error: TEXT", or warning or note, malloc'd; NULL on lack of memory. */
-char *diagnostic_format(const struct diagnostic *diagnostic);
 
 /* --- packages ------------------------------------------------------------------------------ */
 
 struct package;
 
+/* Plugs, slots and apps are found by their names, which come first. */
 struct plug {
-	const struct package *package;
 	char *name;
+	const struct package *package;
 	char *id; /* attribute posix-mq; the name if absent */
 	enum mediation mediation;
 	bool scoped; /* named by an app or a hook, and bound to those only */
@@ -60,8 +31,8 @@ struct plug {
 };
 
 struct slot {
-	const struct package *package;
 	char *name;
+	const struct package *package;
 	char *id;
 	uint32_t permissions; /* what a connected plug gets; PERMISSION_OPEN is always in */
 	char **paths;         /* with leading slash, path_count of them */
@@ -203,6 +174,8 @@ struct policy {
 	struct packages *packages;
 	struct connections *connections;
 };
+/* Gives up both references. */
+void policy_release(struct policy *policy);
 
 enum fault_kind {
 	FAULT_NONE,
@@ -265,6 +238,9 @@ int policy_auto_connect(
 int connections_expire(
 	const struct connections *connections, uint64_t now, struct connections **ret);
 
+/* The first one that is not before (plug, slot); slot "" for the first of a plug. */
+size_t connections_lower_bound(
+	const struct connections *connections, const char *plug, const char *slot);
 /* The earliest end; 0 if no connection has one. */
 uint64_t connections_next_end(const struct connections *connections);
 

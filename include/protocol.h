@@ -13,7 +13,7 @@
  * session → manager    unstopped                it is not, and why; ack follows once it is
  * session → manager    process + 1 descriptor   the pidfd of one that may be inside a call
  * manager → session    holders + 1 descriptor   sealed memfd (grants_serialise): which queues
- * session → manager    held                     who has them open, or is registered
+ * session → manager    holders found            who has them open, or is registered
  * session → manager    record                   one decision worth recording
  */
 #pragma once
@@ -66,7 +66,7 @@ struct launch_answer {
 	uint32_t version;
 	int32_t error;      /* 0, or a negative errno and text */
 	uint32_t mediation; /* enum mediation: which calls the session's filter intercepts */
-	uint64_t constant;  /* to be built into it (constant.h) */
+	uint64_t filter_id; /* to be built into it (filter-id.h) */
 	char text[LAUNCH_TEXT_MAX];
 };
 static_assert(sizeof(struct launch_answer) == 24 + LAUNCH_TEXT_MAX, "wire format");
@@ -84,21 +84,21 @@ int launch_hello_check(const void *data, size_t size);
 int launch_answer_check(const void *data, size_t size);
 int launch_handover_check(const void *data, size_t size);
 
-enum worker_message_type {
-	WORKER_ATTACH = 1,
-	WORKER_GRANTS = 2,
-	WORKER_ACK = 3,
-	WORKER_RECORD = 4,
-	WORKER_HOLDERS = 5,
-	WORKER_HELD = 6,
-	WORKER_UNSTOPPED = 7,
-	WORKER_PROCESS = 8,
+enum session_message_type {
+	SESSION_ATTACH = 1,
+	SESSION_GRANTS = 2,
+	SESSION_ACK = 3,
+	SESSION_RECORD = 4,
+	SESSION_HOLDERS = 5,
+	SESSION_HOLDERS_FOUND = 6,
+	SESSION_UNSTOPPED = 7,
+	SESSION_PROCESS = 8,
 };
 
 /* The descriptor on which mqgate-session finds its manager. */
-#define WORKER_FD 3
+#define SESSION_FD 3
 
-struct worker_message {
+struct session_message {
 	uint32_t type;
 	uint32_t reserved; /* 0 */
 	union {
@@ -107,7 +107,7 @@ struct worker_message {
 			uint32_t record_allowed; /* 1: also allowed opens and deletes */
 			uint32_t mediation;      /* enum mediation, as the launcher was told */
 			uint32_t user;           /* who has launched it; believed for speed only */
-			uint64_t constant;       /* in the session's filter */
+			uint64_t filter_id;      /* in the session's filter */
 			uint64_t capabilities;   /* that its processes can ever have */
 		} attach;
 		struct {
@@ -146,9 +146,9 @@ struct worker_message {
 						 at, or may be of another session */
 			uint32_t killed;
 			uint32_t left; /* not seen to have stopped in time, or not provable */
-			int32_t left_pids[HELD_PIDS_MAX]; /* the first of these; 0: not known */
+			int32_t left_pids[HOLDERS_PIDS_MAX]; /* the first of these; 0: not known */
 			int32_t error; /* 0, or negative errno: it could not be looked */
-		} held;
+		} found;
 		struct {
 			uint32_t call;   /* enum mq_call */
 			uint32_t reason; /* enum reason */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A request: one intercepted call, copied once and completely out of the app.
  *
- * After request_decode() has filled it, nothing looks at the app's memory again. */
+ * After request_copy() (daemon/session/call/decode.c) has filled it, nothing looks at the app's memory again. */
 #pragma once
 
 #include <mqueue.h>

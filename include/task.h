@@ -35,9 +35,23 @@ int task_read_by_number(pid_t tid, struct task *ret);
 /* True if it has ended, reaped or not. */
 bool task_is_dead(const struct task *task);
 
-/* When it began, in the kernel's ticks. 0, -ESRCH if it is gone, or another negative errno. May
- * wait while its process executes a program. */
-int task_start(int proc, uint64_t *ret);
+/* When the process that has the number now began, in the kernel's ticks. 0, -ESRCH if it is gone,
+ * or another negative errno. May wait while it executes a program. */
+int task_start(pid_t pid, uint64_t *ret);
+
+/* The call that a thread is in. 0; -EAGAIN: it is running; -ESRCH if it is gone; another negative
+ * errno. May wait like task_start(). */
+struct task_call {
+	int nr;                /* by whatever table; -1: it is blocked, but in none */
+	uint64_t stack, place; /* of its code */
+};
+int task_call(int proc, struct task_call *ret);
+
+/* True if the pidfd's process has not exited. */
+bool pidfd_is_alive(int pidfd);
+
+/* fork(), but the child ends with the thread that has called it. */
+pid_t task_fork(void);
 
 /* A process to be killed. The caller's are pid and pidfd, which was opened while the number was the
  * process's. */

@@ -4,9 +4,9 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "include/bus.h"
+#include "include/socket.h"
 #include "refuse.h"
 
 /* mqgated keeps LAUNCH_DEADLINE_USEC; a little more, so that its refusal is heard. */
@@ -18,58 +18,40 @@ void client_close(struct client *client)
 	free(take_pointer(client->path));
 }
 
-static int refuse_unreachable(const struct client *client, int error, char **ret_message)
+static int refuse_unreachable(
+	const struct client *client, const char *runtime_dir, int error, char **ret_message)
 {
-	const char *remedy = "is it running? (systemctl start mqgated; or "
-			     "--runtime-dir if it has another directory)";
+	const char *remedy = "is it running? (start it: systemctl start mqgated; or "
+			     "give its --runtime-dir)";
 
 	if (error == -EACCES || error == -EPERM)
-		remedy = "launch-group in mqgated.yaml says who may launch, and the mode of the "
-			 "directories above who gets there";
+		remedy = "launch-group in mqgated.yaml, or the mode of a directory above the "
+			 "socket, keeps you out";
 	else if (error == -EAGAIN)
 		return refuse(ret_message, -ETIMEDOUT,
 			"cannot reach mqgated at %s: it does not accept the connection; is it "
 			"overloaded? (mqctl status)",
 			client->path);
+	else if (error == -ENAMETOOLONG)
+		return refuse(ret_message, error,
+			"runtime directory '%s': the path is too long for a socket in it (at most "
+			"%zu bytes); choose a shorter one",
+			runtime_dir, SOCKET_PATH_SIZE - sizeof("/" LAUNCH_SOCKET));
 	return refuse(ret_message, error, "cannot reach mqgated at %s: %s; %s", client->path,
 		strerror(-error), remedy);
 }
 
-/* While LAUNCHES_OF_ROOT_MAX of root's are being served, connect() itself waits. */
-static int connect_socket(struct client *client, const struct sockaddr_un *address)
-{
-	struct timeval timeout = {.tv_sec = DEADLINE_USEC / 1000000};
-
-	client->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (client->socket < 0)
-		return -errno;
-	if (setsockopt(client->socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
-		return -errno;
-	if (connect(client->socket, (const struct sockaddr *)address, sizeof(*address)) < 0)
-		return -errno;
-	return 0;
-}
-
 int client_connect(const char *runtime_dir, struct client *ret, char **ret_message)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct client client = {.socket = -EBADF, .deadline = now_usec() + DEADLINE_USEC};
+	struct client client = {.deadline = now_usec() + DEADLINE_USEC};
 	int r;
 
 	if (asprintf(&client.path, "%s/" LAUNCH_SOCKET, runtime_dir) < 0)
-		return refuse(ret_message, -ENOMEM, "no memory");
-	if (strlen(client.path) >= sizeof(address.sun_path)) {
-		r = refuse(ret_message, -ENAMETOOLONG,
-			"runtime directory '%s': the path is too long for a socket in it (at most "
-			"%zu bytes); choose a shorter one",
-			runtime_dir, sizeof(address.sun_path) - sizeof("/" LAUNCH_SOCKET));
-	} else {
-		strcpy(address.sun_path, client.path);
-		r = connect_socket(&client, &address);
-		if (r < 0)
-			r = refuse_unreachable(&client, r, ret_message);
-	}
-	if (r < 0) {
+		return refuse(ret_message, -ENOMEM, "not enough memory");
+	/* While LAUNCHES_OF_ROOT_MAX of root's are being served, connect() itself waits. */
+	client.socket = socket_connect(client.path, SOCK_SEQPACKET, DEADLINE_USEC);
+	if (client.socket < 0) {
+		r = refuse_unreachable(&client, runtime_dir, client.socket, ret_message);
 		client_close(&client);
 		return r;
 	}
@@ -127,11 +109,11 @@ static int refuse_silence(const struct client *client, int error, char **ret_mes
 	case -EBADMSG:
 	case -EPROTONOSUPPORT:
 		return refuse(ret_message, error,
-			"mqgated at %s speaks another version than this mq-run; install both from "
+			"mqgated at %s is another version than this mq-run; install both from "
 			"the same release and restart mqgated",
 			client->path);
 	default:
-		return refuse(ret_message, error, "talking to mqgated at %s: %s", client->path,
+		return refuse(ret_message, error, "cannot talk to mqgated at %s: %s", client->path,
 			strerror(-error));
 	}
 }
@@ -164,7 +146,7 @@ static int say(struct client *client, const void *message, size_t size, int fd,
 }
 
 int client_hello(struct client *client, const struct launch_ref *refs, size_t ref_count,
-	uint64_t *ret_constant, enum mediation *ret_mediation, char **ret_message)
+	uint64_t *ret_filter_id, enum mediation *ret_mediation, char **ret_message)
 {
 	struct launch_hello hello = {
 		.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION, .ref_count = (uint32_t)ref_count};
@@ -176,7 +158,7 @@ int client_hello(struct client *client, const struct launch_ref *refs, size_t re
 	r = say(client, &hello, sizeof(hello), -EBADF, &answer, ret_message);
 	if (r < 0)
 		return r;
-	*ret_constant = answer.constant;
+	*ret_filter_id = answer.filter_id;
 	*ret_mediation = answer.mediation;
 	return 0;
 }

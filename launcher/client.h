@@ -20,7 +20,7 @@ void client_close(struct client *client);
 
 /* Says which plugs, slots and apps; learns what the session's filter is to be. */
 int client_hello(struct client *client, const struct launch_ref *refs, size_t ref_count,
-	uint64_t *ret_constant, enum mediation *ret_mediation, char **ret_message);
+	uint64_t *ret_filter_id, enum mediation *ret_mediation, char **ret_message);
 
 /* Hands over a copy of the listener and waits for the word. The caller keeps, and closes, its own.
  */

@@ -2,19 +2,14 @@
 /* Descriptors that a command would inherit through the launcher. */
 #include "descriptors.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/vfs.h>
 
 #include "include/compat.h"
+#include "include/task.h"
+#include "include/text.h"
 #include "include/util.h"
 #include "refuse.h"
-
-static void closedirp(DIR **directory)
-{
-	if (*directory)
-		(void)closedir(*directory);
-}
 
 static bool is_message_queue(int fd)
 {
@@ -25,12 +20,7 @@ static bool is_message_queue(int fd)
 
 static bool is_io_uring(int fd)
 {
-	char path[64], link[sizeof("anon_inode:[io_uring]")];
-	ssize_t n;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = readlink(path, link, sizeof(link));
-	return n == sizeof(link) - 1 && memcmp(link, "anon_inode:[io_uring]", (size_t)n) == 0;
+	return text_link_is(fd, "anon_inode:[io_uring]");
 }
 
 static int check_one(int fd, void *userdata)
@@ -39,40 +29,31 @@ static int check_one(int fd, void *userdata)
 
 	if (is_message_queue(fd))
 		return refuse(ret_message, -EBUSY,
-			"descriptor %d is open on a message queue or its file system, and the "
-			"command would get past mqgate with it; close it first (%d<&- in a shell)",
+			"descriptor %d is open on a message queue or its file system, and with "
+			"it the command could bypass mqgate; close it first (%d<&- in a shell)",
 			fd, fd);
 	if (is_io_uring(fd))
 		return refuse(ret_message, -EBUSY,
-			"descriptor %d is an io_uring, and the command could get past mqgate with "
-			"it; close it first (%d<&- in a shell)",
+			"descriptor %d is an io_uring, and with it the command could bypass "
+			"mqgate; close it first (%d<&- in a shell)",
 			fd, fd);
 	return 0;
 }
 
 int descriptors_visit(descriptor_visit_t visit, void *userdata, char **ret_message)
 {
-	_cleanup_(closedirp) DIR *directory = opendir("/proc/self/fd");
-	const struct dirent *entry;
+	_cleanup_free_ int *fds = NULL;
+	size_t count = 0;
+	int r = task_list(AT_FDCWD, "/proc/self/fd", &fds, &count);
 
-	if (!directory)
-		return refuse(ret_message, -errno,
-			"/proc/self/fd: %s; inherited descriptors cannot be checked, is /proc "
-			"mounted?",
-			strerror(errno));
-	while ((errno = 0, entry = readdir(directory))) {
-		int fd = atoi(entry->d_name);
-		int r;
-
-		if (entry->d_name[0] == '.' || fd == dirfd(directory))
-			continue;
-		r = visit(fd, userdata);
-		if (r < 0)
-			return r;
-	}
-	if (errno)
-		return refuse(ret_message, -errno, "/proc/self/fd: %s", strerror(errno));
-	return 0;
+	if (r < 0)
+		return refuse(ret_message, r,
+			"/proc/self/fd: %s; cannot check inherited descriptors; is /proc mounted?",
+			strerror(-r));
+	/* The directory's own is among them, and closed by now. */
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = visit(fds[i], userdata);
+	return r;
 }
 
 int descriptors_check(char **ret_message)

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 #include "include/compat.h"
-#include "include/constant.h"
+#include "include/filter-id.h"
 #include "include/syscalls.h"
 #include "include/util.h"
 #include "proof.h"
@@ -107,7 +107,7 @@ static int add_calls(scmp_filter_ctx context, enum mediation mediation)
 	return r;
 }
 
-static int read_program(int fd, uint64_t constant, enum mediation mediation,
+static int read_program(int fd, uint64_t filter_id, enum mediation mediation,
 	struct sock_filter **ret_program, unsigned short *ret_length)
 {
 	_cleanup_free_ struct sock_filter *program = NULL;
@@ -117,22 +117,22 @@ static int read_program(int fd, uint64_t constant, enum mediation mediation,
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	length = (size_t)st.st_size / sizeof(*program);
-	if (length + CONSTANT_LENGTH > BPF_MAXINSNS)
+	if (length + FILTER_ID_LENGTH > BPF_MAXINSNS)
 		return -E2BIG;
-	program = calloc(length + CONSTANT_LENGTH, sizeof(*program));
+	program = calloc(length + FILTER_ID_LENGTH, sizeof(*program));
 	if (!program)
 		return -ENOMEM;
-	constant_write(program, constant);
-	if (pread(fd, program + CONSTANT_LENGTH, (size_t)st.st_size, 0) != st.st_size)
+	filter_id_write(program, filter_id);
+	if (pread(fd, program + FILTER_ID_LENGTH, (size_t)st.st_size, 0) != st.st_size)
 		return -EIO;
-	if (!filter_is_whole(program, (unsigned short)(length + CONSTANT_LENGTH), mediation))
+	if (!filter_is_whole(program, (unsigned short)(length + FILTER_ID_LENGTH), mediation))
 		return -ENOMEM;
 	*ret_program = take_pointer(program);
-	*ret_length = (unsigned short)(length + CONSTANT_LENGTH);
+	*ret_length = (unsigned short)(length + FILTER_ID_LENGTH);
 	return 0;
 }
 
-int filter_build(uint64_t constant, enum mediation mediation, struct sock_filter **ret_program,
+int filter_build(uint64_t filter_id, enum mediation mediation, struct sock_filter **ret_program,
 	unsigned short *ret_length)
 {
 	_cleanup_(seccomp_releasep) scmp_filter_ctx context = NULL;
@@ -151,7 +151,7 @@ int filter_build(uint64_t constant, enum mediation mediation, struct sock_filter
 	r = seccomp_export_bpf(context, fd);
 	if (r < 0)
 		return r;
-	return read_program(fd, constant, mediation, ret_program, ret_length);
+	return read_program(fd, filter_id, mediation, ret_program, ret_length);
 }
 
 /* libseccomp 2.5 cannot load it itself: it does not know WAIT_KILLABLE_RECV. Without that flag a
@@ -171,8 +171,8 @@ int filter_load(const struct sock_filter *program, unsigned short length, int *r
 	}
 	if (errno == EBUSY)
 		return refuse(ret_message, -EBUSY,
-			"cannot install the filter: another supervisor's seccomp listener is "
-			"already above this process, and the kernel allows one; start mq-run "
+			"cannot install the filter: this process already runs under another "
+			"seccomp supervisor, and the kernel allows only one; start mq-run "
 			"outside of that sandbox (another mq-run, a container runtime)");
 	if (errno == EINVAL)
 		return refuse(ret_message, -EINVAL,

@@ -8,10 +8,10 @@
 
 #include "include/syscalls.h"
 
-/* Builds the filter for native_arch and compat_arch, with the session's constant in front
- * (include/constant.h). The caller frees *ret_program. Returns 0 or a negative errno; -ENOMEM also
+/* Builds the filter for native_arch and compat_arch, with the session's filter id in front
+ * (include/filter-id.h). The caller frees *ret_program. Returns 0 or a negative errno; -ENOMEM also
  * if libseccomp has left something out (proof.h). */
-int filter_build(uint64_t constant, enum mediation mediation, struct sock_filter **ret_program,
+int filter_build(uint64_t filter_id, enum mediation mediation, struct sock_filter **ret_program,
 	unsigned short *ret_length);
 
 /* Puts this process under the filter, for good, and returns its listener (close-on-exec).

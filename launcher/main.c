@@ -25,17 +25,17 @@ static const char usage[] =
 	"\n"
 	"      --plug [PACKAGE:]NAME  the queues that this plug is connected to\n"
 	"      --slot [PACKAGE:]NAME  the queues that this slot offers, with every permission\n"
-	"      --app PACKAGE.APP      the plugs and slots that are bound to this app\n"
-	"                             (at least one of the three, each as often as needed)\n"
-	"      --wall=rules|mount     how the other roads to queues are closed: by rules for the\n"
-	"                             file tree (default), or by mounts of its own, for root and\n"
-	"                             without CAP_SYS_ADMIN; see mq-run(1)\n"
-	"      --runtime-dir DIR      where mqgated's sockets are (default: $MQGATE_RUNTIME_DIR\n"
-	"                             or " DEFAULT_RUNTIME_DIR ")\n"
-	"      --help                 show this and exit\n"
+	"      --app PACKAGE.APP      the plugs and slots of this app\n"
+	"                             (give at least one of the three; repeat as needed)\n"
+	"      --wall=rules|mount     how to block every other way to a queue: with rules for the\n"
+	"                             file tree (default), or with private mounts (needs root;\n"
+	"                             the command loses CAP_SYS_ADMIN); see mq-run(1)\n"
+	"      --runtime-dir DIR      the directory of mqgated's sockets (default:\n"
+	"                             $MQGATE_RUNTIME_DIR or " DEFAULT_RUNTIME_DIR ")\n"
+	"      --help                 show this help and exit\n"
 	"      --version              show the version and exit\n"
 	"\n"
-	"Exit status: the command's; 125 if mq-run itself fails, 126 if the command cannot be\n"
+	"Exit status: that of the command; 125 if mq-run fails, 126 if the command cannot be\n"
 	"executed, 127 if it is not found.\n";
 
 static int hand_over(struct client *client, int listener, const char *costs, char **ret_message)
@@ -43,8 +43,9 @@ static int hand_over(struct client *client, int listener, const char *costs, cha
 	int r = client_handover(client, listener, ret_message);
 
 	if (r == 0 && costs)
-		log_warning("files cannot be created directly in %s; unmount it or, as root, use "
-			    "--wall=mount, which has no such limit",
+		log_warning(
+			"the command cannot create files directly in %s; unmount that mqueue, or "
+			"as root use --wall=mount, which has no such limit",
 			costs);
 	return r;
 }
@@ -58,17 +59,17 @@ static int confine(const struct options *options, char **ret_message)
 	_cleanup_close_ int listener = -EBADF;
 	unsigned short length;
 	enum mediation mediation;
-	uint64_t constant;
+	uint64_t filter_id;
 	int r;
 
 	r = client_connect(options->runtime_dir, &client, ret_message);
 	if (r < 0)
 		return r;
 	r = client_hello(
-		&client, options->refs, options->ref_count, &constant, &mediation, ret_message);
+		&client, options->refs, options->ref_count, &filter_id, &mediation, ret_message);
 	if (r < 0)
 		return r;
-	r = filter_build(constant, mediation, &program, &length);
+	r = filter_build(filter_id, mediation, &program, &length);
 	if (r < 0)
 		return refuse(ret_message, r, "cannot build the filter: %s", strerror(-r));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -15,14 +15,13 @@ static int add_ref(struct options *options, const char *option, uint32_t kind, c
 
 	if (options->ref_count == LAUNCH_REFS_MAX)
 		return refuse(ret_message, -E2BIG,
-			"%s %s: there are more than %d plugs, slots and apps; give one command fewer "
-			"of them",
+			"%s %s: more than %d plugs, slots and apps; use fewer for one command",
 			option, text, LAUNCH_REFS_MAX);
 	if (isempty(text))
 		return refuse(ret_message, -EINVAL, "%s: the name is empty; write %s %s", option,
 			option, kind == LAUNCH_REF_APP ? "PACKAGE.APP" : "[PACKAGE:]NAME");
 	if (kind == LAUNCH_REF_APP && !strchr(text, '.'))
-		return refuse(ret_message, -EINVAL, "%s %s: this is no app; write %s PACKAGE.APP",
+		return refuse(ret_message, -EINVAL, "%s %s: not an app; write %s PACKAGE.APP",
 			option, text, option);
 	if (strlen(text) > REF_MAX)
 		return refuse(ret_message, -EINVAL,
@@ -42,7 +41,7 @@ static int choose_wall(struct options *options, const char *form, char **ret_mes
 		options->wall = WALL_MOUNT;
 	else
 		return refuse(ret_message, -EINVAL,
-			"--wall=%s: there is no such wall; use --wall=rules or --wall=mount", form);
+			"--wall=%s: unknown wall; use --wall=rules or --wall=mount", form);
 	return 0;
 }
 
@@ -120,7 +119,7 @@ int options_parse(int argc, char *argv[], struct options *ret, char **ret_messag
 		return refuse(ret_message, -EINVAL, "the command is missing; see mq-run --help");
 	if (options.ref_count == 0)
 		return refuse(ret_message, -EINVAL,
-			"none of --plug, --slot and --app is given; name at least one, see mq-run "
+			"--plug, --slot and --app are all missing; give at least one, see mq-run "
 			"--help");
 	return 0;
 }

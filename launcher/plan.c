@@ -7,8 +7,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "include/array.h"
+#include "include/mountinfo.h"
 #include "include/util.h"
-#include "mountinfo.h"
 
 void plan_clear(struct plan *plan)
 {
@@ -17,19 +18,6 @@ void plan_clear(struct plan *plan)
 	free(plan->hidden);
 	free(plan->devices);
 	free(plan->on_the_way);
-}
-
-static int append(void *list, size_t *count, const void *item, size_t size)
-{
-	char **items = list;
-	char *grown = reallocarray(*items, *count + 1, size);
-
-	if (!grown)
-		return -ENOMEM;
-	*items = grown;
-	memcpy(grown + *count * size, item, size);
-	(*count)++;
-	return 0;
 }
 
 /* --- hidden places ------------------------------------------------------------------------- */
@@ -41,7 +29,7 @@ static int hide(struct plan *plan, const char *path)
 
 	if (!copy)
 		return -ENOMEM;
-	r = append(&plan->hidden, &plan->hidden_count, &copy, sizeof(copy));
+	r = array_append(&plan->hidden, &plan->hidden_count, &copy, sizeof(copy));
 	if (r < 0)
 		return r;
 	(void)take_pointer(copy);
@@ -54,7 +42,8 @@ static int hide_mount(struct plan *plan, const struct mount_entry *mount)
 
 	if (!streq(mount->type, "mqueue"))
 		return 0;
-	r = append(&plan->devices, &plan->device_count, &mount->device, sizeof(mount->device));
+	r = array_append(
+		&plan->devices, &plan->device_count, &mount->device, sizeof(mount->device));
 	return r < 0 ? r : hide(plan, mount->mount_point);
 }
 
@@ -101,14 +90,14 @@ static bool leads_to_hidden(const struct plan *plan, const char *path)
 /* --- what a descriptor is ------------------------------------------------------------------ */
 
 /* Asks no server and triggers no automount: a dead network file system must not hold a launch. */
-static int identify(int fd, struct identity *ret)
+static int identify(int fd, struct object *ret)
 {
 	struct statx stx;
 
 	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
 		    STATX_TYPE | STATX_INO, &stx) < 0)
 		return -errno;
-	*ret = (struct identity){
+	*ret = (struct object){
 		.device = makedev(stx.stx_dev_major, stx.stx_dev_minor),
 		.inode = stx.stx_ino,
 		.is_directory = S_ISDIR(stx.stx_mode),
@@ -117,19 +106,19 @@ static int identify(int fd, struct identity *ret)
 	return 0;
 }
 
-static bool is_on_the_way(const struct plan *plan, const struct identity *identity)
+static bool is_on_the_way(const struct plan *plan, const struct object *object)
 {
 	for (size_t i = 0; i < plan->on_the_way_count; i++)
-		if (plan->on_the_way[i].identity.device == identity->device &&
-			plan->on_the_way[i].identity.inode == identity->inode)
+		if (plan->on_the_way[i].object.device == object->device &&
+			plan->on_the_way[i].object.inode == object->inode)
 			return true;
 	return false;
 }
 
-static bool is_mqueue(const struct plan *plan, const struct identity *identity)
+static bool is_mqueue(const struct plan *plan, const struct object *object)
 {
 	for (size_t i = 0; i < plan->device_count; i++)
-		if (plan->devices[i] == identity->device)
+		if (plan->devices[i] == object->device)
 			return true;
 	return false;
 }
@@ -147,12 +136,13 @@ static int remember(struct plan *plan, int fd, const char *hidden, size_t length
 	struct on_the_way directory = {.hidden = hidden, .length = length};
 	int r;
 
-	r = identify(fd, &directory.identity);
+	r = identify(fd, &directory.object);
 	if (r < 0)
 		return r;
-	if (is_on_the_way(plan, &directory.identity))
+	if (is_on_the_way(plan, &directory.object))
 		return 0;
-	return append(&plan->on_the_way, &plan->on_the_way_count, &directory, sizeof(directory));
+	return array_append(
+		&plan->on_the_way, &plan->on_the_way_count, &directory, sizeof(directory));
 }
 
 /* Remembers every directory above one hidden place, the root included. */
@@ -203,7 +193,7 @@ static int plan_child(struct plan *plan, int directory_fd, const char *directory
 {
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -EBADF;
-	struct identity identity;
+	struct object object;
 	int r;
 
 	if (asprintf(&path, "%s/%s", directory, name) < 0)
@@ -213,14 +203,14 @@ static int plan_child(struct plan *plan, int directory_fd, const char *directory
 	fd = openat(directory_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return closed_unless_fatal(-errno);
-	r = identify(fd, &identity);
+	r = identify(fd, &object);
 	if (r < 0)
 		return closed_unless_fatal(r);
-	if (identity.is_link || is_mqueue(plan, &identity))
+	if (object.is_link || is_mqueue(plan, &object))
 		return 0;
-	if (leads_to_hidden(plan, path) || is_on_the_way(plan, &identity))
-		return identity.is_directory ? plan_children(plan, fd, path) : 0;
-	return plan->add(fd, path, identity.is_directory, plan->userdata);
+	if (leads_to_hidden(plan, path) || is_on_the_way(plan, &object))
+		return object.is_directory ? plan_children(plan, fd, path) : 0;
+	return plan->add(fd, path, object.is_directory, plan->userdata);
 }
 
 static void closedirp(DIR **directory)

@@ -11,7 +11,7 @@
 typedef int (*plan_rule_t)(int fd, const char *path, bool is_directory, void *userdata);
 
 /* One file system object, as the kernel tells them apart. */
-struct identity {
+struct object {
 	uint64_t device;
 	uint64_t inode;
 	bool is_directory, is_link;
@@ -19,7 +19,7 @@ struct identity {
 
 /* A directory above a hidden place, under the first name that leads to it. */
 struct on_the_way {
-	struct identity identity;
+	struct object object;
 	const char *hidden;
 	size_t length; /* of the directory's own path in it; the root has 0 */
 };

@@ -106,8 +106,8 @@ static int isolate_dev(char **ret_message)
 		return 0;
 	if (errno == EINVAL)
 		return refuse(ret_message, -EINVAL,
-			"cannot build the wall: /dev is no mount point, so what is mounted on "
-			"/dev/mqueue later would arrive; use --wall=rules");
+			"cannot build the wall: /dev is not a mount point, so a later mount on "
+			"/dev/mqueue would reach the command; use --wall=rules");
 	return refuse_step("making /dev private", ret_message);
 }
 
@@ -138,8 +138,8 @@ static int hang_below(int cwd_fd, char **ret_message)
 		return errno == EINVAL
 			       ? refuse(ret_message, -EINVAL,
 					 "cannot build the wall: the root directory was changed to "
-					 "what is no mount point, or is the first one after boot; "
-					 "use --wall=rules")
+					 "one that is not a mount point, or is the initial one after boot; use "
+					 "--wall=rules")
 			       : refuse_step("pivot_root", ret_message);
 	if (chroot("/tree") < 0)
 		return refuse_step("chroot", ret_message);
@@ -178,7 +178,7 @@ static int leave_namespace(char **ret_message)
 		return errno == EINVAL
 			       ? refuse(ret_message, -EINVAL,
 					 "cannot build the wall: the root directory was changed to "
-					 "what is no mount point; use --wall=rules")
+					 "one that is not a mount point; use --wall=rules")
 			       : refuse_step("cutting the mounts off", ret_message);
 	return 0;
 }
@@ -187,26 +187,14 @@ static int leave_namespace(char **ret_message)
 int view_enter(int *ret_anchor_fd, char **ret_message)
 {
 	_cleanup_close_ int anchor_fd = -EBADF;
-	int r;
+	int r = leave_namespace(ret_message);
 
-	r = leave_namespace(ret_message);
-	if (r < 0)
-		return r;
-	r = detach_queues(ret_message);
-	if (r < 0)
-		return r;
-	r = isolate_dev(ret_message);
-	if (r < 0)
-		return r;
-	r = cover_dev_mqueue(ret_message);
-	if (r < 0)
-		return r;
-	r = raise_anchor(&anchor_fd, ret_message);
-	if (r < 0)
-		return r;
-	r = detach_queues(ret_message);
-	if (r < 0)
-		return r;
-	*ret_anchor_fd = take_fd(&anchor_fd);
-	return 0;
+	r = r < 0 ? r : detach_queues(ret_message);
+	r = r < 0 ? r : isolate_dev(ret_message);
+	r = r < 0 ? r : cover_dev_mqueue(ret_message);
+	r = r < 0 ? r : raise_anchor(&anchor_fd, ret_message);
+	r = r < 0 ? r : detach_queues(ret_message);
+	if (r == 0)
+		*ret_anchor_fd = take_fd(&anchor_fd);
+	return r;
 }

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "mountinfo.h"
+#include "include/mountinfo.h"
 
 /* Moves this process into a mount namespace of its own, in which no mqueue file system is mounted,
  * /dev/mqueue looks empty, and the tree hangs below a directory that is nowhere else: the anchor.

@@ -86,8 +86,8 @@
 #include "include/compat.h"
 #include "include/limits.h"
 #include "include/log.h"
+#include "include/mountinfo.h"
 #include "include/util.h"
-#include "mountinfo.h"
 #include "plan.h"
 #include "refuse.h"
 #include "view.h"
@@ -162,13 +162,13 @@ static int check_landlock(char **ret_message)
 		return abi;
 	if (abi >= 0)
 		return refuse(ret_message, -EOPNOTSUPP,
-			"cannot build the wall: this kernel's Landlock is too old (ABI %d, needed "
-			"is %d); Linux 5.19 or newer has it",
+			"cannot build the wall: the Landlock of this kernel is too old (ABI %d, "
+			"needed: %d); use Linux 5.19 or newer",
 			abi, ABI_WITH_REFER);
 	if (errno == ENOSYS)
 		return refuse(ret_message, -ENOSYS,
 			"cannot build the wall: this kernel has no Landlock, or a sandbox hides "
-			"it; needed is Linux 5.19 or newer with CONFIG_SECURITY_LANDLOCK");
+			"it; use Linux 5.19 or newer with CONFIG_SECURITY_LANDLOCK");
 	if (errno == EOPNOTSUPP)
 		return refuse(ret_message, -EOPNOTSUPP,
 			"cannot build the wall: Landlock is disabled; add \"landlock\" to the lsm= "
@@ -187,8 +187,8 @@ static int refuse_plan(int error, char **ret_message)
 			"it on /dev/mqueue");
 	if (error == -EBADMSG)
 		return refuse(ret_message, error,
-			"cannot build the wall: /proc/self/mountinfo has a line that is not "
-			"understood; is the proc file system mounted on /proc?");
+			"cannot build the wall: cannot parse a line of /proc/self/mountinfo; is "
+			"the proc file system mounted on /proc?");
 	return refuse(ret_message, error,
 		"cannot build the wall: adding rules for the file tree: %s", strerror(-error));
 }
@@ -236,8 +236,8 @@ static int stand_behind(int ruleset_fd, char **ret_message)
 		return 0;
 	if (errno == E2BIG)
 		return refuse(ret_message, -E2BIG,
-			"cannot build the wall: there are already as many Landlock domains above "
-			"this process as the kernel allows; start it outside of one of them");
+			"cannot build the wall: this process already has as many Landlock domains "
+			"as the kernel allows; start it outside of one of them");
 	return refuse(ret_message, -errno, "cannot build the wall: landlock_restrict_self: %s",
 		strerror(errno));
 }
@@ -318,14 +318,14 @@ enum {
 	PROOF_FAILED,
 };
 
-struct proof {
+struct wall_proof {
 	const struct plan *plan;
 	int ruleset_fd;
 };
 
 static int prove_as_child(void *userdata)
 {
-	const struct proof *proof = userdata;
+	const struct wall_proof *proof = userdata;
 
 	if (landlock_restrict_self(proof->ruleset_fd) < 0)
 		return PROOF_FAILED;
@@ -341,7 +341,7 @@ static int prove_as_child(void *userdata)
 static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 {
 	static char stack[PROOF_STACK] __attribute__((aligned(16)));
-	struct proof proof = {plan, proof_fd};
+	struct wall_proof proof = {plan, proof_fd};
 	pid_t pid = clone(prove_as_child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK, &proof);
 	int status;
 
@@ -357,8 +357,8 @@ static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == PROOF_OPEN)
 		return refuse(ret_message, -EXDEV,
 			"cannot build the wall: a directory above this root directory, or above a "
-			"message queue file system, is in reach under another name too; unmount "
-			"it there, or start mq-run outside of the changed root");
+			"message queue file system, can also be reached under another name; "
+			"unmount it there, or start mq-run outside of the changed root");
 	return refuse(ret_message, -EIO, "cannot prove the wall: the child that tries it failed");
 }
 
@@ -439,21 +439,12 @@ static int allow_view(int ruleset_fd, uint64_t files, int anchor_fd, char **ret_
 static int raise_mount(uint64_t files, char **ret_message)
 {
 	_cleanup_close_ int ruleset_fd = -EBADF, anchor_fd = -EBADF;
-	int r;
+	int r = check_capabilities(ret_message);
 
-	r = check_capabilities(ret_message);
-	if (r < 0)
-		return r;
-	r = make_ruleset(files | RIGHTS_OF_DIRECTORIES, &ruleset_fd, ret_message);
-	if (r < 0)
-		return r;
-	r = view_enter(&anchor_fd, ret_message);
-	if (r < 0)
-		return r;
-	r = allow_view(ruleset_fd, files, anchor_fd, ret_message);
-	if (r < 0)
-		return r;
-	r = stand_behind(ruleset_fd, ret_message);
+	r = r < 0 ? r : make_ruleset(files | RIGHTS_OF_DIRECTORIES, &ruleset_fd, ret_message);
+	r = r < 0 ? r : view_enter(&anchor_fd, ret_message);
+	r = r < 0 ? r : allow_view(ruleset_fd, files, anchor_fd, ret_message);
+	r = r < 0 ? r : stand_behind(ruleset_fd, ret_message);
 	if (r < 0)
 		return r;
 	r = capability_give_up(CAP_SYS_ADMIN);

@@ -32,7 +32,7 @@ int print_diagnostics(const struct diagnostics *diagnostics)
 		(void)fprintf(stderr, "%s\n", line);
 	}
 	if (diagnostics->suppressed > 0)
-		(void)fprintf(stderr, "%zu more are not shown\n", diagnostics->suppressed);
+		(void)fprintf(stderr, "%zu more messages are not shown\n", diagnostics->suppressed);
 	return diagnostics->count + diagnostics->suppressed > diagnostics->notes ? REFUSED : DONE;
 }
 
@@ -105,7 +105,7 @@ static int check_directory(struct checked *checked, const char *directory)
 		return print_no_memory();
 	if (r == 0 && count == 0)
 		diagnostics_add(&diagnostics, SEVERITY_NOTE, directory, 0, 0,
-			"no .yaml file is in it; name another directory");
+			"no .yaml file in this directory; name another one");
 	result = print_diagnostics(&diagnostics);
 	r = result < 0 ? result : check_files(checked, files, count);
 	for (size_t i = 0; i < count; i++)

@@ -4,35 +4,15 @@
 
 #include <stdarg.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "include/bus.h"
+#include "include/socket.h"
 
 static uint64_t usec_until(uint64_t deadline)
 {
 	uint64_t now = now_usec();
 
 	return deadline > now ? deadline - now : 0;
-}
-
-/* The library would not wait where others stand in line to be accepted. */
-static int connect_socket(const char *path, uint64_t deadline, int *ret)
-{
-	const uint64_t wait = MAX(usec_until(deadline), 1U);
-	const struct timeval timeout = {
-		.tv_sec = (time_t)(wait / 1000000), .tv_usec = (suseconds_t)(wait % 1000000)};
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	(void)strcpy(address.sun_path, path);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		return errno == EAGAIN ? -ETIMEDOUT : -errno;
-	*ret = take_fd(&fd);
-	return 0;
 }
 
 /* sd_bus_call() would wait for the peer's greeting with a deadline of its own, a longer one. */
@@ -61,9 +41,10 @@ static int open_bus(const char *path, uint64_t deadline, sd_bus **ret)
 	_cleanup_close_ int fd = -EBADF;
 	int r;
 
-	r = connect_socket(path, deadline, &fd);
-	if (r < 0)
-		return r;
+	/* The library would not wait where others stand in line to be accepted. */
+	fd = socket_connect(path, SOCK_STREAM, MAX(usec_until(deadline), 1U));
+	if (fd < 0)
+		return fd == -EAGAIN ? -ETIMEDOUT : fd;
 	r = sd_bus_new(&bus);
 	if (r < 0)
 		return r;
@@ -97,39 +78,55 @@ static int call(sd_bus *bus, uint64_t deadline, sd_bus_error *error, sd_bus_mess
 	return sd_bus_call(bus, message, MAX(usec_until(deadline), 1U), error, ret_reply);
 }
 
+int reply_read(sd_bus_message *reply,
+	int (*take)(sd_bus_message *reply, const char *key, void *context), void *context)
+{
+	const char *key;
+	int r;
+
+	r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+		r = sd_bus_message_read(reply, "s", &key);
+		r = r < 0 ? r : take(reply, key, context);
+		r = r < 0 ? r : sd_bus_message_exit_container(reply);
+	}
+	return r < 0 ? r : sd_bus_message_exit_container(reply);
+}
+
 static void report_errno(int r, const char *path, unsigned seconds)
 {
 	switch (-r) {
 	case ENOENT:
 	case ECONNREFUSED:
-		print_error("mqgated is not running: nobody listens at %s; start it, for example "
-			    "with \"systemctl start mqgated\", or name its --runtime-dir",
+		print_error("mqgated is not running: nothing listens at %s; start it, for example "
+			    "with \"systemctl start mqgated\", or give its --runtime-dir",
 			path);
 		break;
 	case EILSEQ:
-		print_error("an argument is not UTF-8; all names of packages, plugs, slots and "
-			    "queues in documents are");
+		print_error("an argument is not UTF-8; names of packages, plugs, slots and queues "
+			    "must be");
 		break;
 	case ENAMETOOLONG:
 		print_error("%s is too long for a socket; choose a shorter --runtime-dir", path);
 		break;
 	case EOPNOTSUPP:
-		print_error("permission denied: mqgated at %s takes lists of connections from root "
-			    "and the members of admin-group only; try sudo, outside of sessions",
+		print_error("permission denied: mqgated at %s accepts a list of connections only "
+			    "from root and the members of admin-group, and never from a confined "
+			    "program; try sudo",
 			path);
 		break;
 	case ETIMEDOUT:
-		print_error("no answer from mqgated at %s within %u seconds; what was to be "
-			    "changed may still change",
+		print_error("no answer from mqgated at %s within %u seconds; a change may still "
+			    "take effect: check with \"mqctl connections\"",
 			path, seconds);
 		break;
 	case EAGAIN:
 	case ECONNRESET:
 	case EPIPE:
 	case ENOTCONN:
-		print_error("mqgated at %s closed the connection: it is stopping, lacks memory "
-			    "or serves too many at once; what was to be changed may have "
-			    "changed; look, and try again",
+		print_error("mqgated at %s closed the connection: it is stopping, out of memory "
+			    "or overloaded; check with \"mqctl connections\" whether a change "
+			    "was made, and try again",
 			path);
 		break;
 	default:
@@ -145,7 +142,7 @@ static void report(int r, const sd_bus_error *error, const char *path, uint64_t 
 	else if (sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_METHOD) ||
 		 sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_INTERFACE) ||
 		 sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_OBJECT))
-		print_error("mqgated at %s does not know this command; it is of another version: "
+		print_error("mqgated at %s does not know this command: it is another version; "
 			    "restart it",
 			path);
 	else

@@ -9,3 +9,8 @@
  * reported on stderr here, and nowhere else: 0, or a negative errno. */
 int manager_call(const struct arguments *arguments, uint64_t timeout_usec,
 	sd_bus_message **ret_reply, const char *member, const char *types, ...);
+
+/* Reads a dictionary: take() reads or skips the value of each key. 0, what take() failed with, or
+ * another negative errno. */
+int reply_read(sd_bus_message *reply,
+	int (*take)(sd_bus_message *reply, const char *key, void *context), void *context);

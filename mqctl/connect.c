@@ -14,12 +14,12 @@ static int read_span(const char *text, uint64_t *ret_seconds)
 	int r = span_parse(text, ret_seconds);
 
 	if (r == -ERANGE)
-		print_error("--for %s: a timed connection lasts from 1 second to %llu days; "
-			    "without --for it has no end",
+		print_error("--for %s: out of range; use 1 second to %llu days, or no --for for a "
+			    "connection without an end",
 			text, CONNECTION_SPAN_MAX / 86400);
 	else if (r < 0)
-		print_error("--for %s: this is no span of time; write a number with its unit, as "
-			    "90s, 10m, 2h or 1d",
+		print_error("--for %s: not a time span; write a number with its unit, such as 90s, "
+			    "10m, 2h or 1d",
 			text);
 	return r;
 }
@@ -50,7 +50,7 @@ int verb_connect(const struct arguments *arguments)
 }
 
 /* What mqgated answers to a disconnection. */
-struct outcome {
+struct disconnect_outcome {
 	uint64_t disconnected;
 	uint64_t sessions, processes;  /* that hold what was taken, or are registered on it */
 	uint64_t holders, registrants; /* of these processes */
@@ -60,7 +60,7 @@ struct outcome {
 	uint64_t failed;               /* sessions that could not be looked at */
 };
 
-static uint64_t *member_of(struct outcome *outcome, const char *key)
+static uint64_t *member_of(struct disconnect_outcome *outcome, const char *key)
 {
 	const struct {
 		const char *key;
@@ -83,32 +83,15 @@ static uint64_t *member_of(struct outcome *outcome, const char *key)
 	return NULL;
 }
 
-static int read_entry(sd_bus_message *reply, struct outcome *outcome)
+static int read_entry(sd_bus_message *reply, const char *key, void *context)
 {
-	uint64_t *member;
-	const char *key;
-	int r;
+	struct disconnect_outcome *outcome = context;
+	uint64_t *member = member_of(outcome, key);
 
-	r = sd_bus_message_read(reply, "s", &key);
-	if (r < 0)
-		return r;
-	member = member_of(outcome, key);
 	if (streq(key, "left-pids"))
-		r = sd_bus_message_read(reply, "v", "s", &outcome->left_pids);
-	else
-		r = member ? sd_bus_message_read(reply, "v", "t", member)
-			   : sd_bus_message_skip(reply, "v");
-	return r < 0 ? r : sd_bus_message_exit_container(reply);
-}
-
-static int read_outcome(sd_bus_message *reply, struct outcome *ret)
-{
-	int r;
-
-	r = sd_bus_message_enter_container(reply, 'a', "{sv}");
-	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0)
-		r = read_entry(reply, ret);
-	return r;
+		return sd_bus_message_read(reply, "v", "s", &outcome->left_pids);
+	return member ? sd_bus_message_read(reply, "v", "t", member)
+		      : sd_bus_message_skip(reply, "v");
 }
 
 /* "1 session", "2 sessions" */
@@ -121,7 +104,7 @@ static const char *counted(
 }
 
 /* Who was found, and what with. */
-static void print_found(const struct outcome *outcome)
+static void print_found(const struct disconnect_outcome *outcome)
 {
 	char sessions[COUNT_MAX], processes[COUNT_MAX], registrants[COUNT_MAX];
 	bool one = outcome->sessions == 1;
@@ -129,13 +112,12 @@ static void print_found(const struct outcome *outcome)
 	(void)printf("%s (%s) ", counted(outcome->sessions, "session", "sessions", sessions),
 		counted(outcome->processes, "process", "processes", processes));
 	if (outcome->holders == 0) {
-		(void)printf("%s still registered for notification on what was taken, and %s told "
-			     "once that a message has come, of nothing in it",
-			one ? "is" : "are", one ? "is" : "are");
+		(void)printf("%s still registered for notification on these queues: %s told once "
+			     "that a message has come, but not what is in it",
+			one ? "is" : "are", one ? "it is" : "they are");
 		return;
 	}
-	(void)printf("still %s descriptors of what was taken, and may use them until they are "
-		     "closed",
+	(void)printf("still %s descriptors of these queues, and can use them until they are closed",
 		one ? "holds" : "hold");
 	if (outcome->registrants > 0)
 		(void)printf("; %s of them %s registered for notification",
@@ -143,20 +125,20 @@ static void print_found(const struct outcome *outcome)
 			outcome->registrants == 1 ? "is" : "are");
 }
 
-static void print_unknown(const struct outcome *outcome)
+static void print_unknown(const struct disconnect_outcome *outcome)
 {
 	bool more = outcome->sessions > 0, one = outcome->unknown == 1;
 	char unknown[COUNT_MAX];
 
-	(void)printf("%s%s may%s: somebody traces %s, or %s could not be looked at",
-		more ? "; " : "",
+	(void)printf("%s%s may%s: %s traced, or could not be examined", more ? "; " : "",
 		counted(outcome->unknown, more ? "more process" : "process",
 			more ? "more processes" : "processes", unknown),
-		more ? "" : " still hold what was taken, or be registered on it",
-		one ? "it" : "them", one ? "it" : "they");
+		more ? "" : " still hold descriptors of these queues, or be registered on them",
+		one ? "it is" : "they are");
 }
 
-static void print_holders(const struct arguments *arguments, const struct outcome *outcome)
+static void print_holders(
+	const struct arguments *arguments, const struct disconnect_outcome *outcome)
 {
 	if (outcome->sessions > 0)
 		print_found(outcome);
@@ -166,28 +148,29 @@ static void print_holders(const struct arguments *arguments, const struct outcom
 		between(arguments), second(arguments));
 }
 
-static void print_killed(const struct outcome *outcome)
+static void print_killed(const struct disconnect_outcome *outcome)
 {
 	char processes[COUNT_MAX];
 
 	(void)printf("%s killed\n", counted(outcome->killed, "process", "processes", processes));
 }
 
-static void print_left(const struct outcome *outcome)
+static void print_left(const struct disconnect_outcome *outcome)
 {
 	bool one = outcome->left == 1, named = !isempty(outcome->left_pids);
-	const char *it = one ? "it" : "them";
 	char count[COUNT_MAX];
 
-	print_error("disconnected, but at least %s %s left%s%s%s: the kernel holds %s, somebody "
-		    "traces %s, or %s could not be looked at; repeat the command",
-		counted(outcome->left, "process", "processes", count), one ? "is" : "are",
-		named ? " (" : "", named ? outcome->left_pids : "", named ? ")" : "", it, it,
-		one ? "it" : "they");
+	print_error(
+		"disconnected, but at least %s still %s%s%s%s: the kernel holds %s, or %s traced, "
+		"or could not be examined; run the command again",
+		counted(outcome->left, "process", "processes", count), one ? "runs" : "run",
+		named ? " (" : "", named ? outcome->left_pids : "", named ? ")" : "",
+		one ? "it" : "them", one ? "it is" : "they are");
 }
 
 /* What was cut stays cut, whatever became of the rest. */
-static int print_outcome(const struct arguments *arguments, const struct outcome *outcome)
+static int print_outcome(
+	const struct arguments *arguments, const struct disconnect_outcome *outcome)
 {
 	char count[COUNT_MAX];
 
@@ -201,9 +184,8 @@ static int print_outcome(const struct arguments *arguments, const struct outcome
 	if (outcome->left > 0)
 		print_left(outcome);
 	if (outcome->failed > 0)
-		print_error("disconnected, but of %s it could not be told whether descriptors are "
-			    "still open or notifications registered; to look again: mqctl "
-			    "disconnect %s %s%s%s",
+		print_error("disconnected, but %s could not be examined for open queues and "
+			    "registrations; to try again: mqctl disconnect %s %s%s%s",
 			counted(outcome->failed, "session", "sessions", count),
 			arguments->kill ? "--kill" : "--wait 1", arguments->words[0],
 			between(arguments), second(arguments));
@@ -219,25 +201,26 @@ static int read_wait(const char *text, uint64_t *ret_seconds)
 	if (errno == 0 && *text >= '0' && *text <= '9' && *end == '\0' &&
 		*ret_seconds <= DISCONNECT_WAIT_MAX)
 		return 0;
-	print_error(
-		"--wait %s: this is no number of seconds from 0 to %d", text, DISCONNECT_WAIT_MAX);
+	print_error("--wait %s: not a number of seconds from 0 to %d", text, DISCONNECT_WAIT_MAX);
 	return -EINVAL;
 }
 
 int verb_disconnect(const struct arguments *arguments)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	struct outcome outcome = {0};
+	struct disconnect_outcome outcome = {0};
 	uint64_t wait = 0;
 	int r;
 
 	if (arguments->wait && read_wait(arguments->wait, &wait) < 0)
 		return USAGE;
+	/* What was asked for with --wait is told also if nothing is connected any more. */
 	r = manager_call(arguments, CONTROL_DEADLINE_USEC + wait * 1000000, &reply, "Disconnect",
-		"ssa{sv}", arguments->words[0], second(arguments), 3, "forget", "b",
-		(int)arguments->forget, "kill", "b", (int)arguments->kill, "wait", "t", wait);
+		"ssa{sv}", arguments->words[0], second(arguments), arguments->wait ? 3 : 2,
+		"forget", "b", (int)arguments->forget, "kill", "b", (int)arguments->kill, "wait",
+		"t", wait);
 	if (r < 0)
 		return r;
-	r = read_outcome(reply, &outcome);
+	r = reply_read(reply, read_entry, &outcome);
 	return r < 0 ? print_bad_answer(r) : print_outcome(arguments, &outcome);
 }

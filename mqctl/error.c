@@ -27,8 +27,8 @@ int print_no_memory(void)
 
 int print_bad_answer(int r)
 {
-	print_error("cannot read what mqgated answered (%s); it may be of another version: restart "
-		    "it",
+	print_error(
+		"cannot read the answer of mqgated (%s); it may be another version: restart mqgated",
 		strerror(-r));
 	return r;
 }

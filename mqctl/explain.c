@@ -7,37 +7,28 @@
 #include "include/limits.h"
 #include "include/policy.h"
 
-struct answer {
+struct explained {
 	int allowed;
 	const char *text, *command; /* of the reply */
 };
 
-static int read_answer_entry(sd_bus_message *reply, struct answer *answer)
+static int read_entry(sd_bus_message *reply, const char *key, void *context)
 {
-	const char *key;
-	int r;
+	struct explained *answer = context;
 
-	r = sd_bus_message_read(reply, "s", &key);
-	if (r < 0)
-		return r;
 	if (streq(key, "allowed"))
-		r = sd_bus_message_read(reply, "v", "b", &answer->allowed);
-	else if (streq(key, "text"))
-		r = sd_bus_message_read(reply, "v", "s", &answer->text);
-	else if (streq(key, "command"))
-		r = sd_bus_message_read(reply, "v", "s", &answer->command);
-	else
-		r = sd_bus_message_skip(reply, "v");
-	return r < 0 ? r : sd_bus_message_exit_container(reply);
+		return sd_bus_message_read(reply, "v", "b", &answer->allowed);
+	if (streq(key, "text"))
+		return sd_bus_message_read(reply, "v", "s", &answer->text);
+	if (streq(key, "command"))
+		return sd_bus_message_read(reply, "v", "s", &answer->command);
+	return sd_bus_message_skip(reply, "v");
 }
 
-static int read_answer(sd_bus_message *reply, struct answer *answer)
+static int read_answer(sd_bus_message *reply, struct explained *answer)
 {
-	int r;
+	int r = reply_read(reply, read_entry, answer);
 
-	r = sd_bus_message_enter_container(reply, 'a', "{sv}");
-	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0)
-		r = read_answer_entry(reply, answer);
 	if (r < 0)
 		return r;
 	return answer->allowed >= 0 && answer->text ? 0 : -EBADMSG;
@@ -68,7 +59,8 @@ static int load_state(const char *file, struct diagnostics *diagnostics, struct 
 
 	r = file ? connections_load_file(file, diagnostics, &loaded) : connections_new(&loaded);
 	if (r == -ENOENT)
-		print_error("%s: no such file; the daemon's is connections.yaml in its --state-dir",
+		print_error(
+			"%s: no such file; the daemon keeps connections.yaml in its --state-dir",
 			file);
 	else if (r == 0)
 		r = connections_expire(loaded, (uint64_t)time(NULL), ret);
@@ -129,14 +121,13 @@ static int explain_offline(const struct arguments *arguments)
 int verb_explain(const struct arguments *arguments)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	struct answer answer = {.allowed = -1, .command = ""};
+	struct explained answer = {.allowed = -1, .command = ""};
 	int r;
 
 	if (*arguments->packages)
 		return explain_offline(arguments);
 	if (arguments->state) {
-		print_error("--state is for explaining without the daemon; name the packages too, "
-			    "with --packages DIR");
+		print_error("--state works only without the daemon; add --packages DIR");
 		return USAGE;
 	}
 	r = manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "Explain", "sss",

@@ -66,39 +66,27 @@ static int read_value(sd_bus_message *reply, const struct column *column, struct
 	return r < 0 ? r : sd_bus_message_exit_container(reply);
 }
 
-static int read_entry(sd_bus_message *reply, const struct table *table, struct cell *cells)
+/* Into the last row. */
+static int read_entry(sd_bus_message *reply, const char *key, void *context)
 {
-	struct cell *cell;
-	const char *key;
-	int r;
+	const struct table *table = context;
+	struct cell *cells = table->rows[table->row_count - 1];
+	struct cell *cell = find_cell(table, cells, key);
 
-	r = sd_bus_message_read(reply, "s", &key);
-	if (r < 0)
-		return r;
-	cell = find_cell(table, cells, key);
-	r = cell ? read_value(reply, &table->columns[cell - cells], cell)
-		 : sd_bus_message_skip(reply, "v");
-	return r < 0 ? r : sd_bus_message_exit_container(reply);
-}
-
-static int read_row(sd_bus_message *reply, struct table *table)
-{
-	struct cell *cells;
-	int r;
-
-	r = table_add_row(table, &cells);
-	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0)
-		r = read_entry(reply, table, cells);
-	return r < 0 ? r : sd_bus_message_exit_container(reply);
+	return cell ? read_value(reply, &table->columns[cell - cells], cell)
+		    : sd_bus_message_skip(reply, "v");
 }
 
 static int read_rows(sd_bus_message *reply, struct table *table)
 {
+	struct cell *cells;
 	int r;
 
 	r = sd_bus_message_enter_container(reply, 'a', "a{sv}");
-	while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'a', "{sv}")) > 0)
-		r = read_row(reply, table);
+	while (r >= 0 && (r = sd_bus_message_at_end(reply, false)) == 0) {
+		r = table_add_row(table, &cells);
+		r = r < 0 ? r : reply_read(reply, read_entry, table);
+	}
 	return r;
 }
 
@@ -256,7 +244,7 @@ int verb_connections(const struct arguments *arguments)
 	int r;
 
 	if (package && arguments->all) {
-		print_error("cannot use --all with package name");
+		print_error("cannot use --all with a package name; leave one of them out");
 		return USAGE;
 	}
 	if (package) {

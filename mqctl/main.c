@@ -38,12 +38,13 @@ struct verb_group {
 };
 
 static const struct verb connection_verbs[] = {
-	{"connect", "[--for SPAN] PKG:PLUG [PKG:SLOT|PKG]", "give a plug the queues of a slot, now",
+	{"connect", "[--for SPAN] PKG:PLUG PKG[:SLOT]",
+		"let a plug use the queues of a slot, at once",
 		"mqctl connect logger:events sensor:events", 1, 2, TAKES_FOR, verb_connect},
-	{"disconnect", "[--forget] [--kill] [--wait S] PKG:NAME [PKG:SLOT]", "take them back, now",
-		"mqctl disconnect logger:events sensor:events", 1, 2, TAKES_FORGET | TAKES_KILL,
-		verb_disconnect},
-	{"apply", "[--dry-run] FILE", "connect what FILE lists, and disconnect EVERYTHING else",
+	{"disconnect", "[--forget] [--kill] [--wait S] PKG:NAME [PKG:SLOT]",
+		"take the queues back, at once", "mqctl disconnect logger:events sensor:events", 1,
+		2, TAKES_FORGET | TAKES_KILL, verb_disconnect},
+	{"apply", "[--dry-run] FILE", "connect what FILE lists; disconnect EVERYTHING else",
 		"mqctl apply --dry-run /etc/mqgate/connections.yaml", 1, 1, TAKES_DRY_RUN,
 		verb_apply},
 	{"connections", "[--json|--no-legend] [--all | PKG]", "list connections",
@@ -58,21 +59,21 @@ static const struct verb look_verbs[] = {
 	{"sessions", "[--json|--no-legend]", "list running confined programs",
 		"mqctl sessions --json", 0, 0, TAKES_TABLE, verb_sessions},
 	{"explain", "[--packages DIR [--state FILE]] PKG:PLUG PERMISSION /QUEUE",
-		"tell whether a plug may, and why", "mqctl explain logger:events read /events", 3,
-		3, TAKES_OFFLINE, verb_explain},
+		"say whether a plug may use a queue, and why",
+		"mqctl explain logger:events read /events", 3, 3, TAKES_OFFLINE, verb_explain},
 };
 
 static const struct verb maintenance_verbs[] = {
-	{"check", "FILE|DIR|-...", "check package documents; needs no daemon",
+	{"check", "FILE|DIR|-...", "check package files; works without the daemon",
 		"mqctl check /etc/mqgate/packages.d", 1, -1, 0, verb_check},
 	{"reload", "", "read all packages again", "mqctl reload", 0, 0, 0, verb_reload},
-	{"status", "[--json]", "tell how the daemon is", "mqctl status", 0, 0, TAKES_JSON,
+	{"status", "[--json]", "show the state of the daemon", "mqctl status", 0, 0, TAKES_JSON,
 		verb_status},
 };
 
 static const struct verb_group groups[] = {
 	{"Connections", connection_verbs, ELEMENTSOF(connection_verbs)},
-	{"Look", look_verbs, ELEMENTSOF(look_verbs)},
+	{"Show", look_verbs, ELEMENTSOF(look_verbs)},
 	{"Maintain", maintenance_verbs, ELEMENTSOF(maintenance_verbs)},
 };
 
@@ -89,21 +90,21 @@ static void print_help(void)
 			(void)printf("  %-12s %s\n", groups[i].verbs[j].name,
 				groups[i].verbs[j].summary);
 	}
-	(void)puts(
-		"\nOptions:\n"
-		"  --json             tables and status as JSON\n"
-		"  --for SPAN         connect: disconnect again after so long (90s, 10m, 2h, 1d)\n"
-		"  --forget           disconnect: an automatic connection may come back\n"
-		"  --kill             disconnect: end who holds descriptors or is registered\n"
-		"  --wait SECONDS     disconnect: wait so long for them to let go\n"
-		"  --dry-run          apply: only show what would change\n"
-		"  --no-legend        tables without their first line\n"
-		"  --packages DIR     explain: without the daemon, from these documents\n"
-		"  --state FILE       explain: and these connections\n"
-		"  --runtime-dir DIR  where the daemon's sockets are (or MQGATE_RUNTIME_DIR)\n"
-		"  --help             this text; with a VERB, how to use it\n"
-		"  --version          the version\n"
-		"\nExit code: 0 done, 1 refused or failed, 2 wrong usage. More: man mqctl");
+	(void)puts("\nOptions:\n"
+		   "  --json             print tables and status as JSON\n"
+		   "  --no-legend        print tables without their header line\n"
+		   "  --all              connections: also show what is not connected\n"
+		   "  --for SPAN         connect: end it after this time (90s, 10m, 2h, 1d)\n"
+		   "  --forget           disconnect: let an automatic connection come back\n"
+		   "  --kill             disconnect: kill the sessions that still use the queues\n"
+		   "  --wait SECONDS     disconnect: wait at most this long for them to let go\n"
+		   "  --dry-run          apply: only show what would change\n"
+		   "  --packages DIR     explain: read packages here instead of asking the daemon\n"
+		   "  --state FILE       explain: with --packages, read connections here\n"
+		   "  --runtime-dir DIR  the daemon's socket directory (or MQGATE_RUNTIME_DIR)\n"
+		   "  --help             show this help; with VERB, help for that verb\n"
+		   "  --version          show the version\n"
+		   "\nExit code: 0 done, 1 refused or failed, 2 wrong usage. More: man mqctl");
 }
 
 static void print_usage(const struct verb *verb, FILE *file)
@@ -169,6 +170,26 @@ static const char *foreign_option(const struct verb *verb, const struct argument
 	return NULL;
 }
 
+/* "mqctl disconnect --wait PKG:PLUG": an option has taken the argument for its value. */
+static bool print_swallowed(const struct arguments *arguments)
+{
+	const char *value = arguments->wait ? arguments->wait : arguments->span;
+
+	if (!value || !strchr(value, ':'))
+		return false;
+	print_error("%s before \"%s\"",
+		arguments->wait ? "--wait needs a number of seconds, such as 10,"
+				: "--for needs a time span, such as 10m,",
+		value);
+	return true;
+}
+
+static void print_too_few(const struct verb *verb, const struct arguments *arguments)
+{
+	if (!print_swallowed(arguments))
+		print_error("too few arguments for %s", verb->name);
+}
+
 /* Returns DONE, or USAGE after a message. */
 static int check_usage(const struct verb *verb, const struct arguments *arguments)
 {
@@ -177,7 +198,7 @@ static int check_usage(const struct verb *verb, const struct arguments *argument
 	if (foreign)
 		print_error("%s does not take %s", verb->name, foreign);
 	else if (arguments->word_count < verb->words_min)
-		print_error("too few arguments for %s", verb->name);
+		print_too_few(verb, arguments);
 	else if (verb->words_max >= 0 && arguments->word_count > verb->words_max)
 		print_error("too many arguments for %s: \"%s\"", verb->name,
 			arguments->words[verb->words_max]);
@@ -187,25 +208,18 @@ static int check_usage(const struct verb *verb, const struct arguments *argument
 	return USAGE;
 }
 
+/* Those with a value. */
 enum {
-	OPTION_HELP = 256,
-	OPTION_VERSION,
-	OPTION_RUNTIME_DIR,
-	OPTION_JSON,
-	OPTION_ALL,
+	OPTION_RUNTIME_DIR = 256,
 	OPTION_FOR,
-	OPTION_FORGET,
-	OPTION_KILL,
 	OPTION_WAIT,
-	OPTION_DRY_RUN,
-	OPTION_NO_LEGEND,
 	OPTION_PACKAGES,
 	OPTION_STATE,
 };
 
 struct command {
 	struct arguments arguments;
-	bool help, version;
+	int help, version;
 };
 
 static void print_unknown_option(const char *word)
@@ -213,76 +227,63 @@ static void print_unknown_option(const char *word)
 	char letter[] = {'-', (char)optopt, '\0'};
 
 	/* The library leaves a letter here for a short option only. */
-	if (optopt > 0 && optopt < OPTION_HELP)
+	if (optopt > true && optopt < OPTION_RUNTIME_DIR)
 		word = letter;
 	print_error("unknown option %s; \"mqctl --help\" lists them", word);
 }
 
+static void take_value(struct arguments *arguments, int option, char *value)
+{
+	switch (option) {
+	case OPTION_RUNTIME_DIR:
+		arguments->runtime_dir = value;
+		break;
+	case OPTION_FOR:
+		arguments->span = value;
+		break;
+	case OPTION_WAIT:
+		arguments->wait = value;
+		break;
+	case OPTION_PACKAGES:
+		arguments->packages[arguments->package_count++] = value;
+		break;
+	case OPTION_STATE:
+		arguments->state = value;
+		break;
+	}
+}
+
 static int parse_options(int argc, char **argv, struct command *command)
 {
-	static const struct option options[] = {{"help", no_argument, NULL, OPTION_HELP},
-		{"version", no_argument, NULL, OPTION_VERSION},
+	struct arguments *arguments = &command->arguments;
+	const struct option options[] = {{"help", no_argument, &command->help, true},
+		{"version", no_argument, &command->version, true},
 		{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
-		{"json", no_argument, NULL, OPTION_JSON}, {"all", no_argument, NULL, OPTION_ALL},
+		{"json", no_argument, &arguments->json, true},
+		{"all", no_argument, &arguments->all, true},
 		{"for", required_argument, NULL, OPTION_FOR},
-		{"forget", no_argument, NULL, OPTION_FORGET},
-		{"kill", no_argument, NULL, OPTION_KILL},
+		{"forget", no_argument, &arguments->forget, true},
+		{"kill", no_argument, &arguments->kill, true},
 		{"wait", required_argument, NULL, OPTION_WAIT},
-		{"dry-run", no_argument, NULL, OPTION_DRY_RUN},
-		{"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
+		{"dry-run", no_argument, &arguments->dry_run, true},
+		{"no-legend", no_argument, &arguments->no_legend, true},
 		{"packages", required_argument, NULL, OPTION_PACKAGES},
 		{"state", required_argument, NULL, OPTION_STATE}, {0}};
-	size_t packages = 0;
 	int option;
 
 	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0)
 		switch (option) {
 		case 'h':
-		case OPTION_HELP:
 			command->help = true;
-			break;
-		case OPTION_VERSION:
-			command->version = true;
-			break;
-		case OPTION_RUNTIME_DIR:
-			command->arguments.runtime_dir = optarg;
-			break;
-		case OPTION_JSON:
-			command->arguments.json = true;
-			break;
-		case OPTION_ALL:
-			command->arguments.all = true;
-			break;
-		case OPTION_FOR:
-			command->arguments.span = optarg;
-			break;
-		case OPTION_FORGET:
-			command->arguments.forget = true;
-			break;
-		case OPTION_KILL:
-			command->arguments.kill = true;
-			break;
-		case OPTION_WAIT:
-			command->arguments.wait = optarg;
-			break;
-		case OPTION_DRY_RUN:
-			command->arguments.dry_run = true;
-			break;
-		case OPTION_NO_LEGEND:
-			command->arguments.no_legend = true;
-			break;
-		case OPTION_PACKAGES:
-			command->arguments.packages[packages++] = optarg;
-			break;
-		case OPTION_STATE:
-			command->arguments.state = optarg;
 			break;
 		case ':':
 			print_error("%s needs a value", argv[optind - 1]);
 			return USAGE;
-		default:
+		case '?':
 			print_unknown_option(argv[optind - 1]);
 			return USAGE;
+		default:
+			take_value(arguments, option, optarg);
 		}
 	return DONE;
 }

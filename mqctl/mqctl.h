@@ -19,10 +19,10 @@ struct diagnostics;
 
 struct arguments {
 	const char *runtime_dir;
-	bool json;
-	bool no_legend;
-	bool all, forget, dry_run, kill;
-	char **packages;   /* of --packages, in order; NULL-terminated */
+	int json, no_legend, all, forget, dry_run,
+		kill;    /* true or false; getopt_long() sets them */
+	char **packages; /* of --packages, in order; NULL-terminated */
+	size_t package_count;
 	const char *state; /* of --state; NULL: none */
 	const char *span;  /* of --for; NULL: none */
 	const char *wait;  /* of --wait; NULL: none */
@@ -46,5 +46,5 @@ int print_no_memory(void);
 /* Each on a line of stderr. REFUSED if there is any but notes, else DONE; or -ENOMEM, reported. */
 int print_diagnostics(const struct diagnostics *diagnostics);
 
-/* "error: cannot read what mqgated answered", and r. */
+/* "error: cannot read the answer of mqgated", and r. */
 int print_bad_answer(int r);

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <wchar.h>
 
+#include "include/array.h"
 #include "include/log.h"
 
 int table_new(const struct column *columns, size_t column_count, struct table **ret)
@@ -46,23 +47,13 @@ struct table *table_free(struct table *table)
 
 int table_add_row(struct table *table, struct cell **ret_cells)
 {
-	struct cell *cells;
+	_cleanup_free_ struct cell *cells = calloc(table->column_count, sizeof(*cells));
+	int r = cells ? array_append(&table->rows, &table->row_count, &cells, sizeof(cells))
+		      : -ENOMEM;
 
-	if (table->row_count == table->rows_allocated) {
-		size_t wanted = table->rows_allocated ? 2 * table->rows_allocated : 16;
-		struct cell **grown = reallocarray(table->rows, wanted, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		table->rows = grown;
-		table->rows_allocated = wanted;
-	}
-	cells = calloc(table->column_count, sizeof(*cells));
-	if (!cells)
-		return -ENOMEM;
-	table->rows[table->row_count++] = cells;
-	*ret_cells = cells;
-	return 0;
+	if (r == 0)
+		*ret_cells = take_pointer(cells);
+	return r;
 }
 
 int cell_set(struct cell *cell, const char *text)
@@ -306,28 +297,6 @@ int table_print(const struct table *table, const struct table_form *form, FILE *
 		r = print_texts(texts, cells, columns, widths, form->no_legend, file);
 	free_texts(texts, cells);
 	return r;
-}
-
-/* Bytes of the valid UTF-8 sequence at s, 0 if there is none. */
-static size_t utf8_length(const unsigned char *s)
-{
-	static const unsigned char first_minimum[][3] = {
-		/* first byte, lowest and highest second byte */
-		{0xe0, 0xa0, 0xbf}, {0xed, 0x80, 0x9f}, {0xf0, 0x90, 0xbf}, {0xf4, 0x80, 0x8f}};
-	size_t length = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	if (length == 1)
-		return 1;
-	if (s[0] < 0xc2 || s[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < length; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	for (size_t i = 0; i < ELEMENTSOF(first_minimum); i++)
-		if (s[0] == first_minimum[i][0] &&
-			(s[1] < first_minimum[i][1] || s[1] > first_minimum[i][2]))
-			return 0;
-	return length;
 }
 
 static void json_print_character(const unsigned char *s, size_t length, FILE *file)

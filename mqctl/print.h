@@ -28,7 +28,7 @@ struct table {
 	const struct column *columns;
 	size_t column_count;
 	struct cell **rows; /* column_count cells each */
-	size_t row_count, rows_allocated;
+	size_t row_count;
 };
 
 int table_new(const struct column *columns, size_t column_count, struct table **ret);

@@ -20,31 +20,27 @@ static void print_fact(const char *key, const char *value, bool first, bool json
 	}
 }
 
-static int print_facts(sd_bus_message *reply, bool json)
-{
-	const char *key, *value;
-	bool first = true;
-	int r;
+struct facts {
+	bool json, begun;
+};
 
-	r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+static int read_fact(sd_bus_message *reply, const char *key, void *context)
+{
+	struct facts *facts = context;
+	const char *value;
+	int r = sd_bus_message_read(reply, "v", "s", &value);
+
 	if (r < 0)
 		return r;
-	while ((r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
-		r = sd_bus_message_read(reply, "sv", &key, "s", &value);
-		if (r < 0)
-			return r;
-		print_fact(key, value, first, json);
-		first = false;
-		r = sd_bus_message_exit_container(reply);
-		if (r < 0)
-			return r;
-	}
-	return r;
+	print_fact(key, value, !facts->begun, facts->json);
+	facts->begun = true;
+	return 0;
 }
 
 int verb_status(const struct arguments *arguments)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct facts facts = {.json = arguments->json};
 	int r;
 
 	r = manager_call(arguments, STATUS_DEADLINE_USEC, &reply, "Status", "");
@@ -52,7 +48,7 @@ int verb_status(const struct arguments *arguments)
 		return r;
 	if (arguments->json)
 		(void)fputc('{', stdout);
-	r = print_facts(reply, arguments->json);
+	r = reply_read(reply, read_fact, &facts);
 	if (arguments->json)
 		(void)fputs("\n}\n", stdout);
 	return r < 0 ? print_bad_answer(r) : DONE;

@@ -3,16 +3,18 @@
  *
  * Whoever connects is not trusted. What a launch may come to is a session with what its hello
  * asked for, for a listener that it made itself; the kernel says who it is. */
+#include "launch.h"
+
 #include <sys/random.h>
 #include <sys/socket.h>
 
-#include "account.h"
-#include "courier.h"
-#include "include/bus.h"
+#include "daemon/manager/peers/account.h"
+#include "daemon/manager/peers/fd-receiver.h"
 #include "include/limits.h"
 #include "include/log.h"
-#include "manager.h"
-#include "timer.h"
+#include "daemon/manager/core/timer.h"
+#include "daemon/manager/sessions/session.h"
+#include "include/protocol.h"
 
 enum launch_state {
 	LAUNCH_HELLO,
@@ -29,37 +31,12 @@ struct launch {
 	enum launch_state state;
 	uint32_t version; /* the launcher's, once it is known */
 	struct identity identity;
-	struct bound bound;
-	uint64_t constant;
+	struct bindings bindings;
+	uint64_t filter_id;
 	uint64_t capabilities;    /* at the handover */
 	enum mediation mediation; /* as the launcher was told; its filter cannot change */
 	struct session *session;  /* while attaching */
 };
-
-const struct identity *launch_identity(const struct launch *launch)
-{
-	return &launch->identity;
-}
-
-uint64_t launch_constant(const struct launch *launch)
-{
-	return launch->constant;
-}
-
-uint64_t launch_capabilities(const struct launch *launch)
-{
-	return launch->capabilities;
-}
-
-enum mediation launch_mediation(const struct launch *launch)
-{
-	return launch->mediation;
-}
-
-uint32_t launch_version(const struct launch *launch)
-{
-	return launch->version;
-}
 
 static struct launch *launch_free(struct launch *launch)
 {
@@ -75,11 +52,11 @@ static struct launch *launch_free(struct launch *launch)
 	launch->socket_source = sd_event_source_disable_unref(launch->socket_source);
 	launch->deadline_source = sd_event_source_disable_unref(launch->deadline_source);
 	if (launch->state == LAUNCH_HELLO && launch->account->kind != ACCOUNT_ROOT)
-		courier_close(manager, &launch->socket);
+		fd_receiver_close(manager, &launch->socket);
 	launch->socket = safe_close(launch->socket);
 	launch->account = account_unref(launch->account);
 	launch->identity.pidfd = safe_close(launch->identity.pidfd);
-	bound_clear(&launch->bound);
+	bindings_clear(&launch->bindings);
 	free(launch);
 	return NULL;
 }
@@ -108,7 +85,7 @@ static int answer_launcher(const struct launch *launch)
 	return send_answer(launch->socket, &(struct launch_answer){.magic = LAUNCH_MAGIC,
 						   .version = launch->version,
 						   .mediation = launch->mediation,
-						   .constant = launch->constant});
+						   .filter_id = launch->filter_id});
 }
 
 /* The launcher is told why, and let go. */
@@ -119,19 +96,22 @@ static void refuse(struct launch *launch, int error, const char *text)
 	(void)answer_refusal(launch->socket, launch->version, error, text);
 	(void)launch_free(launch);
 	if (session) {
-		session->launch = NULL;
+		session->starter = (struct session_starter){0};
 		session_end(session);
 	}
 }
 
-void launch_session_ended(struct launch *launch)
+static void on_ended(void *userdata)
 {
+	struct launch *launch = userdata;
+
 	launch->session = NULL;
-	refuse(launch, -ECHILD, "no session process comes up; see the log of mqgated");
+	refuse(launch, -ECHILD, "cannot start a session process; see the log of mqgated");
 }
 
-void launch_ready(struct launch *launch)
+static void on_ready(void *userdata)
 {
+	struct launch *launch = userdata;
 	struct session *session = launch->session;
 	int r;
 
@@ -139,12 +119,6 @@ void launch_ready(struct launch *launch)
 	(void)launch_free(launch);
 	if (r < 0)
 		session_end(session);
-}
-
-bool sessions_are_full(size_t count, size_t of_root, size_t of_user)
-{
-	return of_user >= SESSIONS_PER_USER_MAX ||
-	       count - of_root >= SESSIONS_MAX - SESSIONS_PER_USER_MAX || count >= SESSIONS_MAX;
 }
 
 static bool sessions_full(const struct manager *manager, uid_t uid)
@@ -165,15 +139,16 @@ static int check_launcher(const struct launch *launch, const char **ret_text)
 
 	r = identity_in_session(identity);
 	if (r != 0) {
-		*ret_text = r > 0 ? "a confined process cannot launch; start it outside the session"
-				  : "it cannot be told whether the launcher is confined";
+		*ret_text =
+			r > 0 ? "this process is confined already; run mq-run outside of its session (for a service see mqgate-tutorial(7))"
+			      : "cannot find out whether mq-run is confined; try again, and see the log of mqgated";
 		return -EPERM;
 	}
 	if (settings->config.launch_group && identity->uid != 0) {
 		r = peer_in_group(launch->socket, identity, settings->launch_gid);
 		if (r <= 0) {
-			*ret_text = "launching is for root and the members of launch-group; ask "
-				    "the administrator";
+			*ret_text =
+				"only root and members of launch-group (mqgated.yaml) may start confined programs; ask the administrator";
 			return r < 0 ? r : -EACCES;
 		}
 	}
@@ -197,7 +172,7 @@ static int expect_descriptor(struct launch *launch)
 	if (launch->account->kind == ACCOUNT_ROOT)
 		return 0;
 	launch->socket_source = sd_event_source_disable_unref(launch->socket_source);
-	r = courier_start(launch->account, &launch->socket);
+	r = fd_receiver_start(launch->account, &launch->socket);
 	return r < 0 ? r
 		     : sd_event_add_io(launch->manager->event, &launch->socket_source,
 			       launch->socket, EPOLLIN, on_socket, launch);
@@ -207,15 +182,16 @@ static void accept_hello(struct launch *launch)
 {
 	int r;
 
-	if (getrandom(&launch->constant, sizeof(launch->constant), 0) !=
-		(ssize_t)sizeof(launch->constant)) {
-		refuse(launch, -EIO, "no random number");
+	if (getrandom(&launch->filter_id, sizeof(launch->filter_id), 0) !=
+		(ssize_t)sizeof(launch->filter_id)) {
+		refuse(launch, -EIO, "the kernel gives no random number; try again");
 		return;
 	}
-	launch->mediation = bound_mediation(&launch->bound, &launch->manager->policy);
+	launch->mediation = bindings_mediation(&launch->bindings, &launch->manager->policy);
 	r = expect_descriptor(launch);
 	if (r < 0) {
-		refuse(launch, r, "mqgated cannot take a descriptor from a launcher now");
+		refuse(launch, r,
+			"mqgated cannot receive a descriptor now; try again, and see its log");
 		return;
 	}
 	if (answer_launcher(launch) < 0) {
@@ -246,14 +222,16 @@ static void on_hello(struct launch *launch)
 	r = r < 0 ? r : launch_hello_check(&hello, sizeof(hello));
 	if (r < 0) {
 		refuse(launch, r,
-			r == -EPROTONOSUPPORT ? "mq-run is of another version than mqgated"
-					      : "malformed hello");
+			r == -EPROTONOSUPPORT
+				? "mq-run is another version than mqgated; install both from the same release and restart mqgated"
+				: "malformed hello");
 		return;
 	}
 	launch->version = hello.version;
 	r = check_launcher(launch, &text);
 	if (r == 0)
-		r = bound_from_hello(&launch->manager->policy, &hello, &launch->bound, &fault);
+		r = bindings_from_hello(
+			&launch->manager->policy, &hello, &launch->bindings, &fault);
 	if (r < 0)
 		refuse(launch, r, text ? text : fault.message ? fault.message : strerror(-r));
 	else
@@ -265,10 +243,10 @@ static const char *session_error(int error)
 {
 	switch (error) {
 	case -E2BIG:
-		return "these plugs and slots are connected to too many queues for one session";
+		return "these plugs and slots have too many queues for one session; disconnect some, or use fewer";
 	case -ENOENT:
 	case -EACCES:
-		return "mqgated cannot start its session program";
+		return "mqgated cannot start its session program; see its log";
 	default:
 		return strerror(-error);
 	}
@@ -277,15 +255,27 @@ static const char *session_error(int error)
 /* The policy may be another one than at the hello. */
 static int bind_again(struct launch *launch)
 {
-	struct bound bound;
+	struct bindings bindings;
 	int r;
 
-	r = bound_again(&launch->bound, &launch->manager->policy, &bound);
+	r = bindings_again(&launch->bindings, &launch->manager->policy, &bindings);
 	if (r < 0)
 		return r;
-	bound_clear(&launch->bound);
-	launch->bound = bound;
+	bindings_clear(&launch->bindings);
+	launch->bindings = bindings;
 	return 0;
+}
+
+static int start_session(struct launch *launch, int *listener)
+{
+	const struct session_origin origin = {.launcher = launch->identity,
+		.filter_id = launch->filter_id,
+		.capabilities = launch->capabilities,
+		.mediation = launch->mediation,
+		.launch_version = launch->version,
+		.starter = {on_ready, on_ended, launch}};
+
+	return session_new(launch->manager, &origin, &launch->bindings, listener, &launch->session);
 }
 
 static void on_handover(struct launch *launch)
@@ -305,13 +295,14 @@ static void on_handover(struct launch *launch)
 	r = r < 0 ? r : listener_check(listener);
 	if (r < 0) {
 		refuse(launch, r,
-			r == -EBADF ? "what was handed over is no seccomp listener"
-				    : "malformed handover");
+			r == -EBADF
+				? "the descriptor that was handed over is not a seccomp listener"
+				: "malformed handover");
 		return;
 	}
 	r = identity_capabilities(&launch->identity, &launch->capabilities);
 	if (r < 0) {
-		refuse(launch, r, "it cannot be told what the launcher may do");
+		refuse(launch, r, "cannot find out the capabilities of mq-run; try again");
 		return;
 	}
 	if (sessions_full(launch->manager, launch->identity.uid)) {
@@ -319,9 +310,7 @@ static void on_handover(struct launch *launch)
 		return;
 	}
 	r = bind_again(launch);
-	if (r == 0)
-		r = session_new(
-			launch->manager, launch, &launch->bound, &listener, &launch->session);
+	r = r < 0 ? r : start_session(launch, &listener);
 	if (r < 0) {
 		log_errno(r, "cannot start a session for pid %d, uid %u", (int)launch->identity.pid,
 			launch->identity.uid);
@@ -404,7 +393,7 @@ static void turn_away(struct manager *manager, int *socket, int error, const cha
 	if (manager->refuses_descriptors)
 		(void)message_receive(*socket, &hello, sizeof(hello), NULL, 0);
 	(void)answer_refusal(*socket, LAUNCH_VERSION_OLDEST, error, text);
-	courier_close(manager, socket);
+	fd_receiver_close(manager, socket);
 }
 
 static int admit(struct manager *manager, int *socket, struct identity *identity)
@@ -413,7 +402,8 @@ static int admit(struct manager *manager, int *socket, struct identity *identity
 
 	if (!account)
 		return -ENOMEM;
-	if (!account_is_full(account, SHARE_LAUNCHES) && !account_is_full(account, SHARE_COURIERS))
+	if (!account_is_full(account, SHARE_LAUNCHES) &&
+		!account_is_full(account, SHARE_FD_RECEIVERS))
 		return launch_new(account, socket, identity);
 	(void)account_unref(account);
 	turn_away(manager, socket, -EAGAIN, "too many launches at once; try again");

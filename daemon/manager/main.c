@@ -7,9 +7,9 @@
 #include "config.h"
 #include "include/capabilities.h"
 #include "include/log.h"
-#include "manager.h"
-#include "session-program.h"
-#include "spawner.h"
+#include "daemon/manager/sessions/session-program.h"
+#include "daemon/manager/sessions/spawner.h"
+#include "start.h"
 
 enum {
 	USAGE = 2,
@@ -20,20 +20,20 @@ static const char help[] =
 	"Supervises which POSIX message queues confined programs may use.\n"
 	"\n"
 	"  --config FILE           configuration (" DEFAULT_CONFIG ")\n"
-	"  --packages DIR          packages; may be repeated, later ones win\n"
+	"  --packages DIR          packages; repeat as needed, later directories win\n"
 	"                          (" DEFAULT_PACKAGES_VENDOR ",\n"
 	"                          " DEFAULT_PACKAGES_ADMIN ")\n"
-	"  --state-dir DIR         where connections are kept (" DEFAULT_STATE_DIR ")\n"
-	"  --runtime-dir DIR       where mq-run and mqctl connect; or $MQGATE_RUNTIME_DIR\n"
+	"  --state-dir DIR         where connections are stored (" DEFAULT_STATE_DIR ")\n"
+	"  --runtime-dir DIR       the directory of the sockets, or $MQGATE_RUNTIME_DIR\n"
 	"                          (" DEFAULT_RUNTIME_DIR ")\n"
 	"  --session-program FILE  the program that serves a session\n"
 	"                          (beside mqgated, or " SESSION_PROGRAM ")\n"
-	"  --spawner-socket FILE   where a spawner waits for us (none: it is started)\n"
-	"  --spawner               be one, for the connection that is passed to us\n"
-	"  --help                  this text\n"
-	"  --version               the version\n"
+	"  --spawner-socket FILE   the socket of a spawner (default: start one)\n"
+	"  --spawner               be a spawner, for a service manager\n"
+	"  --help                  show this help\n"
+	"  --version               show the version\n"
 	"\n"
-	"SIGHUP reads configuration and packages again; SIGTERM ends it, and all sessions with it.\n";
+	"SIGHUP: read configuration and packages again. SIGTERM: end, with all session processes.\n";
 
 enum option_key {
 	OPTION_CONFIG = 256,
@@ -79,7 +79,7 @@ static int parse(int argc, char **argv, struct manager_options *options, const c
 {
 	int key;
 
-	while ((key = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
+	while ((key = getopt_long(argc, argv, ":", long_options, NULL)) >= 0)
 		switch (key) {
 		case OPTION_CONFIG:
 			options->config_file = optarg;
@@ -109,9 +109,10 @@ static int parse(int argc, char **argv, struct manager_options *options, const c
 		case OPTION_VERSION:
 			(void)puts("mqgated " MQGATE_VERSION);
 			return EXIT_SUCCESS;
+		case ':':
+			return usage_error("a value is missing for ", argv[optind - 1]);
 		default:
-			/* getopt_long has said what. */
-			return USAGE;
+			return usage_error("unknown option ", argv[optind - 1]);
 		}
 	return optind < argc ? usage_error("unexpected argument ", argv[optind]) : -1;
 }
@@ -125,7 +126,7 @@ static const char *session_program(char **ret_beside)
 		return *ret_beside;
 	if (r == -EPERM)
 		log_warning("%s is not used, since others than the owner of mqgated could have put "
-			    "it there; if it is right, name it by --session-program",
+			    "it there; if it is the right one, name it with --session-program",
 			*ret_beside);
 	return SESSION_PROGRAM;
 }
@@ -135,10 +136,9 @@ static const char *session_program(char **ret_beside)
 static void say_queue_bytes(rlim_t queue_bytes)
 {
 	if (queue_bytes != RLIM_INFINITY)
-		log_warning("confined programs create queues of at most %llu bytes together for "
-			    "each user, even if their own limit is higher: mqgated may not raise "
-			    "its own (RLIMIT_MSGQUEUE); start it with CAP_SYS_RESOURCE, or where "
-			    "\"ulimit -Hq\" says unlimited",
+		log_warning("all queues of one user's confined programs together get at most %llu "
+			    "bytes: mqgated may not raise its RLIMIT_MSGQUEUE; give it "
+			    "CAP_SYS_RESOURCE, or start it where \"ulimit -Hq\" says unlimited",
 			(unsigned long long)queue_bytes);
 }
 

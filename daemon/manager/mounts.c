@@ -3,13 +3,14 @@
  * /dev/mqueue, is a road around their walls that nobody can close from here. */
 #include <fcntl.h>
 
+#include "include/array.h"
 #include "include/log.h"
-#include "manager.h"
+#include "include/mountinfo.h"
 #include "mounts.h"
 
 struct mount_watch {
 	struct manager *manager;
-	int table;
+	int table; /* polled; each look opens it anew */
 	sd_event_source *source;
 	struct mqueue_mounts known;
 };
@@ -30,70 +31,30 @@ bool mqueue_mounts_have(const struct mqueue_mounts *mounts, const struct mqueue_
 	return false;
 }
 
-/* The kernel writes blanks, tabs, line breaks and backslashes as \NNN. */
-static void decode_path(char *path)
+static int add(struct mqueue_mounts *mounts, const struct mount_entry *mount)
 {
-	char *to = path;
+	struct mqueue_mount found = {mount->id, strdup(mount->mount_point)};
+	int r = found.path ? array_append(&mounts->items, &mounts->count, &found, sizeof(found))
+			   : -ENOMEM;
 
-	for (const char *from = path; *from;)
-		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] >= '0' &&
-			from[2] <= '7' && from[3] >= '0' && from[3] <= '7') {
-			*to++ = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + from[3] - '0');
-			from += 4;
-		} else {
-			*to++ = *from++;
-		}
-	*to = '\0';
+	if (r < 0)
+		free(found.path);
+	return r;
 }
 
-static int add(struct mqueue_mounts *mounts, unsigned long id, char **path)
+int mqueue_mounts_find(char *mountinfo, struct mqueue_mounts *mounts)
 {
-	struct mqueue_mount *grown =
-		reallocarray(mounts->items, mounts->count + 1, sizeof(*mounts->items));
+	struct mount_entry mount;
+	int r;
 
-	if (!grown)
-		return -ENOMEM;
-	mounts->items = grown;
-	mounts->items[mounts->count++] = (struct mqueue_mount){id, take_pointer(*path)};
-	return 0;
-}
-
-int mountinfo_line(const char *line, struct mqueue_mounts *mounts)
-{
-	_cleanup_free_ char *path = NULL;
-	const char *separator = strstr(line, " - ");
-	unsigned long id;
-
-	if (!separator || !startswith(separator, " - mqueue "))
-		return 0;
-	if (sscanf(line, "%lu %*s %*s %*s %ms", &id, &path) != 2)
-		return -EBADMSG;
-	decode_path(path);
-	return streq(path, "/dev/mqueue") ? 0 : add(mounts, id, &path);
-}
-
-static int read_table(int table, struct mqueue_mounts *ret)
-{
-	_cleanup_fclose_ FILE *f = NULL;
-	_cleanup_free_ char *line = NULL;
-	size_t size = 0;
-	int r, fd;
-
-	fd = fcntl(table, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	f = fdopen(fd, "r");
-	if (!f) {
-		(void)safe_close(fd);
-		return -errno;
-	}
-	rewind(f);
-	while (getline(&line, &size, f) >= 0) {
-		r = mountinfo_line(line, ret);
+	while ((r = mountinfo_next(&mountinfo, &mount)) > 0) {
+		if (!streq(mount.type, "mqueue") || streq(mount.mount_point, "/dev/mqueue"))
+			continue;
+		r = add(mounts, &mount);
 		if (r < 0)
-			return r;
+			break;
 	}
-	return ferror(f) ? -EIO : 0;
+	return r;
 }
 
 static void warn_of_new(const struct mount_watch *watch, const struct mqueue_mounts *now)
@@ -112,10 +73,12 @@ static void warn_of_new(const struct mount_watch *watch, const struct mqueue_mou
 
 static int look(struct mount_watch *watch)
 {
+	_cleanup_free_ char *mountinfo = NULL;
 	struct mqueue_mounts now = {0};
 	int r;
 
-	r = read_table(watch->table, &now);
+	r = mountinfo_read(&mountinfo);
+	r = r < 0 ? r : mqueue_mounts_find(mountinfo, &now);
 	if (r < 0) {
 		mqueue_mounts_clear(&now);
 		return r;

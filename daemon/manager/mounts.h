@@ -4,9 +4,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "core/manager.h"
 
 struct mqueue_mount {
-	unsigned long id; /* of the mount */
+	uint64_t id; /* of the mount */
 	char *path;
 };
 
@@ -18,5 +21,8 @@ struct mqueue_mounts {
 void mqueue_mounts_clear(struct mqueue_mounts *mounts);
 bool mqueue_mounts_have(const struct mqueue_mounts *mounts, const struct mqueue_mount *mount);
 
-/* Adds what one line of /proc/self/mountinfo says, if it is such a mount. 0, -EBADMSG, -ENOMEM. */
-int mountinfo_line(const char *line, struct mqueue_mounts *mounts);
+/* Adds those of a text of mountinfo, cutting it up. 0, -EBADMSG, -ENOMEM. */
+int mqueue_mounts_find(char *mountinfo, struct mqueue_mounts *mounts);
+
+int mounts_start(struct manager *manager);
+struct mount_watch *mounts_free(struct mount_watch *mounts);

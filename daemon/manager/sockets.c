@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* The two listening sockets, and the lock on the state directory. */
+#include "sockets.h"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
-#include "courier.h"
+#include "daemon/manager/peers/fd-receiver.h"
+#include "daemon/manager/bus/peer.h"
+#include "daemon/manager/sessions/take-over.h"
 #include "include/bus.h"
 #include "include/limits.h"
 #include "include/log.h"
-#include "manager.h"
+#include "include/protocol.h"
+#include "include/socket.h"
+#include "launch.h"
 
 static int make_directory(const char *path)
 {
@@ -19,6 +24,16 @@ static int make_directory(const char *path)
 		/* Whatever our umask is. */
 		return chmod(path, 0755) < 0 ? -errno : 0;
 	return errno == EEXIST ? 0 : -errno;
+}
+
+static int report(int r, const char *what, const char *path)
+{
+	if ((r != -EACCES && r != -EPERM) || geteuid() == 0)
+		return log_errno(r, "cannot %s %s", what, path);
+	log_error("cannot %s %s: %s; start mqgated as root (systemctl start mqgated), or give it "
+		  "directories of your own: --state-dir, --runtime-dir and --packages",
+		what, path, strerror(-r));
+	return r;
 }
 
 int lock_state_dir(const char *directory, int *ret_fd)
@@ -29,14 +44,14 @@ int lock_state_dir(const char *directory, int *ret_fd)
 
 	r = make_directory(directory);
 	if (r < 0)
-		return log_errno(r, "cannot create the state directory %s", directory);
+		return report(r, "create the state directory", directory);
 	if (asprintf(&path, "%s/lock", directory) < 0) {
 		path = NULL;
 		return log_errno(-ENOMEM, "cannot lock the state directory");
 	}
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return log_errno(-errno, "cannot open %s", path);
+		return report(-errno, "open", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK)
 			return log_errno(-errno, "cannot lock %s", path);
@@ -50,56 +65,42 @@ int lock_state_dir(const char *directory, int *ret_fd)
 }
 
 /* Whether somebody listens there. 1, 0 (nobody: ours to remove), or negative errno. */
-static int somebody_listens(const struct sockaddr_un *address, int type)
+static int somebody_listens(const char *path, int type)
 {
-	_cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_close_ int fd = socket_connect(path, type | SOCK_NONBLOCK, 0);
 
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
-		return 1;
-	switch (errno) {
-	case ECONNREFUSED:
-		return 0;
-	case EAGAIN:
-		return 1;
-	default:
-		return -errno;
-	}
+	return fd >= 0 || fd == -EAGAIN ? 1 : fd == -ECONNREFUSED ? 0 : fd;
 }
 
-static int remove_stale(const struct sockaddr_un *address, int type)
+static int remove_stale(const char *path, int type)
 {
 	struct stat st;
 	int r;
 
-	if (lstat(address->sun_path, &st) < 0)
-		return errno == ENOENT ? 0
-				       : log_errno(-errno, "cannot look at %s", address->sun_path);
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : log_errno(-errno, "cannot look at %s", path);
 	if (!S_ISSOCK(st.st_mode)) {
-		log_error("%s is no socket; remove it, or name another directory with "
-			  "--runtime-dir",
-			address->sun_path);
+		log_error(
+			"%s is not a socket; remove it, or name another directory with --runtime-dir",
+			path);
 		return -EEXIST;
 	}
-	r = somebody_listens(address, type);
+	r = somebody_listens(path, type);
 	if (r < 0)
-		return log_errno(r, "cannot tell who listens on %s", address->sun_path);
+		return log_errno(r, "cannot tell who listens on %s", path);
 	if (r > 0) {
 		log_error("another mqgated is listening on %s; stop it, or name another directory "
 			  "with --runtime-dir",
-			address->sun_path);
+			path);
 		return -EADDRINUSE;
 	}
-	return unlink(address->sun_path) < 0
-		       ? log_errno(-errno, "cannot remove the stale socket %s", address->sun_path)
-		       : 0;
+	return unlink(path) < 0 ? log_errno(-errno, "cannot remove the stale socket %s", path) : 0;
 }
 
 static int listen_at(
 	const char *directory, const char *name, int type, int *ret_fd, char **ret_path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address;
 	_cleanup_close_ int fd = -EBADF;
 	_cleanup_free_ char *path = NULL;
 	int r;
@@ -108,19 +109,19 @@ static int listen_at(
 		path = NULL;
 		return log_errno(-ENOMEM, "cannot listen");
 	}
-	if (strlen(path) >= sizeof(address.sun_path)) {
+	r = socket_address(path, &address);
+	if (r < 0) {
 		log_error("%s is too long for a socket; name a shorter --runtime-dir", path);
-		return -ENAMETOOLONG;
+		return r;
 	}
-	(void)strcpy(address.sun_path, path);
-	r = remove_stale(&address, type);
+	r = remove_stale(path, type);
 	if (r < 0)
 		return r;
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* Everybody may connect; who may do what is decided for each peer. */
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 		chmod(path, 0666) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
-		return log_errno(-errno, "cannot listen on %s", path);
+		return report(-errno, "listen on", path);
 	*ret_fd = take_fd(&fd);
 	*ret_path = take_pointer(path);
 	return 0;
@@ -176,7 +177,7 @@ static int open_missing(struct manager *manager)
 		return 0;
 	r = make_directory(directory);
 	if (r < 0)
-		return log_errno(r, "cannot create the runtime directory %s", directory);
+		return report(r, "create the runtime directory", directory);
 	if (manager->launch_socket < 0) {
 		r = listen_at(directory, LAUNCH_SOCKET, SOCK_SEQPACKET, &manager->launch_socket,
 			&manager->launch_path);
@@ -195,7 +196,7 @@ static int serve(
 {
 	int r;
 
-	/* Whoever receives one must close it, which may take long: see courier.c. */
+	/* Whoever receives one must close it, which may take long: see fd-receiver.c. */
 	manager->refuses_descriptors = descriptors_allow(fd, false) == 0;
 	r = sd_event_add_io(manager->event, ret, fd, EPOLLIN, handler, manager);
 	return r < 0 ? r : sd_event_source_set_ratelimit(*ret, ACCEPT_INTERVAL_USEC, ACCEPT_BURST);

@@ -2,17 +2,18 @@
 /* The manager's messages: the listener and the in-flight memfd once, and then grants.
  *
  * Grants are taken between two requests. Before they are acknowledged, whatever older ones have
- * allowed and new ones do not is taken back: calls that wait in the kernel (revoke.c) or inside the
- * door (waiting.c). Descriptors and registrations for notification stay, and are told of
+ * allowed and new ones do not is taken back: calls that wait in the kernel (bring-back.c) or inside
+ * the door (blocked.c). Descriptors and registrations for notification stay, and are told of
  * (holders.c). What is not finished when a session process dies is noted, and finished by the next.
  */
 #include "session.h"
 
+#include "daemon/session/call/resume.h"
 #include "include/verdict.h"
-#include "notify.h"
+#include "daemon/session/target/notify.h"
 
 /* Of an earlier session process. */
-static int take_processes(struct session *session)
+static int take_processes(struct supervisor *session)
 {
 	struct revoker *revoker = &session->revoker;
 
@@ -21,22 +22,20 @@ static int take_processes(struct session *session)
 	return processes_open(revoker->processes, &revoker->handles);
 }
 
-static int take_attach(struct session *session)
+static int take_attach(struct supervisor *session)
 {
-	struct worker_message message;
+	struct session_message message;
 	int fds[2] = {-EBADF, -EBADF};
 	int r = message_receive(session->channel, &message, sizeof(message), fds, 2);
 
 	if (r <= 0)
 		return r;
-	if (message.type != WORKER_ATTACH || message.attach.record_rate < 1 ||
+	if (message.type != SESSION_ATTACH || message.attach.record_rate < 1 ||
 		message.attach.record_rate > RECORD_RATE_MAX ||
 		message.attach.mediation >= MEDIATION_COUNT)
 		return -EBADMSG;
 	session->listener = fds[0];
-	session->constant = message.attach.constant;
 	session->mediation = message.attach.mediation;
-	session->user = message.attach.user;
 	session->recorder = (struct recorder){.rate = message.attach.record_rate,
 		.allowed = message.attach.record_allowed,
 		.tokens_usec = UINT32_MAX,
@@ -52,6 +51,13 @@ static int take_attach(struct session *session)
 	r = take_processes(session);
 	if (r < 0)
 		return r;
+	session->holders = (struct holder_search){.channel = session->channel,
+		.listener = session->listener,
+		.inflight = session->inflight,
+		.own = &session->own,
+		.filter_id = message.attach.filter_id,
+		.user = message.attach.user,
+		.mediation = session->mediation};
 	notify_prepare(session->listener);
 	return 1;
 }
@@ -70,46 +76,35 @@ static int read_grants(int fd, uint64_t size, struct grants **ret)
 	return grants_deserialise(data, size, ret);
 }
 
-static size_t add_if_inside(
-	int listener, const struct seccomp_notif *noted, pid_t *tids, size_t count)
-{
-	if (noted->id != 0 && notify_is_valid(listener, noted->id))
-		tids[count++] = (pid_t)noted->pid;
-	return count;
-}
-
 /* The threads that are inside the door: taken up by us or by an earlier session process, and not
  * answered. They cannot be stopped before they are answered, and then come through the door anyhow.
  * What is noted proves it for none: an earlier one may have died after it gave the call back. */
 static size_t inside_the_door(
-	const struct session *session, pid_t tids[static SESSION_WAITING_MAX + 1])
+	const struct supervisor *session, pid_t tids[static SESSION_WAITING_MAX + 1])
 {
-	const struct inflight *inflight = session->inflight;
-	size_t count = add_if_inside(session->listener, &inflight->notification, tids, 0);
+	const struct seccomp_notif *noted;
+	size_t count = 0;
 
-	for (uint32_t i = 0; i < inflight->waiting_used; i++)
-		count = add_if_inside(session->listener, &inflight->waiting[i], tids, count);
+	for (uint32_t i = 0; (noted = inflight_noted(session->inflight, i)); i++)
+		if (noted->id != 0 && notify_is_valid(session->listener, noted->id))
+			tids[count++] = (pid_t)noted->pid;
 	return count;
 }
 
 /* From now on the session may open what it may not read, and an mq_notify that was given back
  * before, unwatched, may not have been made yet. */
-static bool begins_to_watch(const struct session *session)
+static bool begins_to_watch(const struct supervisor *session)
 {
 	const struct inflight *inflight = session->inflight;
 
-	if (inflight->watching || !grants_have_unreadable(session->grants))
-		return false;
-	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
-		if (inflight->processes.entries[i].registered)
-			return true;
-	return false;
+	return !inflight->watching && grants_have_unreadable(session->grants) &&
+	       processes_have_registered(&inflight->processes);
 }
 
 /* Calls that were given back to the kernel under older grants must come through the door again. Any
  * process of the session may hold a descriptor of any queue that it ever opened, so all of its
  * threads are concerned. */
-static int put_in_force(struct session *session)
+static int put_in_force(struct supervisor *session)
 {
 	struct inflight *inflight = session->inflight;
 	uint64_t fingerprint = grants_fingerprint(session->grants);
@@ -144,18 +139,18 @@ static_assert(REVOKE_DEADLINE_USEC + READY_DEADLINE_USEC + KILL_DEADLINE_USEC + 
 		      GRANTS_DEADLINE_USEC,
 	"the manager must be patient for as long as bringing threads back may take");
 
-static int acknowledge(struct session *session, uint64_t generation)
+static int acknowledge(struct supervisor *session, uint64_t generation)
 {
-	struct worker_message message = {.type = WORKER_ACK, .ack = {.generation = generation}};
+	struct session_message message = {.type = SESSION_ACK, .ack = {.generation = generation}};
 
 	session->owed = 0;
 	return message_send(session->channel, &message, sizeof(message), NULL, 0);
 }
 
-static int tell_unstopped(struct session *session, uint64_t generation)
+static int tell_unstopped(struct supervisor *session, uint64_t generation)
 {
 	const struct revoker *revoker = &session->revoker;
-	struct worker_message message = {.type = WORKER_UNSTOPPED,
+	struct session_message message = {.type = SESSION_UNSTOPPED,
 		.unstopped = {.generation = generation,
 			.pid = revoke_unstopped(revoker),
 			.count = (uint32_t)revoker->unstopped}};
@@ -164,12 +159,12 @@ static int tell_unstopped(struct session *session, uint64_t generation)
 	return message_send(session->channel, &message, sizeof(message), NULL, 0);
 }
 
-bool session_owes(const struct session *session)
+bool session_owes(const struct supervisor *session)
 {
 	return session->owed != 0;
 }
 
-int session_pay(struct session *session)
+int session_pay(struct supervisor *session)
 {
 	if (session->owed == 0 || !revoke_look_again(&session->revoker))
 		return 0;
@@ -179,7 +174,7 @@ int session_pay(struct session *session)
 
 /* New grants are in force from here on, since nothing is in hand. The acknowledgement is the
  * barrier that connect and disconnect wait for. */
-static int take_grants(struct session *session, struct grants *grants)
+static int take_grants(struct supervisor *session, struct grants *grants)
 {
 	bool first = !session->grants;
 	int r;
@@ -191,35 +186,35 @@ static int take_grants(struct session *session, struct grants *grants)
 		return r;
 	/* Those that are inside the door could not be stopped. */
 	if (first)
-		session_resume(session);
+		resume_all(session);
 	return r < 0 ? tell_unstopped(session, grants->generation)
 		     : acknowledge(session, grants->generation);
 }
 
-static int take_next(struct session *session)
+static int take_next(struct supervisor *session)
 {
 	_cleanup_(grants_freep) struct grants *grants = NULL;
 	_cleanup_close_ int fd = -EBADF;
-	struct worker_message message;
+	struct session_message message;
 	bool holders;
 	int r = message_receive(session->channel, &message, sizeof(message), &fd, 1);
 
 	if (r <= 0)
 		return r;
-	holders = message.type == WORKER_HOLDERS && session->grants;
-	if (!holders && message.type != WORKER_GRANTS)
+	holders = message.type == SESSION_HOLDERS && session->grants;
+	if (!holders && message.type != SESSION_GRANTS)
 		return -EBADMSG;
 	r = read_grants(fd, holders ? message.holders.size : message.grants.size, &grants);
 	if (r < 0)
 		return r;
 	if (holders)
-		holders_look(session, &message, grants);
+		holders_look(&session->holders, &message, grants);
 	else
 		r = take_grants(session, take_pointer(grants));
 	return r < 0 ? r : 1;
 }
 
-int session_take_message(struct session *session)
+int session_take_message(struct supervisor *session)
 {
 	int r = session->listener < 0 ? take_attach(session) : take_next(session);
 

@@ -19,7 +19,7 @@ static int prepare_process(void)
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
 		prctl(PR_SET_DUMPABLE, 0) < 0)
 		return -errno;
-	return act_end_with_parent();
+	return own_end_with_parent();
 }
 
 static bool is_started_by_manager(void)
@@ -27,13 +27,13 @@ static bool is_started_by_manager(void)
 	socklen_t size = sizeof(int);
 	int type = 0;
 
-	return getsockopt(WORKER_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+	return getsockopt(SESSION_FD, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
 	       type == SOCK_SEQPACKET;
 }
 
 int main(void)
 {
-	static struct session session = {.channel = WORKER_FD, .listener = -EBADF};
+	static struct supervisor session = {.channel = SESSION_FD, .listener = -EBADF};
 	int r;
 
 	log_open("mqgate-session");

@@ -273,7 +273,7 @@ def number(value):
 
 def table(rows, file):
     width = max([len(row.text) for row in rows] + [6])
-    print(f'{"Figure":{width}}  {"Min":>7} {"Median":>7} {"Max":>7}  Unit     Reach', file=file)
+    print(f'{"Figure":{width}}  {"Min":>7} {"Median":>7} {"Max":>7}  Unit     Goal', file=file)
     group = None
     for row in rows:
         if row.group != group:
@@ -286,8 +286,8 @@ def table(rows, file):
 
 
 def markdown(rows, file):
-    """The figures that have a reach, for the documents."""
-    print('| figure | median | least … most of the rounds | reach |\n|---|---|---|---|', file=file)
+    """The figures that have a goal, for the documents."""
+    print('| figure | median | least … most of the rounds | goal |\n|---|---|---|---|', file=file)
     for row in rows:
         if row.reach is not None:
             print(f'| {row.text} | {number(row.median)} {row.unit} | {number(row.minimum)} … '

@@ -4,8 +4,10 @@
 #include <sys/socket.h>
 #include <systemd/sd-bus.h>
 
-#include "common/names.h"
-#include "daemon/manager/manager.h"
+#include "common/policy/names.h"
+#include "daemon/manager/bus/messages.h"
+#include "daemon/manager/peers/peer.h"
+#include "daemon/manager/sessions/state.h"
 #include "fuzz.h"
 
 static void check_connect(const char *plug, const char *slot)

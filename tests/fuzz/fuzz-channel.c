@@ -17,23 +17,23 @@ static int make_memfd(const char *name, off_t size)
 	return fd;
 }
 
-static void make_attach(struct input *input, struct worker_message *ret, int fds[static 2])
+static void make_attach(struct input *input, struct session_message *ret, int fds[static 2])
 {
-	ret->type = WORKER_ATTACH;
+	ret->type = SESSION_ATTACH;
 	ret->attach.record_rate = take_byte(input);
 	ret->attach.record_allowed = take_byte(input);
 	ret->attach.mediation = take_byte(input);
-	take(input, &ret->attach.constant, sizeof(ret->attach.constant));
+	take(input, &ret->attach.filter_id, sizeof(ret->attach.filter_id));
 	fds[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
 	fds[1] = make_memfd(INFLIGHT_MEMFD, take_byte(input) == 0xff ? 4096 : (off_t)INFLIGHT_SIZE);
 }
 
 /* What follows a byte that says how much, in units of 4, and one that says how much else. */
-static void make_grants(struct input *input, struct worker_message *ret, int *ret_fd)
+static void make_grants(struct input *input, struct session_message *ret, int *ret_fd)
 {
 	size_t size = (size_t)take_byte(input) * 4;
 
-	ret->type = WORKER_GRANTS;
+	ret->type = SESSION_GRANTS;
 	ret->grants.size = size + (int8_t)take_byte(input);
 	size = MIN(size, input->size);
 	*ret_fd = make_memfd("grants", 0);
@@ -44,7 +44,7 @@ static void make_grants(struct input *input, struct worker_message *ret, int *re
 
 static void send_message(int socket, struct input *input)
 {
-	struct worker_message message = {0};
+	struct session_message message = {0};
 	int fds[2] = {-EBADF, -EBADF};
 	size_t size = sizeof(message), fd_count = 0;
 
@@ -62,7 +62,7 @@ static void send_message(int socket, struct input *input)
 		break;
 	default:
 		take(input, &message, take_byte(input));
-		if (message.type == WORKER_HOLDERS)
+		if (message.type == SESSION_HOLDERS)
 			message.type = 0;
 		fds[0] = make_memfd("other", 16);
 		fd_count = 1;
@@ -73,14 +73,14 @@ static void send_message(int socket, struct input *input)
 	(void)safe_close(fds[1]);
 }
 
-static void check_answer(int socket, const struct session *session)
+static void check_answer(int socket, const struct supervisor *session)
 {
-	struct worker_message answer;
+	struct session_message answer;
 	int r = message_receive(socket, &answer, sizeof(answer), NULL, 0);
 
 	REQUIRE(r == 1 || r == -EAGAIN);
 	if (r == 1)
-		REQUIRE(answer.type == WORKER_ACK && session->grants &&
+		REQUIRE(answer.type == SESSION_ACK && session->grants &&
 			answer.ack.generation == session->grants->generation);
 }
 
@@ -97,7 +97,7 @@ static void close_descriptors(void)
 	(void)close_range((unsigned)first, ~0U, 0);
 }
 
-static void close_session(struct session *session)
+static void close_session(struct supervisor *session)
 {
 	if (session->inflight)
 		(void)munmap(session->inflight, INFLIGHT_SIZE);
@@ -106,7 +106,7 @@ static void close_session(struct session *session)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct session session;
+	static struct supervisor session;
 	struct input input = {data, size};
 	int sockets[2], r = 1;
 

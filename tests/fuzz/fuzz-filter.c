@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Filter programs of an app's own making: running one ends and always says the same, and only the
- * session's constant is taken for it. */
+ * session's filter id is taken for it. */
 #include "fuzz.h"
 #include "include/bpf.h"
-#include "include/constant.h"
+#include "include/filter-id.h"
 
-static void check_constant(const struct sock_filter *program, size_t length, uint64_t constant)
+static void check_filter_id(const struct sock_filter *program, size_t length, uint64_t filter_id)
 {
-	struct sock_filter own[CONSTANT_LENGTH + 1] = {0};
+	struct sock_filter own[FILTER_ID_LENGTH + 1] = {0};
 
-	constant_write(own, constant);
-	REQUIRE(constant_is(own, CONSTANT_LENGTH, constant));
-	REQUIRE(!constant_is(own, CONSTANT_LENGTH - 1, constant));
+	filter_id_write(own, filter_id);
+	REQUIRE(filter_id_is(own, FILTER_ID_LENGTH, filter_id));
+	REQUIRE(!filter_id_is(own, FILTER_ID_LENGTH - 1, filter_id));
 	for (unsigned bit = 0; bit < 64; bit++)
-		REQUIRE(!constant_is(own, CONSTANT_LENGTH, constant ^ UINT64_C(1) << bit));
-	if (constant_is(program, length, constant))
-		REQUIRE(memcmp(program, own, CONSTANT_LENGTH * sizeof(*own)) == 0);
+		REQUIRE(!filter_id_is(own, FILTER_ID_LENGTH, filter_id ^ UINT64_C(1) << bit));
+	if (filter_id_is(program, length, filter_id))
+		REQUIRE(memcmp(program, own, FILTER_ID_LENGTH * sizeof(*own)) == 0);
 }
 
 /* What it has not looked at changes nothing. */
@@ -37,17 +37,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input input = {data, size};
 	struct seccomp_data call;
 	_cleanup_free_ struct sock_filter *program = NULL;
-	uint64_t constant;
+	uint64_t filter_id;
 	uint32_t result, looked;
 	size_t length;
 
-	take(&input, &constant, sizeof(constant));
+	take(&input, &filter_id, sizeof(filter_id));
 	take(&input, &call, sizeof(call));
 	length = MIN(input.size / sizeof(*program), (size_t)BPF_MAXINSNS);
 	program = malloc(length * sizeof(*program) + 1);
 	REQUIRE(program);
 	take(&input, program, length * sizeof(*program));
-	check_constant(program, length, constant);
+	check_filter_id(program, length, filter_id);
 	result = bpf_run(program, length, &call, &looked);
 	check_blind(program, length, &call, looked, result);
 	if (length == 0)

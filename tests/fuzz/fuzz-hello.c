@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* What comes over the launcher socket, and what a hello is bound to. */
-#include "common/names.h"
-#include "daemon/manager/bound.h"
+#include "common/policy/names.h"
+#include "daemon/manager/sessions/bindings.h"
 #include "fuzz.h"
 
-static void check_bound(const struct bound *bound)
+static void check_bound(const struct bindings *bindings)
 {
 	struct ref ref;
 
-	REQUIRE(bound->own_plug_count <= bound->plug_count &&
-		bound->plug_count <= SESSION_PLUGS_MAX);
-	REQUIRE(bound->own_slot_count <= bound->slot_count &&
-		bound->slot_count <= SESSION_PLUGS_MAX);
-	REQUIRE(bound->app_count <= LAUNCH_REFS_MAX);
-	for (size_t i = 0; i < bound->plug_count; i++)
-		REQUIRE(ref_parse(bound->plugs[i], &ref) == 0);
-	for (size_t i = 0; i < bound->slot_count; i++)
-		REQUIRE(ref_parse(bound->slots[i], &ref) == 0);
-	REQUIRE(bound->plug_count > 0 || bound_mediation(bound, fuzz_policy()) == MEDIATION_CALL);
+	REQUIRE(bindings->own_plug_count <= bindings->plug_count &&
+		bindings->plug_count <= SESSION_PLUGS_MAX);
+	REQUIRE(bindings->own_slot_count <= bindings->slot_count &&
+		bindings->slot_count <= SESSION_PLUGS_MAX);
+	REQUIRE(bindings->app_count <= LAUNCH_REFS_MAX);
+	for (size_t i = 0; i < bindings->plug_count; i++)
+		REQUIRE(ref_parse(bindings->plugs[i], &ref) == 0);
+	for (size_t i = 0; i < bindings->slot_count; i++)
+		REQUIRE(ref_parse(bindings->slots[i], &ref) == 0);
+	REQUIRE(bindings->plug_count > 0 ||
+		bindings_mediation(bindings, fuzz_policy()) == MEDIATION_CALL);
 }
 
 static void check_hello(const struct launch_hello *hello)
@@ -29,19 +30,19 @@ static void check_hello(const struct launch_hello *hello)
 
 static void bind(const struct launch_hello *hello)
 {
-	_cleanup_(bound_clear) struct bound bound = {0}, again = {0};
+	_cleanup_(bindings_clear) struct bindings bindings = {0}, again = {0};
 	_cleanup_(fault_clear) struct fault fault = {0};
 	int r;
 
 	check_hello(hello);
-	r = bound_from_hello(fuzz_policy(), hello, &bound, &fault);
+	r = bindings_from_hello(fuzz_policy(), hello, &bindings, &fault);
 
 	check_fault(r, &fault);
 	if (r < 0)
 		return;
-	check_bound(&bound);
-	REQUIRE(bound_again(&bound, fuzz_policy(), &again) == 0);
-	REQUIRE(again.plug_count == bound.plug_count && again.slot_count == bound.slot_count);
+	check_bound(&bindings);
+	REQUIRE(bindings_again(&bindings, fuzz_policy(), &again) == 0);
+	REQUIRE(again.plug_count == bindings.plug_count && again.slot_count == bindings.slot_count);
 }
 
 /* References as lines: what is not there is zero, as it must be. */

@@ -3,14 +3,14 @@
  * up there stays within it. The input is a list of places and what is written there. */
 #include <sys/mman.h>
 
-#include "daemon/session/inflight.h"
+#include "daemon/session/target/inflight.h"
 #include "fuzz.h"
 
 /* Where bytes matter; the rest is message and numbers that nothing follows. */
 static const struct place {
 	size_t offset, size;
 } places[] = {
-	{offsetof(struct inflight, since), offsetof(struct inflight, waiting)},
+	{offsetof(struct inflight, head), offsetof(struct inflight, waiting)},
 	{offsetof(struct inflight, waiting), 2 * sizeof(struct seccomp_notif)},
 	{offsetof(struct inflight, in_force), 16},
 	{offsetof(struct inflight, threads), 64},
@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	inflight_begin(inflight);
 	inflight_acting(inflight, true);
 	inflight_end(inflight);
-	REQUIRE(inflight->since == 0 && inflight->done.id == 0);
+	REQUIRE(inflight->head.since == 0 && inflight->done.id == 0);
 	(void)munmap(inflight, INFLIGHT_SIZE);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A package's document, whatever it says: what is accepted keeps every rule of names and bounds. */
-#include "common/names.h"
+#include "common/policy/names.h"
 #include "fuzz.h"
 
 static void check_name(const char *name)

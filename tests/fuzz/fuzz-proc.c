@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Texts of /proc about a calling thread: its status and its limits. The first byte says which. */
-#include "daemon/session/identity.h"
+#include "daemon/session/target/credentials.h"
 #include "include/text.h"
 #include "fuzz.h"
 
@@ -17,8 +17,8 @@ static void check_status(const char *text)
 
 static void check_identity(const char *text)
 {
-	_cleanup_(identity_clear) struct identity identity = IDENTITY_NONE;
-	int r = identity_parse(text, &identity);
+	_cleanup_(credentials_clear) struct credentials identity = CREDENTIALS_NONE;
+	int r = credentials_parse(text, &identity);
 	uint64_t group;
 
 	REQUIRE(r == 0 || r == -EBADMSG);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A record as a session process sends it: what people and programs get of it is fit to print. */
-#include "daemon/manager/manager.h"
-#include "daemon/manager/record.h"
+#include "daemon/manager/sessions/record.h"
+#include "daemon/manager/sessions/state.h"
 #include "fuzz.h"
 #include "include/protocol.h"
 #include "include/verdict.h"
@@ -24,14 +24,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(char *)"logger:events", (char *)"logger:fast", (char *)"gone:plug"};
 	static struct manager manager;
 	struct session session = {.manager = &manager};
-	struct worker_message message = {.type = WORKER_RECORD};
+	struct session_message message = {.type = SESSION_RECORD};
 	struct input input = {data, size};
 	struct record record;
 	int r;
 
 	manager.policy = *fuzz_policy();
-	session.bound.plugs = plugs;
-	session.bound.plug_count = take_byte(&input) % (ELEMENTSOF(plugs) + 1);
+	session.bindings.plugs = plugs;
+	session.bindings.plug_count = take_byte(&input) % (ELEMENTSOF(plugs) + 1);
 	take(&input, &message.record, sizeof(message.record));
 	r = record_from_message(&session, &message, &record);
 	REQUIRE(r == 0 || r == -EBADMSG);

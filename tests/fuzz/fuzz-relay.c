@@ -5,7 +5,7 @@
 #include <endian.h>
 #include <sys/socket.h>
 
-#include "daemon/manager/bus-relay.h"
+#include "daemon/manager/bus/relay.h"
 #include "fuzz.h"
 #include "include/limits.h"
 

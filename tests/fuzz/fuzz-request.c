@@ -3,7 +3,7 @@
  * once, and what was refused or is not granted is not allowed. */
 #include <fcntl.h>
 
-#include "daemon/session/decode.h"
+#include "daemon/session/call/decode.h"
 #include "fuzz.h"
 #include "include/syscalls.h"
 #include "include/verdict.h"

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include "common/connections.h"
-#include "common/names.h"
+#include "common/policy/connections.h"
+#include "common/policy/names.h"
 #include "fuzz.h"
 
 _noreturn_ void fuzz_violated(const char *file, int line, const char *condition)

@@ -16,7 +16,7 @@
 #include "tests/must-work.h"
 #include "tests/patience.h"
 
-uint64_t door_other_constant;
+uint64_t door_other_filter_id;
 
 void need_root(void)
 {
@@ -43,10 +43,15 @@ static void pipe_wait(int fd)
 		abort();
 }
 
-void app_pause(struct stage *stage)
+void app_tell(struct stage *stage)
 {
 	if (write(stage->ready[1], "r", 1) != 1)
 		abort();
+}
+
+void app_pause(struct stage *stage)
+{
+	app_tell(stage);
 	pipe_wait(stage->go[0]);
 }
 
@@ -61,41 +66,41 @@ void door_go(struct door *door)
 }
 
 static void send_message(
-	struct door *door, struct worker_message *message, const int *fds, size_t count)
+	struct door *door, struct session_message *message, const int *fds, size_t count)
 {
 	cr_assert_eq(message_send(door->channel, message, sizeof(*message), fds, count), 0);
 }
 
-int door_receive(int channel, struct worker_message *ret)
+int door_receive(int channel, struct session_message *ret)
 {
 	_cleanup_close_ int pidfd = -EBADF;
 	size_t came = 0;
 	int r = message_receive_some(channel, ret, sizeof(*ret), &pidfd, 1, &came);
 
 	if (r == 1)
-		cr_assert_eq(came, ret->type == WORKER_PROCESS ? 1 : 0);
+		cr_assert_eq(came, ret->type == SESSION_PROCESS ? 1 : 0);
 	return r;
 }
 
-static struct worker_message receive_message(struct door *door)
+static struct session_message receive_message(struct door *door)
 {
 	struct pollfd p = {.fd = door->channel, .events = POLLIN};
-	struct worker_message message;
+	struct session_message message;
 
 	do {
 		cr_assert_eq(poll(&p, 1, DOOR_DEADLINE_SECONDS * 1000), 1,
 			"nothing from the session process");
 		cr_assert_eq(door_receive(door->channel, &message), 1);
-	} while (message.type == WORKER_PROCESS);
+	} while (message.type == SESSION_PROCESS);
 	return message;
 }
 
 static void start_session(struct door *door)
 {
-	struct worker_message attach = {.type = WORKER_ATTACH,
+	struct session_message attach = {.type = SESSION_ATTACH,
 		.attach = {.record_rate = 1000,
 			.mediation = door->mediation,
-			.constant = door->constant,
+			.filter_id = door->filter_id,
 			.capabilities = UINT64_MAX}};
 	int sockets[2];
 
@@ -103,7 +108,7 @@ static void start_session(struct door *door)
 	door->session = fork();
 	cr_assert(door->session >= 0);
 	if (door->session == 0) {
-		static struct session session = {.listener = -EBADF};
+		static struct supervisor session = {.listener = -EBADF};
 
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)close(sockets[0]);
@@ -117,7 +122,7 @@ static void start_session(struct door *door)
 
 static void send_grants(struct door *door)
 {
-	struct worker_message message = {.type = WORKER_GRANTS};
+	struct session_message message = {.type = SESSION_GRANTS};
 	_cleanup_close_ int fd = memfd_create("grants", MFD_CLOEXEC);
 	_cleanup_free_ void *data = NULL;
 	size_t size;
@@ -127,11 +132,11 @@ static void send_grants(struct door *door)
 	message.grants.generation = door->grants->generation;
 	message.grants.size = size;
 	send_message(door, &message, &fd, 1);
-	while ((message = receive_message(door)).type == WORKER_RECORD) {
+	while ((message = receive_message(door)).type == SESSION_RECORD) {
 		door->record_count++;
 		door->last_record = message;
 	}
-	cr_assert_eq(message.type, WORKER_ACK);
+	cr_assert_eq(message.type, SESSION_ACK);
 	cr_assert_eq(message.ack.generation, door->grants->generation);
 }
 
@@ -155,6 +160,22 @@ void door_grant(struct door *door, uint32_t permissions)
 	door_grant_both(door, permissions, 0);
 }
 
+void door_begin(struct door *door, uint32_t permissions, uint32_t permissions_on_other)
+{
+	door_wait(door);
+	door_grant_both(door, permissions, permissions_on_other);
+	door_go(door);
+	door_wait(door);
+}
+
+struct inflight *door_notes(const struct door *door)
+{
+	struct inflight *inflight;
+
+	cr_assert_eq(inflight_map(door->inflight, &inflight), 0);
+	return inflight;
+}
+
 void door_replace(struct door *door)
 {
 	cr_assert_eq(kill(door->session, SIGKILL), 0);
@@ -164,11 +185,11 @@ void door_replace(struct door *door)
 	send_grants(door);
 }
 
-struct worker_message door_record(struct door *door)
+struct session_message door_record(struct door *door)
 {
-	struct worker_message message = receive_message(door);
+	struct session_message message = receive_message(door);
 
-	cr_assert_eq(message.type, WORKER_RECORD);
+	cr_assert_eq(message.type, SESSION_RECORD);
 	return message;
 }
 
@@ -188,7 +209,7 @@ static void run_app(struct door *door, int socket, uid_t uid, void (*before)(str
 	if (before)
 		before(door->stage);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		filter_build(door_other_constant ?: door->constant, door->mediation, &program,
+		filter_build(door_other_filter_id ?: door->filter_id, door->mediation, &program,
 			&length) < 0 ||
 		filter_load(program, length, &listener, &message) < 0)
 		_exit(102);
@@ -222,7 +243,7 @@ void door_open_as(struct door *door, enum mediation mediation, uid_t uid,
 
 	need_root();
 	*door = (struct door){.mediation = mediation,
-		.constant = (uint64_t)getpid() << 32 | 0x6d716761,
+		.filter_id = (uint64_t)getpid() << 32 | 0x6d716761,
 		.stage = mmap(NULL, sizeof(struct stage), PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
 	cr_assert_neq(door->stage, MAP_FAILED);
@@ -251,10 +272,18 @@ void door_open_as(struct door *door, enum mediation mediation, uid_t uid,
 /* As the manager does, who reads whatever comes. */
 static void discard_messages(struct door *door)
 {
-	struct worker_message message;
+	struct session_message message;
 
 	while (door_receive(door->channel, &message) == 1)
 		;
+}
+
+void door_sweep(struct door *door)
+{
+	(void)kill(door->session, SIGKILL);
+	(void)waitpid(door->session, NULL, 0);
+	(void)mq_unlink(door->stage->queue);
+	(void)mq_unlink(door->stage->other);
 }
 
 void door_close(struct door *door)
@@ -269,34 +298,34 @@ void door_close(struct door *door)
 	}
 	if (status == -1)
 		(void)kill(door->app, SIGKILL);
-	(void)kill(door->session, SIGKILL);
-	(void)waitpid(door->session, NULL, 0);
-	(void)mq_unlink(door->stage->queue);
-	(void)mq_unlink(door->stage->other);
+	door_sweep(door);
 	cr_expect_eq(status, 0, "the app ended with wait status %#x", (unsigned)status);
+}
+
+void door_expect_killed(struct door *door)
+{
+	int status = -1;
+
+	for (int i = 0; i < DOOR_DEADLINE_SECONDS * 100; i++) {
+		if (waitpid(door->app, &status, WNOHANG) == door->app)
+			break;
+		(void)usleep(10000);
+	}
+	if (status == -1)
+		(void)kill(door->app, SIGKILL);
+	cr_expect(status != -1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%#x",
+		(unsigned)status);
 }
 
 void door_close_killed(struct door *door)
 {
-	int status;
-
-	for (int i = 0; i < DOOR_DEADLINE_SECONDS * 100; i++) {
-		if (waitpid(door->app, &status, WNOHANG) == door->app) {
-			cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-			door->app = 0;
-			break;
-		}
-		(void)usleep(10000);
-	}
-	cr_expect_eq(door->app, 0, "the app lives");
-	(void)kill(door->session, SIGKILL);
-	(void)waitpid(door->session, NULL, 0);
-	(void)mq_unlink(door->stage->queue);
+	door_expect_killed(door);
+	door_sweep(door);
 }
 
 void door_ask(struct door *door, uint64_t number, uint64_t wait_usec, bool kill)
 {
-	struct worker_message message = {.type = WORKER_HOLDERS,
+	struct session_message message = {.type = SESSION_HOLDERS,
 		.holders = {.number = number, .wait_usec = wait_usec, .kill = kill}};
 	_cleanup_(grants_freep) struct grants *scope = NULL;
 	_cleanup_close_ int fd = memfd_create("scope", MFD_CLOEXEC);
@@ -312,13 +341,13 @@ void door_ask(struct door *door, uint64_t number, uint64_t wait_usec, bool kill)
 	cr_assert_eq(message_send(door->channel, &message, sizeof(message), &fd, 1), 0);
 }
 
-struct worker_message door_answer(struct door *door)
+struct session_message door_answer(struct door *door)
 {
-	struct worker_message message;
+	struct session_message message;
 
 	do
 		message = receive_message(door);
-	while (message.type == WORKER_RECORD);
-	cr_assert_eq(message.type, WORKER_HELD);
+	while (message.type == SESSION_RECORD);
+	cr_assert_eq(message.type, SESSION_HOLDERS_FOUND);
 	return message;
 }

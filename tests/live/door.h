@@ -16,7 +16,7 @@
 int door_deadline_seconds(void);
 
 /* In the app's filter, if it is to be another than the session process is told. */
-extern uint64_t door_other_constant;
+extern uint64_t door_other_filter_id;
 
 /* Shared between the test and the app. */
 struct stage {
@@ -29,15 +29,15 @@ struct stage {
 
 struct door {
 	struct stage *stage;
-	struct grants *grants; /* being built; sent by door_send_grants() */
+	struct grants *grants; /* being built; sent by send_grants() */
 	enum mediation mediation;
-	uint64_t constant; /* of this test: others run at the same time */
+	uint64_t filter_id; /* of this test: others run at the same time */
 	pid_t session, app;
 	int channel, listener, inflight;
 	uint64_t generation;
 	/* What came before the latest acknowledgements. */
 	unsigned record_count;
-	struct worker_message last_record;
+	struct session_message last_record;
 };
 
 /* Skips the running test if we are not root; fails it if MUST_WORK=1. */
@@ -58,6 +58,10 @@ void door_close(struct door *door);
 /* The same; the app must have been killed. */
 void door_close_killed(struct door *door);
 
+/* The two parts of that. */
+void door_expect_killed(struct door *door);
+void door_sweep(struct door *door);
+
 /* What the session has from now on: these permissions on the stage's queue; waits for the
  * acknowledgement. */
 void door_grant(struct door *door, uint32_t permissions);
@@ -65,23 +69,30 @@ void door_grant(struct door *door, uint32_t permissions);
 /* The same, with permissions for the other queue too. */
 void door_grant_both(struct door *door, uint32_t permissions, uint32_t permissions_on_other);
 
+/* The app is about to wait: it gets these permissions and goes on; waits for its next report. */
+void door_begin(struct door *door, uint32_t permissions, uint32_t permissions_on_other);
+
+/* What the session process notes for the next one. */
+struct inflight *door_notes(const struct door *door);
+
 /* Kills the session process and starts another on the same listener. */
 void door_replace(struct door *door);
 
 /* The manager's question who holds what was taken, of every queue; the answer to it. */
 void door_ask(struct door *door, uint64_t number, uint64_t wait_usec, bool kill);
-struct worker_message door_answer(struct door *door);
+struct session_message door_answer(struct door *door);
 
-/* The app's side: reports and waits to be told to go on. The test's side: waits for the report;
- * says go. */
+/* The app's side: reports; reports and waits to be told to go on. The test's side: waits for the
+ * report; says go. */
+void app_tell(struct stage *stage);
 void app_pause(struct stage *stage);
 void door_wait(struct door *door);
 void door_go(struct door *door);
 
 /* The next record, within the deadline. */
-struct worker_message door_record(struct door *door);
+struct session_message door_record(struct door *door);
 /* What the session process says next; a pidfd that comes along is closed. As message_receive(). */
-int door_receive(int channel, struct worker_message *ret);
+int door_receive(int channel, struct session_message *ret);
 
 /* value, or -errno if value is negative. */
 long result_of(long value);

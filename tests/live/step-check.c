@@ -257,11 +257,11 @@ static void describe_session(char text[static sizeof(session_facts)])
 
 static void check_records(struct run *run)
 {
-	struct worker_message record;
+	struct session_message record;
 
 	while (wait_for_event(door.channel, 0)) {
 		cr_assert_eq(door_receive(door.channel, &record), 1);
-		if (record.type == WORKER_RECORD && has_died(run) && !run->killed &&
+		if (record.type == SESSION_RECORD && has_died(run) && !run->killed &&
 			!run->replied_before && record.record.tid == run->caller)
 			complain(run, "a record of %s", record.record.name);
 	}

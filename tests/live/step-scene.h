@@ -20,13 +20,13 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include "daemon/session/act.h"
-#include "daemon/session/inflight.h"
+#include "daemon/session/call/on-behalf.h"
+#include "daemon/session/target/inflight.h"
 #include "door.h"
 #include "step.h"
+#include "support.h"
 #include "tests/patience.h"
 
-#define NOBODY        65534
 #define QUEUE_FD      100 /* of caller and victim */
 #define PATIENCE_USEC (10 * 1000000ULL * (uint64_t)patience())
 #define TRACED_MS     100 /* more than anybody needs to reap */

@@ -5,8 +5,9 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "daemon/session/act.h"
+#include "daemon/session/call/on-behalf.h"
 #include "door.h"
+#include "support.h"
 #include "include/capabilities.h"
 #include "tests/must-work.h"
 
@@ -41,19 +42,6 @@ static uint64_t permitted_after_exec(void (*before)(void))
 	at = strstr(text, "Prm ");
 	cr_assert(at);
 	return strtoull(at + 4, NULL, 16);
-}
-
-static void become_root_with_one(void)
-{
-	if (capabilities_set(CAPABILITY(FOWNER), CAPABILITY(FOWNER)) < 0)
-		_exit(101);
-}
-
-static void become_root_with_one_for_good(void)
-{
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		_exit(102);
-	become_root_with_one();
 }
 
 /* The kernel's promise on which a session process gives up what its launcher lacked. */

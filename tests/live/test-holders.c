@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "door.h"
+#include "support.h"
 #include "lists.h"
 
 #define WAIT_USEC 1500000
@@ -32,65 +33,62 @@ static void hold(struct stage *stage)
 static void open_held(struct door *door)
 {
 	door_open_as(door, MEDIATION_OPEN, 0, NULL, hold);
-	door_wait(door);
-	door_grant(door, PERMISSIONS_ALL);
-	door_go(door);
-	door_wait(door);
+	door_begin(door, PERMISSIONS_ALL, 0);
 	door_grant(door, 0);
 }
 
 Test(holders, are_counted_and_let_go)
 {
-	struct worker_message held;
+	struct session_message held;
 	struct door door;
 
 	open_held(&door);
 	door_ask(&door, 7, 0, false);
 	held = door_answer(&door);
-	cr_expect_eq(held.held.number, 7);
-	cr_expect_eq(held.held.error, 0);
-	cr_expect_eq(held.held.processes, 1);
-	cr_expect_eq(held.held.killed, 0);
+	cr_expect_eq(held.found.number, 7);
+	cr_expect_eq(held.found.error, 0);
+	cr_expect_eq(held.found.processes, 1);
+	cr_expect_eq(held.found.killed, 0);
 	door_grant(&door, PERMISSION_READ);
 	door_ask(&door, 8, 0, false);
-	cr_expect_eq(door_answer(&door).held.processes, 1, "it may write through it");
+	cr_expect_eq(door_answer(&door).found.processes, 1, "it may write through it");
 	door_grant(&door, PERMISSION_READ | PERMISSION_WRITE);
 	door_ask(&door, 9, 0, false);
-	cr_expect_eq(door_answer(&door).held.processes, 0, "it is granted again");
+	cr_expect_eq(door_answer(&door).found.processes, 0, "it is granted again");
 	door_grant(&door, 0);
 	door_go(&door);
 	door_wait(&door);
 	door_ask(&door, 10, 0, false);
-	cr_expect_eq(door_answer(&door).held.processes, 0, "it is closed");
+	cr_expect_eq(door_answer(&door).found.processes, 0, "it is closed");
 	door_go(&door);
 	door_close(&door);
 }
 
 Test(holders, are_killed)
 {
-	struct worker_message held;
+	struct session_message held;
 	struct door door;
 
 	open_held(&door);
 	door_ask(&door, 1, 0, true);
 	held = door_answer(&door);
-	cr_expect_eq(held.held.killed, 1);
-	cr_expect_eq(held.held.left, 0);
+	cr_expect_eq(held.found.killed, 1);
+	cr_expect_eq(held.found.left, 0);
 	door_close_killed(&door);
 }
 
 /* What runs under the listener's filter but does not carry the session's number is not killed. */
 Test(holders, nobody_is_killed_without_a_proof)
 {
-	struct worker_message held;
+	struct session_message held;
 	struct door door;
 
-	door_other_constant = 1;
+	door_other_filter_id = 1;
 	open_held(&door);
 	door_ask(&door, 1, 0, true);
 	held = door_answer(&door);
-	cr_expect_eq(held.held.killed, 0);
-	cr_expect_eq(held.held.left, 1, "and that is said");
+	cr_expect_eq(held.found.killed, 0);
+	cr_expect_eq(held.found.left, 1, "and that is said");
 	door_go(&door);
 	door_wait(&door);
 	door_go(&door);
@@ -105,17 +103,17 @@ Test(holders, too_many_looks_at_once_fail)
 	for (int i = 0; i < HOLDER_LOOKS_MAX; i++)
 		door_ask(&door, (uint64_t)i, WAIT_USEC, false);
 	door_ask(&door, HOLDER_LOOKS_MAX, 0, false);
-	cr_expect_eq(door_answer(&door).held.error, -EAGAIN);
+	cr_expect_eq(door_answer(&door).found.error, -EAGAIN);
 	for (int i = 0; i < HOLDER_LOOKS_MAX; i++) {
-		struct worker_message held = door_answer(&door);
+		struct session_message held = door_answer(&door);
 
 		/* Another look may have it stopped just then. */
-		cr_expect_eq(held.held.processes + held.held.unknown, 1);
+		cr_expect_eq(held.found.processes + held.found.unknown, 1);
 	}
 	/* The children have ended; one may be about to. */
 	(void)usleep(200000);
 	door_ask(&door, 100, 0, false);
-	cr_expect_eq(door_answer(&door).held.error, 0);
+	cr_expect_eq(door_answer(&door).found.error, 0);
 	door_go(&door);
 	door_wait(&door);
 	door_go(&door);
@@ -153,7 +151,7 @@ Test(holders, a_look_keeps_nobody_waiting)
 	door_grant_both(&door, 0, PERMISSION_READ);
 	door_go(&door);
 	door_wait(&door);
-	cr_expect_eq(door_answer(&door).held.processes, 0, "and it sees that it is closed");
+	cr_expect_eq(door_answer(&door).found.processes, 0, "and it sees that it is closed");
 	door_go(&door);
 	door_close(&door);
 }
@@ -189,17 +187,14 @@ Test(holders, what_moves_about_in_the_table_is_told)
 	struct door door;
 
 	door_open_as(&door, MEDIATION_OPEN, 0, NULL, hold_moving);
-	door_wait(&door);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
+	door_begin(&door, PERMISSIONS_ALL, 0);
 	door_grant(&door, 0);
 	for (uint64_t i = 1; i <= 20; i++) {
-		struct worker_message held;
+		struct session_message held;
 
 		door_ask(&door, i, 0, false);
 		held = door_answer(&door);
-		cr_expect_gt(held.held.processes + held.held.unknown, 0, "look %d", (int)i);
+		cr_expect_gt(held.found.processes + held.found.unknown, 0, "look %d", (int)i);
 	}
 	door_ask(&door, 21, 0, true);
 	(void)door_answer(&door);
@@ -236,14 +231,14 @@ Test(holders, what_cannot_be_looked_at_is_told)
 	/* One for the question itself. */
 	for (rlim_t more = 1; more <= 12; more++) {
 		const struct rlimit few = {used + more, enough.rlim_max};
-		struct worker_message held;
+		struct session_message held;
 
 		cr_assert_eq(prlimit(door.session, RLIMIT_NOFILE, &few, NULL), 0);
 		door_ask(&door, more, 0, false);
 		held = door_answer(&door);
-		cr_expect(held.held.error != 0 || held.held.processes + held.held.unknown > 0,
+		cr_expect(held.found.error != 0 || held.found.processes + held.found.unknown > 0,
 			"with %lu descriptors more", (unsigned long)more);
-		lacking += held.held.error != 0 || held.held.unknown > 0;
+		lacking += held.found.error != 0 || held.found.unknown > 0;
 	}
 	cr_expect_gt(lacking, 3, "%u", lacking);
 	cr_assert_eq(prlimit(door.session, RLIMIT_NOFILE, &enough, NULL), 0);
@@ -253,10 +248,10 @@ Test(holders, what_cannot_be_looked_at_is_told)
 	door_close(&door);
 }
 
-static struct worker_message look_at_lists(
+static struct session_message look_at_lists(
 	struct door *door, const char *ending, enum list_fault fault)
 {
-	struct worker_message held;
+	struct session_message held;
 
 	lists_spoil(ending, fault);
 	door_ask(door, 1, 0, false);
@@ -269,23 +264,23 @@ static struct worker_message look_at_lists(
  * there was no error, and as many threads as the kernel counts. */
 Test(holders, a_list_that_fails_or_ends_early_is_told)
 {
-	struct worker_message held;
+	struct session_message held;
 	struct door door;
 
 	lists_prepare();
 	open_held(&door);
 	held = look_at_lists(&door, "/fd", LIST_FAILS);
-	cr_expect_eq(held.held.error, 0);
-	cr_expect_gt(held.held.unknown, 0, "descriptors: %u", held.held.unknown);
+	cr_expect_eq(held.found.error, 0);
+	cr_expect_gt(held.found.unknown, 0, "descriptors: %u", held.found.unknown);
 	held = look_at_lists(&door, "/task", LIST_FAILS);
-	cr_expect_gt(held.held.unknown, 0, "threads: %u", held.held.unknown);
+	cr_expect_gt(held.found.unknown, 0, "threads: %u", held.found.unknown);
 	held = look_at_lists(&door, "/task", LIST_ENDS_EARLY);
 	cr_expect_gt(
-		held.held.unknown, 0, "threads that are not in the list: %u", held.held.unknown);
+		held.found.unknown, 0, "threads that are not in the list: %u", held.found.unknown);
 	held = look_at_lists(&door, "/proc", LIST_FAILS);
-	cr_expect_eq(held.held.error, -EIO);
+	cr_expect_eq(held.found.error, -EIO);
 	held = look_at_lists(&door, "/none", LIST_FAILS);
-	cr_expect_eq(held.held.processes, 1);
+	cr_expect_eq(held.found.processes, 1);
 	door_go(&door);
 	door_wait(&door);
 	door_go(&door);
@@ -296,7 +291,7 @@ static void hold_with_children(struct stage *stage)
 {
 	app_pause(stage);
 	(void)mq_open(stage->queue, O_RDWR | O_CREAT, 0600, NULL);
-	for (int i = 0; i <= HELD_PIDS_MAX; i++) {
+	for (int i = 0; i <= HOLDERS_PIDS_MAX; i++) {
 		pid_t pid = fork();
 
 		if (pid == 0) {
@@ -314,29 +309,26 @@ static void hold_with_children(struct stage *stage)
 /* We trace them, so that it cannot be told whose they are. */
 Test(holders, who_is_left_is_named)
 {
-	struct worker_message held;
+	struct session_message held;
 	struct door door;
 
 	door_open_as(&door, MEDIATION_OPEN, 0, NULL, hold_with_children);
-	door_wait(&door);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
+	door_begin(&door, PERMISSIONS_ALL, 0);
 	door_grant(&door, 0);
-	for (int i = 0; i <= HELD_PIDS_MAX; i++)
+	for (int i = 0; i <= HOLDERS_PIDS_MAX; i++)
 		cr_assert_eq(ptrace(PTRACE_SEIZE, door.stage->results[i], NULL, NULL), 0);
 	door_ask(&door, 1, 0, true);
 	held = door_answer(&door);
-	cr_expect_eq(held.held.killed, 1);
-	cr_expect_eq(held.held.left, HELD_PIDS_MAX + 1, "%u", held.held.left);
-	for (int i = 0; i < HELD_PIDS_MAX; i++) {
+	cr_expect_eq(held.found.killed, 1);
+	cr_expect_eq(held.found.left, HOLDERS_PIDS_MAX + 1, "%u", held.found.left);
+	for (int i = 0; i < HOLDERS_PIDS_MAX; i++) {
 		bool named = false;
 
-		for (int j = 0; j <= HELD_PIDS_MAX; j++)
-			named = named || held.held.left_pids[i] == door.stage->results[j];
-		cr_expect(named, "%d", held.held.left_pids[i]);
+		for (int j = 0; j <= HOLDERS_PIDS_MAX; j++)
+			named = named || held.found.left_pids[i] == door.stage->results[j];
+		cr_expect(named, "%d", held.found.left_pids[i]);
 	}
-	for (int i = 0; i <= HELD_PIDS_MAX; i++)
+	for (int i = 0; i <= HOLDERS_PIDS_MAX; i++)
 		(void)kill((pid_t)door.stage->results[i], SIGKILL);
 	door_close_killed(&door);
 }

@@ -8,8 +8,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "daemon/session/callers.h"
-#include "daemon/session/opened.h"
+#include "daemon/session/target/cache.h"
+#include "daemon/session/target/opened.h"
 #include "door.h"
 
 static struct opened opened;

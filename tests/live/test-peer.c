@@ -6,8 +6,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "daemon/manager/peer.h"
+#include "daemon/manager/peers/peer.h"
 #include "door.h"
+#include "support.h"
 #include "include/capabilities.h"
 
 TestSuite(peer, .init = need_root);
@@ -40,19 +41,6 @@ static uint64_t told_of_peer(void (*before)(void))
 	(void)close(identity.pidfd);
 	(void)close(ready[0]);
 	return capabilities;
-}
-
-static void become_root_with_one(void)
-{
-	if (capabilities_set(CAPABILITY(FOWNER), CAPABILITY(FOWNER)) < 0)
-		_exit(101);
-}
-
-static void become_root_with_one_for_good(void)
-{
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		_exit(102);
-	become_root_with_one();
 }
 
 static void change_nothing(void)

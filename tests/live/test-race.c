@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 
 #include "door.h"
+#include "support.h"
 
-#define NOBODY    65534
 #define CALLS     50000
 #define CALLS_MAX 1000000 /* with MQGATE_LONG=1 */
 #define MESSAGES  4

@@ -1,58 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Taking back: calls that are blocked, descriptors that are held, and what must not be disturbed.
- */
+/* Taking back: calls that are blocked in the kernel, and who resists. */
 #include <fcntl.h>
 #include <mqueue.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
-#include "daemon/session/inflight.h"
-#include "daemon/session/refusals.h"
-#include "daemon/session/revoke.h"
+#include "daemon/session/target/inflight.h"
+#include "daemon/session/revoke/bring-back.h"
 #include "door.h"
-
-#define NOBODY 65534
+#include "support.h"
 
 static mqd_t queue, other;
 static struct stage *the_stage;
-
-static mqd_t open_new(const char *name)
-{
-	struct mq_attr attributes = {.mq_maxmsg = 2, .mq_msgsize = 32};
-
-	return mq_open(name, O_RDWR | O_CREAT, 0666, &attributes);
-}
-
-static struct timespec in_seconds(int seconds)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += seconds;
-	return ts;
-}
-
-static void in_background(void *(*f)(void *))
-{
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, f, NULL) != 0)
-		_exit(110);
-}
-
-/* Until all but this thread have entered what they block in, as far as one can tell. */
-static void settle(void)
-{
-	(void)usleep(100000);
-}
 
 /* --- blocked calls --- */
 
@@ -120,14 +84,10 @@ Test(revoke, blocked_calls_are_refused)
 	struct door door;
 
 	door_open(&door, NOBODY, NULL, block_everywhere);
-	door_wait(&door);
-	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
+	door_begin(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
 	door_grant(&door, 0);
 	/* Acknowledged: whatever is sent from now on must not arrive. */
-	queue = mq_open(door.stage->queue, O_WRONLY);
-	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
+	send_too_late(door.stage->queue);
 	other = mq_open(door.stage->other, O_RDONLY);
 	cr_assert_gt(mq_receive(other, (char[32]){0}, 32, NULL), 0);
 	door_go(&door);
@@ -136,24 +96,15 @@ Test(revoke, blocked_calls_are_refused)
 		cr_expect_eq(door.stage->results[i], -EACCES, "%d: %ld", i, door.stage->results[i]);
 }
 
-static void replace_while_blocked(struct stage *stage)
-{
-	block_everywhere(stage);
-}
-
 Test(revoke, blocked_calls_are_refused_by_a_later_session_process)
 {
 	struct door door;
 
-	door_open(&door, NOBODY, NULL, replace_while_blocked);
-	door_wait(&door);
-	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
+	door_open(&door, NOBODY, NULL, block_everywhere);
+	door_begin(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
 	door_replace(&door);
 	door_grant(&door, 0);
-	queue = mq_open(door.stage->queue, O_WRONLY);
-	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
+	send_too_late(door.stage->queue);
 	door_go(&door);
 	door_close(&door);
 	for (int i = 0; i < 4; i++)
@@ -234,10 +185,7 @@ Test(revoke, what_is_not_concerned_notices_nothing)
 	struct door door;
 
 	door_open(&door, NOBODY, NULL, others_go_on);
-	door_wait(&door);
-	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
+	door_begin(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
 	door_grant_both(&door, 0, PERMISSIONS_ALL);
 	door_go(&door);
 	door_close(&door);
@@ -259,22 +207,17 @@ static void patient_receiver(struct stage *stage)
 {
 	app_pause(stage);
 	queue = open_new(stage->queue);
-	if (write(stage->ready[1], "r", 1) != 1)
-		_exit(113);
+	app_tell(stage);
 	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
 }
 
 static void note_twice(struct door *door)
 {
-	struct inflight *inflight =
-		mmap(NULL, INFLIGHT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, door->inflight, 0);
-	struct threads *threads = &inflight->threads;
+	struct threads *threads = &door_notes(door)->threads;
 
-	cr_assert_neq(inflight, MAP_FAILED);
 	cr_assert_gt(threads->count, 0);
 	threads->entries[threads->count] = threads->entries[0];
 	threads->count++;
-	(void)munmap(inflight, INFLIGHT_SIZE);
 }
 
 /* As a session process may leave it that dies while it forgets others. */
@@ -283,10 +226,7 @@ Test(revoke, one_that_is_noted_twice_lives)
 	struct door door;
 
 	door_open(&door, NOBODY, NULL, patient_receiver);
-	door_wait(&door);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
+	door_begin(&door, PERMISSIONS_ALL, 0);
 	(void)usleep(100000);
 	note_twice(&door);
 	door_grant(&door, 0);
@@ -294,113 +234,7 @@ Test(revoke, one_that_is_noted_twice_lives)
 	cr_expect_eq(door.stage->results[0], -EACCES);
 }
 
-/* --- descriptors exchanged under a call --- */
-
-/* Every refusal at once: the more tries, the better. */
-uint64_t __wrap_refusals_count(struct refusals *refusals, uint32_t place, uint64_t now);
-uint64_t __wrap_refusals_count(struct refusals *refusals, uint32_t place, uint64_t now)
-{
-	return 0;
-}
-
-static atomic_bool stop;
-static int number;
-
-static void *exchange(void *unused)
-{
-	(void)unused;
-	while (!stop) {
-		(void)dup2(queue, number);
-		(void)dup2(other, number);
-	}
-	return NULL;
-}
-
-static void cheat(struct stage *stage)
-{
-	struct timespec past = {0};
-	long got = 0;
-
-	app_pause(stage);
-	queue = open_new(stage->queue);
-	other = open_new(stage->other);
-	number = dup(other);
-	app_pause(stage); /* the first one is taken away */
-	in_background(exchange);
-	for (int i = 0; i < 50000; i++)
-		if (mq_timedsend(number, "stolen", 6, 0, &past) == 0)
-			got++;
-		else if (errno == ETIMEDOUT)
-			(void)mq_timedreceive(other, (char[32]){0}, 32, NULL, &past);
-	stop = true;
-	stage->results[0] = got;
-}
-
-Test(revoke, exchanged_descriptors_let_nothing_through, .timeout = 60)
-{
-	struct mq_attr attributes;
-	struct door door;
-
-	door_open(&door, NOBODY, NULL, cheat);
-	door_wait(&door);
-	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
-	door_grant_both(&door, 0, PERMISSIONS_ALL);
-	queue = mq_open(door.stage->queue, O_RDONLY);
-	cr_assert(queue >= 0);
-	door_go(&door);
-	door_close(&door);
-	cr_expect_gt(door.stage->results[0], 0, "the queue that is still granted works");
-	cr_assert_eq(mq_getattr(queue, &attributes), 0);
-	cr_expect_eq(attributes.mq_curmsgs, 0, "%ld messages got through", attributes.mq_curmsgs);
-}
-
-/* --- traced --- */
-
-static void traced_receiver(struct stage *stage)
-{
-	pid_t tracer, me = getpid();
-	int status;
-
-	app_pause(stage);
-	queue = open_new(stage->queue);
-	(void)prctl(PR_SET_DUMPABLE, 1);
-	tracer = fork();
-	if (tracer == 0) {
-		if (ptrace(PTRACE_SEIZE, me, NULL, NULL) < 0)
-			_exit(112);
-		stage->results[1] = 1;
-		(void)waitpid(me, &status, __WALL);
-		_exit(0);
-	}
-	while (!*(volatile long *)&stage->results[1])
-		(void)usleep(1000);
-	if (write(stage->ready[1], "r", 1) != 1)
-		_exit(113);
-	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
-}
-
-Test(revoke, a_traced_receiver_is_killed)
-{
-	struct door door;
-	int status = 0;
-
-	door_open(&door, NOBODY, NULL, traced_receiver);
-	door_wait(&door);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
-	(void)usleep(100000);
-	door_grant(&door, 0);
-	queue = mq_open(door.stage->queue, O_WRONLY);
-	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
-	cr_assert_eq(waitpid(door.app, &status, 0), door.app);
-	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "%#x", (unsigned)status);
-	cr_expect_eq(door.stage->results[0], 0, "it received nothing");
-	(void)kill(door.session, SIGKILL);
-	(void)mq_unlink(door.stage->queue);
-}
+/* --- looked at --- */
 
 /* Another session process looks whose the thread is: a child of our manager's, for a moment. */
 static void look_for_a_moment(pid_t tid, int ready)
@@ -423,10 +257,7 @@ Test(revoke, one_that_another_session_process_looks_at_lives)
 	char byte;
 
 	door_open(&door, NOBODY, NULL, patient_receiver);
-	door_wait(&door);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
+	door_begin(&door, PERMISSIONS_ALL, 0);
 	(void)usleep(100000);
 	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
 	looker = fork();
@@ -442,49 +273,22 @@ Test(revoke, one_that_another_session_process_looks_at_lives)
 
 /* --- who resists --- */
 
-static void receive_alone(struct stage *stage)
-{
-	app_pause(stage);
-	queue = open_new(stage->queue);
-	if (write(stage->ready[1], "r", 1) != 1)
-		_exit(113);
-	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
-}
-
-static struct inflight *map_notes(const struct door *door)
-{
-	struct inflight *inflight =
-		mmap(NULL, INFLIGHT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, door->inflight, 0);
-
-	cr_assert_neq(inflight, MAP_FAILED);
-	return inflight;
-}
-
-static void send_after(const struct door *door)
-{
-	queue = mq_open(door->stage->queue, O_WRONLY);
-	cr_assert_eq(mq_send(queue, "too late", 8, 0), 0);
-}
-
 /* As a session process leaves it that dies when it has given a call back and not yet noted that. */
 Test(revoke, who_is_noted_as_inside_the_door_and_is_not_is_brought_back)
 {
 	struct inflight *inflight;
 	struct door door;
 
-	door_open(&door, NOBODY, NULL, receive_alone);
-	door_wait(&door);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
+	door_open(&door, NOBODY, NULL, patient_receiver);
+	door_begin(&door, PERMISSIONS_ALL, 0);
 	settle();
-	inflight = map_notes(&door);
+	inflight = door_notes(&door);
 	inflight->notification.id = 12345;
 	inflight->notification.pid = (uint32_t)door.app;
 	inflight->waiting_used = 1;
 	inflight->waiting[0] = inflight->notification;
 	door_grant(&door, 0);
-	send_after(&door);
+	send_too_late(door.stage->queue);
 	door_close(&door);
 	cr_expect_eq(door.stage->results[0], -EACCES, "%ld", door.stage->results[0]);
 }
@@ -520,8 +324,7 @@ static void lease_and_receive(struct stage *stage)
 	queue = open_new(stage->queue);
 	in_background(execute_what_is_leased);
 	settle();
-	if (write(stage->ready[1], "r", 1) != 1)
-		_exit(113);
+	app_tell(stage);
 	stage->results[0] = result_of(mq_receive(queue, (char[32]){0}, 32, NULL));
 }
 
@@ -533,15 +336,12 @@ Test(revoke, who_is_held_in_execve_is_killed, .timeout = 60)
 
 	need_root();
 	door_open(&door, NOBODY, NULL, lease_and_receive);
-	door_wait(&door);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
+	door_begin(&door, PERMISSIONS_ALL, 0);
 	settle();
 	begun = now_usec();
 	door_grant(&door, 0);
 	cr_expect_lt(now_usec() - begun, REVOKE_DEADLINE_USEC + KILL_DEADLINE_USEC);
-	send_after(&door);
+	send_too_late(door.stage->queue);
 	door_close_killed(&door);
 	cr_expect_eq(door.stage->results[0], 0, "it received nothing");
 	(void)unlink("/tmp/mqgate-leased-script");
@@ -565,8 +365,9 @@ static void have_another_number(struct stage *stage)
 	while (*(volatile long *)&stage->results[1] == 0)
 		(void)usleep(1000);
 	settle();
-	if (ptrace(PTRACE_SEIZE, receiver, NULL, NULL) < 0 || write(stage->ready[1], "r", 1) != 1)
+	if (ptrace(PTRACE_SEIZE, receiver, NULL, NULL) < 0)
 		_exit(113);
+	app_tell(stage);
 	(void)waitpid(receiver, NULL, __WALL);
 }
 
@@ -576,208 +377,15 @@ Test(revoke, a_number_that_another_of_the_session_has_by_now_is_killed)
 	struct door door;
 
 	door_open(&door, NOBODY, NULL, have_another_number);
-	door_wait(&door);
-	door_grant(&door, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
-	inflight = map_notes(&door);
+	door_begin(&door, PERMISSIONS_ALL, 0);
+	inflight = door_notes(&door);
 	/* As if a thread of the first process had been noted under it before. */
 	memmove(&inflight->threads.entries[1], &inflight->threads.entries[0],
 		inflight->threads.count * sizeof(inflight->threads.entries[0]));
 	inflight->threads.entries[0].place = SESSION_PROCESSES_MAX - 1;
 	inflight->threads.count++;
 	door_grant(&door, 0);
-	send_after(&door);
+	send_too_late(door.stage->queue);
 	door_close(&door);
 	cr_expect_eq(door.stage->results[0], 0, "it received nothing");
-}
-
-/* --- a session that has lost something --- */
-
-static void lose_something(struct stage *stage)
-{
-	app_pause(stage);
-	queue = open_new(stage->queue);
-	other = open_new(stage->other);
-	app_pause(stage);
-}
-
-static volatile sig_atomic_t handled;
-
-static void on_signal(int signal)
-{
-	handled += signal != 0;
-}
-
-static void *signal_me(void *argument)
-{
-	pthread_t *me = argument;
-
-	(void)usleep(100000);
-	(void)pthread_kill(*me, SIGUSR1);
-	(void)usleep(300000);
-	(void)mq_send(other, "late", 4, 0);
-	return NULL;
-}
-
-static long receive_under_signal(int flags)
-{
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags};
-	pthread_t me = pthread_self(), thread;
-	long r;
-
-	handled = 0;
-	(void)sigaction(SIGUSR1, &action, NULL);
-	(void)pthread_create(&thread, NULL, signal_me, &me);
-	r = result_of(mq_receive(other, (char[32]){0}, 32, NULL));
-	(void)pthread_join(thread, NULL);
-	if (r < 0)
-		(void)mq_receive(other, (char[32]){0}, 32, NULL);
-	return handled == 1 ? r : -1000;
-}
-
-static void signals_while_waiting(struct stage *stage)
-{
-	lose_something(stage);
-	stage->results[0] = receive_under_signal(SA_RESTART);
-	stage->results[1] = receive_under_signal(0);
-}
-
-static void open_and_lose(struct door *door, void (*app)(struct stage *))
-{
-	door_open(door, NOBODY, NULL, app);
-	door_wait(door);
-	door_grant_both(door, PERMISSIONS_ALL, PERMISSIONS_ALL);
-	door_go(door);
-	door_wait(door);
-	door_grant_both(door, 0, PERMISSIONS_ALL);
-	door_go(door);
-	door_close(door);
-}
-
-Test(revoke, signals_while_waiting_inside_the_door)
-{
-	struct door door;
-
-	open_and_lose(&door, signals_while_waiting);
-	cr_expect_eq(door.stage->results[0], 4, "with SA_RESTART: %ld", door.stage->results[0]);
-	cr_expect_eq(door.stage->results[1], -EINTR, "without: %ld", door.stage->results[1]);
-}
-
-static int received[8];
-
-static void *receive_share(void *argument)
-{
-	struct timespec timeout = in_seconds(20);
-	int *count = argument;
-
-	while (mq_timedreceive(other, (char[32]){0}, 32, NULL, &timeout) == 1)
-		(*count)++;
-	return NULL;
-}
-
-static void many_wait(struct stage *stage)
-{
-	pthread_t threads[8];
-
-	lose_something(stage);
-	for (int i = 0; i < 8; i++)
-		(void)pthread_create(&threads[i], NULL, receive_share, &received[i]);
-	for (int i = 0; i < 4000; i++)
-		(void)mq_send(other, "x", 1, 0);
-	for (int i = 0; i < 8; i++)
-		(void)mq_send(other, "end", 3, 0);
-	for (int i = 0; i < 8; i++) {
-		(void)pthread_join(threads[i], NULL);
-		stage->results[0] += received[i];
-		stage->results[1] = MAX(stage->results[1], received[i]);
-	}
-}
-
-Test(revoke, many_wait_inside_the_door_and_none_is_lost, .timeout = 60)
-{
-	struct door door;
-
-	open_and_lose(&door, many_wait);
-	cr_expect_eq(door.stage->results[0], 4000);
-	cr_expect_lt(door.stage->results[1], 2000, "one had %ld of 4000: not fair",
-		door.stage->results[1]);
-}
-
-static void wait_and_lose_the_rest(struct stage *stage)
-{
-	the_stage = stage;
-	lose_something(stage);
-	in_background(receive_from_other);
-	settle();
-	stage->results[13] = 1;
-	app_pause(stage); /* the second queue is taken away, too */
-	for (int i = 0; i < 100 && stage->results[13] == 1; i++)
-		(void)usleep(10000);
-}
-
-Test(revoke, one_that_waits_inside_the_door_is_refused)
-{
-	struct door door;
-
-	door_open(&door, NOBODY, NULL, wait_and_lose_the_rest);
-	door_wait(&door);
-	door_grant_both(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
-	door_grant_both(&door, 0, PERMISSIONS_ALL);
-	door_go(&door);
-	door_wait(&door);
-	door_replace(&door);
-	(void)usleep(50000);
-	door_grant_both(&door, 0, 0);
-	other = mq_open(door.stage->other, O_WRONLY);
-	cr_assert_eq(mq_send(other, "too late", 8, 0), 0);
-	door_go(&door);
-	door_close(&door);
-	cr_expect_eq(door.stage->results[13], -EACCES, "%ld", door.stage->results[13]);
-}
-
-/* --- a queue from outside --- */
-
-static void open_outside(struct stage *stage)
-{
-	queue = open_new(stage->queue);
-	if (queue < 0)
-		_exit(114);
-}
-
-static void cheat_with_a_foreign_one(struct stage *stage)
-{
-	struct timespec past = {0};
-
-	app_pause(stage);
-	other = open_new(stage->other);
-	number = dup(other);
-	stage->results[1] = result_of(mq_timedsend(queue, "shown", 5, 0, &past));
-	in_background(exchange);
-	for (int i = 0; i < 20000; i++)
-		if (mq_timedsend(number, "stolen", 6, 0, &past) == 0)
-			stage->results[0]++;
-		else if (errno == ETIMEDOUT)
-			(void)mq_timedreceive(other, (char[32]){0}, 32, NULL, &past);
-	stop = true;
-}
-
-Test(revoke, a_foreign_queue_once_refused_is_not_reached_by_exchanging, .timeout = 60)
-{
-	struct mq_attr attributes;
-	struct door door;
-
-	door_open(&door, NOBODY, open_outside, cheat_with_a_foreign_one);
-	door_wait(&door);
-	door_grant_both(&door, 0, PERMISSIONS_ALL);
-	queue = mq_open(door.stage->queue, O_RDONLY);
-	cr_assert(queue >= 0);
-	door_go(&door);
-	door_close(&door);
-	cr_expect_eq(door.stage->results[1], -EACCES);
-	cr_expect_gt(door.stage->results[0], 0);
-	cr_assert_eq(mq_getattr(queue, &attributes), 0);
-	cr_expect_eq(attributes.mq_curmsgs, 0, "%ld messages got through", attributes.mq_curmsgs);
 }

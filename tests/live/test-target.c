@@ -14,8 +14,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "daemon/session/act.h"
-#include "daemon/session/target.h"
+#include "daemon/session/call/on-behalf.h"
+#include "daemon/session/target/target.h"
 #include "door.h"
 #include "include/compat.h"
 
@@ -75,10 +75,10 @@ static void become_user(void)
 
 Test(target, identity)
 {
-	struct identity identity;
+	struct credentials identity;
 
 	start(become_user);
-	cr_assert_eq(target_identity(&target, &own.namespaces, &identity), 0);
+	cr_assert_eq(target_credentials(&target, &own.namespaces, &identity), 0);
 	cr_expect_eq(identity.real_uid, USER, "a name cannot forge a line");
 	cr_expect_eq(identity.effective_uid, USER + 1);
 	cr_expect_eq(identity.fs_uid, USER + 1);
@@ -91,7 +91,7 @@ Test(target, identity)
 	cr_expect_eq(identity.umask, 051);
 	cr_expect_eq(identity.tgid, child);
 	cr_expect_eq(identity.ipc_namespace, -EBADF);
-	identity_clear(&identity);
+	credentials_clear(&identity);
 }
 
 Test(target, limits)
@@ -112,12 +112,12 @@ static void keep_all(void)
 
 Test(target, capabilities_of_our_own_user_namespace_count)
 {
-	struct identity identity;
+	struct credentials identity;
 
 	start(keep_all);
-	cr_assert_eq(target_identity(&target, &own.namespaces, &identity), 0);
+	cr_assert_eq(target_credentials(&target, &own.namespaces, &identity), 0);
 	cr_expect_eq(identity.capabilities, own.permitted);
-	identity_clear(&identity);
+	credentials_clear(&identity);
 }
 
 static void enter_namespaces(void)
@@ -128,13 +128,13 @@ static void enter_namespaces(void)
 
 Test(target, capabilities_of_another_user_namespace_do_not)
 {
-	struct identity identity;
+	struct credentials identity;
 
 	start(enter_namespaces);
-	cr_assert_eq(target_identity(&target, &own.namespaces, &identity), 0);
+	cr_assert_eq(target_credentials(&target, &own.namespaces, &identity), 0);
 	cr_expect_eq(identity.capabilities, 0);
 	cr_expect(identity.ipc_namespace >= 0);
-	identity_clear(&identity);
+	credentials_clear(&identity);
 }
 
 /* As on a kernel in which that call, with that second argument, is an error: for the whole rest of

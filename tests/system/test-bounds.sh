@@ -277,7 +277,7 @@ messages() {
 		say('answered %r' % (b'there is no list of' in read(one)))
 		one.sendall(call(2, 'List', 'x' * (spare + 1)))
 		answer = read(one)
-		say('refused %r' % (b'a message of more than $MESSAGE bytes is not read' in answer))
+		say('refused %r' % (b'the message has more than $MESSAGE bytes' in answer))
 		one.sendall(call(3, 'Status'))
 		one.settimeout(30)
 		say('end %r' % read(one))
@@ -318,7 +318,7 @@ unread() {
 		one = bus()
 		answer = b''
 		serial = 0
-		while b'too much of what' not in answer:
+		while b'too many unread answers' not in answer:
 		    serial += 1
 		    one.sendall(call(serial, 'List', 'slots'))
 		    answer = read(one)

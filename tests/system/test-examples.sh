@@ -39,7 +39,7 @@ here() {
 	sed -e "s|/etc/systemd|$WORK/systemd|g" -e "s|/etc/mqgate/packages\.d|$WORK/packages|g" \
 		-e "s|/etc/mqgate|$WORK|g" -e "s|/usr/share/doc/mqgate/examples/packages\.d|$EXAMPLES|g" \
 		-e "s|/var/lib/mqgate|$WORK/state|g" -e "s|/run/mqgate|$WORK/run|g" \
-		-e "s|/tmp/mqgate/|$WORK/private/|g"
+		-e "s|/tmp/mqgate/|$WORK/private/|g" -e "s|build/tests/apps/||g"
 }
 
 # matches_rest PATTERN: what has been printed since the command
@@ -164,7 +164,7 @@ printf '#!/bin/sh\nexec "%s" --session-program "%s" "$@"\n' "$WORK/bin/mqgated.b
 	"$WORK/bin/mqgate-session" >"$WORK/bin/mqgated"
 chmod 755 "$WORK/bin/mqgated"
 BESIDE=()
-for document in "$SOURCE_ROOT"/*.md "$SOURCE_ROOT"/*/*.[1578] "$SOURCE_ROOT"/*/*/*.[1578]; do
+for document in "$SOURCE_ROOT"/*.md "$SOURCE_ROOT"/doc/*.md "$SOURCE_ROOT"/*/*.[1578] "$SOURCE_ROOT"/*/*/*.[1578]; do
 	[ ! -f "$document" ] || run_document "$document"
 done
 COUNT=$(grep -c -v '^#' "$NOT_RUN")

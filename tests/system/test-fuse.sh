@@ -84,7 +84,7 @@ echo >&"$(cat "$WORK/held.fd")"
 holds "it is held in a call" wait_until 10 test -s "$WORK/fuse.log"
 run timeout 15 mqctl disconnect --kill app:fast app:lost
 expect_status "a process that the kernel holds: --kill fails" 1
-expect_stderr "and names it" "1 process is left \\($HELD\\): the kernel holds it"
+expect_stderr "and names it" "1 process still runs \\($HELD\\): the kernel holds it"
 touch "$WORK/mount.end"
 holds "once the kernel lets it go --kill ends it" \
 	wait_until 10 mqctl disconnect --kill app:fast app:lost
@@ -93,27 +93,27 @@ stop_app held
 
 # --- who holds up those that receive it -------------------------------------------------------------
 
-COURIERS=$(bound COURIERS_PER_USER_MAX)
-couriers() {
+FD_RECEIVERS=$(bound FD_RECEIVERS_PER_USER_MAX)
+fd_receivers() {
 	pgrep -P "$DAEMON" mqgated | wc -l
 }
 
-no_couriers() {
-	[ "$(couriers)" = "$BEFORE" ]
+no_fd_receivers() {
+	[ "$(fd_receivers)" = "$BEFORE" ]
 }
 
-BEFORE=$(couriers)
+BEFORE=$(fd_receivers)
 rm -f "$WORK/mount.hold" "$WORK/mount.end" "$WORK/fuse.log"
 touch "$WORK/mount.hold"
 start_app held fuse-file "$WORK/mount" "$WORK/fuse.log" -- \
 	as_user env MQGATE_RUNTIME_DIR="$WORK/run" python3 "$WORK/neighbour.py" hand_over app:queue
-holds "a user can hold up $COURIERS couriers" \
-	wait_until 20 grep -q "^handed over $COURIERS$" "$WORK/held.out"
-holds "… and no more" test "$(couriers)" -le $((BEFORE + COURIERS))
+holds "a user can hold up $FD_RECEIVERS fd_receivers" \
+	wait_until 20 grep -q "^handed over $FD_RECEIVERS$" "$WORK/held.out"
+holds "… and no more" test "$(fd_receivers)" -le $((BEFORE + FD_RECEIVERS))
 check "another user launches" as_uid 65533 mq-run --plug app:queue true
 check "root launches" mq-run --plug app:queue true
 touch "$WORK/mount.end"
 stop_app held
-holds "once the server answers they end" wait_until 10 no_couriers
+holds "once the server answers they end" wait_until 10 no_fd_receivers
 check "… and that user launches" as_user mq-run --plug app:queue true
 finish

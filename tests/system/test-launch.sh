@@ -143,7 +143,7 @@ with_mqueue() {
 
 # 8 directories are named: WALL_COSTS_MAX
 wall_of_rules_tells_its_costs() {
-	local who=$1 remedy='; unmount it or, as root, use --wall=mount, which has no such limit$'
+	local who=$1 remedy='; unmount that mqueue, or as root use --wall=mount, which has no such limit$'
 	shift
 
 	with_mqueue /srv/look "$@" mktemp -p /srv
@@ -153,10 +153,10 @@ wall_of_rules_tells_its_costs() {
 	with_mqueue /srv/look "$@" mq-run --plug one:events mktemp -p /tmp
 	expect_status "$who: … in another directory it can" 0
 	expect_message "$who: … and mq-run says where not, why, and what to do" \
-		"^mq-run: files cannot be created directly in /srv \(mqueue on /srv/look\)$remedy"
+		"^mq-run: the command cannot create files directly in /srv \(mqueue on /srv/look\)$remedy"
 	with_mqueue /srv/a/b "$@" mq-run --plug one:events true
 	expect_message "$who: mqueue further below: it names each directory" \
-		": files cannot be created directly in /srv \(.*\), /srv/a \(mqueue on /srv/a/b\);"
+		": the command cannot create files directly in /srv \(.*\), /srv/a \(mqueue on /srv/a/b\);"
 	with_mqueue "/srv/$(printf 'new\nline')/x" "$@" mq-run --plug one:events true
 	expect_message "$who: … on one line, whatever they are called" ', /srv/new\\x0aline \('
 	with_mqueue /srv/2/3/4/5/6/7/8/x "$@" mq-run --plug one:events true

@@ -109,8 +109,8 @@ expect_session "root with some that are not" "$ALWAYS" \
 	with_capabilities "-all,+net_admin,+sys_chroot,+setpcap"
 expect_session "a full set in a user namespace" "$ALWAYS" unshare --user --map-root-user
 
-# A user's launcher that takes its time after the hello has a courier.
-courier() {
+# A user's launcher that takes its time after the hello has an fd receiver.
+fd_receiver() {
 	pgrep -P "$DAEMON" -x mqgated
 }
 write_package rogue.yaml <<'YAML'
@@ -121,7 +121,7 @@ YAML
 check "a plug for a launcher made by hand" mqctl reload
 start_app sleeper as_user rogue-launcher sleep answer
 wait_until 5 grep -q asleep "$WORK/sleeper.out"
-expect_sets "a courier may do nothing" "$(courier)" 0 $((SYS_PTRACE | DAC_OVERRIDE))
+expect_sets "an fd receiver may do nothing" "$(fd_receiver)" 0 $((SYS_PTRACE | DAC_OVERRIDE))
 kill -KILL "$(app_pid sleeper)"
 stop_app sleeper
 

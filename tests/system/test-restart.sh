@@ -357,24 +357,24 @@ refuses() {
 	# shellcheck disable=SC2059
 	{
 		refused "facts of another version" "set mqgate-facts 4 99" \
-			"$(printf "$why" 'another version of mqgated has kept it')"
+			"$(printf "$why" 'its snapshot is of another version')"
 		refused "an in-flight memfd of another version" "set mqgate-inflight 8 99" \
-			"$(printf "$why" 'another version of mqgated has kept it')"
+			"$(printf "$why" 'its snapshot is of another version')"
 		refused "malformed facts" "set mqgate-facts 0 0" \
-			"$(printf "$why" 'what was kept of it is malformed')"
+			"$(printf "$why" 'its snapshot is malformed')"
 		refused "facts of another session" "set mqgate-facts 8 77" \
-			"$(printf "$why" 'what was kept of it is malformed')"
+			"$(printf "$why" 'its snapshot is malformed')"
 		refused "facts that are lost" "drop mqgate-facts" \
-			"$(printf "$why" 'what was kept of it is incomplete')"
+			"$(printf "$why" 'its snapshot is incomplete')"
 		refused "an in-flight memfd that is lost" "drop mqgate-inflight" \
-			"$(printf "$why" 'what was kept of it is incomplete')"
+			"$(printf "$why" 'its snapshot is incomplete')"
 	}
 	mark_log
 	take_down
 	manager "add nobody-knows"
 	bring_up
 	expect_log "a strange descriptor is dropped and said" \
-		'kept a descriptor "nobody-knows" that is not known; it is dropped'
+		'stored an unknown descriptor "nobody-knows"; it is dropped'
 	holds "… and leaves the store" nothing_stored
 }
 
@@ -395,7 +395,7 @@ never_settles() {
 	begin=$SECONDS
 	bring_up
 	expect_log "a session that does not take over is said" \
-		'1 sessions have not yet taken over what the policy gives them now'
+		'1 sessions do not yet have their current permissions'
 	holds "… after ten seconds the daemon is ready all the same" \
 		test $((SECONDS - begin)) -ge 9 -a $((SECONDS - begin)) -le 15
 	stop_app app

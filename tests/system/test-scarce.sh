@@ -131,17 +131,22 @@ stop_victim() {
 	rm -f "/dev/mqueue$Q"*
 } 2>/dev/null
 
-# session_of_app: the process that answers it; there is no other session
-session_of_app() {
+serving() {
 	local pid
 
 	for pid in $(session_processes); do
-		if readlink "/proc/$pid/fd/"* 2>/dev/null | grep -q 'seccomp notify'; then
-			echo "$pid"
-			return
-		fi
+		! readlink "/proc/$pid/fd/"* 2>/dev/null | grep -q 'seccomp notify' || echo "$pid"
 	done
-	echo 1
+}
+
+is_one() {
+	[ "$(serving | wc -l)" = 1 ]
+}
+
+# session_of_app: the process that answers it; there is no other session, once that of the one before has ended
+session_of_app() {
+	wait_until 5 is_one
+	serving
 }
 
 on_disk() {

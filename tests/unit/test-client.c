@@ -63,7 +63,7 @@ static void answer(int error, const char *text)
 		.version = LAUNCH_VERSION,
 		.error = error,
 		.mediation = MEDIATION_OPEN,
-		.constant = CONSTANT};
+		.filter_id = CONSTANT};
 
 	strcpy(wire.text, text);
 	cr_assert_eq(message_send(peer, &wire, sizeof(wire), NULL, 0), 0);
@@ -71,9 +71,9 @@ static void answer(int error, const char *text)
 
 static enum mediation mediation;
 
-static int hello(uint64_t *ret_constant)
+static int hello(uint64_t *ret_filter_id)
 {
-	return client_hello(&client, refs, ELEMENTSOF(refs), ret_constant, &mediation, &message);
+	return client_hello(&client, refs, ELEMENTSOF(refs), ret_filter_id, &mediation, &message);
 }
 
 static void assert_message(const char *part)
@@ -85,11 +85,11 @@ static void assert_message(const char *part)
 Test(client, says_hello_and_learns_what_the_filter_is_to_be)
 {
 	struct launch_hello wire;
-	uint64_t constant = 0;
+	uint64_t filter_id = 0;
 
 	answer(0, "");
-	cr_assert_eq(hello(&constant), 0, "%s", message);
-	cr_assert_eq(constant, CONSTANT);
+	cr_assert_eq(hello(&filter_id), 0, "%s", message);
+	cr_assert_eq(filter_id, CONSTANT);
 	cr_assert_eq(mediation, MEDIATION_OPEN);
 	cr_assert_eq(message_receive(peer, &wire, sizeof(wire), NULL, 0), 1);
 	cr_assert_eq(launch_hello_check(&wire, sizeof(wire)), 0);
@@ -116,48 +116,48 @@ Test(client, hands_over_one_descriptor)
 
 Test(client, a_refusal_is_the_message)
 {
-	uint64_t constant;
+	uint64_t filter_id;
 
 	answer(-ENOENT, "plug \"evnts\" not found; is it \"logger:events\"?");
-	cr_assert_eq(hello(&constant), -ENOENT);
+	cr_assert_eq(hello(&filter_id), -ENOENT);
 	cr_assert_str_eq(message, "plug \"evnts\" not found; is it \"logger:events\"?");
 }
 
 Test(client, a_refusal_without_text_has_a_message_too)
 {
-	uint64_t constant;
+	uint64_t filter_id;
 
 	answer(-ENOMEM, "");
-	cr_assert_eq(hello(&constant), -ENOMEM);
+	cr_assert_eq(hello(&filter_id), -ENOMEM);
 	assert_message(strerror(ENOMEM));
 }
 
 Test(client, a_refusal_is_heard_though_the_manager_has_gone)
 {
-	uint64_t constant;
+	uint64_t filter_id;
 
 	answer(-EUSERS, "too many sessions");
 	closep(&peer);
-	cr_assert_eq(hello(&constant), -EUSERS);
+	cr_assert_eq(hello(&filter_id), -EUSERS);
 	cr_assert_str_eq(message, "too many sessions");
 }
 
 Test(client, a_manager_that_goes_ends_the_launch)
 {
-	uint64_t constant;
+	uint64_t filter_id;
 
 	closep(&peer);
-	cr_assert_lt(hello(&constant), 0);
+	cr_assert_lt(hello(&filter_id), 0);
 	assert_message("closed the connection");
 	assert_message(directory);
 }
 
 Test(client, a_manager_that_is_silent_ends_the_launch_at_the_deadline)
 {
-	uint64_t constant;
+	uint64_t filter_id;
 
 	client.deadline = now_usec() + 50000;
-	cr_assert_eq(hello(&constant), -ETIMEDOUT);
+	cr_assert_eq(hello(&filter_id), -ETIMEDOUT);
 	assert_message("does not answer");
 }
 
@@ -169,19 +169,19 @@ Test(client, waits_longer_than_the_manager_does)
 Test(client, another_version_ends_the_launch)
 {
 	struct launch_answer wire = {.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION + 1};
-	uint64_t constant;
+	uint64_t filter_id;
 
 	cr_assert_eq(message_send(peer, &wire, sizeof(wire), NULL, 0), 0);
-	cr_assert_eq(hello(&constant), -EPROTONOSUPPORT);
+	cr_assert_eq(hello(&filter_id), -EPROTONOSUPPORT);
 	assert_message("another version");
 }
 
 Test(client, another_size_ends_the_launch)
 {
-	uint64_t constant;
+	uint64_t filter_id;
 
 	cr_assert_eq(message_send(peer, "x", 1, NULL, 0), 0);
-	cr_assert_eq(hello(&constant), -EBADMSG);
+	cr_assert_eq(hello(&filter_id), -EBADMSG);
 }
 
 static void no_client(void)
@@ -196,8 +196,8 @@ Test(unreachable, nobody_there)
 {
 	cr_assert_eq(client_connect("/nonexistent", &client, &message), -ENOENT);
 	assert_message("cannot reach mqgated at /nonexistent/launch: No such file or directory; "
-		       "is it running? (systemctl start mqgated; or --runtime-dir if it has "
-		       "another directory)");
+		       "is it running? (start it: systemctl start mqgated; or give its "
+		       "--runtime-dir)");
 }
 
 Test(unreachable, nobody_listens)

@@ -167,11 +167,9 @@ Test(connect, refusals)
 			"can-read, can-write, wild; name one: mqctl connect logger:events "
 			"multi:can-create"},
 		{"logger:events", "", -ENOENT, FAULT_NOT_FOUND,
-			"the system has no \"posix-mq\" interface slots; name one: mqctl connect "
-			"logger:events sensor:events"},
+			"the slot is missing; name one: mqctl connect logger:events sensor:events"},
 		{"logger:shared", "", -ENOENT, FAULT_NOT_FOUND,
-			"the system has no \"posix-mq\" interface slots; name one of those that "
-			"mqctl slots shows"},
+			"the slot is missing; name one, \"mqctl slots\" lists them"},
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(refusals); i++) {

@@ -4,7 +4,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 
-#include "daemon/session/decode.h"
+#include "daemon/session/call/decode.h"
 #include "include/syscalls.h"
 #include "include/util.h"
 

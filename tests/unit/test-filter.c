@@ -7,7 +7,7 @@
 #include <seccomp.h>
 
 #include "include/bpf.h"
-#include "include/constant.h"
+#include "include/filter-id.h"
 #include "include/syscalls.h"
 #include "include/util.h"
 #include "launcher/filter.h"
@@ -249,33 +249,33 @@ Test(filter, no_second_listener_and_no_mount_namespace)
 	check_refusals();
 }
 
-Test(filter, carries_the_constant_in_front)
+Test(filter, carries_the_filter_id_in_front)
 {
-	cr_assert_gt(length, CONSTANT_LENGTH);
-	cr_assert(constant_is(program, length, CONSTANT));
-	cr_assert_not(constant_is(program, length, CONSTANT + 1));
-	cr_assert_not(constant_is(program, length, CONSTANT + (UINT64_C(1) << 32)));
-	cr_assert_not(constant_is(program, CONSTANT_LENGTH - 1, CONSTANT));
+	cr_assert_gt(length, FILTER_ID_LENGTH);
+	cr_assert(filter_id_is(program, length, CONSTANT));
+	cr_assert_not(filter_id_is(program, length, CONSTANT + 1));
+	cr_assert_not(filter_id_is(program, length, CONSTANT + (UINT64_C(1) << 32)));
+	cr_assert_not(filter_id_is(program, FILTER_ID_LENGTH - 1, CONSTANT));
 	cr_assert_eq(program[0].code, BPF_LD | BPF_W | BPF_ABS);
 	cr_assert_eq(program[0].k, offsetof(struct seccomp_data, arch));
 	cr_assert_eq(program[1].k, (uint32_t)CONSTANT);
 	cr_assert_eq(program[2].k, CONSTANT >> 32);
-	for (size_t i = 1; i < CONSTANT_LENGTH; i++) {
+	for (size_t i = 1; i < FILTER_ID_LENGTH; i++) {
 		cr_assert_eq(program[i].code, BPF_JMP | BPF_JEQ | BPF_K);
 		cr_assert_eq(program[i].jt, 0);
 		cr_assert_eq(program[i].jf, 0);
 	}
 }
 
-Test(filter, no_constant_changes_an_answer)
+Test(filter, no_filter_id_changes_an_answer)
 {
 	struct sock_filter *other = NULL;
 	unsigned short other_length;
 
 	cr_assert_eq(filter_build(native_arch, MEDIATION_CALL, &other, &other_length), 0);
 	cr_assert_eq(other_length, length);
-	cr_assert_arr_eq(other + CONSTANT_LENGTH, program + CONSTANT_LENGTH,
-		(length - CONSTANT_LENGTH) * sizeof(*other));
+	cr_assert_arr_eq(other + FILTER_ID_LENGTH, program + FILTER_ID_LENGTH,
+		(length - FILTER_ID_LENGTH) * sizeof(*other));
 	free(other);
 }
 
@@ -324,7 +324,7 @@ Test(filter, a_filter_with_any_other_answer_is_not_whole)
 {
 	cr_assert(filter_is_whole(program, length, MEDIATION_CALL));
 	cr_expect_not(filter_is_whole(program, length, MEDIATION_OPEN));
-	for (unsigned short i = CONSTANT_LENGTH; i < length; i++) {
+	for (unsigned short i = FILTER_ID_LENGTH; i < length; i++) {
 		struct sock_filter kept = program[i];
 
 		if (kept.code == (BPF_RET | BPF_K))
@@ -343,10 +343,10 @@ Test(filter, a_filter_with_any_other_answer_is_not_whole)
 	cr_expect_not(filter_is_whole(program, length - 1, MEDIATION_CALL));
 }
 
-/* Each instruction that compares, with each other constant that differs in one bit. */
+/* Each instruction that compares, with each other filter id that differs in one bit. */
 Test(filter, a_filter_that_compares_with_anything_else_is_not_whole)
 {
-	for (unsigned short i = CONSTANT_LENGTH; i < length; i++)
+	for (unsigned short i = FILTER_ID_LENGTH; i < length; i++)
 		for (unsigned bit = 0; bit < 32; bit++) {
 			if (BPF_CLASS(program[i].code) != BPF_JMP &&
 				BPF_CLASS(program[i].code) != BPF_ALU)

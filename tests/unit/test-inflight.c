@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "daemon/session/inflight.h"
+#include "daemon/session/target/inflight.h"
 #include "include/util.h"
 
 static int make_memfd(off_t size)
@@ -29,14 +29,14 @@ Test(inflight, is_seen_by_the_next_process)
 	inflight_acting(first, true);
 
 	cr_assert_eq(inflight_map(fd, &second), 0);
-	cr_expect(second->since > 0);
+	cr_expect(second->head.since > 0);
 	cr_expect(second->notification.id == 42);
 	cr_expect(second->phase == INFLIGHT_ACTING);
 	cr_expect(second->existed == 1);
 	inflight_acted(second, -ENOENT);
 	cr_expect(first->phase == INFLIGHT_ACTED && first->result == -ENOENT);
 	inflight_end(second);
-	cr_expect(first->notification.id == 0 && first->since == 0);
+	cr_expect(first->notification.id == 0 && first->head.since == 0);
 	inflight_begin(first);
 	cr_expect(second->phase == INFLIGHT_RECEIVED);
 }
@@ -49,7 +49,7 @@ Test(inflight, refuses_other_sizes_and_versions)
 
 	cr_expect_eq(inflight_map(small, &inflight), -EBADMSG);
 	cr_assert_eq(inflight_map(other, &inflight), 0);
-	inflight->version = INFLIGHT_VERSION + 1;
+	inflight->head.version = INFLIGHT_VERSION + 1;
 	cr_expect_eq(inflight_map(other, &inflight), -EPROTONOSUPPORT);
 }
 

@@ -12,7 +12,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "daemon/manager/manager.h"
+#include "daemon/manager/peers/peer.h"
+#include "daemon/manager/start.h"
 #include "include/bus.h"
 #include "include/limits.h"
 #include "include/log.h"
@@ -212,14 +213,14 @@ Test(launch, refs_up_to_the_bound)
 	cr_expect_eq(answer_to(&hello, sizeof(hello)), 0);
 }
 
-Test(launch, constants_differ)
+Test(launch, filter_ids_differ)
 {
 	struct launch_hello hello = good_hello();
 	int a = launcher(), b = launcher();
 
 	(void)message_send(a, &hello, sizeof(hello), NULL, 0);
 	(void)message_send(b, &hello, sizeof(hello), NULL, 0);
-	cr_expect_neq(receive_answer(a).constant, receive_answer(b).constant);
+	cr_expect_neq(receive_answer(a).filter_id, receive_answer(b).filter_id);
 	(void)close(a);
 	(void)close(b);
 }
@@ -359,7 +360,7 @@ static bool closed_at_once(int fd, int timeout_msec)
 	return readable(fd, timeout_msec) && recv(fd, &byte, 1, MSG_DONTWAIT) <= 0;
 }
 
-/* Of the ones past the first bound test-limits.sh shows that they are told. */
+/* Of the ones past the first bound test-bounds-user.sh shows that they are told. */
 Test(launch, control_connections_up_to_the_bounds_then_closed)
 {
 	int fds[CONTROL_CONNECTIONS_PER_USER_MAX + CONTROL_REFUSED_MAX], one_more;

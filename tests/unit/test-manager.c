@@ -6,10 +6,13 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "daemon/manager/manager.h"
 #include "daemon/manager/mounts.h"
-#include "daemon/manager/record.h"
+#include "daemon/manager/peers/peer.h"
+#include "daemon/manager/sessions/kept-processes.h"
+#include "daemon/manager/sessions/record.h"
+#include "daemon/manager/sessions/session.h"
 #include "fixture.h"
+#include "include/protocol.h"
 #include "include/verdict.h"
 
 /* --- who is at the other end ------------------------------------------------------------------ */
@@ -270,9 +273,9 @@ Test(record, tells_open_only_when_nothing_else_is_missing)
 		missing_format(PERMISSION_READ | PERMISSION_CREATE, buffer), "read,create");
 }
 
-static struct worker_message record_message(void)
+static struct session_message record_message(void)
 {
-	return (struct worker_message){.type = WORKER_RECORD,
+	return (struct session_message){.type = SESSION_RECORD,
 		.record = {.call = MQ_CALL_OPEN,
 			.reason = REASON_NOT_GRANTED,
 			.error = EACCES,
@@ -282,7 +285,7 @@ static struct worker_message record_message(void)
 Test(record, that_no_session_process_sends_is_refused)
 {
 	struct session session = {0};
-	struct worker_message message;
+	struct session_message message;
 
 	message = record_message();
 	message.record.call = MQ_CALL_COUNT;
@@ -308,19 +311,14 @@ Test(record, that_no_session_process_sends_is_refused)
 
 Test(mounts, finds_mqueue_anywhere_but_at_its_place)
 {
+	char text[] = "36 35 0:19 / /dev/mqueue rw shared:1 - mqueue mqueue rw\n"
+		      "37 35 0:20 / /proc rw shared:2 - proc proc rw\n"
+		      "38 35 0:20 / /a\\040-\\040mqueue\\040x rw - tmpfs none rw\n"
+		      "39 35 0:19 / /mnt/my\\040queues rw - mqueue none rw\n";
+	char junk[] = "junk - mqueue none rw\n";
 	struct mqueue_mounts mounts = {0};
 
-	cr_expect_eq(mountinfo_line(
-			     "36 35 0:19 / /dev/mqueue rw shared:1 - mqueue mqueue rw\n", &mounts),
-		0);
-	cr_expect_eq(mountinfo_line("37 35 0:20 / /proc rw shared:2 - proc proc rw\n", &mounts), 0);
-	cr_expect_eq(mountinfo_line("38 35 0:20 / /a\\040-\\040mqueue\\040x rw - tmpfs none rw\n",
-			     &mounts),
-		0);
-	cr_expect_eq(mounts.count, 0);
-	cr_expect_eq(
-		mountinfo_line("39 35 0:19 / /mnt/my\\040queues rw - mqueue none rw\n", &mounts),
-		0);
+	cr_expect_eq(mqueue_mounts_find(text, &mounts), 0);
 	cr_assert_eq(mounts.count, 1);
 	cr_expect_eq(mounts.items[0].id, 39);
 	cr_expect_str_eq(mounts.items[0].path, "/mnt/my queues");
@@ -328,7 +326,7 @@ Test(mounts, finds_mqueue_anywhere_but_at_its_place)
 	cr_expect_not(
 		mqueue_mounts_have(&mounts, &(struct mqueue_mount){39, (char *)"/mnt/other"}));
 	mqueue_mounts_clear(&mounts);
-	cr_expect_eq(mountinfo_line("junk - mqueue none rw\n", &mounts), -EBADMSG);
+	cr_expect_eq(mqueue_mounts_find(junk, &mounts), -EBADMSG);
 }
 
 /* --- connections ------------------------------------------------------------------------------ */
@@ -341,10 +339,10 @@ Test(connections, of_a_plug_are_found_where_they_begin)
 		{.plug = (char *)"c:p", .slot = (char *)"s:s"}};
 	struct connections connections = {.references = 1, .items = items, .count = 4};
 
-	cr_expect_eq(connections_first(&connections, "a:p"), 0);
-	cr_expect_eq(connections_first(&connections, "b:p"), 1);
-	cr_expect_eq(connections_first(&connections, "bb:p"), 3);
-	cr_expect_eq(connections_first(&connections, "z:p"), 4);
+	cr_expect_eq(connections_lower_bound(&connections, "a:p", ""), 0);
+	cr_expect_eq(connections_lower_bound(&connections, "b:p", ""), 1);
+	cr_expect_eq(connections_lower_bound(&connections, "bb:p", ""), 3);
+	cr_expect_eq(connections_lower_bound(&connections, "z:p", ""), 4);
 }
 
 /* --- what a session has ----------------------------------------------------------------------- */
@@ -358,23 +356,23 @@ static struct launch_hello hello_of(uint32_t kind, const char *text)
 	return hello;
 }
 
-static char *bound_text(const struct bound *bound)
+static char *bindings_text(const struct bindings *bindings)
 {
 	char *text = NULL;
 	size_t size = 0;
 	FILE *f = open_memstream(&text, &size);
 
-	for (size_t i = 0; i < bound->plug_count; i++)
-		(void)fprintf(f, "plug %s\n", bound->plugs[i]);
-	for (size_t i = 0; i < bound->slot_count; i++)
-		(void)fprintf(f, "slot %s\n", bound->slots[i]);
+	for (size_t i = 0; i < bindings->plug_count; i++)
+		(void)fprintf(f, "plug %s\n", bindings->plugs[i]);
+	for (size_t i = 0; i < bindings->slot_count; i++)
+		(void)fprintf(f, "slot %s\n", bindings->slots[i]);
 	(void)fclose(f);
 	return text;
 }
 
-static void expect_bound(const struct bound *bound, const char *expected)
+static void expect_bound(const struct bindings *bindings, const char *expected)
 {
-	_cleanup_free_ char *text = bound_text(bound);
+	_cleanup_free_ char *text = bindings_text(bindings);
 
 	cr_expect_str_eq(text, expected, "%s", text);
 }
@@ -385,39 +383,39 @@ static const char station[] = "name: station\n"
 			      "apps: {main: {plugs: [commands], slots: [data]}, tool: }\n"
 			      "components: {maps: {hooks: {remove: {plugs: [commands]}}}}\n";
 
-Test(bound, app_has_what_names_it_and_what_names_nobody)
+Test(bindings, app_has_what_names_it_and_what_names_nobody)
 {
 	struct launch_hello hello = hello_of(LAUNCH_REF_APP, "station.main");
 	struct policy policy;
-	struct bound bound;
+	struct bindings bindings;
 	struct fault fault = {0};
 
 	fixture_policy(&policy, station);
-	cr_assert_eq(bound_from_hello(&policy, &hello, &bound, &fault), 0);
-	expect_bound(&bound, "plug station:commands\nplug station:log\nslot station:data\n");
-	bound_clear(&bound);
+	cr_assert_eq(bindings_from_hello(&policy, &hello, &bindings, &fault), 0);
+	expect_bound(&bindings, "plug station:commands\nplug station:log\nslot station:data\n");
+	bindings_clear(&bindings);
 	hello = hello_of(LAUNCH_REF_APP, "station.tool");
-	cr_assert_eq(bound_from_hello(&policy, &hello, &bound, &fault), 0);
-	expect_bound(&bound, "plug station:log\n");
-	bound_clear(&bound);
+	cr_assert_eq(bindings_from_hello(&policy, &hello, &bindings, &fault), 0);
+	expect_bound(&bindings, "plug station:log\n");
+	bindings_clear(&bindings);
 	hello = hello_of(LAUNCH_REF_APP, "station+maps.hook.remove");
-	cr_assert_eq(bound_from_hello(&policy, &hello, &bound, &fault), 0);
-	expect_bound(&bound, "plug station:commands\nplug station:log\n");
-	cr_expect_str_eq(bound.apps[0], "station+maps.hook.remove");
-	bound_clear(&bound);
+	cr_assert_eq(bindings_from_hello(&policy, &hello, &bindings, &fault), 0);
+	expect_bound(&bindings, "plug station:commands\nplug station:log\n");
+	cr_expect_str_eq(bindings.apps[0], "station+maps.hook.remove");
+	bindings_clear(&bindings);
 	hello = hello_of(LAUNCH_REF_APP, "station.tol");
-	cr_expect_eq(bound_from_hello(&policy, &hello, &bound, &fault), -ENOENT);
+	cr_expect_eq(bindings_from_hello(&policy, &hello, &bindings, &fault), -ENOENT);
 	cr_expect_not_null(fault.message);
 	fault_clear(&fault);
 	fixture_policy_clear(&policy);
 }
 
 /* What was named itself stays; what came by the app follows the document. */
-Test(bound, again_follows_the_app)
+Test(bindings, again_follows_the_app)
 {
 	struct launch_hello hello = hello_of(LAUNCH_REF_APP, "station.tool");
 	struct policy policy, later, gone;
-	struct bound bound, again;
+	struct bindings bindings, again;
 	struct fault fault = {0};
 
 	hello.refs[1] = (struct launch_ref){.kind = LAUNCH_REF_PLUG, .text = "commands"};
@@ -427,18 +425,18 @@ Test(bound, again_follows_the_app)
 			       "slots: {more: {interface: posix-mq, path: /more}}\n"
 			       "apps: {main: {plugs: [log]}, tool: }\n");
 	fixture_policy(&gone, "name: other\n");
-	cr_assert_eq(bound_from_hello(&policy, &hello, &bound, &fault), 0);
-	expect_bound(&bound, "plug station:commands\nplug station:log\n");
-	cr_assert_eq(bound_again(&bound, &later, &again), 0);
+	cr_assert_eq(bindings_from_hello(&policy, &hello, &bindings, &fault), 0);
+	expect_bound(&bindings, "plug station:commands\nplug station:log\n");
+	cr_assert_eq(bindings_again(&bindings, &later, &again), 0);
 	expect_bound(&again, "plug station:commands\nslot station:more\n");
-	bound_clear(&bound);
-	cr_assert_eq(bound_again(&again, &gone, &bound), 0);
-	expect_bound(&bound, "plug station:commands\n");
-	bound_clear(&again);
-	cr_assert_eq(bound_again(&bound, &policy, &again), 0);
+	bindings_clear(&bindings);
+	cr_assert_eq(bindings_again(&again, &gone, &bindings), 0);
+	expect_bound(&bindings, "plug station:commands\n");
+	bindings_clear(&again);
+	cr_assert_eq(bindings_again(&bindings, &policy, &again), 0);
 	expect_bound(&again, "plug station:commands\nplug station:log\n");
-	bound_clear(&bound);
-	bound_clear(&again);
+	bindings_clear(&bindings);
+	bindings_clear(&again);
 	fixture_policy_clear(&policy);
 	fixture_policy_clear(&later);
 	fixture_policy_clear(&gone);
@@ -457,22 +455,23 @@ static char *package_of_plugs(size_t count)
 	return text;
 }
 
-Test(bound, plugs_of_a_session_bound)
+Test(bindings, plugs_of_a_session_bound)
 {
 	struct launch_hello hello = hello_of(LAUNCH_REF_APP, "many.a");
 
 	for (size_t more = 0; more < 2; more++) {
 		_cleanup_free_ char *text = package_of_plugs(SESSION_PLUGS_MAX + more);
 		struct policy policy;
-		struct bound bound;
+		struct bindings bindings;
 		struct fault fault = {0};
 
 		fixture_policy(&policy, text);
-		cr_expect_eq(bound_from_hello(&policy, &hello, &bound, &fault), more ? -E2BIG : 0);
+		cr_expect_eq(
+			bindings_from_hello(&policy, &hello, &bindings, &fault), more ? -E2BIG : 0);
 		if (more)
 			cr_expect_not_null(strstr(fault.message, "more than 256 plugs or slots"));
 		else
-			bound_clear(&bound);
+			bindings_clear(&bindings);
 		fault_clear(&fault);
 		fixture_policy_clear(&policy);
 	}

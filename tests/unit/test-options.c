@@ -99,7 +99,7 @@ Test(options, refused)
 	cr_assert_eq(parse("--plug", "a"), -EINVAL);
 	assert_message("command is missing");
 	cr_assert_eq(parse("true"), -EINVAL);
-	assert_message("none of --plug, --slot and --app");
+	assert_message("--plug, --slot and --app are all missing");
 	cr_assert_eq(parse("--plug"), -EINVAL);
 	assert_message("--plug: the value is missing");
 	cr_assert_eq(parse("--plug", "", "true"), -EINVAL);
@@ -107,7 +107,7 @@ Test(options, refused)
 	cr_assert_eq(parse("--app", "", "true"), -EINVAL);
 	assert_message("write --app PACKAGE.APP");
 	cr_assert_eq(parse("--app", "logger", "true"), -EINVAL);
-	assert_message("--app logger: this is no app; write --app PACKAGE.APP");
+	assert_message("--app logger: not an app; write --app PACKAGE.APP");
 	cr_assert_eq(parse("--application", "a.b", "true"), -EINVAL);
 	assert_message("--application: unknown option");
 	cr_assert_eq(parse("-xy", "true"), -EINVAL);

@@ -394,7 +394,7 @@ Test(package, tabs_are_named)
 	/* Where a tab may stand it is not to blame. */
 	expect_outcome(strdup("name: ab\nplugs: {\n\ta: @}\n"),
 		"test.yaml:3:5: error: found character that cannot start any token, while scanning "
-		"for the next token that began on line 3; mend the YAML there");
+		"for the next token that began on line 3; fix the YAML there");
 }
 
 static char *outcome_of_pipe(size_t size)
@@ -501,7 +501,7 @@ Test(package, yml_is_not_read_and_told)
 	packages = load(directory, NULL, &diagnostics, 0);
 	cr_expect(packages->count == 1 && packages_find(packages, "read"));
 	text = fixture_diagnostics(&diagnostics);
-	expected = fixture_format("%s/a.yml: note: not read, for only .yaml files are; rename it "
+	expected = fixture_format("%s/a.yml: note: not read, only .yaml files are; rename it "
 				  "to \"a.yaml\"\n",
 		directory);
 	cr_expect_str_eq(text, expected, "%s", text);

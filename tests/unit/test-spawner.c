@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "daemon/manager/spawner.h"
+#include "daemon/manager/sessions/spawner.h"
 #include "include/limits.h"
 #include "include/log.h"
 #include "include/protocol.h"

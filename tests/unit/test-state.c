@@ -189,8 +189,8 @@ Test(state, an_empty_set_can_be_read_back)
 	connections_unref(connections);
 }
 
-#define REPAIR                                                                                \
-	"; mend it, restore a copy, or move it away to start without connections; it is not " \
+#define REPAIR                                                                                  \
+	"; repair it, restore a copy, or move it away to start without connections; it is not " \
 	"overwritten\n"
 
 Test(state, refused_documents)
@@ -203,7 +203,7 @@ Test(state, refused_documents)
 		{"connections: []", "1:1: error: version is missing" REPAIR},
 		{"version: 2\nfuture: x",
 			"1:10: error: version \"2\" is not the 1 that this mqgate reads; use the "
-			"newer mqgate that wrote it, or mend it, restore a copy, or move it away to "
+			"newer mqgate that wrote it, or repair it, restore a copy, or move it away to "
 			"start without connections; it is not overwritten\n"},
 		{"version: 1", "1:1: error: connections is missing" REPAIR},
 		{"version: 1\nconnections:", "2:13: error: connections must be a list" REPAIR},
@@ -287,7 +287,7 @@ Test(state, broken_yaml_says_how_to_repair)
 {
 	fixture_write(directory, "connections.yaml", "version: 1\nconnections: [\n");
 	expect_refused("connections.yaml:3:1: error: did not find expected node content");
-	expect_refused("connections.yaml: error: not readable; mend it, restore a copy");
+	expect_refused("connections.yaml: error: not readable; repair it, restore a copy");
 }
 
 Test(state, unreadable_file_is_not_an_empty_one)
@@ -395,7 +395,7 @@ Test(state, connections_bound)
 	connections_unref(policy.connections);
 	policy.connections = full;
 	cr_expect(policy_connect(&policy, "plug:p", "slot:s", 0, &more, &fault) == -E2BIG);
-	cr_expect_str_eq(fault.message, "there are 200000 connections, the most there may be; "
+	cr_expect_str_eq(fault.message, "there are already 200000 connections, which is the limit; "
 					"disconnect some first");
 	fault_clear(&fault);
 	fixture_policy_clear(&policy);

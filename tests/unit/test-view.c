@@ -5,9 +5,9 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "include/mountinfo.h"
 #include "include/util.h"
 #include "launcher/capability.h"
-#include "launcher/mountinfo.h"
 #include "launcher/view.h"
 
 #define ROOT_LINE      "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n"

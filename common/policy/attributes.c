@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* Attributes of posix-mq plugs and slots: every rule, one function each. */
+#include "attributes.h"
+
+#include <stdarg.h>
+
+#include "include/limits.h"
+
+#define PERMISSION_WORDS "open, read, write, create, delete"
+
+static void _printf_(3, 4)
+	fault(struct definition *definition, const struct value *at, const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list arguments;
+	int n;
+
+	definition->dropped = true;
+	/* A null is an error of the whole document, reported already. */
+	if (at->kind == VALUE_NULL)
+		return;
+	va_start(arguments, format);
+	n = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	if (n < 0)
+		text = NULL;
+	diagnostics_add(definition->diagnostics, SEVERITY_WARNING, definition->package->file,
+		at->line, at->column, "%s \"%s%s%s\" dropped: %s", definition->side,
+		definition->package->name, *definition->package->name ? ":" : "",
+		definition->name->text, text ? text : "no memory");
+}
+
+static const struct value *attribute(const struct definition *definition, const char *key)
+{
+	return definition->attributes ? value_get(definition->attributes, key) : NULL;
+}
+
+static bool has_control_characters(const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+		if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0))
+			return true;
+	return false;
+}
+
+/* Absent and "" both mean the plug's or slot's own name. */
+static int read_id(struct definition *definition, char **ret_id)
+{
+	const struct value *value = attribute(definition, "posix-mq");
+	const char *id = definition->name->text;
+
+	if (value && value->kind != VALUE_STRING)
+		fault(definition, value,
+			"posix-mq must be a string, not %s; quote the id, or remove it to use \"%s\"",
+			value_kind_name(value), id);
+	else if (value && strlen(value->text) > PLUG_NAME_MAX)
+		fault(definition, value, "posix-mq: the id has %zu bytes; use at most %d",
+			strlen(value->text), PLUG_NAME_MAX);
+	else if (value && has_control_characters(value->text))
+		fault(definition, value,
+			"posix-mq: control character in \"%s\"; use printable ones", value->text);
+	else if (value && *value->text)
+		id = value->text;
+	*ret_id = strdup(id);
+	return *ret_id ? 0 : -ENOMEM;
+}
+
+static void read_mediation(struct definition *definition, enum mediation *ret)
+{
+	const struct value *value = attribute(definition, "mediation");
+
+	*ret = MEDIATION_CALL;
+	if (!value)
+		return;
+	if (value->kind != VALUE_STRING)
+		fault(definition, value, "mediation must be a string, not %s; use call or open",
+			value_kind_name(value));
+	else if (streq(value->text, "open"))
+		*ret = MEDIATION_OPEN;
+	else if (!streq(value->text, "call"))
+		fault(definition, value, "mediation: unknown word \"%s\"; use call or open",
+			value->text);
+}
+
+int plug_read(struct definition *definition, struct plug *plug)
+{
+	read_mediation(definition, &plug->mediation);
+	return read_id(definition, &plug->id);
+}
+
+static uint32_t read_permission(struct definition *definition, const struct value *word)
+{
+	uint32_t permission = 0;
+
+	if (word->kind != VALUE_STRING)
+		fault(definition, word,
+			"permissions: an element must be a string, not %s; use any of " PERMISSION_WORDS,
+			value_kind_name(word));
+	else if (permission_from_string(word->text, &permission) < 0)
+		fault(definition, word,
+			"permissions: unknown word \"%s\"; use any of " PERMISSION_WORDS,
+			word->text);
+	return permission;
+}
+
+/* Absent: read and write. An empty list is not absent: it leaves nothing but open. */
+static void read_permissions(struct definition *definition, uint32_t *ret)
+{
+	const struct value *list = attribute(definition, "permissions");
+
+	*ret = PERMISSION_OPEN;
+	if (!list) {
+		*ret |= PERMISSION_READ | PERMISSION_WRITE;
+	} else if (list->kind != VALUE_LIST) {
+		fault(definition, list, "permissions must be a list, not %s; write [read, write]",
+			value_kind_name(list));
+	} else {
+		for (size_t i = 0; i < list->count; i++)
+			*ret |= read_permission(definition, list->items[i]);
+	}
+}
+
+/* One of the two attributes that name queues. */
+struct queue_list {
+	const char *key;
+	const char *reserved; /* what AppArmor's rules would take for more than itself */
+	const char *remedy;
+	char **names;
+	size_t count;
+};
+
+/* True if snapd and the kernel accept the name; it has its leading slash. */
+static bool check_queue(struct definition *definition, const struct value *value,
+	const struct queue_list *queues, const char *name)
+{
+	size_t length = strlen(name) - 1, clear = strcspn(name, queues->reserved);
+
+	if (length == 0)
+		fault(definition, value, "%s: \"/\" has no name after the slash; write /NAME",
+			queues->key);
+	else if (strchr(name + 1, '/'))
+		fault(definition, value,
+			"%s: \"%s\" has a slash within; a queue name is \"/\" and up to %d bytes "
+			"without another one (see mq_overview(7))",
+			queues->key, name, QUEUE_NAME_MAX);
+	else if (length > QUEUE_NAME_MAX)
+		fault(definition, value,
+			"%s: a name of %zu bytes; the kernel takes at most %d after the slash",
+			queues->key, length, QUEUE_NAME_MAX);
+	else if (name[clear])
+		fault(definition, value, "%s: \"%s\" contains \"%c\", which is reserved; %s",
+			queues->key, name, name[clear], queues->remedy);
+	else if (streq(name, "/.") || streq(name, "/.."))
+		fault(definition, value, "%s: \"%s\" is not a clean path; choose another name",
+			queues->key, name);
+	else
+		return true;
+	return false;
+}
+
+static int read_queue(
+	struct definition *definition, const struct value *value, struct queue_list *queues)
+{
+	_cleanup_free_ char *name = NULL;
+
+	if (value->kind != VALUE_STRING) {
+		fault(definition, value, "%s: an element must be a string, not %s; write \"/NAME\"",
+			queues->key, value_kind_name(value));
+		return 0;
+	}
+	if (!*value->text) {
+		fault(definition, value, "%s: a queue name cannot be empty; write /NAME",
+			queues->key);
+		return 0;
+	}
+	if (asprintf(&name, "%s%s", *value->text == '/' ? "" : "/", value->text) < 0) {
+		name = NULL;
+		return -ENOMEM;
+	}
+	if (check_queue(definition, value, queues, name))
+		queues->names[queues->count++] = take_pointer(name);
+	return 0;
+}
+
+static int read_queue_list(
+	struct definition *definition, const struct value *list, struct queue_list *queues)
+{
+	int r;
+
+	if (list->count == 0) {
+		fault(definition, list, "%s: the list is empty; name at least one queue, as /NAME",
+			queues->key);
+		return 0;
+	}
+	if (list->count > SLOT_QUEUES_MAX) {
+		fault(definition, list,
+			"%s: %zu queues; a slot takes at most %d, use several slots", queues->key,
+			list->count, SLOT_QUEUES_MAX);
+		return 0;
+	}
+	queues->names = calloc(list->count, sizeof(*queues->names));
+	if (!queues->names)
+		return -ENOMEM;
+	for (size_t i = 0; i < list->count; i++) {
+		r = read_queue(definition, list->items[i], queues);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int read_queues(struct definition *definition, struct queue_list *queues)
+{
+	const struct value *value = attribute(definition, queues->key);
+
+	if (!value)
+		return 0;
+	if (value->kind == VALUE_LIST)
+		return read_queue_list(definition, value, queues);
+	if (value->kind != VALUE_STRING) {
+		fault(definition, value,
+			"%s must be a string or a list of strings, not %s; write \"/NAME\"",
+			queues->key, value_kind_name(value));
+		return 0;
+	}
+	queues->names = calloc(1, sizeof(*queues->names));
+	return queues->names ? read_queue(definition, value, queues) : -ENOMEM;
+}
+
+static int read_paths(struct definition *definition, struct slot *slot)
+{
+	struct queue_list paths = {.key = "path",
+		.reserved = "?*[]{}^\"",
+		.remedy = "leave it out, or use path-pattern for * and ?"};
+	int r = read_queues(definition, &paths);
+
+	slot->paths = paths.names;
+	slot->path_count = paths.count;
+	return r;
+}
+
+static int read_patterns(struct definition *definition, struct slot *slot)
+{
+	struct queue_list patterns = {
+		.key = "path-pattern", .reserved = "[]{}^\"", .remedy = "use only * and ?"};
+	int r = read_queues(definition, &patterns);
+
+	slot->patterns = patterns.names;
+	slot->pattern_count = patterns.count;
+	return r;
+}
+
+int slot_read(struct definition *definition, struct slot *slot)
+{
+	int r;
+
+	r = read_id(definition, &slot->id);
+	if (r < 0)
+		return r;
+	read_permissions(definition, &slot->permissions);
+	r = read_paths(definition, slot);
+	if (r < 0)
+		return r;
+	r = read_patterns(definition, slot);
+	if (r < 0)
+		return r;
+	if (!attribute(definition, "path") && !attribute(definition, "path-pattern"))
+		fault(definition, definition->name,
+			"path is missing; add \"path: /NAME\", or path-pattern for names made at "
+			"run time");
+	if (slot->path_count + slot->pattern_count > SLOT_QUEUES_MAX)
+		fault(definition, definition->name,
+			"path and path-pattern: %zu queues together; a slot takes at most %d, use "
+			"several slots",
+			slot->path_count + slot->pattern_count, SLOT_QUEUES_MAX);
+	return 0;
+}

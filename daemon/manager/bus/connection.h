@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* A peer of the control bus. */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "daemon/manager/core/list.h"
+#include "daemon/manager/core/manager.h"
+#include "daemon/manager/peers/account.h"
+#include "daemon/manager/peers/peer.h"
+#include "relay.h"
+
+struct peer {
+	struct peer *previous, *next;
+	struct manager *manager;
+	struct account *account;
+	enum share share; /* SHARE_CONTROL, or SHARE_REFUSED */
+	struct identity identity;
+	struct relay relay;
+	sd_bus *bus;
+	sd_event_source *outside_source, *inside_source, *silence_source;
+	size_t unread; /* as its account has it */
+	size_t owed;   /* that, when its silence was last looked at */
+	bool ready;    /* there may be something to be done for it */
+	bool gone;     /* nobody reads what it is sent */
+};

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What goes into messages of the control bus, and what is read out of them. 0 or negative errno. */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "daemon/manager/core/manager.h"
+
+int bus_append_string(sd_bus_message *message, const char *key, const char *value);
+int bus_append_uint32(sd_bus_message *message, const char *key, uint32_t value);
+int bus_append_strings(
+	sd_bus_message *message, const char *key, const char *const *values, size_t count);
+/* The rows of one List; viewer sees its own sessions, or all if root. -EINVAL: no such list. */
+int bus_append_list(
+	struct manager *manager, uid_t viewer, const char *what, sd_bus_message *message);
+int bus_append_status(const struct manager *manager, sd_bus_message *message);
+/* An option of a method. */
+struct bus_option {
+	const char *key;
+	char type; /* 'b' (int), 't' (uint64_t), 's' (const char *) */
+	void *ret;
+};
+/* Reads an a{sv}; what is not in options is refused. 0 or negative errno, with error. */
+int bus_read_options(sd_bus_message *message, const struct bus_option *options, size_t count,
+	sd_bus_error *error);
+int bus_reply_apply(
+	sd_bus_message *call, const struct connections *before, const struct connections *after);
+int bus_send_record(sd_bus *bus, const struct record *record);

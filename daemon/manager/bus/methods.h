@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* What a peer may call. */
+#pragma once
+
+#include "connection.h"
+
+int bus_serve_methods(struct peer *peer);
+/* 1 if it may change something, but for being confined, 0 if not, or negative errno. */
+int bus_is_administrator(const struct peer *peer);

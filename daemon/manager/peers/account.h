@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* What the peers of one user have of both sockets.
+ *
+ * Each user has an account, and root one that nobody else can use up. Confined processes have
+ * accounts of their own, whoever runs them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct identity;
+struct manager;
+struct peer;
+
+/* In the order in which they are served. */
+enum account_kind {
+	ACCOUNT_ROOT,
+	ACCOUNT_USER,
+	ACCOUNT_CONFINED,
+	ACCOUNT_KINDS,
+};
+
+enum share {
+	SHARE_LAUNCHES,     /* between connect and the word */
+	SHARE_FD_RECEIVERS, /* for their launches; one may be held up when it ends */
+	SHARE_CONTROL,      /* connections to the control bus */
+	SHARE_REFUSED,      /* those that are only told that they are too many */
+	SHARE_UNREAD,       /* bytes that the control bus has for them */
+	SHARES,
+};
+
+struct account {
+	struct account *previous, *next;
+	struct manager *manager;
+	enum account_kind kind;
+	uid_t uid;
+	unsigned references;
+	size_t taken[SHARES]; /* whoever takes asks account_is_full() before, and gives it back */
+	struct peer *peers;   /* of the control bus */
+	bool reported;        /* the log has been told of one that does not read */
+	uint64_t told_since;  /* the second in which so many records were sent to these peers */
+	unsigned told;
+};
+
+/* The account of whoever connected, as it is now; to be unreferenced. NULL on lack of memory. */
+struct account *account_of(struct manager *manager, const struct identity *identity);
+struct account *account_ref(struct account *account);
+struct account *account_unref(struct account *account);
+
+/* This account has all that it may have, or all of its kind together have. */
+bool account_is_full(const struct account *account, enum share share);

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is at the other end of a socket. */
+#include "peer.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "include/capabilities.h"
+#include "include/compat.h"
+#include "include/limits.h"
+#include "include/log.h"
+#include "include/text.h"
+
+static int peer_pidfd(int socket, pid_t pid)
+{
+	int fd = -EBADF;
+	socklen_t size = sizeof(fd);
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) == 0)
+		return fd;
+	if (errno != ENOPROTOOPT)
+		return -errno;
+	/* Before kernel 6.5. */
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+int identity_of_peer(int socket, struct identity *ret)
+{
+	struct ucred credentials;
+	socklen_t size = sizeof(credentials);
+	int fd;
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+		return -errno;
+	if (credentials.pid <= 0)
+		return -EPERM;
+	fd = peer_pidfd(socket, credentials.pid);
+	if (fd < 0)
+		return fd;
+	*ret = (struct identity){.pid = credentials.pid,
+		.uid = credentials.uid,
+		.gid = credentials.gid,
+		.pidfd = fd};
+	return 0;
+}
+
+int peer_in_group(int socket, const struct identity *identity, gid_t group)
+{
+	_cleanup_free_ gid_t *groups = NULL;
+	socklen_t size = TARGET_GROUPS_MAX * sizeof(gid_t);
+
+	if (identity->gid == group)
+		return 1;
+	groups = malloc(size);
+	if (!groups)
+		return -ENOMEM;
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+		return -errno;
+	for (size_t i = 0; i < size / sizeof(gid_t); i++)
+		if (groups[i] == group)
+			return 1;
+	return 0;
+}
+
+int status_in_session(const char *status)
+{
+	uint64_t seccomp, no_new_privs;
+
+	if (text_numbers(status, "Seccomp", 10, &seccomp, 1) < 0 ||
+		text_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) < 0)
+		return -EBADMSG;
+	return seccomp == 2 && no_new_privs == 1;
+}
+
+/* With no_new_privs an exec, of whatever program by whatever user, permits nothing that was not
+ * permitted before, and there is no other way to get more. */
+int status_capabilities(const char *status, uint64_t *ret)
+{
+	uint64_t permitted, no_new_privs;
+
+	if (text_numbers(status, "CapPrm", 16, &permitted, 1) < 0 ||
+		text_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) < 0)
+		return -EBADMSG;
+	*ret = no_new_privs == 1 ? permitted : CAPABILITIES_ALL;
+	return 0;
+}
+
+/* To be freed in any case. */
+static int read_proc(const struct identity *identity, const char *name, char **ret)
+{
+	char path[32];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)identity->pid, name);
+	r = text_read_at(AT_FDCWD, path, STATUS_FILE_MAX, ret);
+	/* It lives after the reading, so the pid was its own while we read. */
+	return r < 0 ? r : pidfd_is_alive(identity->pidfd) ? 0 : -ESRCH;
+}
+
+int identity_in_session(const struct identity *identity)
+{
+	_cleanup_free_ char *status = NULL;
+	int r = read_proc(identity, "status", &status);
+
+	return r < 0 ? r : status_in_session(status);
+}
+
+/* 1 or 0, or negative errno. */
+static int in_our_user_namespace(pid_t pid)
+{
+	char path[32], ours[64], theirs[64];
+	int r = text_link_at(AT_FDCWD, "/proc/self/ns/user", ours, sizeof(ours));
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	r = r < 0 ? r : text_link_at(AT_FDCWD, path, theirs, sizeof(theirs));
+	return r < 0 ? r : streq(ours, theirs);
+}
+
+int identity_capabilities(const struct identity *identity, uint64_t *ret)
+{
+	_cleanup_free_ char *status = NULL;
+	int r = read_proc(identity, "status", &status);
+
+	if (r < 0)
+		return r;
+	/* Looked at last: whoever has left our user namespace never comes back, so what it has not
+	 * left yet it had not left before. */
+	r = in_our_user_namespace(identity->pid);
+	if (r >= 0 && !pidfd_is_alive(identity->pidfd))
+		r = -ESRCH;
+	if (r == 0)
+		*ret = 0;
+	return r <= 0 ? r : status_capabilities(status, ret);
+}
+
+char *identity_command(const struct identity *identity, char buffer[static COMMAND_STRING_MAX])
+{
+	_cleanup_free_ char *command = NULL;
+
+	buffer[0] = '\0';
+	if (read_proc(identity, "comm", &command) < 0)
+		return buffer;
+	/* A newline ends it, and may also be in it. */
+	if (*command)
+		command[strlen(command) - 1] = '\0';
+	return escape(command, buffer, COMMAND_STRING_MAX);
+}
+
+uint64_t identity_start(const struct identity *identity)
+{
+	uint64_t start;
+
+	return task_start(identity->pid, &start) == 0 && pidfd_is_alive(identity->pidfd) ? start
+											 : 0;
+}
+
+int listener_check(int fd)
+{
+	return text_link_is(fd, "anon_inode:seccomp notify") ? 0 : -EBADF;
+}

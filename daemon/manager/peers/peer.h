@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is at the other end of a socket. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "include/task.h"
+#include "include/util.h"
+
+struct identity {
+	pid_t pid; /* for /proc and for display; only as good as pidfd says */
+	uid_t uid;
+	gid_t gid;
+	int pidfd;
+};
+
+/* The process that connected. Closes nothing on failure. Returns 0, -EPERM if it has no pid here
+ * (another PID namespace), -ESRCH if it is gone, or another negative errno.
+ * ret->pidfd is the caller's to close. */
+int identity_of_peer(int socket, struct identity *ret);
+
+/* Member of a group, primary or supplementary, when it connected. 1, 0 or negative errno. */
+int peer_in_group(int socket, const struct identity *identity, gid_t group);
+
+/* Whether the process is inside a session (1) or outside (0). Everything else is a negative errno,
+ * and means that nothing may be believed: refuse. */
+int identity_in_session(const struct identity *identity);
+
+/* The same from the text of /proc/PID/status. -EBADMSG if it does not say. */
+int status_in_session(const char *status);
+
+/* Which capabilities of our own user namespace the process and its descendants can ever have. 0, or
+ * negative errno, and nothing may be believed. */
+int identity_capabilities(const struct identity *identity, uint64_t *ret);
+
+/* The same from the text of /proc/PID/status of a process in our user namespace. */
+int status_capabilities(const char *status, uint64_t *ret);
+
+/* The command of the process, escaped; "" if it is gone. Returns buffer. */
+#define COMMAND_STRING_MAX 80
+char *identity_command(const struct identity *identity, char buffer[static COMMAND_STRING_MAX]);
+
+/* When the process started, in the kernel's ticks; 0 if it is gone. With its pid it tells it from
+ * any later process of that number. */
+uint64_t identity_start(const struct identity *identity);
+
+/* 0 if the descriptor is a seccomp listener, -EBADF if it is anything else. */
+int listener_check(int fd);

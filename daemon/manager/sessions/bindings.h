@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What a session has: the plugs and slots that its hello named, and those bound to its apps. */
+#pragma once
+
+#include "include/policy.h"
+#include "include/protocol.h"
+
+struct bindings {
+	char **plugs, **slots; /* canonical, "package:name", each once; the hello's own first */
+	size_t plug_count, slot_count;
+	size_t own_plug_count, own_slot_count;
+	char **apps; /* "package.app" */
+	size_t app_count;
+};
+
+void bindings_clear(struct bindings *bindings);
+
+/* 0; or -ENOENT, -EINVAL, -ENOTUNIQ or -E2BIG (SESSION_PLUGS_MAX) with a fault; or -ENOMEM. */
+int bindings_from_hello(const struct policy *policy, const struct launch_hello *hello,
+	struct bindings *ret, struct fault *fault);
+
+/* MEDIATION_OPEN if there is a plug and all of them ask for it. Slots do not count: nothing that
+ * they have can be disconnected. */
+enum mediation bindings_mediation(const struct bindings *bindings, const struct policy *policy);
+
+/* The same under another policy: what was named stays, also if it no longer exists; what is bound
+ * to the apps is looked up again. 0, -E2BIG or -ENOMEM. */
+int bindings_again(
+	const struct bindings *bindings, const struct policy *policy, struct bindings *ret);

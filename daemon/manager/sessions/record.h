@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* A record as people and programs get it. All text is escaped. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "include/grants.h"
+#include "include/limits.h"
+#include "include/util.h"
+
+struct record {
+	bool allowed;
+	bool killed;                          /* not a call denied, but a process killed */
+	const char *call;                     /* "" if killed outside one */
+	const char *reason;                   /* a phrase */
+	char queue[4 * QUEUE_NAME_MAX + 2];   /* with slash; "" if not known */
+	char missing[PERMISSIONS_STRING_MAX]; /* "" if nothing is */
+	char *plug;                           /* the one concerned, or all of the session */
+	char *suggestion;                     /* a command; NULL if nothing would help */
+	char command[4 * 16 + 1];
+	int error; /* as answered, positive; 0: none */
+	pid_t pid;
+	uid_t uid;           /* real user of the thread */
+	uid_t session_uid;   /* of the launcher */
+	uint64_t suppressed; /* records held back before this one */
+};
+
+struct session;
+struct session_message;
+
+/* message is a SESSION_RECORD of this session's process. 0; -EBADMSG if no session process of ours
+ * would have sent it; -ENOMEM. */
+int record_from_message(
+	const struct session *session, const struct session_message *message, struct record *ret);
+void record_clear(struct record *record);
+
+/* Tells it the log, and manager->tell(). 0 or -EBADMSG. */
+int record_handle(struct session *session, const struct session_message *message);
+
+/* One line for the log, malloc'd; NULL on lack of memory. */
+char *record_format(const struct record *record);
+
+/* What of a mask of missing permissions is worth telling: open comes with any other. Returns
+ * buffer. */
+char *missing_format(uint32_t missing, char buffer[static PERMISSIONS_STRING_MAX]);

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/* Session processes: has them started, feeds them and has them killed. */
+#include "session-process.h"
+
+#include <inttypes.h>
+#include <sys/socket.h>
+
+#include "include/limits.h"
+#include "include/log.h"
+#include "include/protocol.h"
+#include "sealed.h"
+#include "spawner.h"
+#include "daemon/manager/core/timer.h"
+
+struct session_process *session_process_free(struct session_process *process)
+{
+	if (!process)
+		return NULL;
+	LIST_DROP(process->manager->session_processes, process);
+	if (process->manager->spare == process)
+		process->manager->spare = NULL;
+	if (process->session)
+		process->session->process = NULL;
+	process->lifeline_source = sd_event_source_disable_unref(process->lifeline_source);
+	process->socket_source = sd_event_source_disable_unref(process->socket_source);
+	process->deadline_source = sd_event_source_disable_unref(process->deadline_source);
+	process->lifeline = safe_close(process->lifeline);
+	process->socket = safe_close(process->socket);
+	free(process);
+	return NULL;
+}
+
+void session_process_kill(struct session_process *process, const char *reason)
+{
+	if (process->killed)
+		return;
+	process->killed = true;
+	if (reason)
+		log_warning("session process %d: %s; killed", (int)process->pid, reason);
+	(void)shutdown(process->lifeline, SHUT_WR);
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct session_process *process = userdata;
+
+	session_process_kill(process, process->session && process->session->ended
+					      ? "did not exit in time"
+					      : "did not acknowledge in time");
+	return 0;
+}
+
+static int arm_deadline(struct session_process *process, uint64_t usec)
+{
+	return timer_start(
+		process->manager->event, &process->deadline_source, usec, on_deadline, process);
+}
+
+/* Many of them share the processors. */
+static uint64_t acknowledgement_usec(const struct session_process *process)
+{
+	return GRANTS_DEADLINE_USEC + process->manager->session_count * SESSION_SHARE_USEC;
+}
+
+void session_process_dismiss(struct session_process *process)
+{
+	(void)shutdown(process->socket, SHUT_WR);
+	if (arm_deadline(process, DISMISS_DEADLINE_USEC) < 0)
+		session_process_kill(process, NULL);
+}
+
+static int handle_ack(struct session_process *process, uint64_t generation)
+{
+	if (generation > process->generation_sent || generation <= process->generation_acknowledged)
+		return -EBADMSG;
+	process->generation_acknowledged = generation;
+	if (!process->session->ended) {
+		if (generation == process->generation_sent)
+			(void)sd_event_source_set_enabled(process->deadline_source, SD_EVENT_OFF);
+		else if (arm_deadline(process, acknowledgement_usec(process)) < 0)
+			session_process_kill(process, "out of memory");
+		process->manager->session_reports->in_force(process->session, generation);
+	}
+	return 0;
+}
+
+/* Nothing more can be done but to wait. */
+static int handle_unstopped(struct session_process *process, const struct session_message *message)
+{
+	if (message->unstopped.generation > process->generation_sent)
+		return -EBADMSG;
+	(void)sd_event_source_set_enabled(process->deadline_source, SD_EVENT_OFF);
+	process->manager->session_reports->unstopped(process->session,
+		message->unstopped.generation, message->unstopped.pid, message->unstopped.count);
+	return 0;
+}
+
+static int handle_message(
+	struct session_process *process, const struct session_message *message, int *fd)
+{
+	if (!process->session || (*fd >= 0 && message->type != SESSION_PROCESS))
+		return -EBADMSG;
+	switch (message->type) {
+	case SESSION_UNSTOPPED:
+		return handle_unstopped(process, message);
+	case SESSION_ACK:
+		return handle_ack(process, message->ack.generation);
+	default:
+		return process->manager->session_reports->message(process->session, message, fd);
+	}
+}
+
+/* At most so many messages, lest one session process keep the manager from the others. Returns 1
+ * if there may be more, 0 at end of file, or negative errno (-EAGAIN: no more now). */
+static int receive(struct session_process *process, unsigned messages)
+{
+	while (messages-- > 0) {
+		_cleanup_close_ int fd = -EBADF;
+		struct session_message message;
+		size_t came;
+		int r = message_receive_some(
+			process->socket, &message, sizeof(message), &fd, 1, &came);
+
+		if (r > 0 || r == -EMFILE)
+			r = handle_message(process, &message, &fd) < 0 ? -EBADMSG : 1;
+		if (r <= 0)
+			return r;
+	}
+	return 1;
+}
+
+static int on_socket(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct session_process *process = userdata;
+	int r = receive(process, SESSION_MESSAGES_AT_ONCE);
+
+	if (r > 0 || r == -EAGAIN || r == -EINTR)
+		return 0;
+	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+	if (r == -EBADMSG)
+		session_process_kill(process, "sent a malformed message");
+	else
+		/* It is dead, or as good as dead; what of, is known when it is reaped. */
+		(void)shutdown(process->lifeline, SHUT_WR);
+	return 0;
+}
+
+static void log_death(const struct session_process *process, const struct spawner_event *event)
+{
+	if (event->type == SPAWNER_FAILED)
+		log_errno(-event->status, "cannot start session process %s",
+			process->manager->options->session_program);
+	else if (event->type != SPAWNER_GONE)
+		log_warning("session process %d is lost", (int)process->pid);
+	else if (event->code == CLD_EXITED)
+		log_warning("session process %d exited with status %d", (int)process->pid,
+			event->status);
+	else
+		log_warning("session process %d was killed by signal %d", (int)process->pid,
+			event->status);
+}
+
+static void reaped(struct session_process *process, const struct spawner_event *event)
+{
+	struct manager *manager = process->manager;
+	struct session *session = process->session;
+	bool was_spare = manager->spare == process;
+
+	if (!process->killed && !(session && session_is_over(session)))
+		log_death(process, event);
+	while (session && receive(process, 1) > 0)
+		;
+	(void)session_process_free(process);
+	if (session)
+		manager->session_reports->process_gone(session);
+	if (was_spare && spare_schedule(manager, SPARE_RETRY_USEC) < 0)
+		log_error("cannot arrange for another spare session process");
+}
+
+static int on_lifeline(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct session_process *process = userdata;
+	struct spawner_event event = {0};
+	int r = message_receive(fd, &event, sizeof(event), NULL, 0);
+
+	if (r == -EAGAIN || r == -EINTR)
+		return 0;
+	if (r > 0 && event.type == SPAWNER_STARTED)
+		process->pid = event.pid;
+	else if (r > 0 && event.type == SPAWNER_STOPPED)
+		session_process_kill(process, "was stopped by a signal");
+	else
+		reaped(process, &event);
+	return 0;
+}
+
+static int make_sockets(int ret[static 2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
+}
+
+/* The other end of each socket is for the spawner, and closed here. */
+static int ask_spawner(struct session_process *process)
+{
+	int channel[2], lifeline[2], r;
+
+	r = make_sockets(channel);
+	if (r < 0)
+		return r;
+	process->socket = channel[0];
+	r = make_sockets(lifeline);
+	if (r == 0) {
+		process->lifeline = lifeline[0];
+		r = spawner_ask(process->manager->spawner, SPAWNER_START, channel[1], lifeline[1]);
+		(void)safe_close(lifeline[1]);
+	}
+	(void)safe_close(channel[1]);
+	return r;
+}
+
+static int add_sources(struct session_process *process)
+{
+	sd_event *event = process->manager->event;
+	int r;
+
+	r = sd_event_add_io(
+		event, &process->lifeline_source, process->lifeline, EPOLLIN, on_lifeline, process);
+	return r < 0 ? r
+		     : sd_event_add_io(event, &process->socket_source, process->socket, EPOLLIN,
+			       on_socket, process);
+}
+
+int session_process_new(struct manager *manager, struct session_process **ret)
+{
+	struct session_process *process;
+	int r;
+
+	process = calloc(1, sizeof(*process));
+	if (!process)
+		return -ENOMEM;
+	*process =
+		(struct session_process){.manager = manager, .socket = -EBADF, .lifeline = -EBADF};
+	LIST_ADD(manager->session_processes, process);
+
+	r = ask_spawner(process);
+	r = r < 0 ? r : add_sources(process);
+	if (r < 0) {
+		(void)session_process_free(process);
+		return r;
+	}
+	*ret = process;
+	return 0;
+}
+
+static int on_spare_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct manager *manager = userdata;
+	int r;
+
+	if (manager->spare || manager->stopping)
+		return 0;
+	r = session_process_new(manager, &manager->spare);
+	if (r < 0) {
+		log_errno(r, "cannot start session process %s", manager->options->session_program);
+		r = spare_schedule(manager, SPARE_RETRY_USEC);
+		if (r < 0)
+			log_errno(r, "cannot arrange for another spare session process");
+	}
+	return 0;
+}
+
+int spare_schedule(struct manager *manager, uint64_t delay_usec)
+{
+	int r = timer_start(
+		manager->event, &manager->spare_source, delay_usec, on_spare_due, manager);
+
+	/* Launches under way come first. */
+	return r < 0 ? r
+		     : sd_event_source_set_priority(manager->spare_source, SD_EVENT_PRIORITY_IDLE);
+}
+
+int session_process_take(struct manager *manager, struct session_process **ret)
+{
+	int r;
+
+	if (!manager->spare || manager->spare->killed)
+		return session_process_new(manager, ret);
+	r = spare_schedule(manager, 0);
+	if (r < 0)
+		return r;
+	*ret = take_pointer(manager->spare);
+	return 0;
+}
+
+int session_process_send_grants(
+	struct session_process *process, int grants, size_t size, uint64_t generation)
+{
+	struct session_message message = {
+		.type = SESSION_GRANTS, .grants = {.generation = generation, .size = size}};
+	int r;
+
+	r = message_send(process->socket, &message, sizeof(message), &grants, 1);
+	if (r < 0)
+		return r;
+	if (process->generation_acknowledged == process->generation_sent) {
+		r = arm_deadline(process, acknowledgement_usec(process));
+		if (r < 0)
+			return r;
+	}
+	process->generation_sent = generation;
+	return 0;
+}
+
+int session_process_attach(struct session_process *process, struct session *session)
+{
+	const struct config *config = &session->manager->settings.config;
+	struct session_message message = {.type = SESSION_ATTACH,
+		.attach = {.record_rate = config->audit_rate,
+			.record_allowed = config->audit_allowed,
+			.mediation = session->mediation,
+			.user = session->launcher.uid,
+			.filter_id = session->filter_id,
+			.capabilities = session->capabilities}};
+	const int fds[] = {session->listener, session->inflight};
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+	_cleanup_close_ int fd = -EBADF;
+	uint64_t generation = ++session->manager->generation;
+	size_t size;
+	int r;
+
+	process->session = session;
+	session->process = process;
+	r = message_send(process->socket, &message, sizeof(message), fds, ELEMENTSOF(fds));
+	if (r < 0)
+		return r;
+	r = grants_of(&session->manager->policy, &session->bindings, generation, &grants);
+	r = r < 0 ? r : sealed_memfd(grants, &fd, &size);
+	return r < 0 ? r : session_process_send_grants(process, fd, size, generation);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* What is known of a session, of its session process, and of what is on its way to them. */
+#pragma once
+
+#include "bindings.h"
+#include "daemon/manager/core/list.h"
+#include "daemon/manager/core/manager.h"
+#include "daemon/manager/peers/peer.h"
+
+struct change;
+struct kept;
+struct killing;
+struct holders_request;
+struct session_message;
+
+/* Whoever started a session; one of the two is called, once. */
+struct session_starter {
+	void (*ready)(void *userdata);
+	void (*ended)(void *userdata); /* before it was ready */
+	void *userdata;                /* NULL: nobody waits */
+};
+
+/* New grants on their way to a session. */
+struct update {
+	struct update *previous, *next; /* in session->updates, once sent */
+	struct change *change;
+	/* Taken over by its session: frees the update. */
+	void (*in_force)(struct update *update);
+	/* It cannot be in force before somebody has stopped: who waits for it is told. */
+	void (*hindered)(struct update *update);
+	uint64_t generation;
+	int grants; /* sealed memfd, until sent */
+	size_t size;
+	struct bindings bindings; /* what the session has from now on; nothing if that stays */
+	bool rebinds;
+	bool revokes; /* something that the session had */
+};
+
+struct session {
+	struct session *previous, *next;
+	struct manager *manager;
+	struct bindings bindings;
+	struct identity launcher; /* for display only */
+	uint64_t filter_id;
+	uint64_t capabilities; /* that its processes can ever have */
+	uint32_t number;       /* by which the service manager keeps it; 0: it does not */
+	bool ended;            /* last process is gone; no longer in manager->sessions */
+	bool unsettled; /* of an earlier manager, and what it has by now is not yet in force */
+	enum mediation mediation; /* for as long as it runs */
+	uint32_t launch_version;  /* of its launcher: the form of its filter, if that is to be
+				     believed, so for display only */
+
+	int listener;
+	sd_event_source *listener_source;
+	int inflight;
+	const volatile uint64_t *in_hand; /* struct inflight's `since`, mapped */
+	uint64_t in_hand_seen;
+
+	struct session_process *process; /* NULL between two */
+	uint64_t restart_time;
+	sd_event_source *restart_source;
+
+	/* processes.c */
+	struct kept *kept; /* processes that may be inside a call */
+	size_t kept_count;
+	bool unkept;                   /* there was no room for one */
+	sd_event_source *guard_source; /* while something is being taken back */
+	unsigned failures;             /* session processes that died meanwhile */
+	bool given_up;
+	struct killing *killing;
+	pid_t unstopped; /* it was killed and goes on: nothing is in force before it has stopped */
+
+	struct update *prepared; /* while a change is being made */
+	struct update *updates;  /* sent and not yet acknowledged */
+	struct holders_request
+		*holders_requests;      /* of holders_queries, not yet answered, whoever is asked */
+	struct session_starter starter; /* waits for the first acknowledgement */
+};
+
+struct session_process {
+	struct session_process *previous, *next;
+	struct manager *manager;
+	struct session *session; /* NULL: the spare */
+	pid_t pid;               /* 0 until it is known; for display only */
+	int socket;
+	int lifeline; /* see spawner.h */
+	sd_event_source *lifeline_source, *socket_source, *deadline_source;
+	uint64_t generation_sent, generation_acknowledged;
+	bool killed;
+};
+
+/* What the parts below tell of a session; session.c takes it. */
+struct session_reports {
+	/* -EBADMSG if no session process of ours would have sent it. */
+	int (*message)(struct session *session, const struct session_message *message, int *fd);
+	/* This generation and all before it are in force. */
+	void (*in_force)(struct session *session, uint64_t generation);
+	/* It is not, since this process, and perhaps others, was killed and is not seen to have
+	 * stopped; pid may be 0. */
+	void (*unstopped)(struct session *session, uint64_t generation, pid_t pid, uint32_t count);
+	/* Its session process is reaped: nobody answers until there is another. */
+	void (*process_gone)(struct session *session);
+};
+
+/* Its last process is gone, noticed or not. */
+bool session_is_over(const struct session *session);
+bool session_has_plug(const struct session *session, const char *plug);

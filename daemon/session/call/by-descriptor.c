@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* Carrying out the calls that take a descriptor.
+ *
+ * They are given back to the kernel, and noted among those that may be inside (threads.c); in a
+ * session that has lost something they are carried out here, on the file that was checked
+ * (emulate.c). */
+#include "by-descriptor.h"
+
+#include <poll.h>
+
+#include "daemon/session/revoke/registrations.h"
+#include "include/protocol.h"
+#include "include/text.h"
+
+#define MANAGER_MS 100 /* that it may take to read what we tell it */
+
+/* The caller's process is new. Noted is none but the caller's: it may be killed later. */
+static int note_process(struct supervisor *supervisor, struct call *call, pid_t pid)
+{
+	struct revoker *revoker = &supervisor->revoker;
+	uint64_t identity;
+	_cleanup_close_ int pidfd = process_open(pid, &identity);
+
+	if (pidfd < 0)
+		return pidfd;
+	if (!call_is_valid(supervisor, call))
+		return -ESRCH;
+	return processes_add(revoker->processes, &revoker->handles, pid, identity, &pidfd);
+}
+
+/* The place of the caller's process. */
+static int find_process(struct supervisor *supervisor, struct call *call)
+{
+	struct revoker *revoker = &supervisor->revoker;
+	uint64_t pid;
+	int place, r = call_know_target(call);
+
+	r = r < 0 ? r : text_status_at(call->target.proc, "Tgid", &pid);
+	if (r < 0)
+		return r;
+	place = processes_find(revoker->processes, &revoker->handles, (pid_t)pid);
+	if (place < 0)
+		return note_process(supervisor, call, (pid_t)pid);
+	return call_is_valid(supervisor, call) ? place : -ESRCH;
+}
+
+/* Before the process is given a call back the first time. */
+static int tell_manager(struct supervisor *supervisor, uint32_t place)
+{
+	struct process_handles *handles = &supervisor->revoker.handles;
+	struct session_message message = {.type = SESSION_PROCESS,
+		.process = {.pid = supervisor->revoker.processes->entries[place].pid}};
+	int r;
+
+	if (handles->told[place])
+		return 0;
+	r = message_send(
+		supervisor->channel, &message, sizeof(message), &handles->pidfds[place], 1);
+	handles->told[place] = r == 0;
+	return r;
+}
+
+/* Nobody can make this call for the caller: the manager is waited for. */
+static int tell_manager_patiently(struct supervisor *supervisor, uint32_t place)
+{
+	struct pollfd p = {.fd = supervisor->channel, .events = POLLOUT};
+	int r = tell_manager(supervisor, place);
+
+	if (r == -EAGAIN && poll(&p, 1, MANAGER_MS) > 0)
+		r = tell_manager(supervisor, place);
+	return r;
+}
+
+/* The place of the caller's process, with the thread noted; or a negative errno, and then the call
+ * must not be given back. -ENOSPC: there are too many. */
+static int note_caller(struct supervisor *supervisor, struct call *call)
+{
+	struct revoker *revoker = &supervisor->revoker;
+	struct thread *thread = threads_find(revoker->threads, call->target.tid);
+	uint32_t arch = call->notification->data.arch;
+	int place, r;
+
+	if (thread && processes_have_thread(
+			      revoker->processes, &revoker->handles, thread->place, thread->tid)) {
+		thread->arch = arch;
+		place = (int)thread->place;
+	} else {
+		place = find_process(supervisor, call);
+		r = place < 0 ? place
+			      : threads_note(
+					revoker->threads, call->target.tid, arch, (uint32_t)place);
+		if (r < 0)
+			return r;
+	}
+	return place;
+}
+
+/* The very file that was checked, not what may be behind its number by now. A descriptor; -EBADF,
+ * which is what the app gets: it has closed or exchanged what it named; or -EACCES: we cannot take
+ * it. */
+static int checked_queue(const struct supervisor *supervisor, const struct call *call)
+{
+	_cleanup_close_ int queue = -EBADF;
+	struct descriptor descriptor;
+
+	if (call->request.queue == QUEUE_NONE)
+		return -EBADF;
+	queue = target_copy_descriptor(&call->target, call->request.fd);
+	if (queue == -EMFILE || queue == -ENFILE || queue == -ENOMEM)
+		return -EACCES;
+	if (queue < 0 || own_descriptor(queue, &descriptor) < 0 ||
+		!queue_key_same(descriptor.key, call->key))
+		return -EBADF;
+	return take_fd(&queue);
+}
+
+/* 0: it waits. Otherwise the errno that the app gets. */
+static int let_wait(struct supervisor *supervisor, struct call *call, struct carried *carried)
+{
+	int r;
+
+	if (carried_is_late(carried))
+		return ETIMEDOUT;
+	r = waiters_add(&supervisor->waiters, supervisor->inflight, &call->target, carried,
+		call->request.name, request_needs(&call->request));
+	call->waits = r == 0;
+	return r == 0 ? 0 : EACCES;
+}
+
+/* Carries the call out, in a session that has lost something, or for a process of which nobody
+ * could keep a pidfd. */
+static struct answer act_by_ourselves(struct supervisor *supervisor, struct call *call)
+{
+	struct data_call data = data_call_decode(call->notification, call->request.call);
+	_cleanup_(carried_clear) struct carried carried = CARRIED_NONE;
+	_cleanup_close_ int queue = checked_queue(supervisor, call);
+	long r = queue == -EACCES ? -EPERM : carry_prepare(&call->target, &data, queue, &carried);
+
+	if (r < 0)
+		return answer_error(r == -EPERM ? EACCES : (int)-r);
+	queue = -EBADF;
+	/* A message must not be sent or taken for somebody who is gone. */
+	if (!call_is_valid(supervisor, call))
+		return answer_error(EACCES);
+	r = carry_try(&call->target, &carried, call->notification->id, &supervisor->inflight->done);
+	if (r == -EINPROGRESS)
+		r = -let_wait(supervisor, call, &carried);
+	return answer_of(r);
+}
+
+bool request_registers(const struct request *request)
+{
+	return request->call == MQ_CALL_NOTIFY && !request->removes_notification;
+}
+
+/* mq_notify registers the calling process, and nobody can do that for it. */
+struct answer act_on_notify(struct supervisor *supervisor, struct call *call)
+{
+	int place = note_caller(supervisor, call);
+
+	if (place < 0 || tell_manager_patiently(supervisor, (uint32_t)place) < 0)
+		return answer_error(EACCES);
+	if (request_registers(&call->request))
+		supervisor->revoker.processes->entries[place].registered = 1;
+	call->place = (uint32_t)place;
+	return (struct answer){.kind = ANSWER_CONTINUE};
+}
+
+/* Who could not be killed later is not given its call back. */
+struct answer act_on_data(struct supervisor *supervisor, struct call *call)
+{
+	int place = supervisor->inflight->tainted ? -EPERM : note_caller(supervisor, call);
+
+	if (place >= 0 && tell_manager(supervisor, (uint32_t)place) == 0)
+		return (struct answer){.kind = ANSWER_CONTINUE};
+	if (place == -ENOSPC || call_know_target(call) < 0)
+		return answer_error(EACCES);
+	return act_by_ourselves(supervisor, call);
+}
+
+struct given_back {
+	struct supervisor *supervisor;
+	const struct call *call;
+	int (*reply)(struct supervisor *supervisor, const struct call *call);
+};
+
+static int reply_to(void *context)
+{
+	const struct given_back *given = context;
+
+	return given->reply(given->supervisor, given->call);
+}
+
+/* Which queue it registers on is what lies behind the number when the kernel looks, and that may
+ * have been exchanged. In a session that may hold a queue that it may not read, those queues are
+ * asked before and after, through the same descriptors. Whoever is registered there who was not has
+ * cheated, and is killed; a message that comes in between is told to it. What cannot be asked
+ * before is no reason to kill anybody: then the call is refused. */
+int give_back_watched(struct supervisor *supervisor, struct call *call,
+	int (*reply)(struct supervisor *supervisor, const struct call *call))
+{
+	struct given_back given = {supervisor, call, reply};
+	static struct lookout lookout;
+	int r = call_know_identity(supervisor, call);
+
+	if (r < 0)
+		return r;
+	r = lookout_begin(&lookout, &supervisor->inflight->queues, &supervisor->own,
+		&call->identity, &call->target);
+	if (r == 0)
+		r = revoke_watch(&call->target, call->notification->data.arch, reply_to, &given);
+	if (r == -ETIMEDOUT && call_is_valid(supervisor, call))
+		r = -EPERM;
+	if (r == -ETIMEDOUT || (r == 0 && lookout_sees(&lookout, call->identity.tgid))) {
+		(void)revoke_kill(&supervisor->revoker, call->place);
+		r = 0;
+	}
+	lookout_end(&lookout);
+	return r;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Carrying out the calls that take a descriptor. */
+#pragma once
+
+#include "call.h"
+
+/* The answer to be given, unless call->waits. */
+struct answer act_on_data(struct supervisor *supervisor, struct call *call);
+struct answer act_on_notify(struct supervisor *supervisor, struct call *call);
+
+/* True for mq_notify, but for removing a registration. */
+bool request_registers(const struct request *request);
+
+/* Gives an mq_notify back by reply(), and sees it to its end. 0; or a negative errno: it was not
+ * given back. */
+int give_back_watched(struct supervisor *supervisor, struct call *call,
+	int (*reply)(struct supervisor *supervisor, const struct call *call));

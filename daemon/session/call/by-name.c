@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* Carrying out the calls that take a name, and carrying them on when an earlier session process
+ * died on the way.
+ *
+ * They are done by us as the caller (on-behalf.c), on our copy of the name. */
+#include "by-name.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "which-queue.h"
+
+/* Whether what an earlier session process began was done, when it died too early to note it: if the
+ * state is now the one that doing it would have left, and was not before. */
+static bool done_before(
+	const struct supervisor *supervisor, const struct call *call, bool existed_now)
+{
+	const struct inflight *inflight = supervisor->inflight;
+
+	if (!call->resumed)
+		return false;
+	switch ((enum inflight_phase)inflight->phase) {
+	case INFLIGHT_RECEIVED:
+		return false;
+	case INFLIGHT_ACTING:
+		return inflight->existed != existed_now;
+	case INFLIGHT_ACTED:
+		return inflight->result == 0;
+	case INFLIGHT_INJECTING:
+	case INFLIGHT_INJECTED:
+		return true;
+	}
+	return false;
+}
+
+static bool exists(struct supervisor *supervisor, struct call *call)
+{
+	return own_sees(&supervisor->own, &call->identity, call->request.name) > 0;
+}
+
+static int create(struct supervisor *supervisor, struct call *call)
+{
+	struct request *request = &call->request;
+	int oflag = request->oflag, fd;
+
+	if (request->oflag & O_EXCL) {
+		bool existed = exists(supervisor, call);
+
+		if (done_before(supervisor, call, existed)) {
+			request->oflag &= ~(O_CREAT | O_EXCL);
+			fd = act_open(&supervisor->own, &call->identity, request, &call->created);
+			request->oflag = oflag;
+			call->created = fd >= 0;
+			return fd;
+		}
+		inflight_acting(supervisor->inflight, existed);
+	}
+	fd = act_open(&supervisor->own, &call->identity, request, &call->created);
+	if (oflag & O_EXCL)
+		inflight_acted(supervisor->inflight, fd < 0 ? fd : 0);
+	return fd;
+}
+
+/* Puts the open queue into the app, and then takes the flags away that are ours: what has them is
+ * what was injected last. Its number there, or a negative errno. */
+static int inject(struct supervisor *supervisor, const struct call *call)
+{
+	int number;
+
+	inflight_injecting(supervisor->inflight);
+	number = notify_inject(supervisor->listener, call->notification->id, call->queue);
+	if (number >= 0)
+		inflight_injected(supervisor->inflight, number);
+	(void)fcntl(call->queue, F_SETFL, call->request.oflag);
+	return number;
+}
+
+/* Whether it is a descriptor of the queue and has the flags. Of no other file anything is asked
+ * that its users might hold up. */
+static bool is_injected(struct supervisor *supervisor, const struct call *call, int number)
+{
+	struct descriptor descriptor;
+	const char *name;
+	int flags;
+
+	if (target_descriptor(&call->target, number, &descriptor) < 0 || !descriptor.regular)
+		return false;
+	name = queues_find(&supervisor->inflight->queues, descriptor.key);
+	return name && streq(name, call->request.name) &&
+	       target_descriptor_flags(&call->target, number, &flags) == 0 &&
+	       (flags & ACT_OPEN_FLAGS) == ACT_OPEN_FLAGS;
+}
+
+static int find_injected(struct supervisor *supervisor, const struct call *call)
+{
+	DIR *table = target_open_table(&call->target);
+	int number = -1, r = -EIO;
+	bool found = false;
+
+	while (table && !found && (r = table_next(table, &number)) > 0)
+		found = is_injected(supervisor, call, number);
+	if (table)
+		(void)closedir(table);
+	return found ? number : r < 0 ? r : -ENOENT;
+}
+
+/* If an earlier session process has injected the descriptor already: its number. */
+static int injected_before(struct supervisor *supervisor, const struct call *call)
+{
+	struct inflight *inflight = supervisor->inflight;
+	_cleanup_close_ int queue = -EBADF;
+	int number;
+
+	if (!call->resumed || inflight->phase < INFLIGHT_INJECTING)
+		return -ENOENT;
+	number = find_injected(supervisor, call);
+	if (number < 0)
+		return inflight->phase == INFLIGHT_INJECTED ? inflight->result : number;
+	inflight_injected(inflight, number);
+	queue = target_copy_descriptor(&call->target, number);
+	if (queue >= 0)
+		(void)fcntl(queue, F_SETFL, call->request.oflag);
+	return number;
+}
+
+/* A queue has one name: while it has a link, that leads to it and not to a successor. */
+static bool has_name(int queue)
+{
+	struct stat st;
+
+	return fstat(queue, &st) == 0 && st.st_nlink > 0;
+}
+
+/* The descriptor could not be put into the app: no trace of the call may remain, and it is refused.
+ */
+static struct answer take_back(struct supervisor *supervisor, const struct call *call, int error)
+{
+	if (call->created && error != -ENOENT && has_name(call->queue))
+		(void)act_unlink(&supervisor->own, &call->identity, call->request.name);
+	return answer_error(error == -EMFILE ? EMFILE : EACCES);
+}
+
+/* Whether the caller has no room for a descriptor. Unconfined that comes first, whatever is wrong
+ * with the name; where nothing was created it can as well be asked afterwards. */
+static bool has_no_room(const struct request *request, const struct call *call)
+{
+	struct target_limits limits;
+
+	return !(request->oflag & O_CREAT) && target_limits(&call->target, &limits) == 0 &&
+	       target_table_is_full(&call->target, limits.descriptors) > 0;
+}
+
+/* For the end of a lease that somebody holds on the queue, as the caller would in the kernel. */
+static struct answer let_wait_for_lease(struct supervisor *supervisor, struct call *call)
+{
+	_cleanup_(target_close) struct target target = TARGET_CLOSED;
+	const struct request *request = &call->request;
+
+	/* The call's own is lent. */
+	call->waits =
+		target_open(request->tid, &target) == 0 &&
+		notify_is_valid(supervisor->listener, request->id) &&
+		waiters_add_open(&supervisor->waiters, supervisor->inflight, &target, request) == 0;
+	return answer_error(EACCES);
+}
+
+static struct answer refuse_open(struct supervisor *supervisor, struct call *call)
+{
+	const struct request *request = &call->request;
+
+	if (has_no_room(request, call))
+		return answer_error(EMFILE);
+	return call->queue == -EAGAIN && !(request->oflag & O_NONBLOCK)
+		       ? let_wait_for_lease(supervisor, call)
+		       : answer_error(-call->queue);
+}
+
+struct answer act_on_open(struct supervisor *supervisor, struct call *call)
+{
+	struct request *request = &call->request;
+	struct descriptor descriptor;
+	int number = injected_before(supervisor, call), place = -1;
+
+	if (number >= 0)
+		return answer_of(number);
+	/* It may be there: it must not be put there twice. */
+	if (number != -ENOENT)
+		return answer_error(EACCES);
+	/* Unconfined this comes before the look-up and before creating. */
+	if (call->table_full)
+		return answer_error(EMFILE);
+	call->queue = request->oflag & O_CREAT ? create(supervisor, call)
+					       : act_open(&supervisor->own, &call->identity,
+							 request, &call->created);
+	if (call->queue < 0)
+		return refuse_open(supervisor, call);
+	if (own_descriptor(call->queue, &descriptor) == 0) {
+		remember_queue(supervisor, call, &descriptor);
+		/* Each send and receive wakes the watch, too; where they do not come here it is of
+		 * no use. */
+		if (supervisor->mediation == MEDIATION_CALL)
+			place = opened_watch(&supervisor->opened, call->queue, descriptor.key);
+	}
+	number = inject(supervisor, call);
+	if (number < 0)
+		return take_back(supervisor, call, number);
+	if (place >= 0)
+		opened_hint(&supervisor->opened, request->tid, number, place);
+	return answer_of(number);
+}
+
+struct answer act_on_unlink(struct supervisor *supervisor, struct call *call)
+{
+	bool existed = exists(supervisor, call);
+	int r;
+
+	if (done_before(supervisor, call, existed)) {
+		r = 0;
+	} else {
+		inflight_acting(supervisor->inflight, existed);
+		r = act_unlink(&supervisor->own, &call->identity, call->request.name);
+		inflight_acted(supervisor->inflight, r);
+	}
+	return answer_of(r);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* The call in hand: who makes it. */
+#include "call.h"
+
+void call_clear(struct call *call)
+{
+	target_close(&call->target);
+	credentials_clear(&call->identity);
+	call->queue = safe_close(call->queue);
+}
+
+int call_know_target(struct call *call)
+{
+	return call->target.proc >= 0 ? 0 : target_open(call->target.tid, &call->target);
+}
+
+int call_know_identity(struct supervisor *supervisor, struct call *call)
+{
+	int r;
+
+	if (call->identity_known)
+		return 0;
+	r = call_know_target(call);
+	if (r == 0)
+		r = target_credentials(&call->target, &supervisor->own.namespaces, &call->identity);
+	call->identity_known = r == 0;
+	return r;
+}
+
+/* The first look at a thread that calls by name. What an earlier call of the thread has left open
+ * saves opening it; it has gone with its thread if the number is somebody else's now. */
+int call_know_caller(struct supervisor *supervisor, struct call *call)
+{
+	pid_t tid = call->target.tid;
+	int r;
+
+	callers_lend(&supervisor->callers, tid, &call->target);
+	r = call_know_identity(supervisor, call);
+	if (r == -ESRCH && call->target.lent) {
+		call->target = TARGET_CLOSED;
+		call->target.tid = tid;
+		r = call_know_identity(supervisor, call);
+	}
+	if (r == 0)
+		callers_keep(&supervisor->callers, &call->target);
+	return r;
+}
+
+bool call_is_valid(const struct supervisor *supervisor, const struct call *call)
+{
+	return notify_is_valid(supervisor->listener, call->notification->id);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* The call in hand. */
+#pragma once
+
+#include "include/verdict.h"
+#include "daemon/session/target/notify.h"
+#include "supervisor.h"
+#include "daemon/session/target/credentials.h"
+
+/* Everything about the call in hand. Made by serve.c, passed down, and cleared at its end. */
+struct call {
+	const struct seccomp_notif *notification;
+	struct request request;
+	struct target target;
+	struct credentials identity;
+	bool identity_known;
+	bool table_full;      /* the app has no room for another descriptor */
+	bool resumed;         /* an earlier session process had it in hand before */
+	bool created;         /* the queue is this call's own */
+	int queue;            /* opened for the app, to be injected */
+	struct queue_key key; /* of the descriptor that was looked at */
+	bool too_wide;        /* it does more than the session may, or perhaps does */
+	uint32_t place;       /* of the process that is about to register (processes.h) */
+	bool waits;           /* no answer yet: it is among the waiters */
+	struct verdict verdict;
+	struct answer answer;
+};
+#define CALL_START                              \
+	((struct call){.target = TARGET_CLOSED, \
+		.identity = CREDENTIALS_NONE,   \
+		.queue = -EBADF,                \
+		.verdict = VERDICT_DENY,        \
+		.answer = {.kind = ANSWER_ERROR, .error = EACCES}})
+
+void call_clear(struct call *call);
+
+/* Opens what all looks at the caller go through, unless it is open. 0 or negative errno. */
+int call_know_target(struct call *call);
+
+/* Reads the caller's identity, once. 0 or negative errno. */
+int call_know_identity(struct supervisor *supervisor, struct call *call);
+
+/* The same of a thread that calls by name: the first look at it. */
+int call_know_caller(struct supervisor *supervisor, struct call *call);
+
+/* True while the caller waits for its answer: until then what was read was the caller's. */
+bool call_is_valid(const struct supervisor *supervisor, const struct call *call);
+
+static inline struct answer answer_error(int error)
+{
+	return (struct answer){.kind = ANSWER_ERROR, .error = error};
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls on a descriptor that this process carries out itself, in a session that has lost something.
+ */
+#pragma once
+
+#include <mqueue.h>
+#include <time.h>
+
+#include "daemon/session/target/done.h"
+#include <linux/seccomp.h>
+
+#include "daemon/session/target/target.h"
+#include "include/request.h"
+
+/* What a send, receive or getsetattr says besides the descriptor. Copied from registers; memory is
+ * looked at when it is due. */
+struct data_call {
+	enum mq_call call;
+	bool compat;       /* 32-bit caller */
+	uint64_t buffer;   /* message; getsetattr: the new attributes */
+	uint64_t size;     /* getsetattr: where the old attributes go */
+	uint64_t priority; /* send: the number; receive: where it goes */
+	uint64_t timeout;  /* address, 0: none */
+	bool long_time;    /* struct timespec is the 64-bit one */
+};
+
+struct data_call data_call_decode(const struct seccomp_notif *notification, enum mq_call call);
+
+/* One call under way. */
+struct carried {
+	struct data_call call;
+	int queue; /* copy of the caller's descriptor: the very file that was checked */
+	struct mq_attr attributes; /* getsetattr: the new ones, copied once */
+	char *message;             /* send: copied once; call.size bytes */
+	bool has_deadline;
+	struct timespec deadline; /* CLOCK_REALTIME, the caller's */
+};
+#define CARRIED_NONE ((struct carried){.queue = -EBADF})
+
+void carried_clear(struct carried *carried);
+
+/* Copies what the call needs out of the app. queue becomes ret's if it succeeds; it may be -EBADF,
+ * for the errors that come first. 0, or the negative errno that the app gets, as the kernel would
+ * find them, or -EPERM if we could not look. */
+int carry_prepare(
+	struct target *target, const struct data_call *call, int queue, struct carried *ret);
+
+/* Tries once, without waiting, and notes a message that was sent or taken as done. The result of
+ * the call (≥ 0), or the negative errno that the app gets; -EINPROGRESS: it would have to wait. A
+ * receive that could not write to the app has taken its message all the same, as in the kernel. */
+long carry_try(struct target *target, struct carried *carried, uint64_t id, struct done_call *done);
+
+/* Gives the app what a call that is done has for it. The result, or -EFAULT. */
+long carry_hand_out(
+	struct target *target, const struct data_call *call, const struct done_call *done);
+
+/* True if the caller's own deadline has passed. */
+bool carried_is_late(const struct carried *carried);

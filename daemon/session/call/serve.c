@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* The way of a call: receive → look → decide → act → reply → record.
+ *
+ * This file is the door. An app's thread is blocked in a message-queue call, and the kernel asks us
+ * what to do about it. From then on:
+ *
+ * - receive: the notification goes straight into memory that outlives us (inflight.h).
+ *
+ * - look: everything that will be needed is read through one descriptor of /proc/TID: whose call
+ *   it is, the name and the attributes from the app's memory (once; decode.c), which queue its
+ *   descriptor is (which-queue.c). Then the kernel is asked whether the notification is still
+ *   valid. Only if it is, what was read was the caller's. Where only the answer follows, giving it
+ *   is that question: the kernel refuses an answer to a call that is gone.
+ *
+ * - decide: a pure function of the grants and the copy.
+ *
+ * - act: opening and deleting are done by us, as the caller and on our copy of the name
+ *   (by-name.c). Calls on a descriptor are given back to the kernel (CONTINUE; by-descriptor.c).
+ *   That decision rests on registers alone: which queue a descriptor is was asked of the kernel,
+ *   not of the app's memory.
+ *
+ * - reply: exactly one answer. The verdict starts as deny, and every failure leaves it at that.
+ *
+ * - record: what was denied goes to the manager.
+ *
+ * What is kept from one call to the next says where to look, never what was seen: the directory in
+ * /proc of a thread that called lately (cache.h), and which of the files opened here a descriptor
+ * was last (opened.h). The kernel is asked anew each time, so nothing of it can be out of date.
+ * With it a call on a descriptor takes six system calls: poll, RECV, kcmp, two to see whose thread
+ * it is, SEND. mq_open takes 21 for a caller with our own ids, 30 for another; one that creates 32
+ * and 44; mq_unlink 16 and 25; a denied mq_open 13.
+ *
+ * Three things can go wrong. Fatal: this process ends, and the manager starts another. Refused: the
+ * app gets an errno. Gone: the app was killed meanwhile, and the call is dropped.
+ *
+ * Between our look at a descriptor and the kernel's use of it another thread of the app may put
+ * another one in its place: any that the app has. So a call is given back only in a session none of
+ * whose descriptors does more than it may. Those that were opened here did not when they were
+ * opened, and a file's access mode never changes; so none does until the session loses a
+ * permission. The wall lets no other queue in, but somebody outside may send one, of whatever mode.
+ * Each descriptor that is not one of the files opened here is therefore compared with the grants
+ * whenever it is used, even if its queue was opened here. The first that does more, or whose queue
+ * is unknown, makes the session tainted. So does a loss. From then on calls on descriptors are not
+ * given back but carried out here, on the file that was checked (emulate.c).
+ *
+ * What is left is a descriptor that somebody outside has sent and that was not shown to us when it
+ * came to lie behind the number. Queue and mode are two looks, between which it may be exchanged;
+ * but an app that manages that had no need to show it. It is an outsider's gift, who could as well
+ * pass the messages on. */
+#include "serve.h"
+
+#include <fcntl.h>
+
+#include "by-descriptor.h"
+#include "by-name.h"
+#include "decode.h"
+#include "which-queue.h"
+
+/* --- look ---------------------------------------------------------------------------------- */
+
+static int look_at_limits(struct call *call)
+{
+	struct target_limits limits;
+	int r = target_limits(&call->target, &limits);
+
+	if (r < 0)
+		return r;
+	call->identity.queue_bytes = limits.queue_bytes;
+	r = target_table_is_full(&call->target, limits.descriptors);
+	if (r < 0)
+		return r;
+	call->table_full = r;
+	return 0;
+}
+
+/* All looks at the caller. -ENOSYS: not a call of ours. */
+static int look(struct supervisor *supervisor, struct call *call)
+{
+	struct app_memory memory = target_memory(&call->target);
+	struct request *request = &call->request;
+	int r;
+
+	if (request_begin(call->notification, request) < 0)
+		return -ENOSYS;
+	if (request_has_descriptor(request))
+		return identify_queue(supervisor, call);
+	r = call_know_caller(supervisor, call);
+	if (r < 0)
+		return r;
+	r = request_copy(call->notification, &memory, request);
+	if (r < 0 || request->refusal != 0)
+		return r;
+	/* Before anything is created it must be known whether there is room for it. */
+	return request->call == MQ_CALL_OPEN && request->oflag & O_CREAT ? look_at_limits(call) : 0;
+}
+
+/* --- decide -------------------------------------------------------------------------------- */
+
+static struct verdict verdict_on_failure(int error)
+{
+	struct verdict verdict = VERDICT_DENY;
+
+	/* A filter that is not ours may send us anything; it is told that there is no such call. */
+	if (error == -ENOSYS)
+		verdict = (struct verdict){.error = ENOSYS, .reason = REASON_MALFORMED};
+	else
+		verdict.reason = REASON_FAILED;
+	return verdict;
+}
+
+/* --- act ----------------------------------------------------------------------------------- */
+
+/* A loop that goes on asking for what the session has lost is answered later and later. Nothing
+ * else waits for that: it waits in its own notification. */
+static void delay_what_is_repeated(struct supervisor *supervisor, struct call *call)
+{
+	const struct verdict *verdict = &call->verdict;
+	uint64_t now, delay;
+	uint32_t queue;
+
+	if (!supervisor->inflight->tainted || verdict->reason != REASON_NOT_GRANTED)
+		return;
+	queue = queues_find_lost(
+		&supervisor->inflight->queues, call->request.name, verdict->missing);
+	if (queue == SESSION_QUEUES_MAX)
+		return;
+	now = now_usec();
+	delay = refusals_count(&supervisor->refusals, queue, now);
+	call->waits = delay > 0 &&
+		      waiters_delay(&supervisor->waiters, supervisor->inflight, now + delay) == 0;
+}
+
+static struct answer act(struct supervisor *supervisor, struct call *call)
+{
+	if (!call->verdict.allow) {
+		delay_what_is_repeated(supervisor, call);
+		return answer_error(call->verdict.error);
+	}
+	switch (call->request.call) {
+	case MQ_CALL_OPEN:
+		return act_on_open(supervisor, call);
+	case MQ_CALL_UNLINK:
+		return act_on_unlink(supervisor, call);
+	case MQ_CALL_NOTIFY:
+		return act_on_notify(supervisor, call);
+	case MQ_CALL_SEND:
+	case MQ_CALL_RECEIVE:
+	case MQ_CALL_GETSETATTR:
+		return act_on_data(supervisor, call);
+	case MQ_CALL_COUNT:
+		break;
+	}
+	return answer_error(EACCES);
+}
+
+/* --- reply --------------------------------------------------------------------------------- */
+
+static int reply(struct supervisor *supervisor, const struct call *call)
+{
+	return notify_reply(supervisor->listener, call->notification->id, &call->answer);
+}
+
+static bool is_to_be_watched(const struct supervisor *supervisor, const struct call *call)
+{
+	const struct inflight *inflight = supervisor->inflight;
+
+	return (inflight->tainted || inflight->watching) && request_registers(&call->request) &&
+	       call->answer.kind == ANSWER_CONTINUE;
+}
+
+/* 0, or a negative errno: nobody was answered. */
+static int answer(struct supervisor *supervisor, struct call *call)
+{
+	if (is_to_be_watched(supervisor, call)) {
+		if (give_back_watched(supervisor, call, reply) == 0)
+			return 0;
+		call->answer = answer_error(EACCES);
+	}
+	return reply(supervisor, call);
+}
+
+/* --- record -------------------------------------------------------------------------------- */
+
+static bool worth_a_record(const struct supervisor *supervisor, const struct call *call)
+{
+	switch (call->verdict.reason) {
+	case REASON_NOT_GRANTED:
+	case REASON_UNKNOWN_QUEUE:
+	case REASON_FAILED:
+	case REASON_UNDECIDED:
+	case REASON_KILLED:
+		return true;
+	case REASON_GRANTED:
+		return supervisor->recorder.allowed && !request_has_descriptor(&call->request);
+	case REASON_MALFORMED:
+	case REASON_NO_QUEUE:
+	case REASON_HARMLESS:
+		break;
+	}
+	return false;
+}
+
+static void record(struct supervisor *supervisor, const struct call *call)
+{
+	const struct request *request = &call->request;
+	struct session_message message = {.type = SESSION_RECORD,
+		.record = {.call = request->call,
+			.reason = call->verdict.reason,
+			.error = call->answer.kind == ANSWER_ERROR ? call->answer.error : 0,
+			.missing = call->verdict.missing,
+			.oflag = request->oflag,
+			.tid = request->tid,
+			.tgid = call->identity.tgid,
+			.uid = call->identity.real_uid}};
+
+	memcpy(message.record.command, call->identity.command, sizeof(message.record.command));
+	memcpy(message.record.name, request->name, strnlen(request->name, QUEUE_NAME_MAX));
+	recorder_note(&supervisor->recorder, supervisor->channel, &message);
+}
+
+/* --- one call ------------------------------------------------------------------------------ */
+
+/* Answering asks the kernel by itself whether the notification is still valid, and does nothing if
+ * it is not. So if the answer is all that follows, what was read is the caller's without asking
+ * twice. */
+static bool does_more_than_answer(const struct supervisor *supervisor, const struct call *call)
+{
+	return call->verdict.allow &&
+	       (!request_has_descriptor(&call->request) || supervisor->inflight->tainted);
+}
+
+/* What follows the look, which had this result. */
+static void decide_and_answer(struct supervisor *supervisor, struct call *call, int looked)
+{
+	bool recorded;
+
+	call->verdict = looked < 0 ? verdict_on_failure(looked)
+				   : decide(supervisor->grants, &call->request);
+	if ((does_more_than_answer(supervisor, call) || call->too_wide) &&
+		!call_is_valid(supervisor, call))
+		return;
+	if (call->too_wide)
+		supervisor->inflight->tainted = 1;
+	recorded = worth_a_record(supervisor, call);
+	if (recorded)
+		(void)call_know_identity(supervisor, call);
+	call->answer = act(supervisor, call);
+	if (call->waits ? call->verdict.allow : answer(supervisor, call) < 0)
+		return;
+	if (recorded)
+		record(supervisor, call);
+}
+
+static void call_begin(struct supervisor *supervisor, struct call *ret)
+{
+	*ret = CALL_START;
+	ret->notification = &supervisor->inflight->notification;
+	ret->target.tid = (pid_t)ret->notification->pid;
+}
+
+void serve(struct supervisor *supervisor, bool resumed)
+{
+	_cleanup_(call_clear) struct call call;
+
+	call_begin(supervisor, &call);
+	call.resumed = resumed;
+	decide_and_answer(supervisor, &call, look(supervisor, &call));
+}
+
+/* Who asks has not changed since: nobody else can change that. */
+void serve_again(struct supervisor *supervisor, const struct request *request)
+{
+	_cleanup_(call_clear) struct call call;
+	int r;
+
+	call_begin(supervisor, &call);
+	call.request = *request;
+	r = call_know_caller(supervisor, &call);
+	if (r == 0 && request->oflag & O_CREAT)
+		r = look_at_limits(&call);
+	decide_and_answer(supervisor, &call, r);
+}
+
+int serve_next(struct supervisor *supervisor)
+{
+	struct inflight *inflight = supervisor->inflight;
+	int r;
+
+	inflight_begin(inflight);
+	r = notify_receive(supervisor->listener, &inflight->notification);
+	if (r == 0)
+		serve(supervisor, false);
+	inflight_end(inflight);
+	return r == -ENOENT || r == -EINTR ? 0 : r;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* One session: its listener, its grants, and what is known of its processes. */
+#pragma once
+
+#include <stdint.h>
+
+#include "blocked.h"
+#include "on-behalf.h"
+#include "refusals.h"
+#include "daemon/session/revoke/bring-back.h"
+#include "daemon/session/revoke/holders.h"
+#include "daemon/session/target/cache.h"
+#include "daemon/session/target/inflight.h"
+#include "daemon/session/target/opened.h"
+#include "include/grants.h"
+#include "include/protocol.h"
+#include "include/syscalls.h"
+
+/* What may be recorded, and what was held back. */
+struct recorder {
+	uint32_t rate;        /* a second; RECORD_BURST at once */
+	bool allowed;         /* also allowed opens and deletes */
+	uint64_t tokens_usec; /* time saved up; a record costs 1 s / rate */
+	uint64_t last_usec;
+	uint64_t suppressed;
+	struct session_message held; /* the latest of the suppressed ones */
+};
+
+/* A session process: what it serves, and with what. */
+struct supervisor {
+	int channel;  /* to the manager */
+	int listener; /* -EBADF before attach */
+	struct inflight *inflight;
+	struct grants *grants; /* NULL before the first message of them: nothing is answered */
+	struct own_identity own;
+	enum mediation mediation;
+	struct callers callers;
+	struct opened opened;
+	struct recorder recorder;
+	struct waiters waiters;
+	struct refusals refusals;
+	struct holder_search holders;
+	struct revoker revoker;
+	uint64_t owed; /* generation that is acknowledged when those who were killed have stopped */
+};
+
+/* Notes a record, sends it or holds it back; sends what was held back once there is room.
+ * The recorder's time until then in milliseconds, -1 if nothing is held back. */
+void recorder_note(struct recorder *recorder, int channel, const struct session_message *record);
+void recorder_flush(struct recorder *recorder, int channel);
+int recorder_timeout(const struct recorder *recorder);
+
+/* Records a process that is about to be killed. context: the supervisor. */
+void record_killing(void *context, pid_t tid);

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether one process belongs to a session: whether it runs under its filter.
+ *
+ * One of its threads is stopped (PTRACE_SEIZE, INTERRUPT), its filters are read
+ * (PTRACE_SECCOMP_GET_FILTER), and it is let go. The order makes it sound. The pidfd is opened
+ * first, then /proc/PID, by number; then the thread is stopped, by number. When it has been read,
+ * the pidfd is asked whether its process lives: if so the number was its all the time, and the
+ * thread is looked up among its threads once more.
+ *
+ * Whoever puts a filter with the same number on itself is a member by its own wish. Only a process
+ * that was told the number can, and nothing but itself is at stake.
+ *
+ * Reading filters needs CAP_SYS_ADMIN, and that we are under no filter ourselves. */
+#include "examine.h"
+
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <sys/ptrace.h>
+
+#include "daemon/session/target/child.h"
+#include "disturb.h"
+#include "include/filter-id.h"
+#include "include/limits.h"
+#include "include/task.h"
+#include "include/util.h"
+#include "daemon/session/target/processes.h"
+#include "daemon/session/target/target.h"
+#include "trace.h"
+
+#define STOP_CHECK_USEC       20
+#define PATIENCE_USEC         10000  /* for one thread to stop, or another session process */
+#define RUNNING_PATIENCE_USEC 500000 /* on a machine that is busy */
+#define THREADS_TRIED         16
+
+int member_open(pid_t pid, struct member *ret)
+{
+	*ret = (struct member){.pid = pid, .proc = -EBADF};
+	ret->pidfd = process_open(pid, &ret->identity);
+	if (ret->pidfd < 0)
+		return ret->pidfd;
+	ret->proc = task_open(pid);
+	return MIN(ret->proc, 0);
+}
+
+void member_close(struct member *member)
+{
+	member->proc = safe_close(member->proc);
+	member->pidfd = safe_close(member->pidfd);
+}
+
+bool member_lives(const struct member *member)
+{
+	return pidfd_is_alive(member->pidfd);
+}
+
+bool member_may_fork(const struct member *member)
+{
+	struct task task;
+	int r = task_read(member->proc, &task);
+
+	return member_lives(member) && r != -ESRCH &&
+	       (r < 0 || task.threads > 1 || task.has_memory);
+}
+
+/* MEMBERSHIP_UNKNOWN if the filters cannot be read. The first is the oldest: what a program adds to
+ * its session's comes after that. */
+static enum membership read_filters(pid_t tid, uint64_t filter_id)
+{
+	static struct sock_filter program[BPF_MAXINSNS];
+
+	for (unsigned long i = 0; i < EXAMINED_FILTERS_MAX; i++) {
+		long length = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, (void *)i, program);
+
+		if (length >= 0 && filter_id_is(program, (size_t)length, filter_id))
+			return MEMBERSHIP_PROVED;
+		/* There is no further one, or none at all. */
+		if (length < 0 && (errno == ENOENT || errno == EINVAL))
+			return MEMBERSHIP_NONE;
+		/* EMEDIUMTYPE: a filter of another make, which is not ours. */
+		if (length < 0 && errno != EMEDIUMTYPE)
+			return MEMBERSHIP_UNKNOWN;
+	}
+	return MEMBERSHIP_UNKNOWN;
+}
+
+/* 0; -ESRCH if it has ended; or -EINPROGRESS: it waits for something that no signal ends, or has
+ * another number now. One that runs stops as soon as it gets a processor. */
+static int wait_for_stop(const struct target *target, bool hurry, int *ret_status)
+{
+	uint64_t begun = now_usec();
+
+	for (;;) {
+		int r = trace_stopped(target->tid, ret_status);
+		uint64_t waited = now_usec() - begun;
+		struct task task;
+
+		if (r > 0 || r == -ESRCH)
+			return MIN(r, 0);
+		if (r < 0 || waited > RUNNING_PATIENCE_USEC)
+			return -EINPROGRESS;
+		if (waited > PATIENCE_USEC &&
+			(hurry || task_read(target->proc, &task) < 0 || task.state != 'R'))
+			return -EINPROGRESS;
+		(void)usleep(STOP_CHECK_USEC);
+	}
+}
+
+static enum membership stop_and_read(struct examination *examination, const struct target *target)
+{
+	enum membership membership;
+	int r, status = 0;
+
+	if (trace_seize_patiently(target->tid, PATIENCE_USEC) < 0)
+		return MEMBERSHIP_UNKNOWN;
+	(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
+	r = wait_for_stop(target, examination->hurry, &status);
+	examination->late = r == -EINPROGRESS;
+	if (r < 0)
+		return MEMBERSHIP_UNKNOWN;
+	membership = read_filters(target->tid, examination->filter_id);
+	if (membership == MEMBERSHIP_PROVED && examination->look)
+		examination->look(examination->context);
+	examination->late = trace_detach(target->tid, status) < 0;
+	return membership;
+}
+
+static bool still_has_thread(const struct member *member, pid_t tid)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "task/%d", (int)tid);
+	return faccessat(member->proc, path, F_OK, 0) == 0 && member_lives(member);
+}
+
+/* Whether to stop it in the first round, which is for those that do not notice. */
+static bool is_first_choice(const struct target *target, char state, bool hurry)
+{
+	return state != 'D' && (hurry || !stop_disturbs(target->proc));
+}
+
+static enum membership examine_thread(
+	struct examination *examination, pid_t tid, bool first_round, unsigned *tries)
+{
+	const struct member *member = examination->member;
+	enum membership membership = MEMBERSHIP_UNKNOWN;
+	struct target target;
+	struct task task;
+
+	if (target_open_thread(member->proc, tid, &target) < 0)
+		return MEMBERSHIP_UNKNOWN;
+	if (examination->notifies && examination->notifies(examination->context, tid))
+		membership = MEMBERSHIP_PROVED;
+	else if (task_read(target.proc, &task) == 0 && task.state != 'Z' &&
+		 is_first_choice(&target, task.state, examination->hurry) == first_round) {
+		(*tries)++;
+		membership = stop_and_read(examination, &target);
+	}
+	if (membership != MEMBERSHIP_UNKNOWN && !still_has_thread(member, tid))
+		membership = MEMBERSHIP_UNKNOWN;
+	target_close(&target);
+	return membership;
+}
+
+enum membership examine(struct examination *examination)
+{
+	enum membership membership = MEMBERSHIP_UNKNOWN;
+	_cleanup_free_ pid_t *threads = NULL;
+	unsigned tries = 0;
+	size_t count;
+
+	if (task_list_threads(examination->member->proc, &threads, &count) < 0)
+		return MEMBERSHIP_UNKNOWN;
+	for (size_t i = 0; i < 2 * count; i++) {
+		membership = examine_thread(examination, threads[i % count], i < count, &tries);
+		if (membership != MEMBERSHIP_UNKNOWN || examination->late || tries == THREADS_TRIED)
+			break;
+	}
+	return membership;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Work that an app can hold up, done by a disposable child.
+ *
+ * A thread that executes a program holds locks for which PTRACE_SEIZE and several files of /proc
+ * wait: for as long as somebody keeps a lease on the program's interpreter, or the server of a FUSE
+ * file takes to let it be closed. Some of these waits end by no signal but SIGKILL, so nothing in
+ * the waiting process can put a bound to them. A child can be killed; the kernel then lets go of
+ * everything that it traced.
+ *
+ * A child that does not get to run is not held up: only a step in which it sleeps counts. */
+#include "child.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "include/task.h"
+#include "include/util.h"
+
+#define CHECK_LEAST_USEC 50
+#define CHECK_MOST_USEC  1000
+#define DEATH_USEC       100000 /* for a child that was killed; then it is left */
+
+/* Shared with the parent. 0: it does nothing that may wait. */
+static volatile uint64_t *busy_since;
+
+void step_begin(void)
+{
+	if (busy_since)
+		*busy_since = now_usec();
+}
+
+void step_end(void)
+{
+	if (busy_since)
+		*busy_since = 0;
+}
+
+static bool is_held_up(pid_t child, uint64_t since, uint64_t step_usec)
+{
+	struct task task;
+
+	return since != 0 && now_usec() - since > step_usec &&
+	       task_read_by_number(child, &task) == 0 && (task.state == 'S' || task.state == 'D');
+}
+
+static int reap(pid_t child, uint64_t usec)
+{
+	uint64_t deadline = now_usec() + usec;
+	int status;
+
+	while (waitpid(child, &status, WNOHANG) == 0) {
+		if (now_usec() > deadline)
+			return -ETIMEDOUT;
+		(void)usleep(CHECK_LEAST_USEC);
+	}
+	return 0;
+}
+
+static int watch(pid_t child, const volatile uint64_t *busy, uint64_t step_usec, uint64_t deadline)
+{
+	useconds_t pause = CHECK_LEAST_USEC;
+	int status;
+
+	for (;;) {
+		bool late = now_usec() > deadline;
+		uint64_t since = *busy;
+
+		if (waitpid(child, &status, WNOHANG) == child)
+			return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECHILD;
+		if (late)
+			return -ETIME;
+		if (is_held_up(child, since, step_usec) && *busy == since)
+			return -ETIMEDOUT;
+		(void)usleep(pause);
+		pause = MIN(2 * pause, CHECK_MOST_USEC);
+	}
+}
+
+static int run(void (*work)(void *context), void *context, uint64_t step_usec, uint64_t deadline,
+	volatile uint64_t *busy)
+{
+	pid_t child = task_fork();
+	int r;
+
+	if (child < 0)
+		return -errno;
+	if (child == 0) {
+		busy_since = busy;
+		work(context);
+		_exit(EXIT_SUCCESS);
+	}
+	r = watch(child, busy, step_usec, deadline);
+	if (r == -ETIME || r == -ETIMEDOUT) {
+		(void)kill(child, SIGKILL);
+		(void)reap(child, DEATH_USEC);
+	}
+	return r;
+}
+
+void *child_memory(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+void child_memory_free(void *memory, size_t size)
+{
+	(void)munmap(memory, size);
+}
+
+int child_run(void (*work)(void *context), void *context, uint64_t step_usec, uint64_t deadline)
+{
+	void *busy = child_memory(sizeof(*busy_since));
+	int r;
+
+	if (!busy)
+		return -ENOMEM;
+	r = run(work, context, step_usec, deadline, busy);
+	child_memory_free(busy, sizeof(*busy_since));
+	return r;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* The queues that a session has opened: device and inode → name.
+ *
+ * A queue is not pinned: even an O_PATH descriptor would keep a dead queue charged to its user. So
+ * an entry outlives its queue, and its inode number may come back: after 2^32 allocations of the
+ * kernel's counter, and the new queue's descriptor would have to reach the app without this
+ * session's opening it, that is from an outsider. Then it passes for a queue that this session was
+ * granted under the old name; an outsider who gives away a descriptor could as well send the
+ * messages on. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "include/grants.h"
+#include "include/limits.h"
+
+struct queue_key {
+	uint64_t device;
+	uint64_t inode; /* 0: entry not in use */
+};
+
+bool queue_key_same(struct queue_key a, struct queue_key b);
+
+struct queues {
+	uint32_t count;                           /* entries 0…count-1 have been used */
+	uint32_t clock;                           /* grows with each use */
+	uint32_t forgot;                          /* 1: one was forgotten that may be open still */
+	uint32_t hidden;                          /* 1: one that had its name still */
+	uint32_t permissions[SESSION_QUEUES_MAX]; /* that the session has on it, by the grants in
+						     force */
+	uint32_t opened[SESSION_QUEUES_MAX];      /* that it had whenever it opened it */
+	uint32_t last_used[SESSION_QUEUES_MAX];
+	struct queue_key keys[SESSION_QUEUES_MAX];
+	char names[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1];
+};
+
+/* Remembers (or renames) a queue; forgets the least recently used one when full. Names longer than
+ * QUEUE_NAME_MAX, which no queue can have, are not remembered. */
+void queues_remember(
+	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions);
+
+/* The entry that would be forgotten for this queue; SESSION_QUEUES_MAX: none. */
+uint32_t queues_find_victim(const struct queues *queues, struct queue_key key);
+
+/* True if by these grants the session has lost a permission on a queue that it may have open. */
+bool queues_lose(const struct queues *queues, const struct grants *grants);
+
+/* True if the session may have a descriptor of one of these queues with more than the grants in
+ * force give, hidden or not. The permissions in scope do not matter. */
+bool queues_may_be_held(const struct queues *queues, const struct grants *scope);
+
+/* These grants are in force. */
+void queues_update(struct queues *queues, const struct grants *grants);
+
+/* The place of a queue of this name on which the session has lost one of these permissions since it
+ * opened it; SESSION_QUEUES_MAX: there is none. */
+uint32_t queues_find_lost(const struct queues *queues, const char *name, uint32_t permissions);
+
+/* The name, valid until the next queues_remember(); NULL if unknown. */
+const char *queues_find(struct queues *queues, struct queue_key key);

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/* Identity taken on and given back. Each test is a process of its own, so it may play with its ids.
+ */
+#include <fcntl.h>
+#include <grp.h>
+#include <mqueue.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "daemon/session/call/on-behalf.h"
+#include "door.h"
+
+#define USER      12345
+#define GROUP     12346
+#define FILE_USER 12347
+
+static struct own_identity own;
+static struct request request;
+
+static struct credentials identity_of_user(void)
+{
+	struct credentials identity = CREDENTIALS_NONE;
+
+	identity.real_uid = identity.effective_uid = identity.fs_uid = USER;
+	identity.real_gid = identity.effective_gid = identity.fs_gid = GROUP;
+	identity.umask = 022;
+	identity.queue_bytes = 819200;
+	return identity;
+}
+
+static char *name_of_test(void)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof(name), "mqgate-act-%d", getpid());
+	return name;
+}
+
+static void setup(void)
+{
+	need_root();
+	cr_assert_eq(own_identity_get(&own), 0);
+	request = (struct request){.call = MQ_CALL_OPEN,
+		.oflag = O_RDWR | O_CREAT,
+		.mode = 0666,
+		.has_attributes = true,
+		.attributes = {.mq_maxmsg = 2, .mq_msgsize = 16}};
+	(void)strcpy(request.name, name_of_test());
+}
+
+static void teardown(void)
+{
+	struct credentials root = CREDENTIALS_NONE;
+
+	root.capabilities = own.permitted;
+	(void)act_unlink(&own, &root, name_of_test());
+}
+
+TestSuite(on_behalf, .init = setup, .fini = teardown);
+
+/* All that the kernel says of this process, but for what counts its doings. */
+static char *status_of_self(void)
+{
+	static const char *const keys[] = {"Umask:", "Uid:", "Gid:", "Groups:", "Cap"};
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[1024], *text = calloc(1, 16384);
+
+	cr_assert(f && text);
+	while (fgets(line, sizeof(line), f))
+		for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+			if (startswith(line, keys[i]))
+				(void)strncat(text, line, 1024);
+	(void)fclose(f);
+	return text;
+}
+
+static void check_unchanged(const char *before)
+{
+	char ipc[NAMESPACE_NAME_SIZE] = "", *after = status_of_self();
+	struct rlimit limit;
+
+	cr_expect_str_eq(after, before);
+	cr_expect_eq(getrlimit(RLIMIT_MSGQUEUE, &limit), 0);
+	cr_expect_eq(limit.rlim_cur, own.queue_bytes.rlim_cur);
+	cr_expect(readlink("/proc/self/ns/ipc", ipc, sizeof(ipc) - 1) > 0);
+	cr_expect_str_eq(ipc, own.namespaces.ipc);
+	free(after);
+}
+
+Test(on_behalf, creating_takes_everything_on_and_gives_it_back)
+{
+	struct credentials identity = identity_of_user();
+	char *before = status_of_self();
+	struct stat st;
+	bool created;
+	int fd;
+
+	identity.fs_uid = FILE_USER;
+	identity.umask = 027;
+	fd = act_open(&own, &identity, &request, &created);
+	cr_assert(fd >= 0, "%s", strerror(-fd));
+	cr_expect(created);
+	check_unchanged(before);
+	cr_assert_eq(fstat(fd, &st), 0);
+	cr_expect_eq(st.st_uid, FILE_USER, "owned by the file-system id");
+	cr_expect_eq(st.st_gid, GROUP);
+	cr_expect_eq(st.st_mode & 07777, 0640);
+	free(before);
+}
+
+Test(on_behalf, opening_what_exists_creates_nothing)
+{
+	struct credentials identity = identity_of_user();
+	bool created;
+
+	cr_assert(act_open(&own, &identity, &request, &created) >= 0);
+	cr_assert(created);
+	cr_expect(act_open(&own, &identity, &request, &created) >= 0);
+	cr_expect_not(created);
+	request.oflag |= O_EXCL;
+	cr_expect_eq(act_open(&own, &identity, &request, &created), -EEXIST);
+	cr_expect_not(created);
+	request.oflag = O_RDONLY;
+	cr_expect(act_open(&own, &identity, &request, &created) >= 0);
+	cr_expect_not(created);
+}
+
+Test(on_behalf, file_permissions_stay_in_force)
+{
+	struct credentials owner = identity_of_user(), other = identity_of_user();
+	char *before;
+	bool created;
+
+	request.mode = 0600;
+	cr_assert(act_open(&own, &owner, &request, &created) >= 0);
+	request.oflag = O_RDONLY;
+	other.fs_uid = FILE_USER;
+	before = status_of_self();
+	cr_expect_eq(act_open(&own, &other, &request, &created), -EACCES);
+	cr_expect_eq(act_unlink(&own, &other, request.name), -EPERM);
+	check_unchanged(before);
+	cr_expect(act_open(&own, &owner, &request, &created) >= 0);
+	cr_expect_eq(act_unlink(&own, &owner, request.name), 0);
+	check_unchanged(before);
+	free(before);
+}
+
+Test(on_behalf, groups_count)
+{
+	struct credentials owner = identity_of_user(), member = identity_of_user();
+	gid_t groups[] = {1, GROUP};
+	bool created;
+	char *before;
+
+	request.mode = 0660;
+	owner.umask = 0;
+	cr_assert(act_open(&own, &owner, &request, &created) >= 0);
+	request.oflag = O_RDWR;
+	member.real_uid = member.effective_uid = member.fs_uid = FILE_USER;
+	member.real_gid = member.effective_gid = member.fs_gid = FILE_USER;
+	before = status_of_self();
+	cr_expect_eq(act_open(&own, &member, &request, &created), -EACCES);
+	member.groups = groups;
+	member.group_count = 2;
+	cr_expect(act_open(&own, &member, &request, &created) >= 0);
+	check_unchanged(before);
+	free(before);
+}
+
+Test(on_behalf, capabilities_are_lent_one_by_one)
+{
+	struct credentials owner = identity_of_user(), other = identity_of_user();
+	bool created;
+
+	request.mode = 0;
+	cr_assert(act_open(&own, &owner, &request, &created) >= 0);
+	request.oflag = O_RDWR;
+	other.fs_uid = FILE_USER;
+	cr_expect_eq(act_open(&own, &other, &request, &created), -EACCES);
+	other.capabilities = UINT64_C(1) << CAP_DAC_OVERRIDE;
+	cr_expect(act_open(&own, &other, &request, &created) >= 0);
+	cr_expect_eq(act_unlink(&own, &other, request.name), -EPERM, "sticky directory");
+	other.capabilities = UINT64_C(1) << CAP_FOWNER;
+	cr_expect_eq(act_unlink(&own, &other, request.name), 0);
+}
+
+Test(on_behalf, root_without_capabilities_is_nobody_special)
+{
+	struct credentials owner = identity_of_user(), root = CREDENTIALS_NONE;
+	bool created;
+
+	request.mode = 0600;
+	cr_assert(act_open(&own, &owner, &request, &created) >= 0);
+	request.oflag = O_RDWR;
+	cr_expect_eq(act_open(&own, &root, &request, &created), -EACCES);
+}
+
+Test(on_behalf, the_callers_limit_and_not_ours)
+{
+	struct credentials identity = identity_of_user();
+	bool created;
+
+	identity.queue_bytes = 10;
+	cr_expect_eq(act_open(&own, &identity, &request, &created), -EMFILE);
+	cr_expect_not(created);
+	identity.queue_bytes = 819200;
+	cr_expect(act_open(&own, &identity, &request, &created) >= 0);
+}
+
+Test(on_behalf, bytes_are_charged_to_the_real_user)
+{
+	struct credentials first = identity_of_user(), second = identity_of_user();
+	char name[sizeof(request.name)];
+	bool created;
+
+	/* No other test's user, for tests run side by side. Room for one queue: the second of the
+	 * same real user does not fit, whatever its other ids. */
+	first.real_uid = second.real_uid = USER + 100;
+	first.queue_bytes = second.queue_bytes = 400;
+	cr_assert(act_open(&own, &first, &request, &created) >= 0);
+	(void)strcpy(name, request.name);
+	(void)strcat(request.name, "-2");
+	second.effective_uid = second.fs_uid = FILE_USER;
+	cr_expect_eq(act_open(&own, &second, &request, &created), -EMFILE);
+	second.real_uid = FILE_USER;
+	cr_expect(act_open(&own, &second, &request, &created) >= 0);
+	cr_expect_eq(act_unlink(&own, &second, request.name), 0);
+	(void)strcpy(request.name, name);
+}
+
+Test(on_behalf, another_ipc_namespace)
+{
+	struct credentials identity = identity_of_user();
+	char *before = status_of_self(), path[64];
+	bool created;
+	pid_t child = fork();
+
+	cr_assert(child >= 0);
+	if (child == 0) {
+		if (unshare(CLONE_NEWIPC) < 0)
+			_exit(1);
+		(void)raise(SIGSTOP);
+		_exit(0);
+	}
+	cr_assert_eq(waitpid(child, NULL, WUNTRACED), child);
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/ipc", child);
+	identity.ipc_namespace = open(path, O_RDONLY | O_CLOEXEC);
+	cr_assert(identity.ipc_namespace >= 0);
+	cr_expect_eq(own_sees(&own, &identity, request.name), 0);
+	cr_expect(act_open(&own, &identity, &request, &created) >= 0);
+	check_unchanged(before);
+	cr_expect_eq(own_sees(&own, &identity, request.name), 1);
+	cr_expect(own_look_up(&own, &identity, request.name) >= 0);
+	check_unchanged(before);
+	(void)safe_close(identity.ipc_namespace);
+	identity.ipc_namespace = -EBADF;
+	cr_expect_eq(own_sees(&own, &identity, request.name), 0, "not in ours");
+	cr_expect_eq(act_unlink(&own, &identity, request.name), -ENOENT);
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
+	free(before);
+}
