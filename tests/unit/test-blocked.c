@@ -28,12 +28,12 @@ TestSuite(threads, .init = setup);
 
 static int add(enum mq_call call, uint64_t size)
 {
-	struct carried carried = CARRIED_NONE;
+	struct emulated emulated = EMULATED_NONE;
 	struct target target = TARGET_CLOSED;
 
-	carried.call = (struct data_call){.call = call, .size = size};
+	emulated.call = (struct data_call){.call = call, .size = size};
 	inflight->notification.id = ++latest_id;
-	return waiters_add(&waiters, inflight, &target, &carried, "queue", PERMISSION_READ);
+	return waiters_add(&waiters, inflight, &target, &emulated, "queue", PERMISSION_READ);
 }
 
 static int add_open(void)

@@ -49,7 +49,7 @@ bool descriptors_wait(int socket)
 
 /* A message as it came, but with a socket of ours in the place of each descriptor that is no
  * listener. Only one counts: the manager takes no more. Returns 0 at the end. */
-static int carry_in(int launcher, int manager)
+static int pass_in(int launcher, int manager)
 {
 	union {
 		struct cmsghdr header;
@@ -81,7 +81,7 @@ static int carry_in(int launcher, int manager)
 	return message_send(manager, data, (size_t)n, fds, count) == 0;
 }
 
-static int carry_out(int manager, int launcher)
+static int pass_out(int manager, int launcher)
 {
 	struct launch_answer answer;
 	int r = message_receive(manager, &answer, sizeof(answer), NULL, 0);
@@ -131,15 +131,15 @@ _noreturn_ static void let_go(int socket, int same)
 	_exit(0);
 }
 
-static void carry(int manager, int launcher)
+static void pass_on(int manager, int launcher)
 {
 	struct pollfd fds[2] = {
 		{.fd = manager, .events = POLLIN}, {.fd = launcher, .events = POLLIN}};
 
 	/* What the manager says comes first: it may be its last word. */
 	while (poll(fds, 2, -1) > 0 || errno == EINTR)
-		if (fds[0].revents ? !carry_out(manager, launcher)
-				   : fds[1].revents && !carry_in(launcher, manager))
+		if (fds[0].revents ? !pass_out(manager, launcher)
+				   : fds[1].revents && !pass_in(launcher, manager))
 			break;
 	let_go(launcher, launcher);
 }
@@ -248,7 +248,7 @@ int fd_receiver_start(struct account *account, int *socket)
 		return -errno;
 	ours = sockets[0];
 	theirs = sockets[1];
-	r = start_child(account->manager, account, carry, theirs, *socket);
+	r = start_child(account->manager, account, pass_on, theirs, *socket);
 	if (r < 0)
 		return r;
 	(void)safe_close(*socket);

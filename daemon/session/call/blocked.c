@@ -31,9 +31,9 @@ static struct seccomp_notif *free_note(struct inflight *inflight)
 }
 
 /* Held while it waits. */
-static uint64_t message_bytes(const struct carried *carried)
+static uint64_t message_bytes(const struct emulated *emulated)
 {
-	return carried->call.call == MQ_CALL_SEND ? carried->call.size : 0;
+	return emulated->call.call == MQ_CALL_SEND ? emulated->call.size : 0;
 }
 
 /* The last one, for the call in hand. */
@@ -50,7 +50,7 @@ static int append(struct waiters *waiters, struct inflight *inflight, struct wai
 	waiter = calloc(1, sizeof(*waiter));
 	if (!waiter)
 		return -ENOMEM;
-	*waiter = (struct waiter){.note = note, .target = TARGET_CLOSED, .carried = CARRIED_NONE};
+	*waiter = (struct waiter){.note = note, .target = TARGET_CLOSED, .emulated = EMULATED_NONE};
 
 	/* The id last: then all of it is there. */
 	copy.id = 0;
@@ -71,17 +71,17 @@ static void take_over(
 }
 
 int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
-	struct carried *carried, const char *name, uint32_t needs)
+	struct emulated *emulated, const char *name, uint32_t needs)
 {
-	uint64_t bytes = waiters->bytes + message_bytes(carried);
+	uint64_t bytes = waiters->bytes + message_bytes(emulated);
 	struct waiter *waiter;
 	int r = bytes > SESSION_WAITING_BYTES_MAX ? -ENOSPC : append(waiters, inflight, &waiter);
 
 	if (r < 0)
 		return r;
 	take_over(waiter, target, name, needs);
-	waiter->carried = *carried;
-	*carried = CARRIED_NONE;
+	waiter->emulated = *emulated;
+	*emulated = EMULATED_NONE;
 	waiters->bytes = bytes;
 	return 0;
 }
@@ -119,10 +119,10 @@ static void take_out(struct waiters *waiters, size_t i)
 {
 	struct waiter *waiter = waiters->items[i];
 
-	waiters->bytes -= message_bytes(&waiter->carried);
+	waiters->bytes -= message_bytes(&waiter->emulated);
 	waiters->delayed -= waiter->refuse_at != 0;
 	target_close(&waiter->target);
-	carried_clear(&waiter->carried);
+	emulated_clear(&waiter->emulated);
 	free(waiter->open);
 	free(waiter);
 	waiters->count--;
@@ -146,9 +146,9 @@ static void answer_result(int listener, const struct waiter *waiter, long result
 void waiters_poll(const struct waiters *waiters, struct pollfd *fds)
 {
 	for (size_t i = 0; i < waiters->count; i++)
-		fds[i] = (struct pollfd){.fd = waiters->items[i]->carried.queue,
-			.events = waiters->items[i]->carried.call.call == MQ_CALL_SEND ? POLLOUT
-										       : POLLIN};
+		fds[i] = (struct pollfd){.fd = waiters->items[i]->emulated.queue,
+			.events = waiters->items[i]->emulated.call.call == MQ_CALL_SEND ? POLLOUT
+											: POLLIN};
 }
 
 int waiters_timeout(const struct waiters *waiters)
@@ -193,7 +193,7 @@ static bool look_after(int listener, struct waiter *waiter)
 {
 	if (!notify_is_valid(listener, waiter->note->id))
 		return true;
-	if (carried_is_late(&waiter->carried)) {
+	if (emulated_is_late(&waiter->emulated)) {
 		answer_result(listener, waiter, -ETIMEDOUT);
 		return true;
 	}
@@ -212,11 +212,11 @@ static bool try(int listener, struct waiter *waiter, struct done_call *done)
 	/* A message must not be taken for somebody who is gone. */
 	if (!notify_is_valid(listener, waiter->note->id))
 		return true;
-	r = carry_try(&waiter->target, &waiter->carried, waiter->note->id, done);
+	r = emulate_try(&waiter->target, &waiter->emulated, waiter->note->id, done);
 	if (r == -EINPROGRESS)
 		return false;
 	answer_result(listener, waiter, r);
-	carry_answered(done);
+	emulate_answered(done);
 	return true;
 }
 

@@ -13,7 +13,7 @@ struct waiter {
 	struct seccomp_notif *note; /* in inflight->waiting */
 	struct target target;
 	uint64_t refuse_at; /* CLOCK_MONOTONIC: a refusal that is answered then. 0: it is none */
-	struct carried carried;
+	struct emulated emulated;
 	struct request *open; /* an mq_open: the copy of it. NULL: it is none */
 	bool due;             /* it is to be tried again */
 	uint32_t needs;       /* permissions */
@@ -28,10 +28,10 @@ struct waiters {
 	uint64_t next_look; /* CLOCK_MONOTONIC: when signals and deaths are looked for again */
 };
 
-/* Takes over target and carried. 0; -ENOSPC if SESSION_WAITING_MAX calls wait already, or it would
+/* Takes over target and emulated. 0; -ENOSPC if SESSION_WAITING_MAX calls wait already, or it would
  * be more than SESSION_WAITING_BYTES_MAX; -ENOMEM. */
 int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
-	struct carried *carried, const char *name, uint32_t needs);
+	struct emulated *emulated, const char *name, uint32_t needs);
 
 /* The mq_open in hand is to be tried again every few milliseconds. Takes over target. 0; -ENOSPC if
  * SESSION_WAITING_MAX calls wait already; -ENOMEM. */

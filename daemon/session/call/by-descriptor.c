@@ -115,13 +115,13 @@ static int checked_queue(const struct supervisor *supervisor, const struct call 
 }
 
 /* 0: it waits. Otherwise the errno that the app gets. */
-static int let_wait(struct supervisor *supervisor, struct call *call, struct carried *carried)
+static int let_wait(struct supervisor *supervisor, struct call *call, struct emulated *emulated)
 {
 	int r;
 
-	if (carried_is_late(carried))
+	if (emulated_is_late(emulated))
 		return ETIMEDOUT;
-	r = waiters_add(&supervisor->waiters, supervisor->inflight, &call->target, carried,
+	r = waiters_add(&supervisor->waiters, supervisor->inflight, &call->target, emulated,
 		call->request.name, request_needs(&call->request));
 	call->waits = r == 0;
 	return r == 0 ? 0 : EACCES;
@@ -132,9 +132,10 @@ static int let_wait(struct supervisor *supervisor, struct call *call, struct car
 static struct answer act_by_ourselves(struct supervisor *supervisor, struct call *call)
 {
 	struct data_call data = data_call_decode(call->notification, call->request.call);
-	_cleanup_(carried_clear) struct carried carried = CARRIED_NONE;
+	_cleanup_(emulated_clear) struct emulated emulated = EMULATED_NONE;
 	_cleanup_close_ int queue = checked_queue(supervisor, call);
-	long r = queue == -EACCES ? -EPERM : carry_prepare(&call->target, &data, queue, &carried);
+	long r =
+		queue == -EACCES ? -EPERM : emulate_prepare(&call->target, &data, queue, &emulated);
 
 	if (r < 0)
 		return answer_error(r == -EPERM ? EACCES : (int)-r);
@@ -142,9 +143,10 @@ static struct answer act_by_ourselves(struct supervisor *supervisor, struct call
 	/* A message must not be sent or taken for somebody who is gone. */
 	if (!call_is_valid(supervisor, call))
 		return answer_error(EACCES);
-	r = carry_try(&call->target, &carried, call->notification->id, &supervisor->inflight->done);
+	r = emulate_try(
+		&call->target, &emulated, call->notification->id, &supervisor->inflight->done);
 	if (r == -EINPROGRESS)
-		r = -let_wait(supervisor, call, &carried);
+		r = -let_wait(supervisor, call, &emulated);
 	return answer_of(r);
 }
 

@@ -38,11 +38,11 @@ struct data_call data_call_decode(const struct seccomp_notif *notification, enum
 		.long_time = !compat || intercepted_call_has_long_time(notification->data.nr)};
 }
 
-void carried_clear(struct carried *carried)
+void emulated_clear(struct emulated *emulated)
 {
-	carried->queue = safe_close(carried->queue);
-	free(carried->message);
-	carried->message = NULL;
+	emulated->queue = safe_close(emulated->queue);
+	free(emulated->message);
+	emulated->message = NULL;
 }
 
 static int read_timeout(struct target *target, const struct data_call *call, struct timespec *ret)
@@ -75,46 +75,46 @@ static int check_access(int queue, bool write)
 	return mode == O_RDWR || mode == (write ? O_WRONLY : O_RDONLY) ? 0 : -EBADF;
 }
 
-static int check_send(const struct carried *carried, const struct mq_attr *attributes)
+static int check_send(const struct emulated *emulated, const struct mq_attr *attributes)
 {
-	if (check_access(carried->queue, true) < 0)
+	if (check_access(emulated->queue, true) < 0)
 		return -EBADF;
-	return carried->call.size > (uint64_t)attributes->mq_msgsize ? -EMSGSIZE : 0;
+	return emulated->call.size > (uint64_t)attributes->mq_msgsize ? -EMSGSIZE : 0;
 }
 
-static int check_receive(const struct carried *carried, const struct mq_attr *attributes)
+static int check_receive(const struct emulated *emulated, const struct mq_attr *attributes)
 {
-	if (check_access(carried->queue, false) < 0)
+	if (check_access(emulated->queue, false) < 0)
 		return -EBADF;
-	return carried->call.size < (uint64_t)attributes->mq_msgsize ? -EMSGSIZE : 0;
+	return emulated->call.size < (uint64_t)attributes->mq_msgsize ? -EMSGSIZE : 0;
 }
 
-static int prepare_message(struct target *target, struct carried *carried)
+static int prepare_message(struct target *target, struct emulated *emulated)
 {
 	struct app_memory memory = target_memory(target);
 	struct mq_attr attributes;
-	bool send = carried->call.call == MQ_CALL_SEND;
+	bool send = emulated->call.call == MQ_CALL_SEND;
 	int r;
 
-	if (send && (uint32_t)carried->call.priority >= PRIORITY_MAX)
+	if (send && (uint32_t)emulated->call.priority >= PRIORITY_MAX)
 		return -EINVAL;
-	if (syscall(SYS_mq_getsetattr, carried->queue, NULL, &attributes) < 0)
+	if (syscall(SYS_mq_getsetattr, emulated->queue, NULL, &attributes) < 0)
 		return -errno;
-	r = send ? check_send(carried, &attributes) : check_receive(carried, &attributes);
+	r = send ? check_send(emulated, &attributes) : check_receive(emulated, &attributes);
 	if (r < 0)
 		return r;
 	if (attributes.mq_msgsize > SESSION_MESSAGE_MAX)
 		return -EPERM;
 	if (!send) {
-		carried->call.size = (uint64_t)attributes.mq_msgsize;
+		emulated->call.size = (uint64_t)attributes.mq_msgsize;
 		return 0;
 	}
-	carried->message = malloc(carried->call.size + 1);
-	if (!carried->message)
+	emulated->message = malloc(emulated->call.size + 1);
+	if (!emulated->message)
 		return -ENOMEM;
-	return carried->call.size == 0 ? 0
-				       : memory.read(memory.context, carried->call.buffer,
-						 carried->message, carried->call.size);
+	return emulated->call.size == 0 ? 0
+					: memory.read(memory.context, emulated->call.buffer,
+						  emulated->message, emulated->call.size);
 }
 
 static int read_attributes(struct target *target, const struct data_call *call, struct mq_attr *ret)
@@ -134,36 +134,36 @@ static int read_attributes(struct target *target, const struct data_call *call, 
 	return r;
 }
 
-static int prepare_getsetattr(struct target *target, struct carried *carried)
+static int prepare_getsetattr(struct target *target, struct emulated *emulated)
 {
-	if (carried->call.buffer == 0)
+	if (emulated->call.buffer == 0)
 		return 0;
-	return read_attributes(target, &carried->call, &carried->attributes);
+	return read_attributes(target, &emulated->call, &emulated->attributes);
 }
 
-static int prepare_transfer(struct target *target, struct carried *carried)
+static int prepare_transfer(struct target *target, struct emulated *emulated)
 {
 	int r = 0;
 
-	carried->has_deadline = carried->call.timeout != 0;
-	if (carried->has_deadline)
-		r = read_timeout(target, &carried->call, &carried->deadline);
-	return r < 0 ? r : prepare_message(target, carried);
+	emulated->has_deadline = emulated->call.timeout != 0;
+	if (emulated->has_deadline)
+		r = read_timeout(target, &emulated->call, &emulated->deadline);
+	return r < 0 ? r : prepare_message(target, emulated);
 }
 
-int carry_prepare(
-	struct target *target, const struct data_call *call, int queue, struct carried *ret)
+int emulate_prepare(
+	struct target *target, const struct data_call *call, int queue, struct emulated *ret)
 {
-	struct carried carried = {.call = *call, .queue = queue};
-	int r = call->call == MQ_CALL_GETSETATTR ? prepare_getsetattr(target, &carried)
-						 : prepare_transfer(target, &carried);
+	struct emulated emulated = {.call = *call, .queue = queue};
+	int r = call->call == MQ_CALL_GETSETATTR ? prepare_getsetattr(target, &emulated)
+						 : prepare_transfer(target, &emulated);
 
 	if (r < 0) {
-		carried.queue = -EBADF;
-		carried_clear(&carried);
+		emulated.queue = -EBADF;
+		emulated_clear(&emulated);
 		return r;
 	}
-	*ret = carried;
+	*ret = emulated;
 	return 0;
 }
 
@@ -176,11 +176,11 @@ static void note_done(struct done_call *done, uint64_t id, long result)
 	__atomic_store_n(&done->id, id, __ATOMIC_SEQ_CST);
 }
 
-static long try_send(struct carried *carried, uint64_t id, struct done_call *done)
+static long try_send(struct emulated *emulated, uint64_t id, struct done_call *done)
 {
-	const struct data_call *call = &carried->call;
+	const struct data_call *call = &emulated->call;
 
-	if (syscall(SYS_mq_timedsend, carried->queue, carried->message, call->size,
+	if (syscall(SYS_mq_timedsend, emulated->queue, emulated->message, call->size,
 		    (uint32_t)call->priority, &past) < 0)
 		return errno == ETIMEDOUT ? -EINPROGRESS : -errno;
 	note_done(done, id, 0);
@@ -212,25 +212,25 @@ static void give_back_memory(struct done_call *done)
 }
 
 static long try_receive(
-	struct target *target, struct carried *carried, uint64_t id, struct done_call *done)
+	struct target *target, struct emulated *emulated, uint64_t id, struct done_call *done)
 {
-	const struct data_call *call = &carried->call;
+	const struct data_call *call = &emulated->call;
 	long n;
 
 	if (populate(done, call->size) < 0)
 		return -ENOMEM;
-	n = syscall(SYS_mq_timedreceive, carried->queue, done->message, call->size, &done->priority,
-		&past);
+	n = syscall(SYS_mq_timedreceive, emulated->queue, done->message, call->size,
+		&done->priority, &past);
 	if (n < 0) {
 		n = errno == ETIMEDOUT ? -EINPROGRESS : -errno;
 		give_back_memory(done);
 		return n;
 	}
 	note_done(done, id, n);
-	return carry_hand_out(target, call, done);
+	return emulate_hand_out(target, call, done);
 }
 
-long carry_hand_out(
+long emulate_hand_out(
 	struct target *target, const struct data_call *call, const struct done_call *done)
 {
 	if (call->call != MQ_CALL_RECEIVE)
@@ -243,7 +243,7 @@ long carry_hand_out(
 	return done->result;
 }
 
-void carry_answered(struct done_call *done)
+void emulate_answered(struct done_call *done)
 {
 	__atomic_store_n(&done->id, 0, __ATOMIC_SEQ_CST);
 	give_back_memory(done);
@@ -259,26 +259,27 @@ static int write_attributes(
 			    : target_write(target, call->size, attributes, sizeof(*attributes));
 }
 
-static long try_getsetattr(struct target *target, struct carried *carried)
+static long try_getsetattr(struct target *target, struct emulated *emulated)
 {
-	const struct data_call *call = &carried->call;
+	const struct data_call *call = &emulated->call;
 	struct mq_attr old;
 
-	if (syscall(SYS_mq_getsetattr, carried->queue, call->buffer ? &carried->attributes : NULL,
+	if (syscall(SYS_mq_getsetattr, emulated->queue, call->buffer ? &emulated->attributes : NULL,
 		    &old) < 0)
 		return -errno;
 	return call->size == 0 ? 0 : write_attributes(target, call, &old);
 }
 
-long carry_try(struct target *target, struct carried *carried, uint64_t id, struct done_call *done)
+long emulate_try(
+	struct target *target, struct emulated *emulated, uint64_t id, struct done_call *done)
 {
-	switch (carried->call.call) {
+	switch (emulated->call.call) {
 	case MQ_CALL_SEND:
-		return try_send(carried, id, done);
+		return try_send(emulated, id, done);
 	case MQ_CALL_RECEIVE:
-		return try_receive(target, carried, id, done);
+		return try_receive(target, emulated, id, done);
 	case MQ_CALL_GETSETATTR:
-		return try_getsetattr(target, carried);
+		return try_getsetattr(target, emulated);
 	case MQ_CALL_OPEN:
 	case MQ_CALL_UNLINK:
 	case MQ_CALL_NOTIFY:
@@ -288,12 +289,13 @@ long carry_try(struct target *target, struct carried *carried, uint64_t id, stru
 	return -EACCES;
 }
 
-bool carried_is_late(const struct carried *carried)
+bool emulated_is_late(const struct emulated *emulated)
 {
 	struct timespec now;
 
-	if (!carried->has_deadline || clock_gettime(CLOCK_REALTIME, &now) < 0)
+	if (!emulated->has_deadline || clock_gettime(CLOCK_REALTIME, &now) < 0)
 		return false;
-	return now.tv_sec > carried->deadline.tv_sec ||
-	       (now.tv_sec == carried->deadline.tv_sec && now.tv_nsec >= carried->deadline.tv_nsec);
+	return now.tv_sec > emulated->deadline.tv_sec ||
+	       (now.tv_sec == emulated->deadline.tv_sec &&
+		       now.tv_nsec >= emulated->deadline.tv_nsec);
 }

@@ -27,7 +27,7 @@ struct data_call {
 struct data_call data_call_decode(const struct seccomp_notif *notification, enum mq_call call);
 
 /* One call under way. */
-struct carried {
+struct emulated {
 	struct data_call call;
 	int queue; /* copy of the caller's descriptor: the very file that was checked */
 	struct mq_attr attributes; /* getsetattr: the new ones, copied once */
@@ -35,24 +35,25 @@ struct carried {
 	bool has_deadline;
 	struct timespec deadline; /* CLOCK_REALTIME, the caller's */
 };
-#define CARRIED_NONE ((struct carried){.queue = -EBADF})
+#define EMULATED_NONE ((struct emulated){.queue = -EBADF})
 
-void carried_clear(struct carried *carried);
+void emulated_clear(struct emulated *emulated);
 
 /* Copies what the call needs out of the app. queue becomes ret's if it succeeds; it may be -EBADF,
  * for the errors that come first. 0, or the negative errno that the app gets, as the kernel would
  * find them, or -EPERM if we could not look. */
-int carry_prepare(
-	struct target *target, const struct data_call *call, int queue, struct carried *ret);
+int emulate_prepare(
+	struct target *target, const struct data_call *call, int queue, struct emulated *ret);
 
 /* Tries once, without waiting, and notes a message that was sent or taken as done. The result of
  * the call (≥ 0), or the negative errno that the app gets; -EINPROGRESS: it would have to wait. A
  * receive that could not write to the app has taken its message all the same, as in the kernel. */
-long carry_try(struct target *target, struct carried *carried, uint64_t id, struct done_call *done);
+long emulate_try(
+	struct target *target, struct emulated *emulated, uint64_t id, struct done_call *done);
 
 /* Gives the app what a call that is done has for it. The result, or -EFAULT. */
-long carry_hand_out(
+long emulate_hand_out(
 	struct target *target, const struct data_call *call, const struct done_call *done);
 
 /* True if the caller's own deadline has passed. */
-bool carried_is_late(const struct carried *carried);
+bool emulated_is_late(const struct emulated *emulated);

@@ -61,14 +61,14 @@ static void answer_done(struct supervisor *supervisor)
 	if (row && target_open((pid_t)noted->pid, &target) == 0) {
 		call = data_call_decode(noted, row->call);
 		if (notify_is_valid(supervisor->listener, done->id)) {
-			answer = answer_of(carry_hand_out(&target, &call, done));
+			answer = answer_of(emulate_hand_out(&target, &call, done));
 			(void)notify_reply(supervisor->listener, done->id, &answer);
 		}
 		target_close(&target);
 	}
 	if (noted)
 		__atomic_store_n(&noted->id, 0, __ATOMIC_SEQ_CST);
-	carry_answered(done);
+	emulate_answered(done);
 }
 
 void resume_all(struct supervisor *supervisor)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What a carried call has done. */
+/* What an emulated call has done. */
 #pragma once
 
 #include <stdint.h>
 
 #include "include/limits.h"
 
-/* What a carried call has done, from then until it is answered. Outlives this process: the next one
- * must not do it again, and has the message that was taken. */
+/* What an emulated call has done, from then until it is answered. Outlives this process: the next
+ * one must not do it again, and has the message that was taken. */
 struct done_call {
 	uint64_t id;    /* of its notification, written last; 0: none */
 	int64_t result; /* as the app gets it */
@@ -17,4 +17,4 @@ struct done_call {
 };
 
 /* The call is answered. */
-void carry_answered(struct done_call *done);
+void emulate_answered(struct done_call *done);

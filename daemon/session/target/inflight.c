@@ -144,6 +144,6 @@ void inflight_end(struct inflight *inflight)
 {
 	__atomic_store_n(&inflight->notification.id, 0, __ATOMIC_SEQ_CST);
 	if (inflight->done.id != 0)
-		carry_answered(&inflight->done);
+		emulate_answered(&inflight->done);
 	__atomic_store_n(&inflight->head.since, 0, __ATOMIC_SEQ_CST);
 }
