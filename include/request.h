@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A request: one intercepted call, copied once and completely out of the app.
  *
- * After request_copy() (daemon/session/call/decode.c) has filled it, nothing looks at the app's memory again. */
+ * After request_copy() has filled it (daemon/session/call/decode.c), nothing looks again at what it
+ * was copied from. */
 #pragma once
 
 #include <mqueue.h>

@@ -497,10 +497,3 @@ bool target_has_signal(struct target *target)
 	       text_numbers(status, "ShdPnd", 16, &shared, 1) == 0 &&
 	       heeded(status, own | shared) != 0;
 }
-
-bool target_heeds(struct target *target, int signal)
-{
-	_cleanup_free_ char *status = NULL;
-
-	return target_status(target, &status) == 0 && heeded(status, BIT_OF(signal)) != 0;
-}

@@ -102,9 +102,6 @@ int target_copy_descriptor(const struct target *target, int fd);
  * one that is traced, the kernel keeps ignored ones, too. */
 bool target_has_signal(struct target *target);
 
-/* True if it would do something for that signal now. */
-bool target_heeds(struct target *target, int signal);
-
 /* Its flags, as fcntl(F_GETFL) tells them. 0 or negative errno. To be asked of a queue only: other
  * files may wait for their users. */
 int target_descriptor_flags(const struct target *target, int fd, int *ret);
