@@ -16,7 +16,8 @@ int mountinfo_read(char **ret)
 	if (!file)
 		return -errno;
 	errno = 0;
-	if (getdelim(&text, &allocated, '\0', file) < 0)
+	/* It returns what came before an error, too. */
+	if (getdelim(&text, &allocated, '\0', file) < 0 || ferror(file))
 		return errno ? -errno : -EBADMSG;
 	*ret = take_pointer(text);
 	return 0;

@@ -18,7 +18,7 @@ static int read_document(const char *path, char **ret, size_t *ret_size)
 	errno = f ? 0 : errno;
 	if (f)
 		length = getdelim(&text, &size, '\0', f);
-	if (!f || (length < 0 && errno != 0)) {
+	if (!f || ferror(f) || (length < 0 && errno != 0)) {
 		print_error("%s: cannot be read: %s", path, strerror(errno));
 		return -EIO;
 	}
