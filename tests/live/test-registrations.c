@@ -213,8 +213,9 @@ Test(registrations, are_ended)
 	held = look(&door, 0, true);
 	cr_expect_eq(held.found.killed, 1);
 	cr_expect_eq(held.found.left, 0);
+	door_expect_killed(&door);
 	cr_expect_eq(owner_of(door.stage->queue), 0);
-	door_close_killed(&door);
+	door_sweep(&door);
 }
 
 /* One process, however it holds. */
