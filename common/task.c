@@ -211,14 +211,22 @@ static bool has_stopped(const struct task *task)
 	return task_is_dead(task) || task->state == 't' || !task->has_memory || task->writes_core;
 }
 
-/* The kernel does nothing before it lets a thread of the highest class run. */
-static void lift(pid_t tid)
+void task_make_ordinary(pid_t tid)
 {
-	const struct sched_param first = {.sched_priority = 1};
 	cpu_set_t all;
 
 	memset(&all, 0xff, sizeof(all));
 	(void)sched_setaffinity(tid, sizeof(all), &all);
+	(void)sched_setscheduler(tid, SCHED_OTHER, &(struct sched_param){0});
+}
+
+/* The kernel does nothing before it lets a thread of the highest class run. One that is in that
+ * class and waits behind another is taken to a free processor only when it comes into it anew. */
+static void lift(pid_t tid)
+{
+	const struct sched_param first = {.sched_priority = 1};
+
+	task_make_ordinary(tid);
 	/* Some control groups have no time for real-time threads. */
 	if (sched_setscheduler(tid, SCHED_FIFO | SCHED_RESET_ON_FORK, &first) < 0)
 		(void)setpriority(PRIO_PROCESS, (id_t)tid, -20);
@@ -227,7 +235,7 @@ static void lift(pid_t tid)
 /* The number was somebody else's by then. */
 static void take_back_lift(pid_t tid)
 {
-	(void)sched_setscheduler(tid, SCHED_OTHER, &(struct sched_param){0});
+	task_make_ordinary(tid);
 	(void)setpriority(PRIO_PROCESS, (id_t)tid, 0);
 }
 

@@ -12,7 +12,8 @@
 /* Every session process, for its own work: the ids and groups of a thread (on-behalf.c), the
  * descriptors and threads of others (target.c, bring-back.c), the memory file of a thread and
  * queues that it only looks at (target.c, own.c), IPC namespaces and the filters of others (own.c,
- * examine.c), ending processes, also those that do not get to run (bring-back.c, holders.c). */
+ * examine.c), ending processes, also those that do not get to run (bring-back.c, holders.c), the
+ * priority of a real-time thread (urgency.c). */
 #define CAPABILITIES_OF_SESSIONS                                                      \
 	(CAPABILITY(SETUID) | CAPABILITY(SETGID) | CAPABILITY(SYS_PTRACE) |           \
 		CAPABILITY(DAC_OVERRIDE) | CAPABILITY(SYS_ADMIN) | CAPABILITY(KILL) | \

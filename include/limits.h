@@ -45,6 +45,9 @@
  * without /proc, and threads whose directory in /proc stays open. */
 #define SESSION_WATCHED_MAX 64
 #define SESSION_CALLERS_MAX 64
+/* Real-time threads of a session whose priority is followed; above it those of the lowest are not.
+ */
+#define SESSION_URGENT_MAX 16
 /* Threads of a session inside calls on descriptors; a further one is refused its call. */
 #define SESSION_THREADS_MAX 8192
 /* Processes of a session whose calls were given back to the kernel, as long as they live; a further

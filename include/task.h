@@ -53,6 +53,10 @@ bool pidfd_is_alive(int pidfd);
 /* fork(), but the child ends with the thread that has called it. */
 pid_t task_fork(void);
 
+/* Takes real-time scheduling from a thread whose number is certain, and lets it run on all
+ * processors: nobody's spinning keeps it from ending. */
+void task_make_ordinary(pid_t tid);
+
 /* A process to be killed. The caller's are pid and pidfd, which was opened while the number was the
  * process's. */
 struct victim {

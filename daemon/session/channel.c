@@ -55,6 +55,7 @@ static int take_attach(struct supervisor *session)
 		.listener = session->listener,
 		.inflight = session->inflight,
 		.own = &session->own,
+		.urgency = &session->urgency,
 		.filter_id = message.attach.filter_id,
 		.user = message.attach.user,
 		.mediation = session->mediation};

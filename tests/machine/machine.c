@@ -3,11 +3,13 @@
  *
  *	machine 32-bit-programs  executes one
  *	machine int-0x80         makes a 32-bit program's call in this program
+ *	machine real-time        becomes a real-time program
  *
  * Exit status 0: it can, or this processor has nothing of the kind. 1: it cannot, and standard
  *output says how that was found. 2: it could not be asked. */
 #include <elf.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,17 +64,35 @@ static int call(void)
 {
 	return int_0x80(20, NULL, 0) == getpid() ? 0 : ENOSYS;
 }
+#else
+static int nothing(void)
+{
+	return 0;
+}
 #endif
+
+/* Some control groups have no time for them. */
+static int become_real_time(void)
+{
+	const struct sched_param parameters = {.sched_priority = 1};
+
+	return sched_setscheduler(0, SCHED_FIFO, &parameters) < 0 ? errno : 0;
+}
 
 static const struct deed {
 	const char *name;
 	int (*deed)(void); /* 0 or errno */
+	int error;         /* that says that it cannot */
 	const char *lack;
 } deeds[] = {
 #if defined(__x86_64__)
-	{"32-bit-programs", execute, "runs no 32-bit programs"},
-	{"int-0x80", call, "has no 32-bit calls"},
+	{"32-bit-programs", execute, ENOEXEC, "runs no 32-bit programs"},
+	{"int-0x80", call, ENOEXEC, "has no 32-bit calls"},
+#else
+	{"32-bit-programs", nothing, 0, ""},
+	{"int-0x80", nothing, 0, ""},
 #endif
+	{"real-time", become_real_time, EPERM, "has no time for real-time programs"},
 };
 
 static int ask(const struct deed *deed)
@@ -86,8 +106,8 @@ static int ask(const struct deed *deed)
 		return 2;
 	if (status == 0)
 		return 0;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == ENOEXEC)
-		printf("%s: %s\n", deed->lack, strerror(ENOEXEC));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == deed->error)
+		printf("%s: %s\n", deed->lack, strerror(deed->error));
 	else if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGSYS))
 		printf("%s: %s\n", deed->lack, strsignal(WTERMSIG(status)));
 	else
@@ -102,10 +122,6 @@ int main(int argc, char *argv[])
 	for (size_t i = 0; i < sizeof(deeds) / sizeof(deeds[0]); i++)
 		if (strcmp(deeds[i].name, what) == 0)
 			return ask(&deeds[i]);
-#if defined(__x86_64__)
-	fprintf(stderr, "usage: machine 32-bit-programs | int-0x80\n");
+	fprintf(stderr, "usage: machine 32-bit-programs | int-0x80 | real-time\n");
 	return 2;
-#else
-	return 0;
-#endif
 }

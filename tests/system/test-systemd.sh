@@ -214,6 +214,9 @@ under_restrictions() {
 	restricted root app inside mq-run --plug traffic:queue
 	restricted "root, mount wall" app inside mq-run --wall=mount --plug traffic:queue
 	held_and_killed
+	run inside systemctl show -p LimitRTPRIO -p LimitNICE 'mqgate-sessions@*'
+	expect_stdout "session processes may have any real-time priority" '^LimitRTPRIO=99$'
+	expect_stdout "… and niceness" '^LimitNICE=40$'
 	another_ipc_namespace
 	run inside mqctl sessions --json
 	expect_output "no session is left" "[]"

@@ -70,12 +70,19 @@ static int on_child(sd_event_source *source, const siginfo_t *information, void 
 	return 0;
 }
 
+/* It may have taken over the priority of an app that keeps it from running. */
+static void kill_spawned(struct spawned *spawned)
+{
+	task_make_ordinary(spawned->pid);
+	(void)sd_event_source_send_child_signal(spawned->child_source, SIGKILL, NULL, 0);
+}
+
 static int on_lifeline(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct spawned *spawned = userdata;
 
 	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	(void)sd_event_source_send_child_signal(spawned->child_source, SIGKILL, NULL, 0);
+	kill_spawned(spawned);
 	return 0;
 }
 
@@ -296,7 +303,7 @@ int spawner_serve(int socket, const char *session_program)
 	else if ((r = sd_event_loop(spawner.event)) < 0)
 		(void)log_errno(r, "the spawner of session processes ends");
 	FOREACH (spawned, spawner.spawned)
-		(void)sd_event_source_send_child_signal(spawned->child_source, SIGKILL, NULL, 0);
+		kill_spawned(spawned);
 	FOREACH (spawned, spawner.spawned)
 		spawned_free(spawned);
 	spawner.event = sd_event_unref(spawner.event);

@@ -27,8 +27,9 @@
  * /proc of a thread that called lately (cache.h), and which of the files opened here a descriptor
  * was last (opened.h). The kernel is asked anew each time, so nothing of it can be out of date.
  * With it a call on a descriptor takes six system calls: poll, RECV, kcmp, two to see whose thread
- * it is, SEND. mq_open takes 21 for a caller with our own ids, 30 for another; one that creates 32
- * and 44; mq_unlink 16 and 25; a denied mq_open 13.
+ * it is, SEND; and every 10 ms one to see whether the thread is a real-time one (urgency.h).
+ * mq_open takes 21 for a caller with our own ids, 30 for another; one that creates 32 and 44;
+ * mq_unlink 16 and 25; a denied mq_open 13.
  *
  * Three things can go wrong. Fatal: this process ends, and the manager starts another. Refused: the
  * app gets an errno. Gone: the app was killed meanwhile, and the call is dropped.
@@ -253,6 +254,7 @@ static void decide_and_answer(struct supervisor *supervisor, struct call *call, 
 
 static void call_begin(struct supervisor *supervisor, struct call *ret)
 {
+	urgency_follow(&supervisor->urgency, supervisor->inflight, supervisor->listener);
 	*ret = CALL_START;
 	ret->notification = &supervisor->inflight->notification;
 	ret->target.tid = (pid_t)ret->notification->pid;

@@ -12,6 +12,7 @@
 #include "daemon/session/target/cache.h"
 #include "daemon/session/target/inflight.h"
 #include "daemon/session/target/opened.h"
+#include "daemon/session/target/urgency.h"
 #include "include/grants.h"
 #include "include/protocol.h"
 #include "include/syscalls.h"
@@ -35,6 +36,7 @@ struct supervisor {
 	struct own_identity own;
 	enum mediation mediation;
 	struct callers callers;
+	struct urgency urgency;
 	struct opened opened;
 	struct recorder recorder;
 	struct waiters waiters;

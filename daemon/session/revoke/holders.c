@@ -468,6 +468,7 @@ static int run_look(const struct holder_search *search, const struct session_mes
 static void run_child(const struct holder_search *search, const struct session_message *query,
 	const struct grants *scope, struct session_message *answer)
 {
+	urgency_leave(search->urgency);
 	answer->found.error = run_look(search, query, scope, answer);
 	answer_manager(search->channel, answer);
 }

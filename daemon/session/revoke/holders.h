@@ -4,6 +4,7 @@
 
 #include "daemon/session/target/inflight.h"
 #include "daemon/session/target/own.h"
+#include "daemon/session/target/urgency.h"
 #include "include/grants.h"
 #include "include/protocol.h"
 #include "include/syscalls.h"
@@ -13,6 +14,7 @@ struct holder_search {
 	int channel, listener;
 	const struct inflight *inflight;
 	const struct own_identity *own;
+	const struct urgency *urgency;
 	uint64_t filter_id; /* in the filter of the session's processes */
 	uid_t user;         /* who has launched it */
 	enum mediation mediation;
