@@ -3,6 +3,7 @@
 #include "include/syscalls.h"
 
 #include <linux/audit.h>
+#include <sched.h>
 
 #include "include/util.h"
 
@@ -90,6 +91,24 @@ const struct intercepted_call *intercepted_call_find(uint32_t arch, int nr)
 		if (table[i].arch == arch && table[i].nr == nr)
 			return &table[i];
 	return NULL;
+}
+
+static int clone_number(uint32_t arch)
+{
+	switch (arch) {
+	case AUDIT_ARCH_X86_64:
+		return 56;
+	case AUDIT_ARCH_AARCH64:
+		return 220;
+	default:
+		return 120;
+	}
+}
+
+/* The kernel takes the lower half of the register. */
+bool call_shares_table(uint32_t arch, int nr, uint64_t flags)
+{
+	return nr == clone_number(arch) && (flags & (CLONE_FILES | CLONE_THREAD)) == CLONE_FILES;
 }
 
 bool intercepted_call_has_long_time(int nr)

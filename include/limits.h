@@ -45,6 +45,9 @@
  * without /proc, and threads whose directory in /proc stays open. */
 #define SESSION_WATCHED_MAX 64
 #define SESSION_CALLERS_MAX 64
+/* The same for queues on which calls are carried out, of which a descriptor is held so long. */
+#define SESSION_HELD_MAX 16
+#define HELD_USEC        (1 * 1000000ULL)
 /* Real-time threads of a session whose priority is followed; above it those of the lowest are not.
  */
 #define SESSION_URGENT_MAX 16

@@ -33,10 +33,12 @@
  * the same in all; what the version tells is the form of the filter.
  *
  *	1  0.1.0
- *	2  the filter refuses a new listener when ours is closed (launcher/filter.c) */
-#define LAUNCH_VERSION_OLDEST     1
-#define LAUNCH_VERSION_STAYS_SHUT 2
-#define LAUNCH_VERSION            2
+ *	2  the filter refuses a new listener when ours is closed, and tells of processes that
+ *	   share a descriptor table (launcher/filter.c) */
+#define LAUNCH_VERSION_OLDEST       1
+#define LAUNCH_VERSION_STAYS_SHUT   2
+#define LAUNCH_VERSION_TELLS_TABLES 2
+#define LAUNCH_VERSION              2
 
 enum launch_ref_kind {
 	LAUNCH_REF_NONE = 0,
@@ -107,8 +109,10 @@ struct session_message {
 			uint32_t record_allowed; /* 1: also allowed opens and deletes */
 			uint32_t mediation;      /* enum mediation, as the launcher was told */
 			uint32_t user;           /* who has launched it; believed for speed only */
-			uint64_t filter_id;      /* in the session's filter */
-			uint64_t capabilities;   /* that its processes can ever have */
+			uint32_t tells_tables; /* 1: the filter tells of shared descriptor tables */
+			uint32_t reserved;     /* 0 */
+			uint64_t filter_id;    /* in the session's filter */
+			uint64_t capabilities; /* that its processes can ever have */
 		} attach;
 		struct {
 			uint64_t generation;

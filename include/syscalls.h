@@ -15,6 +15,10 @@ struct intercepted_call {
 	enum mq_call call;
 };
 
+/* True for a clone(2) that makes a process, and not a thread, which shares the caller's descriptor
+ * table. The filter hands it to the listener, too: it decides nothing, but is to know. */
+bool call_shares_table(uint32_t arch, int nr, uint64_t flags);
+
 /* What a session's calls are decided on. */
 enum mediation {
 	MEDIATION_CALL, /* every call */

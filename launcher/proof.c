@@ -38,13 +38,15 @@ struct proof {
 
 /* The calls whose arguments matter. Not by libseccomp, which is what is to be proved. */
 static const struct {
-	uint32_t arch, seccomp, setns;
+	uint32_t arch, seccomp, setns, clone;
 } numbers[] = {
-	{AUDIT_ARCH_X86_64, 317, 308},
-	{AUDIT_ARCH_I386, 354, 346},
-	{AUDIT_ARCH_AARCH64, 277, 268},
-	{AUDIT_ARCH_ARM, 383, 375},
+	{AUDIT_ARCH_X86_64, 317, 308, 56},
+	{AUDIT_ARCH_I386, 354, 346, 120},
+	{AUDIT_ARCH_AARCH64, 277, 268, 220},
+	{AUDIT_ARCH_ARM, 383, 375, 120},
 };
+
+#define NR_CLONE3 435 /* everywhere */
 
 static bool is_comparison(uint16_t code)
 {
@@ -101,7 +103,8 @@ static bool find_points(const struct proof *proof, struct points *ret)
 	for (size_t i = 0; found && (call = intercepted_call_at(i)); i++)
 		found = add_point(ret, (uint32_t)call->nr);
 	for (size_t i = 0; found && i < ELEMENTSOF(numbers); i++)
-		found = add_point(ret, numbers[i].seccomp) && add_point(ret, numbers[i].setns);
+		found = add_point(ret, numbers[i].seccomp) && add_point(ret, numbers[i].setns) &&
+			add_point(ret, numbers[i].clone) && add_point(ret, NR_CLONE3);
 	for (size_t i = 0; found && i < proof->length; i++)
 		found = !is_comparison(proof->program[i].code) ||
 			add_around(ret, proof->program[i].k);
@@ -131,6 +134,10 @@ static uint32_t wanted_by_arguments(const struct seccomp_data *data)
 						       : SECCOMP_RET_ALLOW;
 		if ((uint32_t)data->nr == numbers[i].setns)
 			return enters_mounts(data) ? SECCOMP_RET_ERRNO | EPERM : SECCOMP_RET_ALLOW;
+		if ((uint32_t)data->nr == numbers[i].clone)
+			return call_shares_table(data->arch, data->nr, data->args[0])
+				       ? SECCOMP_RET_USER_NOTIF
+				       : SECCOMP_RET_ALLOW;
 	}
 	return 0;
 }
@@ -148,6 +155,8 @@ static uint32_t wanted(const struct seccomp_data *data, enum mediation mediation
 		return RET_NO_SYSTEM;
 	/* -1 is no call, but what a tracer puts in the place of one. */
 	if (data->arch == AUDIT_ARCH_X86_64 && (uint32_t)data->nr >= X32_BIT && data->nr != -1)
+		return RET_NO_SYSTEM;
+	if (data->nr == NR_CLONE3)
 		return RET_NO_SYSTEM;
 	return call && mediation_intercepts(mediation, call->call) ? SECCOMP_RET_USER_NOTIF
 								   : SECCOMP_RET_ALLOW;
@@ -179,7 +188,10 @@ static bool answers_to_all_arguments(const struct proof *proof, struct seccomp_d
 
 		if (!answers_to_arguments(
 			    proof, data, bits, SECCOMP_FILTER_FLAG_NEW_LISTENER, upper) ||
-			!answers_to_arguments(proof, data, SECCOMP_SET_MODE_FILTER, bits, upper))
+			!answers_to_arguments(proof, data, SECCOMP_SET_MODE_FILTER, bits, upper) ||
+			!answers_to_arguments(proof, data, bits | CLONE_FILES, 0, upper) ||
+			!answers_to_arguments(
+				proof, data, bits & ~(uint32_t)CLONE_THREAD, 0, upper))
 			return false;
 	}
 	return true;

@@ -16,6 +16,7 @@
 #include "launch.h"
 #include "mounts.h"
 #include "sessions/holders.h"
+#include "sessions/session-process.h"
 #include "sessions/session.h"
 #include "sessions/take-over.h"
 #include "sockets.h"
@@ -158,9 +159,10 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 	return 0;
 }
 
-/* Session processes die with it. */
-static void end_spawner(struct manager *manager)
+/* The spawner kills whatever still runs. */
+static void end_session_processes(struct manager *manager)
 {
+	session_processes_end(manager);
 	manager->spawner_source = sd_event_source_disable_unref(manager->spawner_source);
 	if (manager->spawner >= 0)
 		spawner_dismiss(take_fd(&manager->spawner), manager->spawner_pid);
@@ -173,7 +175,7 @@ struct manager *manager_free(struct manager *manager)
 	manager->stopping = true;
 	sockets_close(manager);
 	fd_receivers_free(manager);
-	end_spawner(manager);
+	end_session_processes(manager);
 	sessions_free(manager);
 	store_free(manager);
 	launches_free(manager);

@@ -36,6 +36,7 @@ static int take_attach(struct supervisor *session)
 		return -EBADMSG;
 	session->listener = fds[0];
 	session->mediation = message.attach.mediation;
+	session->tells_tables = message.attach.tells_tables;
 	session->recorder = (struct recorder){.rate = message.attach.record_rate,
 		.allowed = message.attach.record_allowed,
 		.tokens_usec = UINT32_MAX,

@@ -32,11 +32,13 @@ static int serve_until_over(struct supervisor *supervisor)
 		waiters_poll(waiters, fds + 2);
 		r = poll(fds, 2 + waiters->count,
 			shorter(session_owes(supervisor) ? LOOK_AGAIN_MS : -1,
-				shorter(recorder_timeout(&supervisor->recorder),
-					waiters_timeout(waiters))));
+				shorter(held_timeout(&supervisor->held),
+					shorter(recorder_timeout(&supervisor->recorder),
+						waiters_timeout(waiters)))));
 		if (r < 0 && errno != EINTR)
 			return -errno;
 		recorder_flush(&supervisor->recorder, supervisor->channel);
+		held_drop(&supervisor->held, HELD_USEC);
 		r = session_pay(supervisor);
 		if (r < 0)
 			return r;
@@ -58,14 +60,21 @@ static int serve_until_over(struct supervisor *supervisor)
 	}
 }
 
+/* Otherwise the manager ends, and another session process goes on. */
+static bool is_over(const struct supervisor *supervisor)
+{
+	struct pollfd p = {.fd = supervisor->listener};
+
+	return poll(&p, 1, 0) > 0;
+}
+
 int session_run(struct supervisor *supervisor)
 {
 	int r;
 
 	trace_prepare();
 	r = serve_until_over(supervisor);
-
-	if (r == 0)
+	if (r == 0 && is_over(supervisor))
 		holders_finish(&supervisor->holders);
 	return r;
 }

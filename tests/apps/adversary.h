@@ -32,7 +32,7 @@ void start_thread(void *(*run)(void *), void *data);
 pid_t start_child(void);
 /* A child that receives for ever. */
 pid_t start_receiver(mqd_t queue);
-/* A child with the same memory and the same table. */
+/* A child with the same memory and the same table; negative where no process may have that. */
 pid_t start_sharer(int (*run)(void *));
 
 __attribute__((noreturn)) void stay(void);

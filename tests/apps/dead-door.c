@@ -238,7 +238,7 @@ static void reopen(void)
 	listener = CALL(SECCOMP, SECCOMP_SET_MODE_FILTER, LISTEN, (long)&low->program);
 	report("listener", "", error_of(listener));
 	*shared_listener = (int)listener;
-	if (listener < 0)
+	if (listener < 0 && pid > 0)
 		(void)kill(pid, SIGKILL);
 }
 

@@ -112,9 +112,12 @@ def notifications(bench):
     bench.end_apps()
     app = bench.tainted_app()
     app.tell('use /bench-calls 64')
-    segments = follow_session(bench, app, ['pairs 20'])
-    add('mq_timedsend, tainted session', segments, 'mq_timedsend')
-    add('mq_timedreceive, tainted session', segments, 'mq_timedreceive')
+    for who in ('tainted session', 'the same, with a second thread'):
+        app.tell('pairs 1')
+        segments = follow_session(bench, app, ['pairs 20'])
+        add(f'mq_timedsend, {who}', segments, 'mq_timedsend')
+        add(f'mq_timedreceive, {who}', segments, 'mq_timedreceive')
+        app.tell('thread')
     bench.end_apps()
     return rows
 

@@ -139,15 +139,18 @@ def other(bench):
     """Calls that are refused, or made in the app's place."""
     rounds, count = bench.size(21, 7), 300
     call, opener, reader = bench.side('call'), bench.side('call'), bench.side('reader')
-    tainted = bench.tainted_app()
+    tainted, threaded = bench.tainted_app(), bench.tainted_app()
     call.tell('use /bench-other 64')
     opener.tell('use /bench-opened 64')
     opener.number('opens 1000 /bench-opened 0')
     reader.tell('read-only /bench-other')
     tainted.tell('use /bench-tainted 64')
+    threaded.tell('use /bench-threaded 64')
+    threaded.tell('thread')
     results = alternate(rounds, {
         'pair': pairs_of(call, count),
         'tainted': pairs_of(tainted, count),
+        'threaded': pairs_of(threaded, count),
         'opened': pairs_of(opener, count),
         'open': shortest(opener, f'opens {count} /bench-other 0'),
         'denied open': shortest(opener, f'opens {count} /other {errno.EACCES}'),
@@ -161,6 +164,8 @@ def other(bench):
               ratios(results, 'opened', 'pair'))
     bench.row('other', 'send + receive, tainted session / ordinary one',
               ratios(results, 'tainted', 'pair'))
+    bench.row('other', 'the same, with a second thread / ordinary one',
+              ratios(results, 'threaded', 'pair'))
     bench.end_apps()
 
 

@@ -19,10 +19,12 @@
  *	pong COUNT IN OUT        the other side                                             time
  *	block PROCESSES          so many wait in mq_receive; "waiting", and when all have   number
  *	                         failed with EACCES                                         of them
+ *	thread                   makes a second thread, which does nothing                  0
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -294,6 +296,22 @@ static void block(long processes)
 	answer(refused);
 }
 
+static void *do_nothing(void *context)
+{
+	for (;;)
+		(void)pause();
+	return context;
+}
+
+static void make_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, do_nothing, NULL) != 0)
+		fail("pthread_create");
+	answer(0);
+}
+
 static void obey(const char *line)
 {
 	char a[LINE_SIZE] = "", b[LINE_SIZE] = "";
@@ -327,6 +345,8 @@ static void obey(const char *line)
 		pong(count, a, b);
 	else if (sscanf(line, "block %ld", &count) == 1)
 		block(count);
+	else if (strcmp(line, "thread\n") == 0)
+		make_thread();
 	else
 		(void)printf("error unknown command\n");
 }

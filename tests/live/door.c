@@ -17,6 +17,7 @@
 #include "tests/patience.h"
 
 uint64_t door_other_filter_id;
+bool door_tells_tables;
 
 void need_root(void)
 {
@@ -100,6 +101,7 @@ static void start_session(struct door *door)
 	struct session_message attach = {.type = SESSION_ATTACH,
 		.attach = {.record_rate = 1000,
 			.mediation = door->mediation,
+			.tells_tables = door_tells_tables,
 			.filter_id = door->filter_id,
 			.capabilities = UINT64_MAX}};
 	int sockets[2];

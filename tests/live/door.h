@@ -18,6 +18,9 @@ int door_deadline_seconds(void);
 /* In the app's filter, if it is to be another than the session process is told. */
 extern uint64_t door_other_filter_id;
 
+/* What session processes are told of the filter: that it tells of shared descriptor tables. */
+extern bool door_tells_tables;
+
 /* Shared between the test and the app. */
 struct stage {
 	int go[2];      /* pipes: test → app */

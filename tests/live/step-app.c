@@ -85,6 +85,8 @@ static void *another_thread(void *data)
 			set_arguments(kind->after, false);
 		if (write(nudged[1], "d", 1) != 1)
 			abort();
+		if (what == 'l')
+			break;
 	}
 	return NULL;
 }

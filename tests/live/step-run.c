@@ -18,7 +18,8 @@ unsigned priority;
 struct timespec timeout;
 struct sigevent event;
 
-static const char *const deeds[] = {"undisturbed", "dies", "execs", "is reused", "changes"};
+static const char *const deeds[] = {
+	"undisturbed", "dies", "execs", "is reused", "changes", "changes and is alone"};
 
 /* --- one run --- */
 
@@ -232,10 +233,31 @@ static void nudge_thread(char what)
 	cr_assert_eq(write(nudge[1], &what, 1), 1);
 }
 
-static void do_deed(struct run *run)
+static void have_it_changed(char what)
 {
 	char byte;
 
+	nudge_thread(what);
+	cr_assert(wait_for_event(nudged[0], DOOR_DEADLINE_SECONDS * 1000));
+	cr_assert_eq(read(nudged[0], &byte, 1), 1);
+}
+
+/* The directory has a link for each thread. */
+static void wait_until_alone(pid_t pid)
+{
+	uint64_t deadline = now_usec() + PATIENCE_USEC;
+	char path[64];
+	struct stat st = {0};
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	while (stat(path, &st) == 0 && st.st_nlink > 3) {
+		keep_patience(deadline);
+		(void)usleep(20);
+	}
+}
+
+static void do_deed(struct run *run)
+{
 	run->done = true;
 	run->replied_before = stepper.replied;
 	run->noted_before = inflight->processes.entries[0].pid != 0;
@@ -258,9 +280,11 @@ static void do_deed(struct run *run)
 		run->victims_descriptors = count_entries(run->victim);
 		break;
 	case CHANGES:
-		nudge_thread('c');
-		cr_assert(wait_for_event(nudged[0], DOOR_DEADLINE_SECONDS * 1000));
-		cr_assert_eq(read(nudged[0], &byte, 1), 1);
+		have_it_changed('c');
+		break;
+	case LEAVES:
+		have_it_changed('l');
+		wait_until_alone(run->caller);
 		break;
 	}
 }

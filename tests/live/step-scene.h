@@ -34,7 +34,7 @@
 #define MESSAGES      4
 #define MESSAGE       "own"
 
-enum deed { UNDISTURBED, DIES, EXECS, REUSED, CHANGES };
+enum deed { UNDISTURBED, DIES, EXECS, REUSED, CHANGES, LEAVES };
 
 /* The queues. */
 enum place {

@@ -5,8 +5,10 @@
 #include <mqueue.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "daemon/session/target/notify.h"
@@ -18,7 +20,7 @@
 
 /* --- where a session process is killed --- */
 
-enum place { NOWHERE, BEFORE_WRITING, BEFORE_ANSWERING };
+enum place { NOWHERE, BEFORE_CALLING, AFTER_CALLING, BEFORE_WRITING, BEFORE_ANSWERING };
 
 static volatile int *killed_at; /* shared with the session processes; once, then NOWHERE again */
 
@@ -46,6 +48,35 @@ int __wrap_notify_reply(int listener, uint64_t id, const struct answer *answer)
 {
 	killed_here(BEFORE_ANSWERING);
 	return __real_notify_reply(listener, id, answer);
+}
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+
+static bool is_emulated(long number)
+{
+	return number == SYS_mq_timedsend || number == SYS_mq_timedreceive ||
+	       number == SYS_mq_getsetattr;
+}
+
+long __wrap_syscall(long number, ...)
+{
+	long a[6], r;
+	va_list arguments;
+
+	va_start(arguments, number);
+	for (size_t i = 0; i < ELEMENTSOF(a); i++)
+		a[i] = va_arg(arguments, long);
+	va_end(arguments);
+	/* The first mq_getsetattr asks for the size of a message. */
+	if (number == SYS_mq_getsetattr && a[1] == 0)
+		return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (is_emulated(number))
+		killed_here(BEFORE_CALLING);
+	r = __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (is_emulated(number))
+		killed_here(AFTER_CALLING);
+	return r;
 }
 
 static void arm(enum place place)
@@ -229,6 +260,110 @@ Test(emulate, a_message_sent_is_not_sent_again, .timeout = 60)
 	}
 	door_close(&door);
 	cr_expect_eq(door.stage->results[0], 0, "%ld failed", door.stage->results[0]);
+}
+
+/* --- killed while the kernel is asked --- */
+
+static const char whole[33] = "a message as long as it may be..", brief[33] = "a brief one";
+
+Test(emulate, what_was_not_taken_is_taken_by_the_next_session_process, .timeout = 60)
+{
+	receive_while_killed(BEFORE_CALLING);
+}
+
+static void receive_once(struct stage *stage)
+{
+	char buffer[32];
+	unsigned priority = 0;
+
+	lose_something(stage);
+	app_pause(stage);
+	stage->results[0] = result_of(mq_receive(other, buffer, sizeof(buffer), &priority));
+	stage->results[1] = priority;
+	stage->results[2] = memcmp(buffer, whole, sizeof(buffer)) == 0;
+	app_tell(stage);
+}
+
+static void send_once(struct stage *stage)
+{
+	lose_something(stage);
+	app_pause(stage);
+	stage->results[0] = result_of(mq_send(other, brief, strlen(brief), 7));
+	app_tell(stage);
+}
+
+static void set_once(struct stage *stage)
+{
+	struct mq_attr nonblocking = {.mq_flags = O_NONBLOCK}, before = {.mq_flags = -1};
+
+	lose_something(stage);
+	app_pause(stage);
+	stage->results[0] = result_of(mq_setattr(other, &nonblocking, &before));
+	stage->results[1] = before.mq_flags;
+	stage->results[2] = mq_getattr(other, &before) == 0 ? before.mq_flags : -1;
+	app_tell(stage);
+}
+
+/* Leaves how many messages there are afterwards. */
+static long once(void (*app)(struct stage *), const char *message, size_t size, enum place place,
+	long results[static 3])
+{
+	struct door door;
+	long left;
+
+	open_tainted(&door, app);
+	door_wait(&door);
+	if (message)
+		cr_assert_eq(mq_send(other, message, size, 5), 0);
+	arm(place);
+	door_go(&door);
+	replace_the_killed(&door);
+	door_wait(&door);
+	left = messages();
+	door_close(&door);
+	memcpy(results, door.stage->results, 3 * sizeof(long));
+	return left;
+}
+
+Test(emulate, a_message_that_was_taken_whole_is_certain, .timeout = 60)
+{
+	long results[3];
+
+	cr_expect_eq(once(receive_once, whole, 32, AFTER_CALLING, results), 0);
+	cr_expect_eq(results[0], 32, "%ld", results[0]);
+	cr_expect_eq(results[1], 5);
+	cr_expect(results[2]);
+}
+
+/* How long it was nobody knows. */
+Test(emulate, a_brief_message_that_was_taken_is_an_error, .timeout = 60)
+{
+	long results[3];
+
+	cr_expect_eq(once(receive_once, brief, strlen(brief), AFTER_CALLING, results), 0);
+	cr_expect_eq(results[0], -EIO, "%ld", results[0]);
+}
+
+Test(emulate, a_message_that_was_perhaps_sent_is_an_error_and_not_sent_again, .timeout = 60)
+{
+	long results[3];
+
+	cr_expect_eq(once(send_once, NULL, 0, AFTER_CALLING, results), 1);
+	cr_expect_eq(results[0], -EIO, "%ld", results[0]);
+	cr_expect_eq(once(send_once, NULL, 0, BEFORE_CALLING, results), 0);
+	cr_expect_eq(results[0], -EIO, "%ld", results[0]);
+}
+
+Test(emulate, attributes_that_were_set_are_told_as_they_were_before, .timeout = 60)
+{
+	long results[3];
+
+	for (enum place place = BEFORE_CALLING; place <= AFTER_CALLING; place++) {
+		(void)once(set_once, NULL, 0, place, results);
+		cr_expect_eq(results[0], 0, "%ld", results[0]);
+		cr_expect_eq(results[1], 0, "%ld", results[1]);
+		cr_expect_eq(results[2], O_NONBLOCK, "%ld", results[2]);
+	}
 }
 
 /* --- memory --- */

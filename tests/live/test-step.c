@@ -9,7 +9,8 @@
  *   reused    it is killed, and its number is at once that of a victim: a process of root's, which
  *             is not confined, has other things at the same addresses and under the same
  *             descriptor, and hears of it if anything disturbs it;
- *   changes   another thread rewrites the arguments and exchanges the descriptor.
+ *   changes   another thread rewrites the arguments and exchanges the descriptor;
+ *   leaves    the same, and it has ended before the step is made: the caller is alone then.
  *
  * Then it is looked at what became of the queues, of the session process and of the victim, and
  * whether the next calls are answered rightly. */
@@ -249,6 +250,7 @@ STEP_TESTS(dies, DIES)
 STEP_TESTS(execs, EXECS)
 STEP_TESTS(reused, REUSED)
 STEP_TESTS(changes, CHANGES)
+STEP_TESTS(leaves, LEAVES)
 /* clang-format on */
 
 Test(reused, known_queues_against_denied_ones, .timeout = 120)

@@ -3,17 +3,22 @@
  *
  *	machine 32-bit-programs  executes one
  *	machine int-0x80         makes a 32-bit program's call in this program
+ *	machine ring-install     asks io_uring for its request that installs a descriptor
+ *	machine userfaultfd      asks to be told of the kernel's own faults
  *	machine real-time        becomes a real-time program
  *
  * Exit status 0: it can, or this processor has nothing of the kind. 1: it cannot, and standard
- *output says how that was found. 2: it could not be asked. */
+ * output says how that was found. 2: it could not be asked. */
 #include <elf.h>
 #include <errno.h>
+#include <linux/io_uring.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,6 +76,35 @@ static int nothing(void)
 }
 #endif
 
+#define INSTALL   54 /* IORING_OP_FIXED_FD_INSTALL, of Linux 6.8 */
+#define ALL_KINDS 256
+
+static int install(void)
+{
+	static struct {
+		struct io_uring_probe probe;
+		struct io_uring_probe_op kinds[ALL_KINDS];
+	} asked;
+	struct io_uring_params params = {0};
+	int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
+
+	if (ring < 0 ||
+		syscall(SYS_io_uring_register, ring, IORING_REGISTER_PROBE, &asked, ALL_KINDS) < 0)
+		return errno;
+	return asked.kinds[INSTALL].flags & IO_URING_OP_SUPPORTED ? 0 : EOPNOTSUPP;
+}
+
+static int see_faults(void)
+{
+	return syscall(SYS_userfaultfd, 0) < 0 ? errno : 0;
+}
+
+/* What a deed that the machine is not capable of has failed with. */
+static bool is_lack(int error)
+{
+	return error == ENOEXEC || error == ENOSYS || error == EOPNOTSUPP || error == EPERM;
+}
+
 /* Some control groups have no time for them. */
 static int become_real_time(void)
 {
@@ -82,17 +116,18 @@ static int become_real_time(void)
 static const struct deed {
 	const char *name;
 	int (*deed)(void); /* 0 or errno */
-	int error;         /* that says that it cannot */
 	const char *lack;
 } deeds[] = {
 #if defined(__x86_64__)
-	{"32-bit-programs", execute, ENOEXEC, "runs no 32-bit programs"},
-	{"int-0x80", call, ENOEXEC, "has no 32-bit calls"},
+	{"32-bit-programs", execute, "runs no 32-bit programs"},
+	{"int-0x80", call, "has no 32-bit calls"},
 #else
-	{"32-bit-programs", nothing, 0, ""},
-	{"int-0x80", nothing, 0, ""},
+	{"32-bit-programs", nothing, ""},
+	{"int-0x80", nothing, ""},
 #endif
-	{"real-time", become_real_time, EPERM, "has no time for real-time programs"},
+	{"ring-install", install, "has no io_uring that installs descriptors"},
+	{"userfaultfd", see_faults, "tells nobody of the kernel's faults"},
+	{"real-time", become_real_time, "has no time for real-time programs"},
 };
 
 static int ask(const struct deed *deed)
@@ -106,8 +141,8 @@ static int ask(const struct deed *deed)
 		return 2;
 	if (status == 0)
 		return 0;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == deed->error)
-		printf("%s: %s\n", deed->lack, strerror(deed->error));
+	if (WIFEXITED(status) && is_lack(WEXITSTATUS(status)))
+		printf("%s: %s\n", deed->lack, strerror(WEXITSTATUS(status)));
 	else if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGSYS))
 		printf("%s: %s\n", deed->lack, strsignal(WTERMSIG(status)));
 	else
@@ -122,6 +157,7 @@ int main(int argc, char *argv[])
 	for (size_t i = 0; i < sizeof(deeds) / sizeof(deeds[0]); i++)
 		if (strcmp(deeds[i].name, what) == 0)
 			return ask(&deeds[i]);
-	fprintf(stderr, "usage: machine 32-bit-programs | int-0x80 | real-time\n");
+	fprintf(stderr, "usage: machine 32-bit-programs | int-0x80 | ring-install | userfaultfd | "
+			"real-time\n");
 	return 2;
 }

@@ -116,13 +116,14 @@ SCRIPT
 chmod 755 "$WORK/bin/lose-then"
 mkdir -m 1777 "$WORK/flags"
 
-# tainted SECTION: the probe's section, in a session that has lost a queue; in confined.txt
+# tainted SECTION [CMD…]: the probe's section, started by CMD, in a session that has lost a queue; in confined.txt
 tainted() {
-	local file=$WORK/flags/$1
+	local section=$1 file=$WORK/flags/$1
+	shift
 
 	mqctl connect app:queue app:lost
 	(cd / && timeout -k 2 $((60 * TEST_PATIENCE)) mq-run --plug app:queue --plug app:all \
-		lose-then "$Q-revoked" "$file" "$PROBE" "$1") </dev/null >"$WORK/confined.txt" 2>&1 &
+		lose-then "$Q-revoked" "$file" "$@" "$PROBE" "$section") </dev/null >"$WORK/confined.txt" 2>&1 &
 	wait_until 10 test -e "$file.open"
 	mqctl disconnect app:queue app:lost
 	mqctl connect app:all app:names
@@ -132,18 +133,23 @@ tainted() {
 	mqctl disconnect app:all app:names
 }
 
+same() {
+	grep -q "section: exit 0" "$WORK/bare.txt" && diff "$WORK/bare.txt" "$WORK/confined.txt"
+}
+
 # What the session process sends in the app's place is sent by the session process: a notification says so.
 without_sender() {
 	sed 's/, from [a-z]*,/,/' "$1"
 }
 
-same() {
+same_but_for_the_sender() {
 	grep -q "section: exit 0" "$WORK/bare.txt" &&
 		diff <(without_sender "$WORK/bare.txt") <(without_sender "$WORK/confined.txt")
 }
 
 # It stays, and counts.
 mqtry "open $Q-revoked rwc 0666 2 8" >/dev/null
+COMPANY=(env LD_PRELOAD="$BUILD_ROOT/tests/preload/company.so")
 for PROBE in probe probe-32; do
 	[ $PROBE = probe ] ||
 		can_run_32_bit "$WORK/bin/$PROBE" "32-bit programs after a loss" || continue
@@ -151,6 +157,13 @@ for PROBE in probe probe-32; do
 		(cd / && timeout -k 2 $((60 * TEST_PATIENCE)) "$PROBE" "$section") </dev/null >"$WORK/bare.txt" 2>&1
 		tainted "$section"
 		holds "after a loss, $PROBE $section is the same as bare" same
+		if [ $PROBE = probe ]; then
+			(cd / && timeout -k 2 $((60 * TEST_PATIENCE)) "${COMPANY[@]}" "$PROBE" "$section") \
+				</dev/null >"$WORK/bare.txt" 2>&1
+			tainted "$section" "${COMPANY[@]}"
+			holds "… and with a second thread beside it the same as bare, but for the sender" \
+				same_but_for_the_sender
+		fi
 		# The kernel frees the queues of a namespace some time after its last process.
 		[ "$section" != namespaces ] || sleep 1
 	done

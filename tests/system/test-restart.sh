@@ -37,65 +37,8 @@ apps:
     plugs: []
 YAML
 
-# --- the service manager --------------------------------------------------------------------------
-
-cat >"$WORK/bin/logged" <<'SCRIPT'
-#!/bin/sh
-exec "$@" 2>>daemon.log
-SCRIPT
-chmod 755 "$WORK/bin/logged"
-
-# manager LINE: tells it to the service manager; ANSWER is what it says
-manager() {
-	tell manager "$1"
-}
-
-start_manager() {
-	start_app manager logged service-manager "$WORK/run" mqgated \
-		--config "$WORK/mqgated.yaml" --runtime-dir "$WORK/run" --state-dir "$WORK/state" \
-		--packages "$WORK/packages" --session-program "${1:-$WORK/bin/mqgate-session}"
-	wait_until_ready
-}
-
-wait_until_ready() {
-	manager ready
-	[[ $ANSWER == ready* ]] || not_ok "the daemon is ready" <<<"$ANSWER"
-	manager main
-	DAEMON=$ANSWER
-}
-
-stop_manager() {
-	DAEMON=
-	stop_app manager
-	rm -f "$WORK/run/launch" "$WORK/run/control" "$WORK/run/notify"
-}
-
-stored() {
-	manager stored
-	[ "$ANSWER" = "$1" ]
-}
-
-nothing_stored() {
-	stored 0
-}
-
-# take_down [SIGNAL]: ends the daemon; nobody is there until bring_up
-take_down() {
-	local daemon=$DAEMON
-
-	manager hold
-	manager "signal ${1:-9}"
-	gone() {
-		manager main
-		[ "$ANSWER" = 0 ]
-	}
-	wait_until 10 gone || not_ok "the daemon ends" <<<"$daemon"
-}
-
-bring_up() {
-	manager release
-	wait_until_ready
-}
+# shellcheck source=tests/system/service-manager.sh
+. "$SOURCE_ROOT/tests/system/service-manager.sh"
 
 descriptors() {
 	find "/proc/$1/fd" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l

@@ -62,13 +62,15 @@ TestSuite(filter, .init = build, .fini = discard);
 /* The calls that are refused by their arguments. */
 static const struct numbers {
 	uint32_t arch;
-	int seccomp, setns;
+	int seccomp, setns, clone;
 } numbers[] = {
-	{AUDIT_ARCH_X86_64, 317, 308},
-	{AUDIT_ARCH_I386, 354, 346},
-	{AUDIT_ARCH_AARCH64, 277, 268},
-	{AUDIT_ARCH_ARM, 383, 375},
+	{AUDIT_ARCH_X86_64, 317, 308, 56},
+	{AUDIT_ARCH_I386, 354, 346, 120},
+	{AUDIT_ARCH_AARCH64, 277, 268, 220},
+	{AUDIT_ARCH_ARM, 383, 375, 120},
 };
+
+#define NR_CLONE3 435 /* everywhere */
 
 static const struct numbers *numbers_of(uint32_t arch)
 {
@@ -82,7 +84,12 @@ static bool has_arguments(uint32_t arch, int nr)
 {
 	const struct numbers *of = numbers_of(arch);
 
-	return of && (nr == of->seccomp || nr == of->setns);
+	return of && (nr == of->seccomp || nr == of->setns || nr == of->clone);
+}
+
+static uint32_t otherwise(int nr)
+{
+	return nr == NR_CLONE3 ? RET_NO_SYSTEM : SECCOMP_RET_ALLOW;
 }
 
 static uint32_t answer(const struct seccomp_data *data)
@@ -136,18 +143,18 @@ Test(filter, open_mediation_notifies_opening_deleting_and_notifying_only)
 	cr_assert_eq(notified, 2 * 3);
 	for (int nr = 0; nr < 1024; nr++)
 		if (!intercepted_call_find(native_arch, nr) && !has_arguments(native_arch, nr))
-			cr_assert_eq(run(native_arch, nr), SECCOMP_RET_ALLOW, "%d", nr);
+			cr_assert_eq(run(native_arch, nr), otherwise(nr), "%d", nr);
 	cr_assert_eq(run(AUDIT_ARCH_RISCV64, 0), RET_NO_SYSTEM);
 }
 
-Test(filter, every_other_call_is_allowed)
+Test(filter, every_other_call_but_clone3_is_allowed)
 {
 	for (int nr = 0; nr < 1024; nr++)
 		for (int i = 0; i < 2; i++) {
 			uint32_t arch = i ? compat_arch : native_arch;
 
 			if (!intercepted_call_find(arch, nr) && !has_arguments(arch, nr))
-				cr_assert_eq(run(arch, nr), SECCOMP_RET_ALLOW, "%#x %d", arch, nr);
+				cr_assert_eq(run(arch, nr), otherwise(nr), "%#x %d", arch, nr);
 		}
 }
 
@@ -231,8 +238,22 @@ static void check_type(uint32_t arch, uint64_t type)
 		(unsigned long)type);
 }
 
+static void check_clone(uint32_t arch, uint64_t clone_flags)
+{
+	bool shares = clone_flags & CLONE_FILES && !(clone_flags & CLONE_THREAD);
+
+	cr_assert_eq(answer(&(struct seccomp_data){
+			     .arch = arch, .nr = numbers_of(arch)->clone, .args = {clone_flags}}),
+		shares ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW, "%#lx",
+		(unsigned long)clone_flags);
+}
+
 static void check_refusals(void)
 {
+	for_each_pattern(native_arch, check_clone);
+	for_each_pattern(compat_arch, check_clone);
+	cr_assert_eq(run(native_arch, NR_CLONE3), REFUSED(ENOSYS));
+	cr_assert_eq(run(compat_arch, NR_CLONE3), REFUSED(ENOSYS));
 	for_each_pattern(native_arch, check_flags);
 	for_each_pattern(compat_arch, check_flags);
 	for_each_pattern(native_arch, check_operation);
@@ -241,7 +262,7 @@ static void check_refusals(void)
 	for_each_pattern(compat_arch, check_type);
 }
 
-Test(filter, no_second_listener_and_no_mount_namespace)
+Test(filter, no_second_listener_no_mount_namespace_no_secret_table)
 {
 	check_refusals();
 	discard();
@@ -316,8 +337,8 @@ Test(filter, a_filter_that_lacks_a_rule_is_not_loaded)
 	}
 	cr_expect_eq(r, 0);
 	/* Of the table: the two architectures have most rules in common, and the later one adds
-	 * it. And each of the three that look at arguments. */
-	cr_expect_eq(refused, 2 + 3, "%zu", refused);
+	 * it. And each of the refusals. */
+	cr_expect_eq(refused, 2 + 5, "%zu", refused);
 }
 
 Test(filter, a_filter_with_any_other_answer_is_not_whole)

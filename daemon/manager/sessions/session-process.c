@@ -3,6 +3,7 @@
 #include "session-process.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "include/limits.h"
@@ -67,6 +68,56 @@ void session_process_dismiss(struct session_process *process)
 	(void)shutdown(process->socket, SHUT_WR);
 	if (arm_deadline(process, DISMISS_DEADLINE_USEC) < 0)
 		session_process_kill(process, NULL);
+}
+
+/* False: something has come that is not its end. */
+static bool has_ended(struct session_process *process)
+{
+	struct spawner_event event;
+	int r = message_receive(process->lifeline, &event, sizeof(event), NULL, 0);
+
+	if (r > 0 && event.type == SPAWNER_STOPPED)
+		session_process_kill(process, NULL);
+	return r > 0 ? event.type == SPAWNER_GONE || event.type == SPAWNER_FAILED
+		     : r != -EAGAIN && r != -EINTR;
+}
+
+static void wait_for_end(struct session_process *process, uint64_t deadline)
+{
+	struct pollfd p = {.fd = process->lifeline, .events = POLLIN};
+	uint64_t now;
+
+	while ((now = now_usec()) < deadline && poll(&p, 1, (int)((deadline - now) / 1000) + 1) > 0)
+		if (has_ended(process))
+			return;
+}
+
+/* Records of its last calls. Whoever waits for anything else is told that the manager ends. */
+static void take_records(struct session_process *process)
+{
+	struct session_message message;
+	int fd = -EBADF;
+
+	while (process->session &&
+		message_receive(process->socket, &message, sizeof(message), &fd, 1) > 0) {
+		if (message.type == SESSION_RECORD)
+			(void)process->manager->session_reports->message(
+				process->session, &message, &fd);
+		fd = safe_close(fd);
+	}
+}
+
+void session_processes_end(struct manager *manager)
+{
+	uint64_t deadline =
+		now_usec() + IN_HAND_DEADLINE_USEC + manager->session_count * SESSION_SHARE_USEC;
+
+	FOREACH (process, manager->session_processes)
+		(void)shutdown(process->socket, SHUT_WR);
+	FOREACH (process, manager->session_processes) {
+		wait_for_end(process, deadline);
+		take_records(process);
+	}
 }
 
 static int handle_ack(struct session_process *process, uint64_t generation)
@@ -319,6 +370,7 @@ int session_process_attach(struct session_process *process, struct session *sess
 			.record_allowed = config->audit_allowed,
 			.mediation = session->mediation,
 			.user = session->launcher.uid,
+			.tells_tables = session->launch_version >= LAUNCH_VERSION_TELLS_TABLES,
 			.filter_id = session->filter_id,
 			.capabilities = session->capabilities}};
 	const int fds[] = {session->listener, session->inflight};

@@ -18,6 +18,9 @@ int session_process_send_grants(
 
 /* It is to read to the end of its socket and to exit; after a deadline it is killed. */
 void session_process_dismiss(struct session_process *process);
+/* The same for all, waited for, so that each finishes, notes and answers the call that it has in
+ * hand. The manager ends. */
+void session_processes_end(struct manager *manager);
 void session_process_kill(struct session_process *process, const char *reason);
 /* Its process is killed if it still lives, and reaped by the spawner. */
 struct session_process *session_process_free(struct session_process *process);

@@ -47,8 +47,8 @@ struct session {
 	bool ended;            /* last process is gone; no longer in manager->sessions */
 	bool unsettled; /* of an earlier manager, and what it has by now is not yet in force */
 	enum mediation mediation; /* for as long as it runs */
-	uint32_t launch_version;  /* of its launcher: the form of its filter, if that is to be
-				     believed, so for display only */
+	uint32_t launch_version;  /* of its launcher: the form of its filter. A launcher that lies
+				     about it could as well help its app from outside */
 
 	int listener;
 	sd_event_source *listener_source;

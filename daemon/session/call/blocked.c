@@ -7,8 +7,9 @@
  * would have in the kernel's own wait, and the call restarts or fails with EINTR, as its handler
  * was installed. Without the stop the number of that error could reach the app.
  *
- * Signals and deaths are looked for every few milliseconds, and then an mq_open is tried again,
- * since nothing tells that a lease has ended; messages and room wake us by poll. Of several that
+ * Signals and deaths are looked for every few milliseconds, the less often the longer nothing new
+ * waits, and then an mq_open is tried again, since nothing tells that a lease has ended; messages
+ * and room wake us by poll. Of several that
  * wait for the same queue the oldest is served first, and before any new call. */
 #include "blocked.h"
 
@@ -17,8 +18,9 @@
 #include "daemon/session/target/notify.h"
 #include "daemon/session/revoke/bring-back.h"
 
-#define LOOK_USEC     5000
-#define LOOK_ONE_USEC 500 /* more with many: half a processor at most */
+#define LOOK_USEC       5000
+#define LOOK_LATER_USEC 50000
+#define LOOK_ONE_USEC   500 /* more with many: half a processor at most */
 
 static struct seccomp_notif *free_note(struct inflight *inflight)
 {
@@ -57,6 +59,8 @@ static int append(struct waiters *waiters, struct inflight *inflight, struct wai
 	*note = copy;
 	__atomic_store_n(&note->id, inflight->notification.id, __ATOMIC_SEQ_CST);
 	waiters->items[waiters->count++] = waiter;
+	waiters->newest = now_usec();
+	waiters->next_look = MIN(waiters->next_look, waiters->newest + LOOK_USEC);
 	*ret = waiter;
 	return 0;
 }
@@ -122,6 +126,7 @@ static void take_out(struct waiters *waiters, size_t i)
 	waiters->bytes -= message_bytes(&waiter->emulated);
 	waiters->delayed -= waiter->refuse_at != 0;
 	target_close(&waiter->target);
+	(void)safe_close(waiter->emulated.queue);
 	emulated_clear(&waiter->emulated);
 	free(waiter->open);
 	free(waiter);
@@ -193,7 +198,7 @@ static bool look_after(int listener, struct waiter *waiter)
 {
 	if (!notify_is_valid(listener, waiter->note->id))
 		return true;
-	if (emulated_is_late(&waiter->emulated)) {
+	if (emulated_time_left(&waiter->emulated) == 0) {
 		answer_result(listener, waiter, -ETIMEDOUT);
 		return true;
 	}
@@ -228,6 +233,18 @@ static bool refuse_in_time(int listener, const struct waiter *waiter, uint64_t n
 	return true;
 }
 
+/* A tenth of the time that the newest has waited, and no longer than to a deadline. */
+static uint64_t look_interval(const struct waiters *waiters, uint64_t now)
+{
+	uint64_t interval = (now - waiters->newest) / 10;
+
+	interval = MIN(MAX(interval, (uint64_t)LOOK_USEC), (uint64_t)LOOK_LATER_USEC);
+	interval += waiters->count * LOOK_ONE_USEC;
+	for (size_t i = 0; i < waiters->count; i++)
+		interval = MIN(interval, emulated_time_left(&waiters->items[i]->emulated));
+	return interval;
+}
+
 void waiters_serve(
 	struct waiters *waiters, int listener, const struct pollfd *fds, struct done_call *done)
 {
@@ -246,8 +263,10 @@ void waiters_serve(
 		else
 			i++;
 	}
-	if (look)
-		waiters->next_look = now_usec() + LOOK_USEC + waiters->count * LOOK_ONE_USEC;
+	if (look) {
+		now = now_usec();
+		waiters->next_look = now + look_interval(waiters, now);
+	}
 }
 
 bool waiters_take_due(struct waiters *waiters, struct seccomp_notif **ret_note, struct request *ret)

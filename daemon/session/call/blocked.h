@@ -25,6 +25,7 @@ struct waiters {
 	size_t count;
 	size_t delayed;     /* of them refusals */
 	uint64_t bytes;     /* of the messages that they wait to send */
+	uint64_t newest;    /* CLOCK_MONOTONIC: when the last one came */
 	uint64_t next_look; /* CLOCK_MONOTONIC: when signals and deaths are looked for again */
 };
 

@@ -2,10 +2,11 @@
 /* Carrying out the calls that take a descriptor.
  *
  * They are given back to the kernel, and noted among those that may be inside (threads.c); in a
- * session that has lost something they are carried out here, on the file that was checked
- * (emulate.c). */
+ * session that has lost something, those of callers that are not alone are carried out here, on the
+ * file that was checked (emulate.c). */
 #include "by-descriptor.h"
 
+#include <fcntl.h>
 #include <poll.h>
 
 #include "daemon/session/revoke/registrations.h"
@@ -95,56 +96,81 @@ static int note_caller(struct supervisor *supervisor, struct call *call)
 	return place;
 }
 
-/* The very file that was checked, not what may be behind its number by now. A descriptor; -EBADF,
- * which is what the app gets: it has closed or exchanged what it named; or -EACCES: we cannot take
- * it. */
-static int checked_queue(const struct supervisor *supervisor, const struct call *call)
+/* The very file that was checked, not what may be behind its number by now. 0; -EBADF, which is
+ * what the app gets: it has closed or exchanged what it named; or another negative errno: we cannot
+ * take it. */
+static int checked_queue(
+	struct supervisor *supervisor, const struct call *call, const struct queue_file **ret)
 {
 	_cleanup_close_ int queue = -EBADF;
 	struct descriptor descriptor;
 
+	*ret = call->held;
+	if (call->held)
+		return 0;
 	if (call->request.queue == QUEUE_NONE)
 		return -EBADF;
 	queue = target_copy_descriptor(&call->target, call->request.fd);
 	if (queue == -EMFILE || queue == -ENFILE || queue == -ENOMEM)
-		return -EACCES;
+		return -EPERM;
 	if (queue < 0 || own_descriptor(queue, &descriptor) < 0 ||
 		!queue_key_same(descriptor.key, call->key))
 		return -EBADF;
-	return take_fd(&queue);
+	return held_add(
+		&supervisor->held, call->request.tid, call->request.fd, &queue, call->key, ret);
 }
 
-/* 0: it waits. Otherwise the errno that the app gets. */
+/* 0: it waits, with descriptors of its own. Otherwise the errno that the app gets. */
 static int let_wait(struct supervisor *supervisor, struct call *call, struct emulated *emulated)
 {
+	_cleanup_(target_close) struct target target = TARGET_CLOSED;
 	int r;
 
-	if (emulated_is_late(emulated))
+	if (emulated_time_left(emulated) == 0)
 		return ETIMEDOUT;
-	r = waiters_add(&supervisor->waiters, supervisor->inflight, &call->target, emulated,
-		call->request.name, request_needs(&call->request));
+	emulated->queue = fcntl(emulated->queue, F_DUPFD_CLOEXEC, 3);
+	r = emulated->queue < 0 ? -errno : call_open_target(supervisor, call, &target);
+	r = r < 0 ? r
+		  : waiters_add(&supervisor->waiters, supervisor->inflight, &target, emulated,
+			    call->request.name, request_needs(&call->request));
+	if (r < 0)
+		(void)safe_close(emulated->queue);
 	call->waits = r == 0;
 	return r == 0 ? 0 : EACCES;
+}
+
+static int prepare(struct supervisor *supervisor, struct call *call, struct emulated *ret)
+{
+	struct data_call data = data_call_decode(call->notification, call->request.call);
+	const struct queue_file *queue;
+	int r = checked_queue(supervisor, call, &queue);
+
+	return r < 0 && r != -EBADF ? -EPERM : emulate_prepare(&call->target, &data, queue, ret);
+}
+
+/* The caller's next call finds it open. */
+static void keep_memory(struct supervisor *supervisor, struct call *call)
+{
+	if (call->threads > 1 && callers_keep_memory(&supervisor->callers, &call->target) &&
+		!call_is_valid(supervisor, call))
+		callers_forget_memory(&supervisor->callers, &call->target);
 }
 
 /* Carries the call out, in a session that has lost something, or for a process of which nobody
  * could keep a pidfd. */
 static struct answer act_by_ourselves(struct supervisor *supervisor, struct call *call)
 {
-	struct data_call data = data_call_decode(call->notification, call->request.call);
 	_cleanup_(emulated_clear) struct emulated emulated = EMULATED_NONE;
-	_cleanup_close_ int queue = checked_queue(supervisor, call);
-	long r =
-		queue == -EACCES ? -EPERM : emulate_prepare(&call->target, &data, queue, &emulated);
+	long r = prepare(supervisor, call, &emulated);
 
 	if (r < 0)
 		return answer_error(r == -EPERM ? EACCES : (int)-r);
-	queue = -EBADF;
 	/* A message must not be sent or taken for somebody who is gone. */
 	if (!call_is_valid(supervisor, call))
 		return answer_error(EACCES);
 	r = emulate_try(
 		&call->target, &emulated, call->notification->id, &supervisor->inflight->done);
+	keep_memory(supervisor, call);
 	if (r == -EINPROGRESS)
 		r = -let_wait(supervisor, call, &emulated);
 	return answer_of(r);
@@ -171,7 +197,8 @@ struct answer act_on_notify(struct supervisor *supervisor, struct call *call)
 /* Who could not be killed later is not given its call back. */
 struct answer act_on_data(struct supervisor *supervisor, struct call *call)
 {
-	int place = supervisor->inflight->tainted ? -EPERM : note_caller(supervisor, call);
+	bool exact = !supervisor->inflight->tainted || call->alone;
+	int place = exact ? note_caller(supervisor, call) : -EPERM;
 
 	if (place >= 0 && tell_manager(supervisor, (uint32_t)place) == 0)
 		return (struct answer){.kind = ANSWER_CONTINUE};

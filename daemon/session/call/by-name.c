@@ -156,10 +156,8 @@ static struct answer let_wait_for_lease(struct supervisor *supervisor, struct ca
 	_cleanup_(target_close) struct target target = TARGET_CLOSED;
 	const struct request *request = &call->request;
 
-	/* The call's own is lent. */
 	call->waits =
-		target_open(request->tid, &target) == 0 &&
-		notify_is_valid(supervisor->listener, request->id) &&
+		call_open_target(supervisor, call, &target) == 0 &&
 		waiters_add_open(&supervisor->waiters, supervisor->inflight, &target, request) == 0;
 	return answer_error(EACCES);
 }
@@ -186,6 +184,8 @@ struct answer act_on_open(struct supervisor *supervisor, struct call *call)
 	/* It may be there: it must not be put there twice. */
 	if (number != -ENOENT)
 		return answer_error(EACCES);
+	if (request->oflag & O_CREAT)
+		held_drop(&supervisor->held, 0);
 	/* Unconfined this comes before the look-up and before creating. */
 	if (call->table_full)
 		return answer_error(EMFILE);
@@ -214,6 +214,7 @@ struct answer act_on_unlink(struct supervisor *supervisor, struct call *call)
 	bool existed = exists(supervisor, call);
 	int r;
 
+	held_drop(&supervisor->held, 0);
 	if (done_before(supervisor, call, existed)) {
 		r = 0;
 	} else {

@@ -46,6 +46,35 @@ int call_know_caller(struct supervisor *supervisor, struct call *call)
 	return r;
 }
 
+int call_know_company(struct supervisor *supervisor, struct call *call)
+{
+	pid_t tid = call->target.tid;
+	int r;
+
+	callers_lend(&supervisor->callers, tid, &call->target);
+	r = callers_lend_memory(&supervisor->callers, &call->target, &call->threads);
+	if (r < 0 && call->target.lent)
+		r = target_count_threads(&call->target, &call->threads);
+	if (r < 0) {
+		r = target_open(tid, &call->target);
+		r = r < 0 ? r : target_count_threads(&call->target, &call->threads);
+	}
+	if (r < 0)
+		return r;
+	callers_keep(&supervisor->callers, &call->target);
+	call->alone = supervisor->tells_tables && !supervisor->inflight->shares_tables &&
+		      call->threads == 1;
+	return 0;
+}
+
+int call_open_target(
+	const struct supervisor *supervisor, const struct call *call, struct target *ret)
+{
+	int r = target_open((pid_t)call->notification->pid, ret);
+
+	return r == 0 && !call_is_valid(supervisor, call) ? -ESRCH : r;
+}
+
 bool call_is_valid(const struct supervisor *supervisor, const struct call *call)
 {
 	return notify_is_valid(supervisor->listener, call->notification->id);

@@ -14,14 +14,17 @@ struct call {
 	struct target target;
 	struct credentials identity;
 	bool identity_known;
-	bool table_full;      /* the app has no room for another descriptor */
-	bool resumed;         /* an earlier session process had it in hand before */
-	bool created;         /* the queue is this call's own */
-	int queue;            /* opened for the app, to be injected */
-	struct queue_key key; /* of the descriptor that was looked at */
-	bool too_wide;        /* it does more than the session may, or perhaps does */
-	uint32_t place;       /* of the process that is about to register (processes.h) */
-	bool waits;           /* no answer yet: it is among the waiters */
+	bool table_full;               /* the app has no room for another descriptor */
+	bool resumed;                  /* an earlier session process had it in hand before */
+	bool created;                  /* the queue is this call's own */
+	int queue;                     /* opened for the app, to be injected */
+	struct queue_key key;          /* of the descriptor that was looked at */
+	bool too_wide;                 /* it does more than the session may, or perhaps does */
+	uint64_t threads;              /* of the caller's process; 0: not known */
+	bool alone;                    /* nobody can exchange the caller's descriptors */
+	const struct queue_file *held; /* what its descriptor is; NULL: not held here */
+	uint32_t place;                /* of the process that is about to register (processes.h) */
+	bool waits;                    /* no answer yet: it is among the waiters */
 	struct verdict verdict;
 	struct answer answer;
 };
@@ -42,6 +45,13 @@ int call_know_identity(struct supervisor *supervisor, struct call *call);
 
 /* The same of a thread that calls by name: the first look at it. */
 int call_know_caller(struct supervisor *supervisor, struct call *call);
+
+/* Looks whether the caller is alone. 0 or negative errno. */
+int call_know_company(struct supervisor *supervisor, struct call *call);
+
+/* What the caller is looked at through, for a call that is to wait. 0 or negative errno. */
+int call_open_target(
+	const struct supervisor *supervisor, const struct call *call, struct target *ret);
 
 /* True while the caller waits for its answer: until then what was read was the caller's. */
 bool call_is_valid(const struct supervisor *supervisor, const struct call *call);

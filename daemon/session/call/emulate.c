@@ -2,15 +2,17 @@
 /* Calls on a descriptor that this process carries out itself.
  *
  * CONTINUE gives a call back with a number, and what is behind that number may have been exchanged
- * by then. As long as the session has lost nothing that does not matter. Once it has, the call is
- * made here, on a copy of the descriptor taken from the caller: the file that was checked is the
- * file that is used. Only what would block is tried with a timeout in the past, so this process
- * never waits inside the kernel; the caller's own O_NONBLOCK is a property of the file and needs
- * nothing.
+ * by then. As long as the session has lost nothing that does not matter. Once it has, and unless
+ * the caller is alone (serve.c), the call is made here, on a copy of the descriptor taken from the
+ * caller: the file that was checked is the file that is used. Only what would block is tried with a
+ * timeout in the past, so this process never waits inside the kernel; the caller's own O_NONBLOCK
+ * is a property of the file and needs nothing.
  *
- * What is done is noted at once, and a message is received into memory that outlives this process:
- * should it be killed then, the next one hands the message out, or says that it was sent. What is
- * left is the way back from the kernel's own call, a few instructions.
+ * What is about to be done is noted, and then what was done; a message is received into memory that
+ * outlives this process. Should it be killed, the next one hands the message out, or says that it
+ * was sent. Between the two notes the kernel itself tells: before it is asked, what it writes at
+ * every success is given values that it never writes. What cannot be told even so is not repeated:
+ * the app gets EIO, and the log a line (resume.c).
  *
  * Errors come in the kernel's order: timeout, priority, access mode, size, memory. */
 #include "emulate.h"
@@ -22,7 +24,9 @@
 #include "include/limits.h"
 #include "include/syscalls.h"
 
-#define PRIORITY_MAX 32768
+#define PRIORITY_MAX       32768
+#define PRIORITY_UNTOUCHED UINT32_MAX /* the kernel writes none from PRIORITY_MAX on */
+#define BYTE_UNTOUCHED     '\x5a'
 
 struct data_call data_call_decode(const struct seccomp_notif *notification, enum mq_call call)
 {
@@ -40,7 +44,6 @@ struct data_call data_call_decode(const struct seccomp_notif *notification, enum
 
 void emulated_clear(struct emulated *emulated)
 {
-	emulated->queue = safe_close(emulated->queue);
 	free(emulated->message);
 	emulated->message = NULL;
 }
@@ -66,47 +69,32 @@ static int read_timeout(struct target *target, const struct data_call *call, str
 	return ret->tv_sec < 0 || ret->tv_nsec < 0 || ret->tv_nsec >= 1000000000 ? -EINVAL : 0;
 }
 
-static int check_access(int queue, bool write)
+static int check_queue(const struct emulated *emulated, const struct queue_file *queue)
 {
-	int flags = fcntl(queue, F_GETFL), mode = flags & O_ACCMODE;
+	bool send = emulated->call.call == MQ_CALL_SEND;
 
-	if (flags < 0)
-		return -errno;
-	return mode == O_RDWR || mode == (write ? O_WRONLY : O_RDONLY) ? 0 : -EBADF;
-}
-
-static int check_send(const struct emulated *emulated, const struct mq_attr *attributes)
-{
-	if (check_access(emulated->queue, true) < 0)
+	if (!queue || queue->access == (send ? O_RDONLY : O_WRONLY))
 		return -EBADF;
-	return emulated->call.size > (uint64_t)attributes->mq_msgsize ? -EMSGSIZE : 0;
+	if (send ? emulated->call.size > queue->message_size
+		 : emulated->call.size < queue->message_size)
+		return -EMSGSIZE;
+	return queue->message_size > SESSION_MESSAGE_MAX ? -EPERM : 0;
 }
 
-static int check_receive(const struct emulated *emulated, const struct mq_attr *attributes)
-{
-	if (check_access(emulated->queue, false) < 0)
-		return -EBADF;
-	return emulated->call.size < (uint64_t)attributes->mq_msgsize ? -EMSGSIZE : 0;
-}
-
-static int prepare_message(struct target *target, struct emulated *emulated)
+static int prepare_message(
+	struct target *target, const struct queue_file *queue, struct emulated *emulated)
 {
 	struct app_memory memory = target_memory(target);
-	struct mq_attr attributes;
 	bool send = emulated->call.call == MQ_CALL_SEND;
 	int r;
 
 	if (send && (uint32_t)emulated->call.priority >= PRIORITY_MAX)
 		return -EINVAL;
-	if (syscall(SYS_mq_getsetattr, emulated->queue, NULL, &attributes) < 0)
-		return -errno;
-	r = send ? check_send(emulated, &attributes) : check_receive(emulated, &attributes);
+	r = check_queue(emulated, queue);
 	if (r < 0)
 		return r;
-	if (attributes.mq_msgsize > SESSION_MESSAGE_MAX)
-		return -EPERM;
 	if (!send) {
-		emulated->call.size = (uint64_t)attributes.mq_msgsize;
+		emulated->call.size = queue->message_size;
 		return 0;
 	}
 	emulated->message = malloc(emulated->call.size + 1);
@@ -134,32 +122,35 @@ static int read_attributes(struct target *target, const struct data_call *call, 
 	return r;
 }
 
-static int prepare_getsetattr(struct target *target, struct emulated *emulated)
+static int prepare_getsetattr(
+	struct target *target, const struct queue_file *queue, struct emulated *emulated)
 {
-	if (emulated->call.buffer == 0)
-		return 0;
-	return read_attributes(target, &emulated->call, &emulated->attributes);
+	int r = emulated->call.buffer == 0
+			? 0
+			: read_attributes(target, &emulated->call, &emulated->attributes);
+
+	return r == 0 && !queue ? -EBADF : r;
 }
 
-static int prepare_transfer(struct target *target, struct emulated *emulated)
+static int prepare_transfer(
+	struct target *target, const struct queue_file *queue, struct emulated *emulated)
 {
 	int r = 0;
 
 	emulated->has_deadline = emulated->call.timeout != 0;
 	if (emulated->has_deadline)
 		r = read_timeout(target, &emulated->call, &emulated->deadline);
-	return r < 0 ? r : prepare_message(target, emulated);
+	return r < 0 ? r : prepare_message(target, queue, emulated);
 }
 
-int emulate_prepare(
-	struct target *target, const struct data_call *call, int queue, struct emulated *ret)
+int emulate_prepare(struct target *target, const struct data_call *call,
+	const struct queue_file *queue, struct emulated *ret)
 {
-	struct emulated emulated = {.call = *call, .queue = queue};
-	int r = call->call == MQ_CALL_GETSETATTR ? prepare_getsetattr(target, &emulated)
-						 : prepare_transfer(target, &emulated);
+	struct emulated emulated = {.call = *call, .queue = queue ? queue->fd : -EBADF};
+	int r = call->call == MQ_CALL_GETSETATTR ? prepare_getsetattr(target, queue, &emulated)
+						 : prepare_transfer(target, queue, &emulated);
 
 	if (r < 0) {
-		emulated.queue = -EBADF;
 		emulated_clear(&emulated);
 		return r;
 	}
@@ -170,20 +161,35 @@ int emulate_prepare(
 static const struct timespec past = {0, 0};
 
 /* The id last: then all of it is there. */
-static void note_done(struct done_call *done, uint64_t id, long result)
+static void note_trying(struct done_call *done, uint64_t id)
 {
-	done->result = result;
+	done->result = DONE_TRYING;
 	__atomic_store_n(&done->id, id, __ATOMIC_SEQ_CST);
+}
+
+static void note_nothing(struct done_call *done)
+{
+	__atomic_store_n(&done->id, 0, __ATOMIC_SEQ_CST);
+}
+
+static void note_done(struct done_call *done, long result)
+{
+	__atomic_store_n(&done->result, result, __ATOMIC_SEQ_CST);
 }
 
 static long try_send(struct emulated *emulated, uint64_t id, struct done_call *done)
 {
 	const struct data_call *call = &emulated->call;
+	long r;
 
-	if (syscall(SYS_mq_timedsend, emulated->queue, emulated->message, call->size,
-		    (uint32_t)call->priority, &past) < 0)
+	note_trying(done, id);
+	r = syscall(SYS_mq_timedsend, emulated->queue, emulated->message, call->size,
+		(uint32_t)call->priority, &past);
+	if (r < 0) {
+		note_nothing(done);
 		return errno == ETIMEDOUT ? -EINPROGRESS : -errno;
-	note_done(done, id, 0);
+	}
+	note_done(done, 0);
 	return 0;
 }
 
@@ -211,44 +217,6 @@ static void give_back_memory(struct done_call *done)
 	done->used = 0;
 }
 
-static long try_receive(
-	struct target *target, struct emulated *emulated, uint64_t id, struct done_call *done)
-{
-	const struct data_call *call = &emulated->call;
-	long n;
-
-	if (populate(done, call->size) < 0)
-		return -ENOMEM;
-	n = syscall(SYS_mq_timedreceive, emulated->queue, done->message, call->size,
-		&done->priority, &past);
-	if (n < 0) {
-		n = errno == ETIMEDOUT ? -EINPROGRESS : -errno;
-		give_back_memory(done);
-		return n;
-	}
-	note_done(done, id, n);
-	return emulate_hand_out(target, call, done);
-}
-
-long emulate_hand_out(
-	struct target *target, const struct data_call *call, const struct done_call *done)
-{
-	if (call->call != MQ_CALL_RECEIVE)
-		return done->result;
-	if (call->priority != 0 &&
-		target_write(target, call->priority, &done->priority, sizeof(done->priority)) < 0)
-		return -EFAULT;
-	if (target_write(target, call->buffer, done->message, (size_t)done->result) < 0)
-		return -EFAULT;
-	return done->result;
-}
-
-void emulate_answered(struct done_call *done)
-{
-	__atomic_store_n(&done->id, 0, __ATOMIC_SEQ_CST);
-	give_back_memory(done);
-}
-
 static int write_attributes(
 	struct target *target, const struct data_call *call, const struct mq_attr *attributes)
 {
@@ -259,15 +227,97 @@ static int write_attributes(
 			    : target_write(target, call->size, attributes, sizeof(*attributes));
 }
 
-static long try_getsetattr(struct target *target, struct emulated *emulated)
+static long hand_out_message(
+	struct target *target, const struct data_call *call, const struct done_call *done)
+{
+	if (call->priority != 0 &&
+		target_write(target, call->priority, &done->priority, sizeof(done->priority)) < 0)
+		return -EFAULT;
+	if (target_write(target, call->buffer, done->message, (size_t)done->result) < 0)
+		return -EFAULT;
+	return done->result;
+}
+
+long emulate_hand_out(
+	struct target *target, const struct data_call *call, const struct done_call *done)
+{
+	switch (call->call) {
+	case MQ_CALL_RECEIVE:
+		return hand_out_message(target, call, done);
+	case MQ_CALL_GETSETATTR:
+		return call->size == 0 ? 0 : write_attributes(target, call, &done->attributes);
+	default:
+		return done->result;
+	}
+}
+
+static long try_receive(
+	struct target *target, struct emulated *emulated, uint64_t id, struct done_call *done)
 {
 	const struct data_call *call = &emulated->call;
-	struct mq_attr old;
+	long n;
 
-	if (syscall(SYS_mq_getsetattr, emulated->queue, call->buffer ? &emulated->attributes : NULL,
-		    &old) < 0)
+	if (populate(done, call->size) < 0)
+		return -ENOMEM;
+	done->priority = PRIORITY_UNTOUCHED;
+	done->message[call->size - 1] = BYTE_UNTOUCHED;
+	note_trying(done, id);
+	n = syscall(SYS_mq_timedreceive, emulated->queue, done->message, call->size,
+		&done->priority, &past);
+	if (n < 0) {
+		n = errno == ETIMEDOUT ? -EINPROGRESS : -errno;
+		emulate_answered(done);
+		return n;
+	}
+	note_done(done, n);
+	return emulate_hand_out(target, call, done);
+}
+
+void emulate_answered(struct done_call *done)
+{
+	__atomic_store_n(&done->id, 0, __ATOMIC_SEQ_CST);
+	give_back_memory(done);
+}
+
+static long try_getsetattr(
+	struct target *target, struct emulated *emulated, uint64_t id, struct done_call *done)
+{
+	const struct data_call *call = &emulated->call;
+	long r;
+
+	done->attributes.mq_msgsize = 0;
+	note_trying(done, id);
+	r = syscall(SYS_mq_getsetattr, emulated->queue, call->buffer ? &emulated->attributes : NULL,
+		&done->attributes);
+	if (r < 0) {
+		note_nothing(done);
 		return -errno;
-	return call->size == 0 ? 0 : write_attributes(target, call, &old);
+	}
+	note_done(done, 0);
+	return emulate_hand_out(target, call, done);
+}
+
+/* How long a message was is written nowhere, unless it reaches to the end. */
+static int64_t received(const struct done_call *done)
+{
+	if (done->priority == PRIORITY_UNTOUCHED)
+		return -EINPROGRESS;
+	return done->used > 0 && done->message[done->used - 1] != BYTE_UNTOUCHED
+		       ? (int64_t)done->used
+		       : -EIO;
+}
+
+long emulate_outcome(struct done_call *done, enum mq_call call)
+{
+	if (done->result != DONE_TRYING)
+		return done->result;
+	if (call == MQ_CALL_RECEIVE)
+		done->result = received(done);
+	else if (call == MQ_CALL_GETSETATTR)
+		done->result = done->attributes.mq_msgsize == 0 ? -EINPROGRESS : 0;
+	else
+		done->result = -EIO;
+	return done->result;
 }
 
 long emulate_try(
@@ -279,7 +329,7 @@ long emulate_try(
 	case MQ_CALL_RECEIVE:
 		return try_receive(target, emulated, id, done);
 	case MQ_CALL_GETSETATTR:
-		return try_getsetattr(target, emulated);
+		return try_getsetattr(target, emulated, id, done);
 	case MQ_CALL_OPEN:
 	case MQ_CALL_UNLINK:
 	case MQ_CALL_NOTIFY:
@@ -289,13 +339,17 @@ long emulate_try(
 	return -EACCES;
 }
 
-bool emulated_is_late(const struct emulated *emulated)
+uint64_t emulated_time_left(const struct emulated *emulated)
 {
+	const struct timespec *deadline = &emulated->deadline;
 	struct timespec now;
+	int64_t seconds;
 
 	if (!emulated->has_deadline || clock_gettime(CLOCK_REALTIME, &now) < 0)
-		return false;
-	return now.tv_sec > emulated->deadline.tv_sec ||
-	       (now.tv_sec == emulated->deadline.tv_sec &&
-		       now.tv_nsec >= emulated->deadline.tv_nsec);
+		return UINT64_MAX;
+	if (now.tv_sec > deadline->tv_sec ||
+		(now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec))
+		return 0;
+	seconds = MIN(deadline->tv_sec - now.tv_sec, INT32_MAX);
+	return (uint64_t)(seconds * 1000000 + (deadline->tv_nsec - now.tv_nsec) / 1000) + 1;
 }

@@ -9,6 +9,7 @@
 #include "daemon/session/target/done.h"
 #include <linux/seccomp.h>
 
+#include "daemon/session/target/held.h"
 #include "daemon/session/target/target.h"
 #include "include/request.h"
 
@@ -29,7 +30,7 @@ struct data_call data_call_decode(const struct seccomp_notif *notification, enum
 /* One call under way. */
 struct emulated {
 	struct data_call call;
-	int queue; /* copy of the caller's descriptor: the very file that was checked */
+	int queue; /* the very file that was checked; a waiter's own, else held (held.h) */
 	struct mq_attr attributes; /* getsetattr: the new ones, copied once */
 	char *message;             /* send: copied once; call.size bytes */
 	bool has_deadline;
@@ -37,23 +38,28 @@ struct emulated {
 };
 #define EMULATED_NONE ((struct emulated){.queue = -EBADF})
 
+/* Frees the message. */
 void emulated_clear(struct emulated *emulated);
 
-/* Copies what the call needs out of the app. queue becomes ret's if it succeeds; it may be -EBADF,
- * for the errors that come first. 0, or the negative errno that the app gets, as the kernel would
- * find them, or -EPERM if we could not look. */
-int emulate_prepare(
-	struct target *target, const struct data_call *call, int queue, struct emulated *ret);
+/* Copies what the call needs out of the app. queue may be NULL, for the errors that come before
+ * there is none. 0, or the negative errno that the app gets, as the kernel would find them, or
+ * -EPERM if we could not look. */
+int emulate_prepare(struct target *target, const struct data_call *call,
+	const struct queue_file *queue, struct emulated *ret);
 
-/* Tries once, without waiting, and notes a message that was sent or taken as done. The result of
- * the call (≥ 0), or the negative errno that the app gets; -EINPROGRESS: it would have to wait. A
- * receive that could not write to the app has taken its message all the same, as in the kernel. */
+/* Tries once, without waiting, and notes what is tried and what was done. The result of the call
+ * (≥ 0), or the negative errno that the app gets; -EINPROGRESS: it would have to wait. A receive
+ * that could not write to the app has taken its message all the same, as in the kernel. */
 long emulate_try(
 	struct target *target, struct emulated *emulated, uint64_t id, struct done_call *done);
+
+/* What has become of a call that an earlier session process had noted: its result; -EINPROGRESS: it
+ * has done nothing; -EIO: that cannot be told. */
+long emulate_outcome(struct done_call *done, enum mq_call call);
 
 /* Gives the app what a call that is done has for it. The result, or -EFAULT. */
 long emulate_hand_out(
 	struct target *target, const struct data_call *call, const struct done_call *done);
 
-/* True if the caller's own deadline has passed. */
-bool emulated_is_late(const struct emulated *emulated);
+/* Microseconds to the caller's own deadline; 0: it has passed; UINT64_MAX: it has none. */
+uint64_t emulated_time_left(const struct emulated *emulated);

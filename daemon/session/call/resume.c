@@ -2,6 +2,7 @@
 /* Calls that were taken up before: by an earlier session process, or that have waited. */
 #include "resume.h"
 
+#include "include/log.h"
 #include "include/syscalls.h"
 #include "serve.h"
 
@@ -46,27 +47,55 @@ static struct seccomp_notif *find_noted(struct inflight *inflight, uint64_t id)
 	return (struct seccomp_notif *)noted;
 }
 
-/* A call that an earlier session process has carried out and perhaps not answered. */
-static void answer_done(struct supervisor *supervisor)
+/* Every one, at once and by ourselves: who has read it knows which messages may be missing or come
+ * twice. */
+static void log_uncertain(struct supervisor *supervisor, struct target *target,
+	const struct seccomp_notif *noted, enum mq_call call)
+{
+	struct descriptor descriptor;
+	const char *name = NULL;
+	char queue[4 * QUEUE_NAME_MAX + 1];
+
+	if (target_descriptor(target, (int)noted->data.args[0], &descriptor) == 0)
+		name = queues_find(&supervisor->inflight->queues, descriptor.key);
+	log_warning("uncertain %s /%s of thread %d: the session process was killed in the middle "
+		    "of it; it may have been carried out, and was answered with EIO",
+		mq_call_to_string(call), escape(name ? name : "", queue, sizeof(queue)),
+		(int)noted->pid);
+}
+
+static struct answer answer_outcome(struct supervisor *supervisor, struct target *target,
+	const struct seccomp_notif *noted, enum mq_call call, long outcome)
+{
+	struct data_call data = data_call_decode(noted, call);
+
+	if (outcome == -EIO)
+		log_uncertain(supervisor, target, noted, call);
+	return answer_of(outcome < 0
+				 ? outcome
+				 : emulate_hand_out(target, &data, &supervisor->inflight->done));
+}
+
+/* A call that an earlier session process has carried out, or was carrying out, and perhaps not
+ * answered. If it has done nothing it is one like the others that are noted. */
+static void settle_done(struct supervisor *supervisor)
 {
 	struct done_call *done = &supervisor->inflight->done;
 	struct seccomp_notif *noted = find_noted(supervisor->inflight, done->id);
 	const struct intercepted_call *row =
 		noted ? intercepted_call_find(noted->data.arch, noted->data.nr) : NULL;
+	long outcome = row ? emulate_outcome(done, row->call) : 0;
 	struct target target;
-	struct data_call call;
 	struct answer answer;
 
-	__atomic_store_n(&supervisor->inflight->head.since, now_usec(), __ATOMIC_SEQ_CST);
-	if (row && target_open((pid_t)noted->pid, &target) == 0) {
-		call = data_call_decode(noted, row->call);
+	if (row && outcome != -EINPROGRESS && target_open((pid_t)noted->pid, &target) == 0) {
 		if (notify_is_valid(supervisor->listener, done->id)) {
-			answer = answer_of(emulate_hand_out(&target, &call, done));
+			answer = answer_outcome(supervisor, &target, noted, row->call, outcome);
 			(void)notify_reply(supervisor->listener, done->id, &answer);
 		}
 		target_close(&target);
 	}
-	if (noted)
+	if (noted && outcome != -EINPROGRESS)
 		__atomic_store_n(&noted->id, 0, __ATOMIC_SEQ_CST);
 	emulate_answered(done);
 }
@@ -75,10 +104,10 @@ void resume_all(struct supervisor *supervisor)
 {
 	struct inflight *inflight = supervisor->inflight;
 
+	__atomic_store_n(&inflight->head.since, now_usec(), __ATOMIC_SEQ_CST);
 	if (inflight->done.id != 0)
-		answer_done(supervisor);
+		settle_done(supervisor);
 	if (inflight->notification.id != 0) {
-		__atomic_store_n(&inflight->head.since, now_usec(), __ATOMIC_SEQ_CST);
 		if (notify_is_valid(supervisor->listener, inflight->notification.id))
 			serve(supervisor, true);
 	}

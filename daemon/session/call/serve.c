@@ -27,9 +27,10 @@
  * /proc of a thread that called lately (cache.h), and which of the files opened here a descriptor
  * was last (opened.h). The kernel is asked anew each time, so nothing of it can be out of date.
  * With it a call on a descriptor takes six system calls: poll, RECV, kcmp, two to see whose thread
- * it is, SEND; and every 10 ms one to see whether the thread is a real-time one (urgency.h).
- * mq_open takes 21 for a caller with our own ids, 30 for another; one that creates 32 and 44;
- * mq_unlink 16 and 25; a denied mq_open 13.
+ * it is, SEND; seven once the session has lost something, and nine for a send that is carried out
+ * here; and every 10 ms one more, to see whether the thread is a real-time one (urgency.h). mq_open
+ * takes 21 for a caller with our own ids, 30 for another; one that creates 32 and 44; mq_unlink 16
+ * and 25; a denied mq_open 13.
  *
  * Three things can go wrong. Fatal: this process ends, and the manager starts another. Refused: the
  * app gets an errno. Gone: the app was killed meanwhile, and the call is dropped.
@@ -41,8 +42,20 @@
  * permission. The wall lets no other queue in, but somebody outside may send one, of whatever mode.
  * Each descriptor that is not one of the files opened here is therefore compared with the grants
  * whenever it is used, even if its queue was opened here. The first that does more, or whose queue
- * is unknown, makes the session tainted. So does a loss. From then on calls on descriptors are not
- * given back but carried out here, on the file that was checked (emulate.c).
+ * is unknown, makes the session tainted. So does a loss. From then on a call on a descriptor is not
+ * given back but carried out here, on the file that was checked (emulate.c), unless the caller is
+ * alone.
+ *
+ * Alone is a process of one thread, those counted that the kernel makes for io_uring, in a session
+ * none of whose processes has ever shared its descriptor table: no other task has that table. A
+ * table is shared by clone(2) with CLONE_FILES. The filter tells of it, and it is noted before it
+ * happens; exec, by which the app began, makes a table of one's own. Threads are counted before the
+ * descriptor is looked at: one that exchanges it and ends has then done so before, or was counted.
+ * While the one thread waits for our answer it makes none, and nobody else changes its table: to
+ * receive a descriptor it would have to run, the kernel knows one listener for a thread, which is
+ * ours, and a tracer reaches a thread that waits in its door only when it has left it. So what was
+ * read of its descriptor is what the kernel will use. Whether it was the caller's is asked by
+ * giving the answer, as above.
  *
  * What is left is a descriptor that somebody outside has sent and that was not shown to us when it
  * came to lie behind the number. Queue and mode are two looks, between which it may be exchanged;
@@ -165,8 +178,8 @@ static bool is_to_be_watched(const struct supervisor *supervisor, const struct c
 {
 	const struct inflight *inflight = supervisor->inflight;
 
-	return (inflight->tainted || inflight->watching) && request_registers(&call->request) &&
-	       call->answer.kind == ANSWER_CONTINUE;
+	return (inflight->tainted || inflight->watching) && !call->alone &&
+	       request_registers(&call->request) && call->answer.kind == ANSWER_CONTINUE;
 }
 
 /* 0, or a negative errno: nobody was answered. */
@@ -223,11 +236,14 @@ static void record(struct supervisor *supervisor, const struct call *call)
 
 /* Answering asks the kernel by itself whether the notification is still valid, and does nothing if
  * it is not. So if the answer is all that follows, what was read is the caller's without asking
- * twice. */
+ * twice. What is carried out on a queue that is held here is asked about once the app's memory has
+ * been looked at as well (by-descriptor.c). */
 static bool does_more_than_answer(const struct supervisor *supervisor, const struct call *call)
 {
-	return call->verdict.allow &&
-	       (!request_has_descriptor(&call->request) || supervisor->inflight->tainted);
+	if (!call->verdict.allow)
+		return false;
+	return !request_has_descriptor(&call->request) ||
+	       (supervisor->inflight->tainted && !call->alone && !call->held);
 }
 
 /* What follows the look, which had this result. */
@@ -260,11 +276,26 @@ static void call_begin(struct supervisor *supervisor, struct call *ret)
 	ret->target.tid = (pid_t)ret->notification->pid;
 }
 
+/* A process is to share its descriptor table: nobody in the session is alone any more. */
+static bool is_told_only(struct supervisor *supervisor, struct call *call)
+{
+	const struct seccomp_data *data = &call->notification->data;
+
+	if (!call_shares_table(data->arch, data->nr, data->args[0]))
+		return false;
+	__atomic_store_n(&supervisor->inflight->shares_tables, 1, __ATOMIC_SEQ_CST);
+	call->answer = (struct answer){.kind = ANSWER_CONTINUE};
+	(void)reply(supervisor, call);
+	return true;
+}
+
 void serve(struct supervisor *supervisor, bool resumed)
 {
 	_cleanup_(call_clear) struct call call;
 
 	call_begin(supervisor, &call);
+	if (is_told_only(supervisor, &call))
+		return;
 	call.resumed = resumed;
 	decide_and_answer(supervisor, &call, look(supervisor, &call));
 }

@@ -10,6 +10,7 @@
 #include "daemon/session/revoke/bring-back.h"
 #include "daemon/session/revoke/holders.h"
 #include "daemon/session/target/cache.h"
+#include "daemon/session/target/held.h"
 #include "daemon/session/target/inflight.h"
 #include "daemon/session/target/opened.h"
 #include "daemon/session/target/urgency.h"
@@ -35,9 +36,11 @@ struct supervisor {
 	struct grants *grants; /* NULL before the first message of them: nothing is answered */
 	struct own_identity own;
 	enum mediation mediation;
+	bool tells_tables; /* the filter tells when a process is to share its descriptor table */
 	struct callers callers;
 	struct urgency urgency;
 	struct opened opened;
+	struct held held;
 	struct recorder recorder;
 	struct waiters waiters;
 	struct refusals refusals;

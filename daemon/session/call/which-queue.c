@@ -2,6 +2,7 @@
 /* Which queue a descriptor is. The kernel is asked, and not the app's memory. */
 #include "which-queue.h"
 
+#include "by-descriptor.h"
 #include "daemon/session/revoke/registrations.h"
 
 /* A descriptor that this session did not open: its link names it. A bind mount elsewhere can forge
@@ -99,21 +100,45 @@ static int identify_by_key(struct supervisor *supervisor, struct call *call)
 	return request->queue == QUEUE_NONE ? -EBADF : compare_with_grants(supervisor, call);
 }
 
-int identify_queue(struct supervisor *supervisor, struct call *call)
+/* Where descriptors may be exchanged it matters whether this caller's can. */
+static bool needs_company(const struct supervisor *supervisor, const struct request *request)
+{
+	const struct inflight *inflight = supervisor->inflight;
+
+	return inflight->tainted || (inflight->watching && request_registers(request));
+}
+
+/* One of the files that are known here: the kernel is asked whether it is the caller's. What is to
+ * be carried out here needs one that is held; what goes back to the kernel, none. */
+static bool find_known(struct supervisor *supervisor, struct call *call)
 {
 	struct request *request = &call->request;
 	const char *name;
-	int r;
 
-	if (!supervisor->inflight->tainted &&
-		opened_find(&supervisor->opened, request->tid, request->fd, &call->key)) {
-		name = queues_find(&supervisor->inflight->queues, call->key);
-		if (name) {
-			(void)strcpy(request->name, name);
-			request->queue = QUEUE_NAMED;
-			return 0;
-		}
+	if (supervisor->inflight->tainted && !call->alone) {
+		call->held = held_find(&supervisor->held, request->tid, request->fd);
+		if (!call->held)
+			return false;
+		call->key = call->held->key;
+	} else if (!opened_find(&supervisor->opened, request->tid, request->fd, &call->key)) {
+		return false;
 	}
+	name = queues_find(&supervisor->inflight->queues, call->key);
+	if (!name)
+		return false;
+	(void)strcpy(request->name, name);
+	request->queue = QUEUE_NAMED;
+	return true;
+}
+
+int identify_queue(struct supervisor *supervisor, struct call *call)
+{
+	struct request *request = &call->request;
+	int r = needs_company(supervisor, request) ? call_know_company(supervisor, call) : 0;
+
+	if (r < 0 || find_known(supervisor, call))
+		return r;
+	call->held = NULL;
 	r = identify_by_key(supervisor, call);
 	if (r == -EBADF)
 		request->queue = QUEUE_NONE;

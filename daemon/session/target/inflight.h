@@ -38,10 +38,11 @@ struct inflight {
 	 * none ever did: what is not looked at takes no memory. */
 	uint32_t waiting_used;
 	struct seccomp_notif waiting[SESSION_WAITING_MAX];
-	uint64_t in_force;  /* fingerprint of the grants that were acknowledged last */
-	uint32_t tainted;   /* 1: the session has lost something; it stays so */
-	uint32_t watching;  /* 1: it may open what it may not read: each mq_notify is watched */
-	uint32_t returning; /* 1: threads are being brought back, and perhaps not all of them */
+	uint64_t in_force;      /* fingerprint of the grants that were acknowledged last */
+	uint32_t tainted;       /* 1: the session has lost something; it stays so */
+	uint32_t watching;      /* 1: it may open what it may not read: each mq_notify is watched */
+	uint32_t shares_tables; /* 1: processes may share a descriptor table; it stays so */
+	uint32_t returning;     /* 1: threads are being brought back, and perhaps not all of them */
 	struct threads threads;
 	struct processes processes;
 	struct queues queues;

@@ -50,12 +50,14 @@ int target_open_thread(int proc, pid_t tid, struct target *ret)
 
 void target_close(struct target *target)
 {
-	if (!target->lent) {
+	if (!target->lent)
 		(void)safe_close(target->proc);
+	if (!target->status_lent)
 		(void)safe_close(target->status);
+	if (!target->memory_lent) {
+		(void)safe_close(target->memory);
+		(void)safe_close(target->maps);
 	}
-	(void)safe_close(target->memory);
-	(void)safe_close(target->maps);
 	*target = TARGET_CLOSED;
 }
 
@@ -314,6 +316,57 @@ static int count_descriptors(const struct target *target, rlim_t below, uint64_t
 		*ret += (rlim_t)fd < below;
 	(void)closedir(table);
 	return r;
+}
+
+int target_count_threads(const struct target *target, uint64_t *ret)
+{
+	struct stat st;
+
+	if (fstatat(target->proc, "task", &st, 0) < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	/* Each thread is a link, as a directory's "." and its name are. */
+	if (st.st_nlink <= 2)
+		return -ESRCH;
+	*ret = st.st_nlink - 2;
+	return 0;
+}
+
+static pid_t other_thread(const pid_t *threads, size_t count, pid_t first)
+{
+	for (size_t i = 0; i < count; i++)
+		if (threads[i] != first)
+			return threads[i];
+	return 0;
+}
+
+static bool has_thread(const struct target *target, pid_t tid)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "task/%d", tid);
+	return faccessat(target->proc, path, F_OK, 0) == 0;
+}
+
+int target_open_witness(const struct target *target)
+{
+	_cleanup_free_ pid_t *threads = NULL;
+	struct target witness;
+	uint64_t first;
+	size_t count;
+	int r = text_status_at(target->proc, "Tgid", &first);
+
+	if (r < 0)
+		return r;
+	/* Another one's witness would say nothing of the number of this one. */
+	if (target->tid != (pid_t)first)
+		return target_open(target->tid, &witness) < 0 ? -ESRCH : witness.proc;
+	r = task_list_threads(target->proc, &threads, &count);
+	r = r < 0 ? r : target_open(other_thread(threads, count, target->tid), &witness);
+	if (r == 0 && !has_thread(&witness, target->tid)) {
+		target_close(&witness);
+		r = -ESRCH;
+	}
+	return r < 0 ? r : witness.proc;
 }
 
 int target_limits(const struct target *target, struct target_limits *ret)

@@ -24,7 +24,10 @@ struct target {
 	int status; /* its status, mem and maps, each opened when first needed */
 	int memory;
 	int maps;
-	bool lent; /* proc and status are kept by struct callers */
+	/* Kept by struct callers: */
+	bool lent; /* proc */
+	bool status_lent;
+	bool memory_lent; /* memory and maps */
 };
 #define TARGET_CLOSED \
 	((struct target){.proc = -EBADF, .status = -EBADF, .memory = -EBADF, .maps = -EBADF})
@@ -44,6 +47,14 @@ int target_write(struct target *target, uint64_t address, const void *data, size
 
 /* Its status as text; to be freed. -ESRCH if the thread is gone, whoever has its number by now. */
 int target_status(struct target *target, char **ret);
+
+/* How many threads its process has, those among them that the kernel has made for io_uring. 0;
+ * -ESRCH: the thread is gone; or another negative errno. */
+int target_count_threads(const struct target *target, uint64_t *ret);
+
+/* The directory of a thread of its process, or of itself, that is not the first one. A descriptor;
+ * -ESRCH: there is none; or another negative errno. */
+int target_open_witness(const struct target *target);
 
 /* Soft limits of the thread. */
 struct target_limits {
