@@ -15,6 +15,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -205,41 +206,43 @@ static void try_seccomp(void)
 
 /* --- reopening ------------------------------------------------------------------------------ */
 
-static volatile int *shared_listener;
+static volatile int listener;
 
-/* It shares the table, for the listener; it was there before the filter. */
-__attribute__((noreturn)) static void answer_everything(void)
+/* In a thread that was there before the listener's filter, and is not under it. */
+static void *answer_everything(void *context)
 {
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (*shared_listener < 0)
+	sigset_t all;
+
+	/* They are meant for who calls. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_BLOCK, &all, NULL);
+	while (listener == 0)
 		pause_for(1);
-	for (;;) {
+	while (listener > 0) {
 		struct seccomp_notif notification = {0};
 		struct seccomp_notif_resp response = {.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 
-		if (ioctl(*shared_listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0)
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) < 0)
 			continue;
 		response.id = notification.id;
-		(void)ioctl(*shared_listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+		(void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 	}
+	return context;
 }
 
 static void reopen(void)
 {
-	pid_t pid;
-	long listener;
+	pthread_t thread;
+	long r;
 
-	shared_listener =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	*shared_listener = -1;
-	pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
-	if (pid == 0)
-		answer_everything();
-	listener = CALL(SECCOMP, SECCOMP_SET_MODE_FILTER, LISTEN, (long)&low->program);
-	report("listener", "", error_of(listener));
-	*shared_listener = (int)listener;
-	if (listener < 0 && pid > 0)
-		(void)kill(pid, SIGKILL);
+	listener = 0;
+	if (pthread_create(&thread, NULL, answer_everything, NULL) != 0)
+		_exit(1);
+	r = CALL(SECCOMP, SECCOMP_SET_MODE_FILTER, LISTEN, (long)&low->program);
+	report("listener", "", error_of(r));
+	listener = (int)r;
+	if (r < 0)
+		(void)pthread_join(thread, NULL);
 }
 
 /* --- the calls ------------------------------------------------------------------------------ */

@@ -149,14 +149,16 @@ same_but_for_the_sender() {
 
 # It stays, and counts.
 mqtry "open $Q-revoked rwc 0666 2 8" >/dev/null
-COMPANY=(env LD_PRELOAD="$BUILD_ROOT/tests/preload/company.so")
+cp "$BUILD_ROOT/tests/preload/company.so" "$WORK/bin/"
+COMPANY=(env LD_PRELOAD="$WORK/bin/company.so")
 for PROBE in probe probe-32; do
 	[ $PROBE = probe ] ||
 		can_run_32_bit "$WORK/bin/$PROBE" "32-bit programs after a loss" || continue
 	for section in $SECTIONS; do
 		(cd / && timeout -k 2 $((60 * TEST_PATIENCE)) "$PROBE" "$section") </dev/null >"$WORK/bare.txt" 2>&1
 		tainted "$section"
-		holds "after a loss, $PROBE $section is the same as bare" same
+		# The leak sanitizer's process shares a table, so that nobody is alone any more.
+		holds "after a loss, $PROBE $section is the same as bare" "same${SANITIZED:+_but_for_the_sender}"
 		if [ $PROBE = probe ]; then
 			(cd / && timeout -k 2 $((60 * TEST_PATIENCE)) "${COMPANY[@]}" "$PROBE" "$section") \
 				</dev/null >"$WORK/bare.txt" 2>&1
