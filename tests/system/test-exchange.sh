@@ -104,7 +104,8 @@ shares_tables() {
 # Once a process has shared its table, nobody in its session is alone any more: these come last.
 SHARING='^(sharer.*|filters|fault-child)$'
 
-start_app taker stdbuf -oL mqrecv "${Q}lost" 1000000 1000
+# stdbuf is preloaded before the address sanitizer.
+start_app taker env ASAN_OPTIONS=verify_asan_link_order=0 stdbuf -oL mqrecv "${Q}lost" 1000000 1000
 for who in $USERS; do
 	# shellcheck disable=SC2046 # names
 	attack "$who" "alone" $(attacks_of "$who" | tr ' ' '\n' | grep -vE "$SHARING")
