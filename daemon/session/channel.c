@@ -10,6 +10,7 @@
 
 #include "daemon/session/call/resume.h"
 #include "include/verdict.h"
+#include "daemon/session/revoke/registrations.h"
 #include "daemon/session/target/notify.h"
 
 /* Of an earlier session process. */
@@ -103,6 +104,43 @@ static bool begins_to_watch(const struct supervisor *session)
 	       processes_have_registered(&inflight->processes);
 }
 
+static bool is_watched(const struct process *process)
+{
+	return process->pid != 0 && process->watched;
+}
+
+static bool any_is_watched(const struct supervisor *session)
+{
+	const struct processes *processes = &session->inflight->processes;
+
+	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
+		if (is_watched(&processes->entries[i]))
+			return true;
+	return false;
+}
+
+/* An earlier session process died while it watched an mq_notify: where that has registered its
+ * caller nobody has seen. If it is registered where the session may not read, it may have been
+ * before; but that cannot be told from cheating any more. 0 or -EBUSY. */
+static int judge_watched(struct supervisor *session)
+{
+	struct inflight *inflight = session->inflight;
+	int r = 0;
+
+	for (uint32_t i = 0; i < SESSION_PROCESSES_MAX; i++) {
+		struct process *process = &inflight->processes.entries[i];
+
+		if (!is_watched(process))
+			continue;
+		if (registrations_look_quickly(process, &inflight->queues, &session->own) !=
+				REGISTERED_NOT &&
+			revoke_kill(&session->revoker, i) < 0)
+			r = -EBUSY;
+		__atomic_store_n(&process->watched, 0, __ATOMIC_SEQ_CST);
+	}
+	return r;
+}
+
 /* Calls that were given back to the kernel under older grants must come through the door again. Any
  * process of the session may hold a descriptor of any queue that it ever opened, so all of its
  * threads are concerned. */
@@ -127,9 +165,13 @@ static int put_in_force(struct supervisor *session)
 		inflight->watching = grants_have_unreadable(session->grants);
 		inflight->in_force = fingerprint;
 	}
+	if (any_is_watched(session))
+		__atomic_store_n(&inflight->returning, 1, __ATOMIC_SEQ_CST);
 	if (!inflight->returning)
 		return 0;
 	r = revoke_bring_back(&session->revoker, inside, inside_the_door(session, inside));
+	if (r == 0)
+		r = judge_watched(session);
 	if (r == 0)
 		__atomic_store_n(&inflight->returning, 0, __ATOMIC_SEQ_CST);
 	return r;
@@ -168,7 +210,8 @@ bool session_owes(const struct supervisor *session)
 
 int session_pay(struct supervisor *session)
 {
-	if (session->owed == 0 || !revoke_look_again(&session->revoker))
+	if (session->owed == 0 || !revoke_look_again(&session->revoker) ||
+		judge_watched(session) < 0)
 		return 0;
 	__atomic_store_n(&session->inflight->returning, 0, __ATOMIC_SEQ_CST);
 	return acknowledge(session, session->owed);

@@ -39,6 +39,7 @@ static int serve_until_over(struct supervisor *supervisor)
 			return -errno;
 		recorder_flush(&supervisor->recorder, supervisor->channel);
 		held_drop(&supervisor->held, HELD_USEC);
+		urgency_review(&supervisor->urgency);
 		r = session_pay(supervisor);
 		if (r < 0)
 			return r;

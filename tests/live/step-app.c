@@ -122,14 +122,16 @@ static _noreturn_ void be_caller(const struct kind *kind)
 
 static void run_caller(void)
 {
-	pid_t pid = fork();
+	pid_t pid;
 
+	/* What was done for an earlier caller, perhaps after it had died. */
+	(void)fcntl(descriptors[OWN], F_SETFL, 0);
+	pid = fork();
 	if (pid == 0)
 		be_caller(play->kind);
 	if (pid < 0 || waitpid(pid, NULL, 0) != pid)
 		abort();
 	play->flags = fcntl(descriptors[OWN], F_GETFL);
-	(void)fcntl(descriptors[OWN], F_SETFL, 0);
 }
 
 static void ask(struct stage *stage)

@@ -3,6 +3,7 @@
  * the call and its answer: nothing is lost, nothing is done twice. */
 #include <fcntl.h>
 #include <mqueue.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,7 +21,14 @@
 
 /* --- where a session process is killed --- */
 
-enum place { NOWHERE, BEFORE_CALLING, AFTER_CALLING, BEFORE_WRITING, BEFORE_ANSWERING };
+enum place {
+	NOWHERE,
+	BEFORE_CALLING,
+	AFTER_CALLING,
+	BEFORE_WRITING,
+	BEFORE_ANSWERING,
+	AFTER_ANSWERING
+};
 
 static volatile int *killed_at; /* shared with the session processes; once, then NOWHERE again */
 
@@ -30,6 +38,18 @@ static void killed_here(enum place place)
 		return;
 	*killed_at = NOWHERE;
 	(void)kill(getpid(), SIGKILL);
+}
+
+/* Once what is behind the app's descriptor has been looked at, and before it is used. */
+static volatile int *to_exchange, *exchanged; /* shared with the app */
+
+static void exchange(void)
+{
+	if (!to_exchange)
+		return;
+	*to_exchange = 1;
+	while (!*exchanged)
+		(void)usleep(100);
 }
 
 /* The linker puts these in the place of the session's own (--wrap). */
@@ -46,8 +66,19 @@ int __wrap_target_write(struct target *target, uint64_t address, const void *dat
 
 int __wrap_notify_reply(int listener, uint64_t id, const struct answer *answer)
 {
+	int r;
+
 	killed_here(BEFORE_ANSWERING);
-	return __real_notify_reply(listener, id, answer);
+	if (killed_at && *killed_at == AFTER_ANSWERING)
+		exchange();
+	r = __real_notify_reply(listener, id, answer);
+	/* This is a child of it. */
+	if (killed_at && *killed_at == AFTER_ANSWERING) {
+		*killed_at = NOWHERE;
+		(void)kill(getppid(), SIGKILL);
+		(void)pause();
+	}
+	return r;
 }
 
 long __real_syscall(long number, ...);
@@ -364,6 +395,94 @@ Test(emulate, attributes_that_were_set_are_told_as_they_were_before, .timeout = 
 		cr_expect_eq(results[1], 0, "%ld", results[1]);
 		cr_expect_eq(results[2], O_NONBLOCK, "%ld", results[2]);
 	}
+}
+
+/* --- killed while an mq_notify is watched --- */
+
+static void *share(void)
+{
+	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	cr_assert_neq(memory, MAP_FAILED);
+	return memory;
+}
+
+static void *exchange_when_told(void *context)
+{
+	while (!*to_exchange)
+		(void)usleep(100);
+	if (context)
+		(void)dup2(queue, other);
+	*exchanged = 1;
+	return NULL;
+}
+
+static void register_beside(struct stage *stage, bool cheat)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_NONE};
+	pthread_t thread;
+
+	lose_something(stage);
+	(void)pthread_create(&thread, NULL, exchange_when_told, cheat ? stage : NULL);
+	app_pause(stage);
+	stage->results[0] = result_of(mq_notify(other, &event));
+	app_tell(stage);
+	(void)pause();
+}
+
+static void cheat(struct stage *stage)
+{
+	register_beside(stage, true);
+}
+
+static void register_honestly(struct stage *stage)
+{
+	register_beside(stage, false);
+}
+
+static bool is_dead_within(pid_t pid, unsigned milliseconds)
+{
+	siginfo_t info = {0};
+
+	while (milliseconds-- > 0) {
+		if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
+			info.si_pid == pid)
+			return true;
+		(void)usleep(1000);
+	}
+	return false;
+}
+
+static void die_watching(struct door *door, void (*app)(struct stage *))
+{
+	to_exchange = share();
+	exchanged = share();
+	open_tainted(door, app);
+	door_wait(door);
+	arm(AFTER_ANSWERING);
+	door_go(door);
+	replace_the_killed(door);
+}
+
+Test(emulate, who_has_registered_unseen_where_it_may_not_is_killed, .timeout = 60)
+{
+	struct door door;
+
+	die_watching(&door, cheat);
+	cr_expect(is_dead_within(door.app, 5000));
+	door_close_killed(&door);
+}
+
+Test(emulate, who_has_registered_unseen_where_it_may_is_spared, .timeout = 60)
+{
+	struct door door;
+
+	die_watching(&door, register_honestly);
+	door_wait(&door);
+	cr_expect_not(is_dead_within(door.app, 300));
+	cr_expect_eq(door.stage->results[0], 0);
+	cr_assert_eq(kill(door.app, SIGKILL), 0);
+	door_close_killed(&door);
 }
 
 /* --- memory --- */

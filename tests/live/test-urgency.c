@@ -258,6 +258,19 @@ static pid_t process_numbered(pid_t number)
 	return pid;
 }
 
+Test(urgency, the_manager_finds_an_ordinary_process_when_the_caller_is_gone)
+{
+	begin();
+	cr_assert_eq(make_fifo(caller(0), 30), 0);
+	call(0);
+	expect_fifo(30);
+	kill_caller(0);
+	let_pass();
+	door_grant(&door, PERMISSIONS_ALL);
+	expect_ordinary();
+	finish();
+}
+
 Test(urgency, a_number_lends_nobody_anothers_priority)
 {
 	pid_t number, other;

@@ -220,6 +220,14 @@ static int reply_to(void *context)
 	return given->reply(given->supervisor, given->call);
 }
 
+/* Should this process die before it has judged, the next one does (channel.c). */
+static void note_watched(struct supervisor *supervisor, const struct call *call, uint16_t watched)
+{
+	struct process *process = &supervisor->revoker.processes->entries[call->place];
+
+	__atomic_store_n(&process->watched, watched, __ATOMIC_SEQ_CST);
+}
+
 /* Which queue it registers on is what lies behind the number when the kernel looks, and that may
  * have been exchanged. In a session that may hold a queue that it may not read, those queues are
  * asked before and after, through the same descriptors. Whoever is registered there who was not has
@@ -236,6 +244,7 @@ int give_back_watched(struct supervisor *supervisor, struct call *call,
 		return r;
 	r = lookout_begin(&lookout, &supervisor->inflight->queues, &supervisor->own,
 		&call->identity, &call->target);
+	note_watched(supervisor, call, 1);
 	if (r == 0)
 		r = revoke_watch(&call->target, call->notification->data.arch, reply_to, &given);
 	if (r == -ETIMEDOUT && call_is_valid(supervisor, call))
@@ -244,6 +253,7 @@ int give_back_watched(struct supervisor *supervisor, struct call *call,
 		(void)revoke_kill(&supervisor->revoker, call->place);
 		r = 0;
 	}
+	note_watched(supervisor, call, 0);
 	lookout_end(&lookout);
 	return r;
 }

@@ -122,7 +122,7 @@ static bool may_not_be_read(const struct queues *queues, uint32_t i)
 /* For the lost queues of a scope. */
 struct search {
 	const struct queues *queues;
-	const struct grants *scope;
+	const struct grants *scope; /* NULL: all */
 	const struct own_identity *own;
 	pid_t tgid;
 	enum registered most; /* so far */
@@ -132,7 +132,7 @@ struct search {
 static bool is_wanted(const struct search *search, uint32_t i)
 {
 	return may_not_be_read(search->queues, i) &&
-	       grants_lookup(search->scope, search->queues->names[i]) != 0;
+	       (!search->scope || grants_lookup(search->scope, search->queues->names[i]) != 0);
 }
 
 static enum registered look_by_names(
@@ -204,6 +204,35 @@ enum registered registrations_look(const struct process *process, const struct q
 	return is_over(process) ? REGISTERED_NOT
 	       : r < 0          ? MAX(search.most, REGISTERED_UNKNOWN)
 				: search.most;
+}
+
+struct quick_look {
+	const struct process *process;
+	const struct queues *queues;
+	const struct own_identity *own;
+	enum registered *result; /* shared with the child */
+};
+
+static void look_quickly(void *context)
+{
+	const struct quick_look *look = context;
+
+	*look->result = registrations_look(look->process, look->queues, NULL, look->own);
+}
+
+enum registered registrations_look_quickly(
+	const struct process *process, const struct queues *queues, const struct own_identity *own)
+{
+	enum registered *result = child_memory(sizeof(*result)), r = REGISTERED_UNKNOWN;
+	struct quick_look look = {process, queues, own, result};
+
+	if (!result)
+		return r;
+	if (child_run(look_quickly, &look, EXAMINATION_STEP_USEC,
+		    now_usec() + STRANGERS_PATIENCE_USEC) == 0)
+		r = *result;
+	child_memory_free(result, sizeof(*result));
+	return r;
 }
 
 /* --- one call ------------------------------------------------------------------------------- */

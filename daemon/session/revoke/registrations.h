@@ -24,6 +24,11 @@ enum registered { REGISTERED_NOT, REGISTERED_UNKNOWN, REGISTERED };
 enum registered registrations_look(const struct process *process, const struct queues *queues,
 	const struct grants *scope, const struct own_identity *own);
 
+/* The same of all queues that the session may not read, with a bound: looked at by a disposable
+ * child. */
+enum registered registrations_look_quickly(
+	const struct process *process, const struct queues *queues, const struct own_identity *own);
+
 /* Queues on which an mq_notify must not register its caller, open for reading since before it was
  * answered. */
 struct lookout {

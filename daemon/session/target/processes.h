@@ -12,7 +12,8 @@
 /* What it is found by, also by the next session process. */
 struct process {
 	int32_t pid;         /* 0: entry not in use */
-	uint32_t registered; /* 1: it has made an mq_notify that was given back */
+	uint16_t registered; /* 1: it has made an mq_notify that was given back */
+	uint16_t watched;    /* 1: one that was given back is watched, and not judged yet */
 	uint64_t identity;   /* of process_open() */
 };
 

@@ -167,6 +167,13 @@ static void adapt(struct urgency *urgency)
 	urgency->failed |= r < 0;
 }
 
+static void begin_round(struct urgency *urgency, uint64_t now)
+{
+	memset(urgency->seen, 0, sizeof(urgency->seen));
+	urgency->round = now;
+	look_again(urgency);
+}
+
 void urgency_follow(struct urgency *urgency, const struct inflight *inflight, int listener)
 {
 	const pid_t tid = (pid_t)inflight->notification.pid;
@@ -176,13 +183,20 @@ void urgency_follow(struct urgency *urgency, const struct inflight *inflight, in
 	/* 0: it cannot be named from here, and would be ourselves. */
 	if (tid <= 0 || (!over && *seen == tid))
 		return;
-	if (over) {
-		memset(urgency->seen, 0, sizeof(urgency->seen));
-		urgency->round = inflight->head.since;
-		look_again(urgency);
-	}
+	if (over)
+		begin_round(urgency, inflight->head.since);
 	*seen = tid;
 	look(urgency, &inflight->notification, listener);
+	adapt(urgency);
+}
+
+void urgency_review(struct urgency *urgency)
+{
+	uint64_t now = urgency->count > 0 ? now_usec() : 0;
+
+	if (urgency->count == 0 || now - urgency->round < ROUND_USEC)
+		return;
+	begin_round(urgency, now);
 	adapt(urgency);
 }
 

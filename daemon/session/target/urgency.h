@@ -5,8 +5,8 @@
  * All of this may be asked for by a hostile app. What it gets is no more than it has:
  *
  * - The priority is one that a thread of the session has while it is used: whatever is done here at
- *   that priority, that thread could do itself. When it ends or lowers it, so do we, at the next
- *   call that comes 10 ms after the last look; without a call there is nothing that we would do.
+ *   that priority, that thread could do itself. When it ends or lowers it, so do we, the next time
+ *   that we wake up, 10 ms after the last look; asleep there is nothing that we would do.
  * - A number lends nobody the priority of another thread: a thread is read through its /proc/TID,
  *   kept open, and taken in only if its call was valid after the reading.
  * - Its processors are those on which its threads may run. A thread that spins there with that
@@ -48,6 +48,9 @@ struct urgency {
 
 /* A call is in hand. An ordinary thread's costs a system call every 10 ms, further ones none. */
 void urgency_follow(struct urgency *urgency, const struct inflight *inflight, int listener);
+
+/* Awake, for whatever reason. Costs nothing as long as there is no real-time caller. */
+void urgency_review(struct urgency *urgency);
 
 /* In a child whose work no caller waits for: it is as this process began. The others keep what they
  * inherit, or a real-time caller would wait for an ordinary process. */
