@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -81,17 +82,15 @@ static int nothing(void)
 
 static int install(void)
 {
-	static struct {
-		struct io_uring_probe probe;
-		struct io_uring_probe_op kinds[ALL_KINDS];
-	} asked;
+	struct io_uring_probe *asked =
+		calloc(1, sizeof(*asked) + ALL_KINDS * sizeof(asked->ops[0]));
 	struct io_uring_params params = {0};
 	int ring = (int)syscall(SYS_io_uring_setup, 1, &params);
 
-	if (ring < 0 ||
-		syscall(SYS_io_uring_register, ring, IORING_REGISTER_PROBE, &asked, ALL_KINDS) < 0)
+	if (!asked || ring < 0 ||
+		syscall(SYS_io_uring_register, ring, IORING_REGISTER_PROBE, asked, ALL_KINDS) < 0)
 		return errno;
-	return asked.kinds[INSTALL].flags & IO_URING_OP_SUPPORTED ? 0 : EOPNOTSUPP;
+	return asked->ops[INSTALL].flags & IO_URING_OP_SUPPORTED ? 0 : EOPNOTSUPP;
 }
 
 static int see_faults(void)

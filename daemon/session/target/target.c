@@ -350,7 +350,7 @@ static bool has_thread(const struct target *target, pid_t tid)
 int target_open_witness(const struct target *target)
 {
 	_cleanup_free_ pid_t *threads = NULL;
-	struct target witness;
+	struct target witness = TARGET_CLOSED;
 	uint64_t first;
 	size_t count;
 	int r = text_status_at(target->proc, "Tgid", &first);
