@@ -150,7 +150,8 @@ bool wait_for_event(int fd, int timeout_ms)
 	return poll(&p, 1, timeout_ms) == 1 && p.revents & POLLIN;
 }
 
-/* Its loop comes round soon by itself, since it traces somebody, and not only to let go of a queue. */
+/* Its loop comes round soon by itself, since it traces somebody, and not only to let go of a queue.
+ */
 bool is_to_let_go(void)
 {
 	return stepper.timeout_ms >= 0 && stepper.timeout_ms < (int)(HELD_USEC / 1000 / 2);

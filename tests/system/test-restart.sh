@@ -98,6 +98,34 @@ survives() {
 	rm -f "/dev/mqueue${Q}second"
 }
 
+# So many that it has not read all when it ends.
+records_of_the_end() {
+	stop_manager
+	printf 'audit:\n  rate: 10000\n' >"$WORK/mqgated.yaml"
+	start_manager
+	start_app app mq-run --plug traffic:nothing mqtry
+	expect_answer "a program is denied" app "open ${Q}denied r" EACCES
+	mark_log
+	manager hold
+	kill -STOP "$DAEMON"
+	for i in {1..150}; do
+		echo "open ${Q}at-the-end-$i r"
+	done >&"$(cat "$WORK/app.fd")"
+	all_denied() {
+		[ "$(grep -c EACCES "$WORK/app.out")" = 151 ]
+	}
+	wait_until 10 all_denied
+	manager "signal 15"
+	kill -CONT "$DAEMON"
+	expect_log "what was denied before an orderly end is recorded" 'denied mq_open .*at-the-end-150: '
+	bring_up
+	stop_app app
+	wait_until 5 nothing_stored
+	rm "$WORK/mqgated.yaml"
+	stop_manager
+	start_manager
+}
+
 ends_meanwhile() {
 	start_app app mq-run --slot traffic:all mqtry
 	expect_answer "a program works" app "open ${Q}ends rwcx 0600 4 64" ' -> 0$'
@@ -439,6 +467,7 @@ under_load() {
 start_manager
 survives 15
 survives 9
+records_of_the_end
 ends_meanwhile
 of_old
 upgraded

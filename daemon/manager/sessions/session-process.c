@@ -96,14 +96,16 @@ static void wait_for_end(struct session_process *process, uint64_t deadline)
 static void take_records(struct session_process *process)
 {
 	struct session_message message;
-	int fd = -EBADF;
+	size_t came;
+	int fd;
 
-	while (process->session &&
-		message_receive(process->socket, &message, sizeof(message), &fd, 1) > 0) {
-		if (message.type == SESSION_RECORD)
+	while (process->session && message_receive_some(process->socket, &message, sizeof(message),
+					   &fd, 1, &came) > 0) {
+		if (came == 0 && message.type == SESSION_RECORD)
 			(void)process->manager->session_reports->message(
-				process->session, &message, &fd);
-		fd = safe_close(fd);
+				process->session, &message, &(int){-EBADF});
+		else if (came > 0)
+			(void)safe_close(fd);
 	}
 }
 

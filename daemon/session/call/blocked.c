@@ -9,8 +9,8 @@
  *
  * Signals and deaths are looked for every few milliseconds, the less often the longer nothing new
  * waits, and then an mq_open is tried again, since nothing tells that a lease has ended; messages
- * and room wake us by poll. Of several that
- * wait for the same queue the oldest is served first, and before any new call. */
+ * and room wake us by poll. Of several that wait for the same queue the oldest is served first, and
+ * before any new call. */
 #include "blocked.h"
 
 #include "include/compat.h"

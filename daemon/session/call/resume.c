@@ -64,16 +64,25 @@ static void log_uncertain(struct supervisor *supervisor, struct target *target,
 		(int)noted->pid);
 }
 
-static struct answer answer_outcome(struct supervisor *supervisor, struct target *target,
-	const struct seccomp_notif *noted, enum mq_call call, long outcome)
+/* Whoever cannot be looked at gets an answer all the same. */
+static void answer_outcome(struct supervisor *supervisor, const struct seccomp_notif *noted,
+	enum mq_call call, long outcome)
 {
+	_cleanup_(target_close) struct target target = TARGET_CLOSED;
 	struct data_call data = data_call_decode(noted, call);
+	bool opened = target_open((pid_t)noted->pid, &target) == 0;
+	struct answer answer;
 
+	if (!notify_is_valid(supervisor->listener, noted->id))
+		return;
+	if (!opened)
+		outcome = -EIO;
 	if (outcome == -EIO)
-		log_uncertain(supervisor, target, noted, call);
-	return answer_of(outcome < 0
-				 ? outcome
-				 : emulate_hand_out(target, &data, &supervisor->inflight->done));
+		log_uncertain(supervisor, &target, noted, call);
+	answer = answer_of(outcome < 0
+				   ? outcome
+				   : emulate_hand_out(&target, &data, &supervisor->inflight->done));
+	(void)notify_reply(supervisor->listener, noted->id, &answer);
 }
 
 /* A call that an earlier session process has carried out, or was carrying out, and perhaps not
@@ -85,16 +94,9 @@ static void settle_done(struct supervisor *supervisor)
 	const struct intercepted_call *row =
 		noted ? intercepted_call_find(noted->data.arch, noted->data.nr) : NULL;
 	long outcome = row ? emulate_outcome(done, row->call) : 0;
-	struct target target;
-	struct answer answer;
 
-	if (row && outcome != -EINPROGRESS && target_open((pid_t)noted->pid, &target) == 0) {
-		if (notify_is_valid(supervisor->listener, done->id)) {
-			answer = answer_outcome(supervisor, &target, noted, row->call, outcome);
-			(void)notify_reply(supervisor->listener, done->id, &answer);
-		}
-		target_close(&target);
-	}
+	if (row && outcome != -EINPROGRESS)
+		answer_outcome(supervisor, noted, row->call, outcome);
 	if (noted && outcome != -EINPROGRESS)
 		__atomic_store_n(&noted->id, 0, __ATOMIC_SEQ_CST);
 	emulate_answered(done);
