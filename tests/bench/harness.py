@@ -380,13 +380,13 @@ BASIC_PACKAGE = """\
 name: bench
 plugs:
   call: posix-mq
-  open: {interface: posix-mq, mediation: open}
+  open: {interface: posix-mq, posix-mq: call, mediation: open}
   reader: posix-mq
-  loser: posix-mq
+  loser: {interface: posix-mq, posix-mq: call}
 slots:
-  all: {interface: posix-mq, path-pattern: /bench-*, permissions: [read, write, create, delete]}
-  readable: {interface: posix-mq, path-pattern: /bench-*, permissions: [read]}
-  lost: {interface: posix-mq, path: /lost, permissions: [read]}
+  all: {interface: posix-mq, posix-mq: call, path-pattern: /bench-*, permissions: [read, write, create, delete]}
+  readable: {interface: posix-mq, posix-mq: reader, path-pattern: /bench-*, permissions: [read]}
+  lost: {interface: posix-mq, posix-mq: call, path: /lost, permissions: [read]}
 """
 
 

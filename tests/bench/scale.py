@@ -9,13 +9,13 @@ PLUGS = 10  # of each package of a large policy, each with one connection
 MIB = 1024 * 1024
 APP_PACKAGE = """\
 name: app
-plugs: {work: posix-mq, other: posix-mq}
+plugs: {work: posix-mq, other: {interface: posix-mq, posix-mq: work}}
 """
 PROVIDER_PACKAGE = """\
 name: provider
 slots:
-  all: {interface: posix-mq, path-pattern: /bench-*, permissions: [read, write, create, delete]}
-  more: {interface: posix-mq, path: /more, permissions: [read]}
+  all: {interface: posix-mq, posix-mq: work, path-pattern: /bench-*, permissions: [read, write, create, delete]}
+  more: {interface: posix-mq, posix-mq: work, path: /more, permissions: [read]}
 """
 
 

@@ -17,6 +17,7 @@ plugs:
 slots:
   any:
     interface: posix-mq
+    posix-mq: some
     path-pattern: "@Q@*"
     permissions: [read, write, create, delete]
 YAML

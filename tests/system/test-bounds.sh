@@ -29,7 +29,7 @@ write_package app.yaml <<'YAML'
 name: app
 plugs: {some: posix-mq}
 slots:
-  any: {interface: posix-mq, path-pattern: "@Q@*", permissions: [read, write, create, delete]}
+  any: {interface: posix-mq, posix-mq: some, path-pattern: "@Q@*", permissions: [read, write, create, delete]}
 YAML
 # What sockets hold of their list is little of it.
 {

@@ -15,14 +15,17 @@ plugs:
   reader: posix-mq
   fast:
     interface: posix-mq
+    posix-mq: granted
     mediation: open
 slots:
   granted-queues:
     interface: posix-mq
+    posix-mq: granted
     path: ["@Q@granted-root", "@Q@granted-user"]
     permissions: [read]
   private-queue:
     interface: posix-mq
+    posix-mq: reader
     path: @Q@private
     permissions: [read]
 YAML

@@ -33,10 +33,12 @@ plugs:
   all: posix-mq
   fast:
     interface: posix-mq
+    posix-mq: all
     mediation: open
 slots:
   every:
     interface: posix-mq
+    posix-mq: all
     path-pattern: "/*"
     permissions: [read, write, create, delete]
 YAML

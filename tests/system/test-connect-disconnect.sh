@@ -20,10 +20,12 @@ slots:
     permissions: [read]
   feed:
     interface: posix-mq
+    posix-mq: events
     path: @Q@events
     permissions: [write]
   whole:
     interface: posix-mq
+    posix-mq: events
     path: @Q@events
     permissions: [read, write, create, delete]
 YAML

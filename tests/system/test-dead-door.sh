@@ -15,10 +15,12 @@ plugs:
   granted: posix-mq
   fast:
     interface: posix-mq
+    posix-mq: granted
     mediation: open
 slots:
   queues:
     interface: posix-mq
+    posix-mq: granted
     path-pattern: "@Q@granted-*"
     permissions: [read, write, create, delete]
 YAML

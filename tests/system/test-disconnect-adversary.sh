@@ -73,11 +73,11 @@ permission_of() {
 	printf '  %s: {interface: posix-mq, mediation: open}\n' opens
 	echo "slots:"
 	for kind in $ADVERSARIES; do
-		echo "  lost-$kind: {interface: posix-mq, path: \"@Q@$kind\", permissions: [$(permission_of "$kind")]}"
-		echo "  kept-$kind: {interface: posix-mq, path: \"@Q@$kind-kept\", permissions: [read, write]}"
+		echo "  lost-$kind: {interface: posix-mq, posix-mq: $kind, path: \"@Q@$kind\", permissions: [$(permission_of "$kind")]}"
+		echo "  kept-$kind: {interface: posix-mq, posix-mq: $kind, path: \"@Q@$kind-kept\", permissions: [read, write]}"
 	done
 	for name in pair asks opens; do
-		echo "  lost-$name: {interface: posix-mq, path: \"@Q@$name\", permissions: [read, write]}"
+		echo "  lost-$name: {interface: posix-mq, posix-mq: $name, path: \"@Q@$name\", permissions: [read, write]}"
 	done
 } | write_package adv.yaml
 

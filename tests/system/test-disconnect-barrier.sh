@@ -13,7 +13,7 @@ write_package app.yaml <<'YAML'
 name: app
 plugs: {work: posix-mq}
 slots:
-  all: {interface: posix-mq, path: @Q@held, permissions: [read, write, create]}
+  all: {interface: posix-mq, posix-mq: work, path: @Q@held, permissions: [read, write, create]}
 YAML
 mv "$WORK/bin/mqgate-session" "$WORK/bin/mqgate-session.real"
 cat >"$WORK/bin/mqgate-session" <<SCRIPT

@@ -13,8 +13,8 @@ plugs:
   loop: posix-mq
   trips: posix-mq
 slots:
-  lost: {interface: posix-mq, path: "@Q@lost", permissions: [read]}
-  kept: {interface: posix-mq, path: "@Q@kept", permissions: [read, write]}
+  lost: {interface: posix-mq, posix-mq: loop, path: "@Q@lost", permissions: [read]}
+  kept: {interface: posix-mq, posix-mq: trips, path: "@Q@kept", permissions: [read, write]}
 YAML
 start_daemon
 mqctl connect app:loop app:lost

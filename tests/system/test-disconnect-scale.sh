@@ -14,8 +14,8 @@ write_package app.yaml <<'YAML'
 name: app
 plugs: {work: posix-mq, other: posix-mq}
 slots:
-  lost: {interface: posix-mq, path: @Q@lost, permissions: [read, write]}
-  apart: {interface: posix-mq, path: @Q@other, permissions: [read, write]}
+  lost: {interface: posix-mq, posix-mq: work, path: @Q@lost, permissions: [read, write]}
+  apart: {interface: posix-mq, posix-mq: other, path: @Q@other, permissions: [read, write]}
 YAML
 start_daemon
 mqtry "open ${Q}lost rwc 0666 8 64" "open ${Q}other rwc 0666 8 64" >/dev/null

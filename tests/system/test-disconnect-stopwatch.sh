@@ -18,7 +18,7 @@ provider() {
 	if [ "$1" = - ]; then
 		printf 'name: provider\nslots: {other: {interface: posix-mq, path: %sother, permissions: [read]}}\n' "$Q"
 	else
-		printf 'name: provider\nslots:\n  all: {interface: posix-mq, permissions: %s, ' "$1"
+		printf 'name: provider\nslots:\n  all: {interface: posix-mq, posix-mq: work, permissions: %s, ' "$1"
 		printf 'path: [%sone, %stwo, %sthree]}\n' "$Q" "$Q" "$Q"
 	fi
 }

@@ -21,10 +21,12 @@ plugs:
 slots:
   lost:
     interface: posix-mq
+    posix-mq: queue
     path: $Q-revoked
     permissions: [read, write, create]
   names:
     interface: posix-mq
+    posix-mq: all
     path-pattern: "/*"
     permissions: [read, write, create, delete]
 YAML

@@ -38,8 +38,8 @@ write_package app.yaml <<'YAML'
 name: app
 plugs: {work: posix-mq}
 slots:
-  lost: {interface: posix-mq, path: @Q@lost, permissions: [read, write]}
-  kept: {interface: posix-mq, path: @Q@kept, permissions: [read, write]}
+  lost: {interface: posix-mq, posix-mq: work, path: @Q@lost, permissions: [read, write]}
+  kept: {interface: posix-mq, posix-mq: work, path: @Q@kept, permissions: [read, write]}
 YAML
 start_daemon
 mqctl connect app:work app:kept

@@ -14,8 +14,8 @@ write_package app.yaml <<'YAML'
 name: app
 plugs: {flood: posix-mq, quiet: posix-mq}
 slots:
-  flood-queue: {interface: posix-mq, path: "@Q@flood", permissions: [read, write, create, delete]}
-  quiet-queue: {interface: posix-mq, path: "@Q@quiet", permissions: [read, write, create, delete]}
+  flood-queue: {interface: posix-mq, posix-mq: flood, path: "@Q@flood", permissions: [read, write, create, delete]}
+  quiet-queue: {interface: posix-mq, posix-mq: quiet, path: "@Q@quiet", permissions: [read, write, create, delete]}
 YAML
 {
 	printf 'name: many\nplugs:\n'

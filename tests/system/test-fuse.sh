@@ -14,8 +14,8 @@ plugs:
   queue: posix-mq
   fast: {interface: posix-mq, posix-mq: queue, mediation: open}
 slots:
-  kept: {interface: posix-mq, path: "@Q@-kept", permissions: [read, write, create, delete]}
-  lost: {interface: posix-mq, path: "@Q@-lost", permissions: [read, write, create, delete]}
+  kept: {interface: posix-mq, posix-mq: queue, path: "@Q@-kept", permissions: [read, write, create, delete]}
+  lost: {interface: posix-mq, posix-mq: queue, path: "@Q@-lost", permissions: [read, write, create, delete]}
 YAML
 cp "$(dirname "$0")/neighbour.py" "$WORK"
 start_daemon

@@ -23,10 +23,12 @@ plugs:
 slots:
   all-flows:
     interface: posix-mq
+    posix-mq: flow
     path-pattern: "@Q@flow*"
     permissions: [read, write, create]
   to-lose:
     interface: posix-mq
+    posix-mq: lost
     path: "@Q@lost"
     permissions: [read, write, create]
 YAML

@@ -26,10 +26,12 @@ slots:
     permissions: [read, write]
   reading:
     interface: posix-mq
+    posix-mq: events
     path: $Q-reading
     permissions: [read]
   other:
     interface: posix-mq
+    posix-mq: events
     path: $Q-other
     permissions: [read, write]
 apps:

@@ -12,6 +12,7 @@ plugs:
 slots:
   any:
     interface: posix-mq
+    posix-mq: own
     path-pattern: "@Q@*"
     permissions: [read, write, create, delete]
 YAML

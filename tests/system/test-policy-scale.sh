@@ -77,12 +77,12 @@ reload() {
 
 write_package app.yaml <<'YAML'
 name: app
-plugs: {work: posix-mq, other: posix-mq}
+plugs: {work: posix-mq, other: {interface: posix-mq, posix-mq: work}}
 YAML
 write_package provider.yaml <<'YAML'
 name: provider
 slots:
-  all: {interface: posix-mq, path: @Q@work, permissions: [read, write, create, delete]}
+  all: {interface: posix-mq, posix-mq: work, path: @Q@work, permissions: [read, write, create, delete]}
 YAML
 start_daemon
 check "connected" mqctl connect app:work provider:all

@@ -24,6 +24,7 @@ plugs:
 slots:
   all:
     interface: posix-mq
+    posix-mq: queue
     path-pattern: "@Q@*"
     permissions: [read, write, create, delete]
 YAML

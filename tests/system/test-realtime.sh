@@ -13,10 +13,10 @@ write_package rt.yaml <<'YAML'
 name: rt
 plugs:
   call: posix-mq
-  open: {interface: posix-mq, mediation: open}
+  open: {interface: posix-mq, posix-mq: call, mediation: open}
 slots:
-  all: {interface: posix-mq, path-pattern: "@Q@*", permissions: [read, write, create, delete]}
-  pmqtest: {interface: posix-mq, path-pattern: /*msg0, permissions: [read, write, create, delete]}
+  all: {interface: posix-mq, posix-mq: call, path-pattern: "@Q@*", permissions: [read, write, create, delete]}
+  pmqtest: {interface: posix-mq, posix-mq: call, path-pattern: /*msg0, permissions: [read, write, create, delete]}
 YAML
 start_daemon
 for plug in call open; do

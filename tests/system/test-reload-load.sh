@@ -14,9 +14,9 @@ provider() {
 	write_package provider.yaml <<YAML
 name: provider
 slots:
-  always: {interface: posix-mq, path: @Q@always, permissions: [read]}
-  never: {interface: posix-mq, path: @Q@never, permissions: [write]}
-  changing: {interface: posix-mq, path: @Q@changing, permissions: $1}
+  always: {interface: posix-mq, posix-mq: work, path: @Q@always, permissions: [read]}
+  never: {interface: posix-mq, posix-mq: work, path: @Q@never, permissions: [write]}
+  changing: {interface: posix-mq, posix-mq: work, path: @Q@changing, permissions: $1}
 YAML
 }
 

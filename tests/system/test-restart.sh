@@ -25,10 +25,12 @@ slots:
     path-pattern: "@Q@*"
   short:
     interface: posix-mq
+    posix-mq: timed
     path: "@Q@timed"
     permissions: [read, write, create]
   one:
     interface: posix-mq
+    posix-mq: queue
     path: "@Q@queue"
     permissions: [read, write, create]
 apps:

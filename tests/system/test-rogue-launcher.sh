@@ -15,6 +15,7 @@ plugs:
 slots:
   granted-queues:
     interface: posix-mq
+    posix-mq: granted
     path: "@Q@granted"
     permissions: [read, write, create]
 YAML

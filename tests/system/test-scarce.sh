@@ -33,8 +33,8 @@ write_package app.yaml <<'YAML'
 name: app
 plugs: {some: posix-mq, other: posix-mq}
 slots:
-  any: {interface: posix-mq, path-pattern: "@Q@any-*", permissions: [read, write, create, delete]}
-  rest: {interface: posix-mq, path: "@Q@other", permissions: [read, write, create, delete]}
+  any: {interface: posix-mq, posix-mq: some, path-pattern: "@Q@any-*", permissions: [read, write, create, delete]}
+  rest: {interface: posix-mq, posix-mq: other, path: "@Q@other", permissions: [read, write, create, delete]}
 YAML
 
 # --- what fails -----------------------------------------------------------------------------------

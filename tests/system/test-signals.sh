@@ -15,6 +15,7 @@ plugs:
 slots:
   every:
     interface: posix-mq
+    posix-mq: all
     path-pattern: "/*"
     permissions: [read, write, create, delete]
 YAML

@@ -25,6 +25,7 @@ plugs:
   queue: posix-mq
   fast:
     interface: posix-mq
+    posix-mq: queue
     mediation: open
 slots:
   all:
@@ -32,6 +33,7 @@ slots:
     path-pattern: "@Q@*"
   one:
     interface: posix-mq
+    posix-mq: queue
     path: "@Q@one"
     permissions: [read, write, create]
 YAML

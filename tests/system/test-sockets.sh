@@ -12,10 +12,11 @@ write_package some.yaml <<'YAML'
 name: some
 plugs:
   queue: posix-mq
-  other: posix-mq
+  other: {interface: posix-mq, posix-mq: queue}
 slots:
   all:
     interface: posix-mq
+    posix-mq: queue
     path-pattern: "@Q@*"
     permissions: [read, write, create]
 YAML

@@ -14,6 +14,7 @@ plugs:
 slots:
   any:
     interface: posix-mq
+    posix-mq: all
     path-pattern: "@Q@*"
     permissions: [read, write, create, delete]
 YAML

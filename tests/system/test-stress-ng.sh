@@ -14,6 +14,7 @@ plugs:
 slots:
   queues-of-stress-ng:
     interface: posix-mq
+    posix-mq: queues
     path-pattern: /mq-*
     permissions: [read, write, create, delete]
 YAML

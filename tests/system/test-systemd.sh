@@ -31,6 +31,7 @@ plugs:
   queue: posix-mq
   fast:
     interface: posix-mq
+    posix-mq: queue
     mediation: open
 slots:
   all:
@@ -38,6 +39,7 @@ slots:
     path-pattern: "@Q@*"
   one:
     interface: posix-mq
+    posix-mq: queue
     path: "@Q@queue"
     permissions: [read, write, create]
 YAML
