@@ -3,7 +3,8 @@
  * daemon.
  *
  *   Connect(ssa{sv})              plug "pkg:plug"; slot "pkg:slot", "pkg" or "";
- *                                 options: for t (seconds; then it is disconnected)
+ *                                 options: for t (seconds; then it is disconnected),
+ *                                 any-id b (also if the ids differ)
  *   Disconnect(ssa{sv}) → a{sv}   "pkg:plug" "pkg:slot", or "pkg:plug-or-slot" "";
  *                                 options: forget b (leave no word that it is not wanted),
  *                                 kill b (end the sessions that still hold descriptors of what
@@ -40,7 +41,8 @@
  *   plugs         plug s, id s, mediation s, connected as (slots)
  *   slots         slot s, id s, permissions as, queues as (patterns too)
  *   connections   interface s ("posix-mq"), plug s, slot s, notes s ("manual", "" for
- *                 auto; "manual,until=2000-01-31T23:59:59Z" for one with an end)
+ *                 auto; "manual,until=2000-01-31T23:59:59Z" for one with an end; then
+ *                 ",any-id" for a manual one whose plug and slot have differing ids now)
  *                 also one row for each plug and each slot that is not connected, the other side ""
  *   sessions      pid u, uid u, plugs as, slots as, mediation s, command s; root sees all, others
  * their own

@@ -211,11 +211,12 @@ int policy_find_app(const struct policy *policy, const char *text,
 	const struct package **ret_package, const struct app **ret, struct fault *fault);
 
 /* mqctl connect: slot is "pkg:slot", "pkg" (its only slot) or "". until as in struct connection.
+ * Two of differing ids are connected with any_id only, or if they are connected already.
  * ret_connections is the changed set; equal to the old one (a new reference) if it was already
  * connected manually with that end. 0, or with a fault -ENOENT, -EINVAL, -ENOTUNIQ (a package of
  * several slots) or -E2BIG (CONNECTIONS_MAX; kind FAULT_INVALID), or without one -ENOMEM. */
 int policy_connect(const struct policy *policy, const char *plug, const char *slot, uint64_t until,
-	struct connections **ret_connections, struct fault *fault);
+	bool any_id, struct connections **ret_connections, struct fault *fault);
 
 /* mqctl disconnect: second is "" in the one-argument form. ret_count: how many were cut; 0 is
  * possible only in the one-argument form. What is connected can be cut even if its package is gone.
@@ -262,10 +263,13 @@ void connections_compare(const struct connections *old, const struct connections
  *   version: 1
  *   connections:
  *   - {plug: "pkg:plug", slot: "pkg:slot"}
+ *   - {plug: "pkg:other", slot: "pkg:slot", any-id: true}
  *
  * after which exactly these are connected, by hand and without an end. The others are cut as by
- * policy_disconnect(). All or nothing: 0, -EBADMSG with diagnostics that name file, or -ENOMEM.
- * ret_connections is equal to the old one (a new reference) if nothing changes. */
+ * policy_disconnect(). Two of differing ids need any-id, also if they are connected already: the
+ * list is right or wrong whatever is connected. All or nothing: 0, -EBADMSG with diagnostics that
+ * name file, or -ENOMEM. ret_connections is equal to the old one (a new reference) if nothing
+ * changes. */
 int policy_apply(const struct policy *policy, const char *file, const char *text, size_t size,
 	struct diagnostics *diagnostics, struct connections **ret_connections);
 
@@ -301,9 +305,9 @@ void explanation_clear(struct explanation *explanation);
 int policy_explain(const struct policy *policy, const char *plug, const char *operation,
 	const char *queue, struct explanation *ret, struct fault *fault);
 
-/* For a record: the "mqctl connect PLUG SLOT" that would give missing permissions on a queue
- * (kernel's name, without slash) to one of these plugs, preferring a slot of the plug's own id,
- * then the first by name. ret_command is NULL if nothing would. 0 or -ENOMEM. */
+/* For a record: the "mqctl connect [--any-id] PLUG SLOT" that would give missing permissions on a
+ * queue (kernel's name, without slash) to one of these plugs, preferring a slot of the plug's own
+ * id, then the first by name. ret_command is NULL if nothing would. 0 or -ENOMEM. */
 int policy_suggest(const struct policy *policy, const char *const *plugs, size_t plug_count,
 	const char *queue, uint32_t missing, char **ret_plug, char **ret_command);
 

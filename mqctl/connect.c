@@ -38,15 +38,17 @@ int verb_connect(const struct arguments *arguments)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	const char *slot = second(arguments);
-	uint64_t seconds;
+	uint64_t seconds = 0;
 
-	if (!arguments->span)
-		return manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "Connect", "ssa{sv}",
-			arguments->words[0], slot, 0);
-	if (read_span(arguments->span, &seconds) < 0)
+	if (arguments->span && read_span(arguments->span, &seconds) < 0)
 		return USAGE;
+	/* An older mqgated refuses an option that it does not know. */
+	if (arguments->any_id)
+		return manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "Connect", "ssa{sv}",
+			arguments->words[0], slot, arguments->span ? 2 : 1, "any-id", "b", 1, "for",
+			"t", seconds);
 	return manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "Connect", "ssa{sv}",
-		arguments->words[0], slot, 1, "for", "t", seconds);
+		arguments->words[0], slot, arguments->span ? 1 : 0, "for", "t", seconds);
 }
 
 /* What mqgated answers to a disconnection. */

@@ -17,6 +17,7 @@ enum {
 	TAKES_NO_LEGEND = 1 << 5,
 	TAKES_OFFLINE = 1 << 6,
 	TAKES_KILL = 1 << 7,
+	TAKES_ANY_ID = 1 << 8,
 
 	TAKES_TABLE = TAKES_JSON | TAKES_NO_LEGEND,
 };
@@ -38,9 +39,10 @@ struct verb_group {
 };
 
 static const struct verb connection_verbs[] = {
-	{"connect", "[--for SPAN] PKG:PLUG PKG[:SLOT]",
+	{"connect", "[--any-id] [--for SPAN] PKG:PLUG PKG[:SLOT]",
 		"let a plug use the queues of a slot, at once",
-		"mqctl connect logger:events sensor:events", 1, 2, TAKES_FOR, verb_connect},
+		"mqctl connect logger:events sensor:events", 1, 2, TAKES_ANY_ID | TAKES_FOR,
+		verb_connect},
 	{"disconnect", "[--forget] [--kill] [--wait S] PKG:NAME [PKG:SLOT]",
 		"take the queues back, at once", "mqctl disconnect logger:events sensor:events", 1,
 		2, TAKES_FORGET | TAKES_KILL, verb_disconnect},
@@ -94,6 +96,7 @@ static void print_help(void)
 		   "  --json             print tables and status as JSON\n"
 		   "  --no-legend        print tables without their header line\n"
 		   "  --all              connections: also show what is not connected\n"
+		   "  --any-id           connect: even if plug and slot have different ids\n"
 		   "  --for SPAN         connect: end it after this time (90s, 10m, 2h, 1d)\n"
 		   "  --forget           disconnect: let an automatic connection come back\n"
 		   "  --kill             disconnect: kill the sessions that still use the queues\n"
@@ -154,6 +157,7 @@ static const char *foreign_option(const struct verb *verb, const struct argument
 	} options[] = {
 		{"--json", arguments->json, TAKES_JSON},
 		{"--all", arguments->all, TAKES_ALL},
+		{"--any-id", arguments->any_id, TAKES_ANY_ID},
 		{"--for", arguments->span != NULL, TAKES_FOR},
 		{"--forget", arguments->forget, TAKES_FORGET},
 		{"--kill", arguments->kill, TAKES_KILL},
@@ -261,6 +265,7 @@ static int parse_options(int argc, char **argv, struct command *command)
 		{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
 		{"json", no_argument, &arguments->json, true},
 		{"all", no_argument, &arguments->all, true},
+		{"any-id", no_argument, &arguments->any_id, true},
 		{"for", required_argument, NULL, OPTION_FOR},
 		{"forget", no_argument, &arguments->forget, true},
 		{"kill", no_argument, &arguments->kill, true},

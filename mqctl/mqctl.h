@@ -19,7 +19,7 @@ struct diagnostics;
 
 struct arguments {
 	const char *runtime_dir;
-	int json, no_legend, all, forget, dry_run,
+	int json, no_legend, all, forget, dry_run, any_id,
 		kill;    /* true or false; getopt_long() sets them */
 	char **packages; /* of --packages, in order; NULL-terminated */
 	size_t package_count;

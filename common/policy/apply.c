@@ -31,16 +31,19 @@ static void reader_clear(struct apply_reader *reader)
 	free(reader->entries);
 }
 
+/* known is NULL-terminated; names says the same in words. */
 static void check_keys(const struct apply_reader *reader, const struct value *map,
-	const char *const known[static 2])
+	const char *const *known, const char *names)
 {
 	value_report_duplicates(map, NULL, reader->file, reader->diagnostics);
 	for (size_t i = 0; i < map->count; i++) {
 		const struct value *key = map->pairs[i].key;
+		const char *const *name = known;
 
-		if (!streq(key->text, known[0]) && !streq(key->text, known[1]))
-			refuse(reader, key, "unknown key \"%s\"; use only %s and %s", key->text,
-				known[0], known[1]);
+		while (*name && !streq(key->text, *name))
+			name++;
+		if (!*name)
+			refuse(reader, key, "unknown key \"%s\"; use only %s", key->text, names);
 	}
 }
 
@@ -60,6 +63,23 @@ static const struct value *read_text(
 	return NULL;
 }
 
+/* Refuses two of differing ids, unless the entry admits that. */
+static void check_ids(const struct apply_reader *reader, const struct value *map,
+	const struct plug *plug, const struct slot *slot)
+{
+	const struct value *any_id = value_get(map, "any-id");
+
+	if (any_id && any_id->kind != VALUE_BOOL)
+		refuse(reader, any_id, "any-id must be true or false, not %s; write one of them",
+			value_kind_name(any_id));
+	else if (!streq(plug->id, slot->id) && !(any_id && value_is_true(any_id)))
+		refuse(reader, map,
+			"the id of %s:%s is \"%s\", that of %s:%s \"%s\", and they must be the "
+			"same; to connect them nevertheless, add \"any-id: true\"",
+			plug->package->name, plug->name, plug->id, slot->package->name, slot->name,
+			slot->id);
+}
+
 /* The fault becomes a diagnostic. 1 after that. */
 static int refuse_fault(
 	const struct apply_reader *reader, const struct value *at, int r, struct fault *fault)
@@ -73,7 +93,7 @@ static int refuse_fault(
 
 static int read_entry(struct apply_reader *reader, const struct value *map)
 {
-	static const char *const known[] = {"plug", "slot"};
+	static const char *const known[] = {"plug", "slot", "any-id", NULL};
 	char plug_ref[REF_MAX + 1], slot_ref[REF_MAX + 1];
 	const struct value *plug_text, *slot_text;
 	struct entry *entry = &reader->entries[reader->count];
@@ -89,7 +109,7 @@ static int read_entry(struct apply_reader *reader, const struct value *map)
 			value_kind_name(map));
 		return 0;
 	}
-	check_keys(reader, map, known);
+	check_keys(reader, map, known, "plug, slot and any-id");
 	plug_text = read_text(reader, map, "plug");
 	slot_text = read_text(reader, map, "slot");
 	if (!plug_text || !slot_text)
@@ -102,6 +122,7 @@ static int read_entry(struct apply_reader *reader, const struct value *map)
 		q = refuse_fault(reader, slot_text, q, &fault);
 	if (r != 0 || q != 0)
 		return MIN(MIN(r, q), 0);
+	check_ids(reader, map, plug, slot);
 	ref_format(plug->package->name, plug->name, plug_ref);
 	ref_format(slot->package->name, slot->name, slot_ref);
 	entry->at = map;
@@ -161,7 +182,7 @@ static int read_list(struct apply_reader *reader, const struct value *root)
 
 static int read_root(struct apply_reader *reader, const struct value *root)
 {
-	static const char *const known[] = {"version", "connections"};
+	static const char *const known[] = {"version", "connections", NULL};
 	const struct value *version;
 
 	if (!root || root->kind != VALUE_MAP) {
@@ -169,7 +190,7 @@ static int read_root(struct apply_reader *reader, const struct value *root)
 			"not a map; write \"version: 1\" and \"connections:\" with a list below it");
 		return 0;
 	}
-	check_keys(reader, root, known);
+	check_keys(reader, root, known, "version and connections");
 	version = value_get(root, "version");
 	if (!version || version->kind != VALUE_INTEGER || !streq(version->text, "1"))
 		refuse(reader, version ? version : root, "version %s; write \"version: 1\"",

@@ -96,16 +96,12 @@ static int read_launch_group(
 static int read_allowed(
 	const struct config_reader *reader, const char *key, const struct value *value)
 {
-	static const char *const yes[] = {"true", "yes", "on", "y"};
-
 	if (value->kind != VALUE_BOOL) {
 		refuse(reader, value, "audit: %s must be true or false, not %s; write one of them",
 			key, value_kind_name(value));
 		return 0;
 	}
-	for (size_t i = 0; i < ELEMENTSOF(yes); i++)
-		if (strcasecmp(value->text, yes[i]) == 0)
-			reader->config->audit_allowed = true;
+	reader->config->audit_allowed = value_is_true(value);
 	return 0;
 }
 

@@ -6,20 +6,27 @@
 #include "include/log.h"
 #include "names.h"
 
+/* The first of a package; NULL if there is none. */
+static const struct slot *slot_of_id(const struct package *package, const char *id)
+{
+	for (size_t i = 0; i < package->slot_count; i++)
+		if (streq(package->slots[i].id, id))
+			return &package->slots[i];
+	return NULL;
+}
+
 /* The slot argument was left out. snapd then takes a slot of the system itself; there is none
  * here. */
 static int slot_left_out(const struct policy *policy, const struct plug *plug, struct fault *fault)
 {
 	for (size_t i = 0; i < policy->packages->count; i++) {
 		const struct package *package = policy->packages->items[i];
+		const struct slot *slot = slot_of_id(package, plug->id);
 
-		for (size_t j = 0; j < package->slot_count; j++)
-			if (streq(package->slots[j].id, plug->id))
-				return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
-					"the slot is missing; name one: mqctl connect %s:%s "
-					"%s:%s",
-					plug->package->name, plug->name, package->name,
-					package->slots[j].name);
+		if (slot)
+			return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
+				"the slot is missing; name one: mqctl connect %s:%s %s:%s",
+				plug->package->name, plug->name, package->name, slot->name);
 	}
 	return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
 		"the slot is missing; name one, \"mqctl slots\" lists them");
@@ -30,6 +37,7 @@ static int only_slot(const struct plug *plug, const struct package *package,
 {
 	_cleanup_(names_clear) struct names names = {0};
 	_cleanup_free_ char *joined = NULL;
+	const struct slot *slot = slot_of_id(package, plug->id);
 	int r = 0;
 
 	if (package->slot_count == 1) {
@@ -45,11 +53,13 @@ static int only_slot(const struct plug *plug, const struct package *package,
 	joined = names_join(&names);
 	if (r < 0 || !joined)
 		return -ENOMEM;
+	if (!slot)
+		slot = &package->slots[0];
 	return fault_set(fault, FAULT_AMBIGUOUS, -ENOTUNIQ,
 		"package \"%s\" has multiple \"posix-mq\" interface slots: %s; name one: mqctl "
-		"connect %s:%s %s:%s",
-		package->name, joined, plug->package->name, plug->name, package->name,
-		package->slots[0].name);
+		"connect %s%s:%s %s:%s",
+		package->name, joined, any_id_option(plug, slot), plug->package->name, plug->name,
+		package->name, slot->name);
 }
 
 static int find_slot_argument(const struct policy *policy, const struct plug *plug,
@@ -70,15 +80,47 @@ static int find_slot_argument(const struct policy *policy, const struct plug *pl
 static int check_order(const struct policy *policy, const char *verb, const char *plug,
 	const char *slot, struct fault *fault)
 {
-	if (policy_plug(policy, plug) || !policy_slot(policy, plug) || !policy_plug(policy, slot))
+	const struct slot *slot_first = policy_slot(policy, plug);
+	const struct plug *plug_second = policy_plug(policy, slot);
+
+	if (policy_plug(policy, plug) || !slot_first || !plug_second)
 		return 0;
 	return fault_set(fault, FAULT_INVALID, -EINVAL,
-		"%s is a slot and %s a plug, and the plug comes first: mqctl %s %s %s", plug, slot,
-		verb, slot, plug);
+		"%s is a slot and %s a plug, and the plug comes first: mqctl %s %s%s %s", plug,
+		slot, verb, streq(verb, "connect") ? any_id_option(plug_second, slot_first) : "",
+		slot, plug);
+}
+
+static bool is_live(const struct connection *connection)
+{
+	return connection->state != CONNECTION_UNDESIRED;
+}
+
+static int check_ids(
+	const struct plug *plug, const struct slot *slot, uint64_t until, struct fault *fault)
+{
+	if (streq(plug->id, slot->id))
+		return 0;
+	return fault_set(fault, FAULT_INVALID, -EINVAL,
+		"cannot connect %s:%s (id \"%s\") to %s:%s (id \"%s\"): the ids must be the same; to "
+		"connect them nevertheless: mqctl connect --any-id %s%s:%s %s:%s",
+		plug->package->name, plug->name, plug->id, slot->package->name, slot->name,
+		slot->id, until > 0 ? "--for SPAN " : "", plug->package->name, plug->name,
+		slot->package->name, slot->name);
+}
+
+static int find_sides(const struct policy *policy, const char *plug, const char *slot,
+	const struct plug **ret_plug, const struct slot **ret_slot, struct fault *fault)
+{
+	int r;
+
+	r = check_order(policy, "connect", plug, slot, fault);
+	r = r < 0 ? r : policy_find_plug(policy, plug, ret_plug, fault);
+	return r < 0 ? r : find_slot_argument(policy, *ret_plug, slot, ret_slot, fault);
 }
 
 int policy_connect(const struct policy *policy, const char *plug, const char *slot, uint64_t until,
-	struct connections **ret_connections, struct fault *fault)
+	bool any_id, struct connections **ret_connections, struct fault *fault)
 {
 	char plug_ref[REF_MAX + 1], slot_ref[REF_MAX + 1];
 	const struct connection *connection;
@@ -86,9 +128,7 @@ int policy_connect(const struct policy *policy, const char *plug, const char *sl
 	const struct slot *found_slot;
 	int r;
 
-	r = check_order(policy, "connect", plug, slot, fault);
-	r = r < 0 ? r : policy_find_plug(policy, plug, &found_plug, fault);
-	r = r < 0 ? r : find_slot_argument(policy, found_plug, slot, &found_slot, fault);
+	r = find_sides(policy, plug, slot, &found_plug, &found_slot, fault);
 	if (r < 0)
 		return r;
 	ref_format(found_plug->package->name, found_plug->name, plug_ref);
@@ -98,6 +138,10 @@ int policy_connect(const struct policy *policy, const char *plug, const char *sl
 		*ret_connections = connections_ref(policy->connections);
 		return 0;
 	}
+	if (!any_id && !(connection && is_live(connection)))
+		r = check_ids(found_plug, found_slot, until, fault);
+	if (r < 0)
+		return r;
 	r = connections_with_end(
 		policy->connections, plug_ref, slot_ref, CONNECTION_MANUAL, until, ret_connections);
 	if (r == -E2BIG)
@@ -105,11 +149,6 @@ int policy_connect(const struct policy *policy, const char *plug, const char *sl
 			"there are already %d connections, which is the limit; disconnect some first",
 			CONNECTIONS_MAX);
 	return r;
-}
-
-static bool is_live(const struct connection *connection)
-{
-	return connection->state != CONNECTION_UNDESIRED;
 }
 
 /* A manual connection goes without a trace; an automatic one leaves word that it is not wanted,

@@ -99,18 +99,19 @@ static const struct slot *find_giver(
 	return first;
 }
 
-static char *slot_ref(const struct slot *slot)
+static char *ref_new(const struct package *package, const char *name)
 {
 	char *ref;
 
-	return asprintf(&ref, "%s:%s", slot->package->name, slot->name) < 0 ? NULL : ref;
+	return asprintf(&ref, "%s:%s", package->name, name) < 0 ? NULL : ref;
 }
 
-static char *connect_command(const char *plug, const struct slot *slot)
+static char *connect_command(const struct plug *plug, const struct slot *slot)
 {
 	char *command;
 
-	if (asprintf(&command, "mqctl connect %s %s:%s", plug, slot->package->name, slot->name) < 0)
+	if (asprintf(&command, "mqctl connect %s%s:%s %s:%s", any_id_option(plug, slot),
+		    plug->package->name, plug->name, slot->package->name, slot->name) < 0)
 		return NULL;
 	return command;
 }
@@ -120,7 +121,7 @@ int policy_suggest(const struct policy *policy, const char *const *plugs, size_t
 {
 	_cleanup_free_ char *plug = NULL, *command = NULL;
 	const struct slot *giver = NULL;
-	const char *taker = NULL;
+	const struct plug *taker = NULL;
 
 	for (size_t i = 0; i < plug_count; i++) {
 		const struct plug *found = policy_plug(policy, plugs[i]);
@@ -130,7 +131,7 @@ int policy_suggest(const struct policy *policy, const char *const *plugs, size_t
 
 		if (slot && (!giver || same_id)) {
 			giver = slot;
-			taker = plugs[i];
+			taker = found;
 		}
 		if (same_id)
 			break;
@@ -138,7 +139,7 @@ int policy_suggest(const struct policy *policy, const char *const *plugs, size_t
 	*ret_plug = *ret_command = NULL;
 	if (!giver)
 		return 0;
-	plug = strdup(taker);
+	plug = ref_new(taker->package, taker->name);
 	command = connect_command(taker, giver);
 	if (!plug || !command)
 		return -ENOMEM;
@@ -251,7 +252,7 @@ static int explain_allowed(const struct question *question, struct explanation *
 	char permissions[PERMISSIONS_STRING_MAX];
 
 	ret->allowed = true;
-	ret->slot = slot ? slot_ref(slot) : NULL;
+	ret->slot = slot ? ref_new(slot->package, slot->name) : NULL;
 	if (!ret->slot)
 		return -ENOMEM;
 	if (asprintf(&ret->text, "%s may %s %s: it is connected to %s, which gives %s%s",
@@ -312,11 +313,13 @@ static int explain_denied(
 			question->permission);
 	}
 	if (slot) {
-		ret->slot = slot_ref(slot);
-		ret->command = connect_command(question->plug_ref, slot);
+		ret->slot = ref_new(slot->package, slot->name);
+		ret->command = connect_command(question->plug, slot);
 		if (!ret->slot || !ret->command)
 			return -ENOMEM;
-		if (asprintf(&reason, "%s gives %s, but is not connected", ret->slot, what) < 0) {
+		if (asprintf(&reason, "%s gives %s, but is not connected%s", ret->slot, what,
+			    *any_id_option(question->plug, slot) ? ", and has another id" : "") <
+			0) {
 			reason = NULL;
 			return -ENOMEM;
 		}

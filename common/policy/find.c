@@ -355,3 +355,8 @@ const struct slot *policy_slot(const struct policy *policy, const char *ref)
 
 	return package ? package_slot(package, parts.name) : NULL;
 }
+
+const char *any_id_option(const struct plug *plug, const struct slot *slot)
+{
+	return streq(plug->id, slot->id) ? "" : "--any-id ";
+}

@@ -17,3 +17,7 @@ int find_slot(const struct package *package, const char *name, const struct slot
 /* "package:name" of a ref that exists; NULL if it does not. */
 const struct plug *policy_plug(const struct policy *policy, const char *ref);
 const struct slot *policy_slot(const struct policy *policy, const char *ref);
+
+/* What a command that connects the two needs between verb and plug: "--any-id " if their ids
+ * differ, else "". */
+const char *any_id_option(const struct plug *plug, const struct slot *slot);

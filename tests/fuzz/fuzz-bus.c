@@ -10,16 +10,42 @@
 #include "daemon/manager/sessions/state.h"
 #include "fuzz.h"
 
-static void check_connect(const char *plug, const char *slot)
+static bool ids_differ(const struct connection *connection)
+{
+	_cleanup_(fault_clear) struct fault fault = {0};
+	const struct plug *plug;
+	const struct slot *slot;
+
+	return policy_find_plug(fuzz_policy(), connection->plug, &plug, &fault) == 0 &&
+	       policy_find_slot(fuzz_policy(), connection->slot, &slot, &fault) == 0 &&
+	       !streq(plug->id, slot->id);
+}
+
+/* Two of differing ids are new only if that was asked for. */
+static void check_ids(const struct connections *connections, bool any_id)
+{
+	for (size_t i = 0; i < connections->count; i++) {
+		const struct connection *item = &connections->items[i],
+					*before = connections_find(
+						fuzz_policy()->connections, item->plug, item->slot);
+
+		REQUIRE(any_id || item->state != CONNECTION_MANUAL || !ids_differ(item) ||
+			(before && before->state != CONNECTION_UNDESIRED));
+	}
+}
+
+static void check_connect(const char *plug, const char *slot, bool any_id)
 {
 	_cleanup_(connections_unrefp) struct connections *connections = NULL;
 	_cleanup_(fault_clear) struct fault fault = {0};
-	int r = policy_connect(fuzz_policy(), plug, slot, strlen(plug), &connections, &fault);
+	int r = policy_connect(
+		fuzz_policy(), plug, slot, strlen(plug), any_id, &connections, &fault);
 
 	check_fault(r, &fault);
 	if (r < 0)
 		return;
 	check_connections(connections);
+	check_ids(connections, any_id);
 	for (size_t i = 0; i < connections->count; i++)
 		if (connections->items[i].until != 0)
 			return;
@@ -58,6 +84,8 @@ static void check_explain(const char *plug, const char *operation, const char *q
 	REQUIRE(permission_from_string(operation, &permission) == 0);
 	REQUIRE(queue[0] == '/' && !strchr(queue + 1, '/'));
 	REQUIRE(explanation.text && !(explanation.allowed && explanation.command));
+	if (explanation.command)
+		check_suggestion(explanation.command);
 	REQUIRE(grants_new(1, &grants) == 0);
 	REQUIRE(policy_add_plug_grants(fuzz_policy(), plug, grants) == 0);
 	grants_seal(grants);
@@ -194,7 +222,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		switch (method) {
 		case 'c':
-			check_connect(first, second);
+			check_connect(first, second, *third != '\0');
 			break;
 		case 'd':
 			check_disconnect(first, second, *third != '\0');

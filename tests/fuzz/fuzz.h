@@ -54,6 +54,9 @@ void check_diagnostics(int r, const struct diagnostics *diagnostics);
 /* What was said about words that came to r. */
 void check_fault(int r, const struct fault *fault);
 
+/* A command that connects: it would succeed, and says --any-id if and only if it must. */
+void check_suggestion(const char *command);
+
 /* Sorted, each pair once, and every reference well-formed. */
 void check_connections(const struct connections *connections);
 bool connections_same(const struct connections *a, const struct connections *b);

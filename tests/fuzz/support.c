@@ -212,6 +212,29 @@ void check_fault(int r, const struct fault *fault)
 		REQUIRE(is_fit_to_print(line));
 }
 
+static bool connects(const char *plug, const char *slot, bool any_id)
+{
+	_cleanup_(connections_unrefp) struct connections *connections = NULL;
+	_cleanup_(fault_clear) struct fault fault = {0};
+
+	return policy_connect(fuzz_policy(), plug, slot, 0, any_id, &connections, &fault) == 0;
+}
+
+void check_suggestion(const char *command)
+{
+	_cleanup_free_ char *text = strdup(command);
+	char *slot = text, *plug;
+	bool any_id;
+
+	REQUIRE(text && streq(strsep(&slot, " "), "mqctl") && streq(strsep(&slot, " "), "connect"));
+	plug = strsep(&slot, " ");
+	any_id = streq(plug, "--any-id");
+	if (any_id)
+		plug = strsep(&slot, " ");
+	REQUIRE(plug && slot && connects(plug, slot, any_id));
+	REQUIRE(!any_id || !connects(plug, slot, false));
+}
+
 void check_connections(const struct connections *connections)
 {
 	struct ref ref;

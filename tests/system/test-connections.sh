@@ -6,13 +6,13 @@
 . "$(dirname "$0")/lib.sh"
 setup
 
-# turbine PERMISSIONS [PUBLISHER]
+# turbine PERMISSIONS [PUBLISHER] [ID-OF-WATCH]
 turbine() {
 	write_package turbine.yaml <<YAML
 name: turbine
 publisher: ${2:-us}
 slots:
-  watch: {interface: posix-mq, path: @Q@watch, permissions: $1}
+  watch: {interface: posix-mq, posix-mq: ${3:-watch}, path: @Q@watch, permissions: $1}
   steer: {interface: posix-mq, path: @Q@steer, permissions: [write]}
   free: {interface: posix-mq, posix-mq: nobody, path: @Q@watch, permissions: [read]}
 YAML
@@ -45,6 +45,7 @@ expect_connections() {
 }
 
 WATCH="posix-mq panel:watch turbine:watch"
+FREE="posix-mq panel:watch turbine:free"
 STEER="posix-mq panel:steer turbine:steer"
 
 mqtry "open ${Q}watch rwc" "open ${Q}steer rwc" >/dev/null
@@ -149,11 +150,11 @@ stop_app lamp
 start_app app mq-run --plug panel:watch mqtry
 mqctl disconnect panel:watch turbine:watch
 mark_log
-check "connect for 3 seconds" mqctl connect --for 3s panel:watch turbine:free
+check "connect for 3 seconds" mqctl connect --any-id --for 3s panel:watch turbine:free
 run mqctl connections
 expect_stdout "… its end is in the notes" \
-	"panel:watch +turbine:free +manual,until=20[0-9-]*T[0-9:]*Z$"
-expect_log "… and is recorded" "connect panel:watch turbine:free until 20.*: by pid"
+	"panel:watch +turbine:free +manual,until=20[0-9-]*T[0-9:]*Z,any-id$"
+expect_log "… and is recorded" "connect panel:watch turbine:free any-id until 20.*: by pid"
 holds "… and on disk" grep -Eq "until: 20[0-9-]*T[0-9:]*Z$" "$WORK/state/connections.yaml"
 expect_answer "the app uses it" app "open ${Q}watch r" ' -> 0$'
 expect_answer "… and receives" app "receive 0" ' -> grown 0$'
@@ -161,7 +162,7 @@ expect_log "it runs out, and that is recorded" "disconnect panel:watch turbine:f
 expect_answer "… for the open descriptor" app "receive 0" ' -> -1 EACCES$'
 expect_answer "… and for new ones" app "open ${Q}watch r" ' -> -1 EACCES$'
 holds "… and on disk" test -z "$(grep free "$WORK/state/connections.yaml")"
-check "connect for 2 seconds" mqctl connect --for 2s panel:watch turbine:free
+check "connect for 2 seconds" mqctl connect --any-id --for 2s panel:watch turbine:free
 check "… and connect again without an end" mqctl connect panel:watch turbine:free
 sleep 3.2
 expect_answer "… it does not run out" app "open ${Q}watch r" ' -> 1$'
@@ -188,7 +189,7 @@ stop_app app
 
 # The state cannot be written: what has run out is cut all the same.
 start_app app mq-run --plug panel:watch mqtry
-mqctl connect --for 2s panel:watch turbine:free
+mqctl connect --any-id --for 2s panel:watch turbine:free
 expect_answer "before its end it works" app "open ${Q}watch r" ' -> 0$'
 mark_log
 mv "$WORK/state" "$WORK/state.away" && : >"$WORK/state"
@@ -205,7 +206,7 @@ cat >"$WORK/list.yaml" <<'YAML'
 version: 1
 connections:
 - {plug: panel:watch, slot: turbine:watch}
-- {plug: panel:watch, slot: turbine:free}
+- {plug: panel:watch, slot: turbine:free, any-id: true}
 YAML
 start_app app mq-run --plug panel:watch mqtry
 start_app other mq-run --plug panel:steer mqtry
@@ -218,8 +219,7 @@ expect_output "… shows the difference" "+ panel:watch turbine:free
 expect_connections "… and changes nothing" "$STEER -"
 mark_log
 check "apply" mqctl apply "$WORK/list.yaml"
-expect_connections "… makes the list true" "${WATCH/watch turbine:watch/watch turbine:free} manual" \
-	"$WATCH manual"
+expect_connections "… makes the list true" "$FREE manual,any-id" "$WATCH manual"
 expect_log "… and records who" "apply .*list.yaml: by pid"
 expect_log "… and what" "disconnect panel:steer turbine:steer: by pid"
 expect_answer "… for running apps: given" app "open ${Q}watch r" ' -> 0$'
@@ -233,8 +233,7 @@ sed -i 's/turbine:free/turbine:fre/' "$WORK/list.yaml"
 run mqctl apply "$WORK/list.yaml"
 expect_status "a list with one unknown slot is refused" 1
 expect_stderr "… with its place" 'list.yaml:4:29: error: .*"fre"; did you mean "free"'
-expect_connections "… and nothing has changed" \
-	"${WATCH/watch turbine:watch/watch turbine:free} manual" "$WATCH manual"
+expect_connections "… and nothing has changed" "$FREE manual,any-id" "$WATCH manual"
 printf 'version: 1\nconnections: []\n' >"$WORK/list.yaml"
 run as_user mqctl apply --dry-run "$WORK/list.yaml"
 expect_status "a user cannot apply" 1
@@ -256,4 +255,38 @@ run mqctl apply "$WORK/nowhere.yaml"
 expect_status "a list that is not there" 1
 stop_app app
 stop_app other
+
+# --- ids ------------------------------------------------------------------------------------------
+
+refute "two of differing ids are not connected" mqctl connect panel:watch turbine:free
+expect_message "… and it is said how" 'panel:watch \(id "watch"\) to turbine:free \(id "nobody"\)'"\
+: the ids must be the same; to connect them nevertheless: mqctl connect --any-id panel:watch turbine:free"
+refute "… nor for a time" mqctl connect --for 1h panel:watch turbine:free
+expect_connections "… indeed" "$WATCH manual"
+check "--any-id connects them" mqctl connect --any-id panel:watch turbine:free
+check "… once is enough" mqctl connect panel:watch turbine:free
+expect_connections "… indeed" "$FREE manual,any-id" "$WATCH manual"
+turbine "[read]" us other
+check "a slot gets another id" mqctl reload
+restart_daemon
+expect_connections "… the connection stays" "$FREE manual,any-id" "$WATCH manual,any-id"
+check "… and is cut" mqctl disconnect panel:watch turbine:free
+start_app app mq-run --plug panel:watch mqtry
+expect_answer "… the other works" app "open ${Q}watch r" ' -> 0$'
+run mqctl apply "$WORK/list.yaml"
+expect_status "a list must say so" 1
+expect_stderr "… and is told how" \
+	'list.yaml:3:3: error: the id of panel:watch is "watch".*"other".* add "any-id: true"$'
+sed -i 's/}/, any-id: true}/' "$WORK/list.yaml"
+check "a list that does is applied" mqctl apply "$WORK/list.yaml"
+expect_output "… and changes nothing" ""
+check "now both are cut" mqctl disconnect panel:watch
+mark_log
+expect_answer "a record has the whole command" app "open ${Q}watch r" ' -> -1 EACCES$'
+expect_log "… indeed" "to allow: mqctl connect --any-id panel:watch turbine:free"
+run mqctl explain panel:watch read "${Q}watch"
+expect_stdout "… so has explain" "^To allow it: mqctl connect --any-id panel:watch turbine:free$"
+eval "$(stdout | sed -n 's/^To allow it: //p')"
+expect_connections "… and it works" "$FREE manual,any-id"
+stop_app app
 finish

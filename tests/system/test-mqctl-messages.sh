@@ -97,15 +97,23 @@ connecting() {
 		connect logger:events logger
 	situation "connect: a package of several slots" 1 \
 		'package "multi" has multiple "posix-mq" interface slots: can-read, can-write; name one: '"\
-mqctl connect logger:events multi:can-read" connect logger:events multi
+mqctl connect --any-id logger:events multi:can-read" connect logger:events multi
 	situation "connect: the slot left out" 1 \
 		"the slot is missing; name one: mqctl connect logger:events sensor:events" connect logger:events
 	situation "connect: the slot left out, and none of its id" 1 \
 		'the slot is missing; name one, "mqctl slots" lists them' connect logger:spare
 	situation "connect" 0 "" connect logger:events sensor:events
 	situation "connect: already connected" 0 "" connect logger:events sensor:events
-	situation "connect: the only slot of a package" 0 "" connect logger:spare sensor
-	situation "connect: ids may differ" 0 "" connect logger:spare multi:can-write
+	situation "connect: other ids" 1 'cannot connect logger:spare (id "spare") to sensor:events (id "events")'"\
+: the ids must be the same; to connect them nevertheless: mqctl connect --any-id logger:spare sensor:events" \
+		connect logger:spare sensor
+	situation "connect: other ids, and an end" 1 'cannot connect logger:spare (id "spare") to sensor:events'"\
+ (id \"events\"): the ids must be the same; to connect them nevertheless: mqctl connect --any-id --for SPAN \
+logger:spare sensor:events" connect --for 10m logger:spare sensor:events
+	situation "connect: slot first, and other ids" 1 'sensor:events is a slot and logger:spare a plug, and '"\
+the plug comes first: mqctl connect --any-id logger:spare sensor:events" connect sensor:events logger:spare
+	situation "connect: the only slot of a package" 0 "" connect --any-id logger:spare sensor
+	situation "connect: any id will do" 0 "" connect --any-id logger:spare multi:can-write
 }
 
 disconnecting() {
@@ -184,9 +192,9 @@ usage() {
 	situation "no such verb, none near" 2 'unknown verb "frobnicate"; "mqctl --help" lists them' \
 		frobnicate
 	situation "connect without anything" 2 'too few arguments for connect
-Usage: mqctl connect [--for SPAN] PKG:PLUG PKG[:SLOT]' connect
+Usage: mqctl connect [--any-id] [--for SPAN] PKG:PLUG PKG[:SLOT]' connect
 	situation "connect with three" 2 'too many arguments for connect: "c:c"
-Usage: mqctl connect [--for SPAN] PKG:PLUG PKG[:SLOT]' connect a:a b:b c:c
+Usage: mqctl connect [--any-id] [--for SPAN] PKG:PLUG PKG[:SLOT]' connect a:a b:b c:c
 	situation "disconnect without anything" 2 'too few arguments for disconnect
 Usage: mqctl disconnect [--forget] [--kill] [--wait S] PKG:NAME [PKG:SLOT]' disconnect
 	situation "disconnect: --wait has taken the plug for its number" 2 "--wait needs a number of seconds, \
@@ -194,9 +202,11 @@ such as 10, before \"logger:events\"
 Usage: mqctl disconnect [--forget] [--kill] [--wait S] PKG:NAME [PKG:SLOT]" disconnect --wait logger:events
 	situation "connect: --for has taken the plug for its span" 2 "--for needs a time span, such as 10m, \
 before \"logger:events\"
-Usage: mqctl connect [--for SPAN] PKG:PLUG PKG[:SLOT]" connect --for logger:events
+Usage: mqctl connect [--any-id] [--for SPAN] PKG:PLUG PKG[:SLOT]" connect --for logger:events
 	situation "an option that does not belong" 2 'connect does not take --json
-Usage: mqctl connect [--for SPAN] PKG:PLUG PKG[:SLOT]' connect --json a:a b:b
+Usage: mqctl connect [--any-id] [--for SPAN] PKG:PLUG PKG[:SLOT]' connect --json a:a b:b
+	situation "disconnect: ids do not matter" 2 'disconnect does not take --any-id
+Usage: mqctl disconnect [--forget] [--kill] [--wait S] PKG:NAME [PKG:SLOT]' disconnect --any-id a:a b:b
 	situation "no such option" 2 'unknown option --jsn; "mqctl --help" lists them' plugs --jsn
 }
 

@@ -146,7 +146,7 @@ components:
         plugs: [secrets]
 YAML
 	check "a package with a component's hook" mqctl reload
-	check "its plug is connected" mqctl connect demo:secrets sensor:events
+	check "its plug is connected" mqctl connect --any-id demo:secrets sensor:events
 	run mq-run --app demo.viewer mqtry "open ${Q}events r"
 	expect_stdout "an app has nothing of the hook's" ' -> -1 EACCES$'
 	run mq-run --app demo+models.hook.install mqtry "open ${Q}events r"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The eight steps of snapd's own whole-system test of posix-mq: one plug, slots for each permission,
-# all in one package and over one queue. Each step is a fresh process.
+# all in one package and over one queue. Each step is a fresh process. As there, their ids differ.
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 setup
@@ -43,19 +43,19 @@ step() {
 steps() {
 	step "1: unconnected, creating fails" ' -> -1 EACCES$' "open ${Q}test rc 600 4 64"
 	holds "$WHO: 1: … and there is none" test ! -e "$NODE"
-	check "$WHO: 2: connect can-create" mqctl connect "$PLUG" test-posix-mq:can-create
+	check "$WHO: 2: connect can-create" mqctl connect --any-id "$PLUG" test-posix-mq:can-create
 	step "2: create alone cannot open: read is needed, since O_RDONLY is zero" ' -> -1 EACCES$' \
 		"open ${Q}test rc 600 4 64"
-	check "$WHO: 2: connect can-read" mqctl connect "$PLUG" test-posix-mq:can-read
+	check "$WHO: 2: connect can-read" mqctl connect --any-id "$PLUG" test-posix-mq:can-read
 	step "2: creating for reading succeeds" ' -> 0$' "open ${Q}test rc 600 4 64"
 	holds "$WHO: 2: … and it is there" test -e "$NODE"
 	check "$WHO: 3: disconnect can-read" mqctl disconnect "$PLUG" test-posix-mq:can-read
 	step "3: a new process cannot send" ' -> -1 (EACCES|EBADF)$' "open ${Q}test w" "send hello"
-	check "$WHO: 4: connect can-write" mqctl connect "$PLUG" test-posix-mq:can-write
+	check "$WHO: 4: connect can-write" mqctl connect --any-id "$PLUG" test-posix-mq:can-write
 	step "4: sending works" '^send hello -> 0$' "open ${Q}test w" "send hello"
 	check "$WHO: 5: disconnect can-write" mqctl disconnect "$PLUG" test-posix-mq:can-write
 	step "5: receiving fails" ' -> -1 (EACCES|EBADF)$' "open ${Q}test r" "receive 0"
-	check "$WHO: 6: connect can-read" mqctl connect "$PLUG" test-posix-mq:can-read
+	check "$WHO: 6: connect can-read" mqctl connect --any-id "$PLUG" test-posix-mq:can-read
 	step "6: receiving works" '^receive -> hello 0$' "open ${Q}test r" "receive"
 	step "6: mq_getattr on a read-only descriptor" '^getattr -> [0-9]+ [0-9]+ 0$' \
 		"open ${Q}test r" "getattr"
@@ -63,7 +63,7 @@ steps() {
 	step "6: mq_setattr to non-blocking" '^setattr n -> 0$' "open ${Q}test r" "setattr n"
 	step "7: deleting fails" ' -> -1 EACCES$' "unlink ${Q}test"
 	holds "$WHO: 7: … and it is there" test -e "$NODE"
-	check "$WHO: 8: connect can-delete" mqctl connect "$PLUG" test-posix-mq:can-delete
+	check "$WHO: 8: connect can-delete" mqctl connect --any-id "$PLUG" test-posix-mq:can-delete
 	step "8: deleting works" ' -> 0$' "unlink ${Q}test"
 	holds "$WHO: 8: … and it is gone" test ! -e "$NODE"
 	check "$WHO: everything is disconnected" mqctl disconnect "$PLUG"

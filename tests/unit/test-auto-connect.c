@@ -81,7 +81,7 @@ static void must_connect(const char *plug, const char *slot, uint64_t until)
 	struct connections *changed = NULL;
 	struct fault fault = {0};
 
-	cr_assert(policy_connect(&policy, plug, slot, until, &changed, &fault) == 0, "%s",
+	cr_assert(policy_connect(&policy, plug, slot, until, false, &changed, &fault) == 0, "%s",
 		fault.message);
 	adopt(changed);
 }
@@ -310,8 +310,10 @@ Test(auto_connect, names_and_patterns_add_up)
 	struct grants *grants = NULL;
 
 	reload("name: ab\nplugs: {p: posix-mq}\nslots:\n"
-	       "  s: {interface: posix-mq, path: /x-1, path-pattern: /x-*, permissions: [read]}\n"
-	       "  t: {interface: posix-mq, path-pattern: [/x-?, /y*], permissions: [write]}\n");
+	       "  s: {interface: posix-mq, posix-mq: p, path: /x-1, path-pattern: /x-*, "
+	       "permissions: [read]}\n"
+	       "  t: {interface: posix-mq, posix-mq: p, path-pattern: [/x-?, /y*], "
+	       "permissions: [write]}\n");
 	must_connect("ab:p", "ab:s", 0);
 	must_connect("ab:p", "ab:t", 0);
 	cr_assert(grants_new(1, &grants) == 0);
@@ -506,11 +508,12 @@ Test(auto_connect, apply_connects_and_disconnects)
 {
 	settle();
 	must_connect("stranger:watch", "turbine:watch", 0);
+	fixture_connect(&policy, "panel:watch", "stranger:steer", CONNECTION_MANUAL);
 	must_connect("panel:watch", "stranger:steer", 1000);
 	fixture_connect(&policy, "gone:plug", "turbine:watch", CONNECTION_MANUAL);
 	apply("- {plug: \"panel:steer\", slot: \"turbine:control\"}\n"
-	      "- slot: stranger:steer\n  plug: panel:watch\n"
-	      "- {plug: stranger:watch, slot: turbine:control}\n",
+	      "- slot: stranger:steer\n  plug: panel:watch\n  any-id: yes\n"
+	      "- {plug: stranger:watch, slot: turbine:control, any-id: true}\n",
 		"- gone:plug turbine:watch\n"
 		"= panel:steer turbine:control\n"
 		"= panel:watch stranger:steer\n"
@@ -522,9 +525,9 @@ Test(auto_connect, apply_connects_and_disconnects)
 			   "panel:watch turbine:watch undesired\n"
 			   "stranger:watch turbine:control manual\n");
 	cr_expect(connections_next_end(policy.connections) == 0);
-	apply("- {plug: panel:watch, slot: stranger:steer}\n"
-	      "- {plug: panel:steer, slot: turbine:control}\n"
-	      "- {plug: stranger:watch, slot: turbine:control}\n",
+	apply("- {plug: panel:watch, slot: stranger:steer, any-id: true}\n"
+	      "- {plug: panel:steer, slot: turbine:control, any-id: true}\n"
+	      "- {plug: stranger:watch, slot: turbine:control, any-id: true}\n",
 		"");
 	settle();
 	expect_connections("panel:steer turbine:control manual\n"
@@ -563,7 +566,8 @@ Test(auto_connect, apply_is_all_or_nothing)
 			"l.yaml:3:3: error: a connection must be a map, not a string; write {plug: "
 			"\"package:plug\", slot: \"package:slot\"}\n"
 			"l.yaml:4:3: error: slot is missing; write \"slot: package:name\"\n"
-			"l.yaml:5:34: error: unknown key \"state\"; use only plug and slot\n"
+			"l.yaml:5:34: error: unknown key \"state\"; use only plug, slot and "
+			"any-id\n"
 			"l.yaml:5:10: error: plug must be a string, not a number; write "
 			"package:name\n"
 			"l.yaml:6:10: error: package \"panel\" has no plug named \"wtach\"; did you "
@@ -573,9 +577,25 @@ Test(auto_connect, apply_is_all_or_nothing)
 			"l.yaml:7:10: error: invalid value: \"panel\" (want package:name); the plugs of "
 			"package \"panel\" are: steer, watch\n"},
 		{"version: 1\nconnections:\n- {plug: panel:watch, slot: turbine:watch}\n"
-		 "- {plug: panel:steer, slot: turbine:watch}\n"
+		 "- {plug: panel:steer, slot: turbine:watch, any-id: true}\n"
 		 "- {plug: panel:watch, slot: turbine:watch}\n",
 			"l.yaml:5:3: error: panel:watch and turbine:watch are already on line 3; "
+			"keep one of the two\n"},
+		{"version: 1\nconnections:\n- {plug: panel:watch, slot: turbine:control}\n"
+		 "- {plug: panel:watch, slot: turbine:control, any-id: false}\n"
+		 "- {plug: panel:watch, slot: stranger:steer, any-id: steer}\n"
+		 "- {plug: panel:watch, slot: turbine:watch, any-id: 1}\n",
+			"l.yaml:3:3: error: the id of panel:watch is \"watch\", that of "
+			"turbine:control \"steer\", and they must be the same; to connect them "
+			"nevertheless, add \"any-id: true\"\n"
+			"l.yaml:4:3: error: the id of panel:watch is \"watch\", that of "
+			"turbine:control \"steer\", and they must be the same; to connect them "
+			"nevertheless, add \"any-id: true\"\n"
+			"l.yaml:5:53: error: any-id must be true or false, not a string; write one "
+			"of them\n"
+			"l.yaml:6:52: error: any-id must be true or false, not a number; write one "
+			"of them\n"
+			"l.yaml:4:3: error: panel:watch and turbine:control are already on line 3; "
 			"keep one of the two\n"},
 		{"version: 1\nconnections: [\n",
 			"l.yaml:3:1: error: did not find expected node content, while parsing a "
@@ -607,6 +627,22 @@ static void expect_apply_refused(const char *text, size_t size, const char *expe
 	cr_expect(strstr(all, expected) != NULL, "%s", all);
 	free(all);
 	diagnostics_clear(&diagnostics);
+}
+
+/* What is connected stays and needs no leave afterwards. A list is right or wrong by itself. */
+Test(auto_connect, ids_that_differ_from_now_on)
+{
+	static const char list[] =
+		"version: 1\nconnections:\n- {plug: panel:watch, slot: turbine:watch}\n";
+
+	must_connect("panel:watch", "turbine:watch", 0);
+	reload("name: panel\npublisher: us\nplugs: {watch: posix-mq, steer: posix-mq}\n---\n"
+	       "name: turbine\npublisher: us\nslots:\n"
+	       "  watch: {interface: posix-mq, posix-mq: other, path: /watch}\n");
+	expect_connections("panel:watch turbine:watch manual\n");
+	must_connect("panel:watch", "turbine:watch", 0);
+	expect_apply_refused(list, strlen(list), "l.yaml:3:3: error: the id of panel:watch is");
+	apply("- {plug: panel:watch, slot: turbine:watch, any-id: true}\n", "");
 }
 
 Test(auto_connect, apply_bounds)

@@ -56,7 +56,7 @@ static void must_connect(const char *plug, const char *slot)
 {
 	struct connections *changed = NULL;
 	struct fault fault = {0};
-	int r = policy_connect(&policy, plug, slot, 0, &changed, &fault);
+	int r = policy_connect(&policy, plug, slot, 0, false, &changed, &fault);
 
 	cr_assert(r == 0, "%s %s: %s", plug, slot, fault.message);
 	adopt(changed);
@@ -95,18 +95,62 @@ static void expect_fault(const struct refusal *expected, int r, struct fault *fa
 
 Test(connect, exact_and_package_only)
 {
-	must_connect("logger:events", "sensor:events");
-	must_connect("logger:spare", "sensor");
+	must_connect("logger:spare", "multi:can-read");
+	must_connect("logger:events", "sensor");
 	expect_connections("logger:events sensor:events manual\n"
-			   "logger:spare sensor:events manual\n");
+			   "logger:spare multi:can-read manual\n");
 }
 
-Test(connect, ids_may_differ_and_a_package_may_use_itself)
+/* Returns what connecting did. */
+static int try_connect(const char *slot, uint64_t until, bool any_id, struct fault *fault)
 {
-	must_connect("logger:events", "multi:can-read");
-	must_connect("multi:shared", "multi:can-write");
-	expect_connections("logger:events multi:can-read manual\n"
-			   "multi:shared multi:can-write manual\n");
+	struct connections *changed = NULL;
+	int r = policy_connect(&policy, "multi:shared", slot, until, any_id, &changed, fault);
+
+	cr_expect((r == 0) == (changed != NULL));
+	if (r == 0)
+		adopt(changed);
+	return r;
+}
+
+/* And a package may use itself. */
+Test(connect, ids_must_be_the_same_unless_any_will_do)
+{
+	static const struct refusal refusals[] = {
+		{"sensor", "", -EINVAL, FAULT_INVALID,
+			"cannot connect multi:shared (id \"shared\") to sensor:events (id "
+			"\"events\"): the ids must be the same; to connect them nevertheless: mqctl "
+			"connect --any-id multi:shared sensor:events"},
+		{"multi:can-write", "", -EINVAL, FAULT_INVALID,
+			"cannot connect multi:shared (id \"shared\") to multi:can-write (id "
+			"\"can-write\"): the ids must be the same; to connect them nevertheless: "
+			"mqctl connect --any-id --for SPAN multi:shared multi:can-write"},
+	};
+	struct fault fault = {0};
+
+	for (size_t i = 0; i < ELEMENTSOF(refusals); i++)
+		expect_fault(
+			&refusals[i], try_connect(refusals[i].first, i, false, &fault), &fault);
+	expect_connections("");
+	cr_expect(try_connect("sensor", 0, true, &fault) == 0);
+	cr_expect(try_connect("multi:can-write", 1000, true, &fault) == 0);
+	expect_connections("multi:shared multi:can-write manual\n"
+			   "multi:shared sensor:events manual\n");
+}
+
+/* It stays, and may get or lose an end. One that is not wanted is not connected. */
+Test(connect, what_is_connected_needs_no_option)
+{
+	struct fault fault = {0};
+
+	fixture_connect(&policy, "multi:shared", "sensor:events", CONNECTION_MANUAL);
+	cr_expect(try_connect("sensor:events", 0, false, &fault) == 0);
+	cr_expect(try_connect("sensor:events", 1000, false, &fault) == 0);
+	cr_expect(policy.connections->items[0].until == 1000);
+	fixture_connect(&policy, "multi:shared", "sensor:events", CONNECTION_UNDESIRED);
+	cr_expect(try_connect("sensor:events", 0, false, &fault) == -EINVAL);
+	fault_clear(&fault);
+	expect_connections("multi:shared sensor:events undesired\n");
 }
 
 Test(connect, again_is_the_same_set)
@@ -116,7 +160,8 @@ Test(connect, again_is_the_same_set)
 
 	must_connect("logger:events", "sensor:events");
 	before = policy.connections;
-	cr_assert(policy_connect(&policy, "logger:events", "sensor", 0, &again, &fault) == 0);
+	cr_assert(
+		policy_connect(&policy, "logger:events", "sensor", 0, false, &again, &fault) == 0);
 	cr_expect(again == before && before->references == 2);
 	connections_unref(again);
 }
@@ -164,8 +209,18 @@ Test(connect, refusals)
 			"package \"logger\" has no \"posix-mq\" interface slots; see mqctl slots"},
 		{"logger:events", "multi", -ENOTUNIQ, FAULT_AMBIGUOUS,
 			"package \"multi\" has multiple \"posix-mq\" interface slots: can-create, "
-			"can-read, can-write, wild; name one: mqctl connect logger:events "
+			"can-read, can-write, wild; name one: mqctl connect --any-id logger:events "
 			"multi:can-create"},
+		{"logger:spare", "multi", -ENOTUNIQ, FAULT_AMBIGUOUS,
+			"package \"multi\" has multiple \"posix-mq\" interface slots: can-create, "
+			"can-read, can-write, wild; name one: mqctl connect logger:spare "
+			"multi:can-read"},
+		{"sensor:events", "logger:events", -EINVAL, FAULT_INVALID,
+			"sensor:events is a slot and logger:events a plug, and the plug comes "
+			"first: mqctl connect logger:events sensor:events"},
+		{"sensor:events", "logger:spare", -EINVAL, FAULT_INVALID,
+			"sensor:events is a slot and logger:spare a plug, and the plug comes "
+			"first: mqctl connect --any-id logger:spare sensor:events"},
 		{"logger:events", "", -ENOENT, FAULT_NOT_FOUND,
 			"the slot is missing; name one: mqctl connect logger:events sensor:events"},
 		{"logger:shared", "", -ENOENT, FAULT_NOT_FOUND,
@@ -176,7 +231,7 @@ Test(connect, refusals)
 		struct connections *changed = NULL;
 		struct fault fault = {0};
 		int r = policy_connect(
-			&policy, refusals[i].first, refusals[i].second, 0, &changed, &fault);
+			&policy, refusals[i].first, refusals[i].second, 0, false, &changed, &fault);
 
 		expect_fault(&refusals[i], r, &fault);
 		cr_expect(changed == NULL);
@@ -192,7 +247,8 @@ Test(connect, unknown_package_says_where_packages_are)
 					"from %s, then mqctl reload",
 		policy.packages->directories[0]);
 
-	cr_expect(policy_connect(&policy, "zzzzzzzzzz:a", "", 0, &changed, &fault) == -ENOENT);
+	cr_expect(
+		policy_connect(&policy, "zzzzzzzzzz:a", "", 0, false, &changed, &fault) == -ENOENT);
 	cr_expect_str_eq(fault.message, expected, "%s", fault.message);
 	fault_clear(&fault);
 	free(expected);
@@ -204,7 +260,7 @@ Test(connect, package_name_bound)
 	struct fault fault = {0};
 	char *ref = fixture_format("%0*d:events", PACKAGE_NAME_MAX + 1, 7);
 
-	cr_expect(policy_connect(&policy, ref, "sensor", 0, &changed, &fault) == -ENOENT);
+	cr_expect(policy_connect(&policy, ref, "sensor", 0, false, &changed, &fault) == -ENOENT);
 	cr_expect(strstr(fault.message, "at most 51 characters") != NULL, "%s", fault.message);
 	fault_clear(&fault);
 	free(ref);
@@ -227,7 +283,7 @@ Test(connect, long_names_are_cut_between_characters)
 		(void)strcat(text, "é");
 	length = strlen(text);
 	(void)strcpy(text + length, ":events");
-	cr_expect(policy_connect(&policy, text, "", 0, &changed, &fault) == -ENOENT);
+	cr_expect(policy_connect(&policy, text, "", 0, false, &changed, &fault) == -ENOENT);
 	cr_expect_str_eq(fault.message, cut, "%s", fault.message);
 	fault_clear(&fault);
 	(void)strcpy(text + length, ".app");
@@ -241,7 +297,7 @@ Test(connect, long_names_are_cut_between_characters)
 Test(connect, disconnect_manual_leaves_nothing)
 {
 	must_connect("logger:events", "sensor:events");
-	must_connect("logger:events", "multi:can-read");
+	fixture_connect(&policy, "logger:events", "multi:can-read", CONNECTION_MANUAL);
 	cr_expect(must_disconnect("logger:events", "sensor:events") == 1);
 	expect_connections("logger:events multi:can-read manual\n");
 }
@@ -256,8 +312,8 @@ Test(connect, disconnect_auto_leaves_undesired)
 Test(connect, disconnect_all_of_a_plug_or_of_a_slot)
 {
 	must_connect("logger:events", "sensor:events");
-	must_connect("logger:spare", "sensor:events");
-	must_connect("logger:events", "multi:can-read");
+	fixture_connect(&policy, "logger:spare", "sensor:events", CONNECTION_MANUAL);
+	fixture_connect(&policy, "logger:events", "multi:can-read", CONNECTION_MANUAL);
 	fixture_connect(&policy, "multi:shared", "sensor:events", CONNECTION_AUTO);
 	fixture_connect(&policy, "logger:shared", "sensor:events", CONNECTION_UNDESIRED);
 	cr_expect(must_disconnect("sensor:events", "") == 3);
@@ -303,6 +359,9 @@ Test(connect, disconnect_refusals)
 		{"sensor:events", "logger:events", -EINVAL, FAULT_INVALID,
 			"sensor:events is a slot and logger:events a plug, and the plug comes "
 			"first: mqctl disconnect logger:events sensor:events"},
+		{"sensor:events", "logger:spare", -EINVAL, FAULT_INVALID,
+			"sensor:events is a slot and logger:spare a plug, and the plug comes "
+			"first: mqctl disconnect logger:spare sensor:events"},
 	};
 
 	fixture_connect(&policy, "logger:events", "multi:wild", CONNECTION_MANUAL);
@@ -492,7 +551,7 @@ static uint32_t granted(const char *plug, const char *slot, const char *queue)
 Test(connect, grants_of_a_plug_add_up)
 {
 	cr_expect(granted("logger:events", NULL, "test") == 0);
-	must_connect("logger:events", "multi:can-create");
+	fixture_connect(&policy, "logger:events", "multi:can-create", CONNECTION_MANUAL);
 	cr_expect(granted("logger:events", NULL, "test") == (PERMISSION_OPEN | PERMISSION_CREATE));
 	fixture_connect(&policy, "logger:events", "multi:can-read", CONNECTION_AUTO);
 	cr_expect(granted("logger:events", NULL, "test") ==
@@ -502,7 +561,7 @@ Test(connect, grants_of_a_plug_add_up)
 		  (PERMISSION_OPEN | PERMISSION_CREATE | PERMISSION_READ));
 	cr_expect(granted("logger:spare", NULL, "test") == 0);
 	cr_expect(granted("logger:event", NULL, "test") == 0);
-	must_connect("logger:events", "multi:wild");
+	fixture_connect(&policy, "logger:events", "multi:wild", CONNECTION_MANUAL);
 	cr_expect(granted("logger:events", NULL, "wild-1") == PERMISSION_OPEN);
 }
 
@@ -573,15 +632,15 @@ Test(connect, explain_denials)
 			"logger:events may not open /some\\x0athing: it lacks open\n"
 			"no slot offers that queue"},
 		{"logger:events", "open", "/wild-1", false, PERMISSION_OPEN, "multi:wild",
-			"mqctl connect logger:events multi:wild",
+			"mqctl connect --any-id logger:events multi:wild",
 			"logger:events may not open /wild-1: it lacks open\n"
-			"multi:wild gives it, but is not connected"},
+			"multi:wild gives it, but is not connected, and has another id"},
 		/* To create is to open as well. */
 		{"logger:events", "create", "/test", false,
 			PERMISSION_CREATE | PERMISSION_READ | PERMISSION_OPEN, "multi:can-create",
-			"mqctl connect logger:events multi:can-create",
+			"mqctl connect --any-id logger:events multi:can-create",
 			"logger:events may not create /test: it lacks open,read,create\n"
-			"multi:can-create gives create, but is not connected"},
+			"multi:can-create gives create, but is not connected, and has another id"},
 	};
 
 	expect_answers(answers, ELEMENTSOF(answers));
@@ -591,9 +650,9 @@ Test(connect, explain_after_connecting)
 {
 	static const struct answer answers[] = {
 		{"logger:events", "create", "/test", false, PERMISSION_READ, "multi:can-read",
-			"mqctl connect logger:events multi:can-read",
+			"mqctl connect --any-id logger:events multi:can-read",
 			"logger:events may not create /test: it lacks read\n"
-			"multi:can-read gives it, but is not connected"},
+			"multi:can-read gives it, but is not connected, and has another id"},
 		{"logger:events", "open", "/test", true, 0, "multi:can-create", NULL,
 			"logger:events may open /test: it is connected to multi:can-create, which "
 			"gives open,create"},
@@ -603,9 +662,9 @@ Test(connect, explain_after_connecting)
 		"logger:events may create /test: it is connected to multi:can-create, which gives "
 		"open,create"};
 
-	must_connect("logger:events", "multi:can-create");
+	fixture_connect(&policy, "logger:events", "multi:can-create", CONNECTION_MANUAL);
 	expect_answers(answers, ELEMENTSOF(answers));
-	must_connect("logger:events", "multi:can-write");
+	fixture_connect(&policy, "logger:events", "multi:can-write", CONNECTION_MANUAL);
 	expect_answers(&with_write, 1);
 }
 
@@ -651,14 +710,14 @@ Test(connect, suggestions)
 		{one, 1, "events", PERMISSION_READ, "logger:events",
 			"mqctl connect logger:events sensor:events"},
 		{one, 1, "test", PERMISSION_OPEN, "logger:events",
-			"mqctl connect logger:events multi:can-create"},
+			"mqctl connect --any-id logger:events multi:can-create"},
 		/* The second plug's own id is a better match than any slot for the first. */
 		{two, 2, "test", PERMISSION_OPEN, "logger:spare",
 			"mqctl connect logger:spare multi:can-read"},
 		{two, 2, "test", PERMISSION_WRITE, "logger:events",
-			"mqctl connect logger:events multi:can-write"},
+			"mqctl connect --any-id logger:events multi:can-write"},
 		{one, 1, "wild-7", PERMISSION_OPEN, "logger:events",
-			"mqctl connect logger:events multi:wild"},
+			"mqctl connect --any-id logger:events multi:wild"},
 		{one, 1, "test", PERMISSION_READ | PERMISSION_WRITE, NULL, NULL},
 		{one, 1, "nowhere", PERMISSION_READ, NULL, NULL},
 		{one, 0, "events", PERMISSION_READ, NULL, NULL},

@@ -16,8 +16,6 @@
  *   slot      allow-installation: false (a super-privileged slot): only root writes packages.d
  *   EPERM     for a system call that no connection gives: here every denial is EACCES
  *   base      rules of snap declarations before those of the base declaration: no declarations
- *   ids       "connection not allowed by plug rule" for differing ids: connecting by hand is
- *             allowed with differing ids, as it is in snapd without declarations
  *   conns     attributes stored in connections: packages are read at each start, so what is in the
  *             documents is in force; an automatic connection to which a plug is no longer entitled
  *             is dropped where snapd would keep the old attributes
@@ -275,8 +273,8 @@ static void must_connect(const char *plug, const char *slot)
 	struct connections *changed = NULL;
 	struct fault fault = {0};
 
-	cr_assert(
-		policy_connect(&policy, plug, slot, 0, &changed, &fault) == 0, "%s", fault.message);
+	cr_assert(policy_connect(&policy, plug, slot, 0, true, &changed, &fault) == 0, "%s",
+		fault.message);
 	connections_unref(policy.connections);
 	policy.connections = changed;
 }
@@ -395,8 +393,8 @@ static void expect_nothing_of(const char *attributes)
 	cr_assert(grants_new(1, &grants) == 0);
 	cr_assert(policy_add_slot_grants(&bad, "producer:bad", grants) == 0);
 	cr_expect(grants->exact_count == 0 && grants->pattern_count == 0);
-	cr_expect(policy_connect(&bad, "producer:bad", "producer:bad", 0, &changed, &fault) ==
-		  -ENOENT);
+	cr_expect(policy_connect(&bad, "producer:bad", "producer:bad", 0, false, &changed,
+			  &fault) == -ENOENT);
 	cr_expect(!streq(warnings, ""));
 	fault_clear(&fault);
 	grants_free(grants);
@@ -457,7 +455,7 @@ Test(snapd_parity, o4_the_interface_is_named_posix_mq)
 		  package_plug(package, "b"));
 	cr_expect_str_eq(package_plug(package, "posix-mq")->id, "posix-mq");
 	cr_assert(connections_new(&alone.connections) == 0);
-	cr_expect(policy_connect(&alone, "ab:b", "", 0, &changed, &fault) == -ENOENT);
+	cr_expect(policy_connect(&alone, "ab:b", "", 0, false, &changed, &fault) == -ENOENT);
 	cr_expect(startswith(fault.message, "the slot is missing"));
 	fault_clear(&fault);
 	connections_unref(alone.connections);
@@ -672,7 +670,8 @@ Test(rules, most_likely_8_connecting_twice_and_disconnecting_nothing)
 	size_t count = 99;
 
 	must_connect("consumer:q", "producer:rw");
-	cr_expect(policy_connect(&policy, "consumer:q", "producer:rw", 0, &changed, &fault) == 0);
+	cr_expect(policy_connect(
+			  &policy, "consumer:q", "producer:rw", 0, false, &changed, &fault) == 0);
 	cr_expect(changed == policy.connections, "success, and nothing new");
 	connections_unref(changed);
 	cr_expect(policy_disconnect(
@@ -684,10 +683,24 @@ Test(rules, most_likely_8_connecting_twice_and_disconnecting_nothing)
 	cr_expect_str_eq(fault.message,
 		"cannot disconnect consumer:other from producer:rw, it is not connected; "
 		"consumer:other is connected to nothing");
-	cr_expect(
-		policy_connect(&policy, "consumer:q", "producer", 0, &changed, &fault) == -ENOTUNIQ,
+	cr_expect(policy_connect(&policy, "consumer:q", "producer", 0, false, &changed, &fault) ==
+			  -ENOTUNIQ,
 		"the id is not looked at");
 	fault_clear(&fault);
+}
+
+/* As between snaps that have declarations: "connection not allowed by plug rule". What snapd allows
+ * if one of the two has none, --any-id does. */
+Test(rules, connecting_by_hand_needs_the_same_id)
+{
+	struct connections *changed = NULL;
+	struct fault fault = {0};
+
+	cr_expect(policy_connect(&policy, "consumer:q", "producer:rw", 0, false, &changed,
+			  &fault) == -EINVAL);
+	cr_expect(strstr(fault.message, "the ids must be the same") != NULL, "%s", fault.message);
+	fault_clear(&fault);
+	must_connect("consumer:q", "producer:rw");
 }
 
 /* The rest of 9 stands in test-auto-connect.c. */

@@ -394,7 +394,7 @@ Test(state, connections_bound)
 				"slots: {s: {interface: posix-mq, path: /s}}\n");
 	connections_unref(policy.connections);
 	policy.connections = full;
-	cr_expect(policy_connect(&policy, "plug:p", "slot:s", 0, &more, &fault) == -E2BIG);
+	cr_expect(policy_connect(&policy, "plug:p", "slot:s", 0, true, &more, &fault) == -E2BIG);
 	cr_expect_str_eq(fault.message, "there are already 200000 connections, which is the limit; "
 					"disconnect some first");
 	fault_clear(&fault);

@@ -44,6 +44,16 @@ const char *value_kind_name(const struct value *value)
 	return "something else";
 }
 
+bool value_is_true(const struct value *value)
+{
+	static const char *const words[] = {"true", "yes", "on", "y"};
+
+	for (size_t i = 0; i < ELEMENTSOF(words); i++)
+		if (strcasecmp(value->text, words[i]) == 0)
+			return true;
+	return false;
+}
+
 static int compare_key(const void *key, const void *pair)
 {
 	return strcmp(key, ((const struct pair *)pair)->key->text);

@@ -66,6 +66,9 @@ static inline bool value_is_scalar(const struct value *value)
 /* "a string", "a list", …, for "must be X, not Y". */
 const char *value_kind_name(const struct value *value);
 
+/* Of a VALUE_BOOL. */
+bool value_is_true(const struct value *value);
+
 /* The value of a key of a map, whatever type the key's text would have; NULL if there is none. */
 const struct value *value_get(const struct value *map, const char *key);
 

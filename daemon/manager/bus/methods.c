@@ -123,26 +123,41 @@ static int apply_connections(struct peer *peer, struct connections *connections,
 	return r < 0 ? set_refusal(error, &refusal) : 1;
 }
 
-static int read_connect(sd_bus_message *message, const char **ret_plug, const char **ret_slot,
-	uint64_t *ret_until, sd_bus_error *error)
+struct connect_call {
+	const char *plug, *slot;
+	uint64_t until; /* 0: no end */
+	int any_id;
+};
+
+static int read_connect(sd_bus_message *message, struct connect_call *ret, sd_bus_error *error)
 {
 	uint64_t span = UINT64_MAX;
-	const struct bus_option options[] = {{"for", 't', &span}};
+	const struct bus_option options[] = {{"for", 't', &span}, {"any-id", 'b', &ret->any_id}};
 	int r;
 
-	r = sd_bus_message_read(message, "ss", ret_plug, ret_slot);
+	r = sd_bus_message_read(message, "ss", &ret->plug, &ret->slot);
 	r = r < 0 ? r : bus_read_options(message, options, ELEMENTSOF(options), error);
-	if (r < 0)
+	if (r < 0 || span == UINT64_MAX)
 		return r;
-	*ret_until = 0;
-	if (span == UINT64_MAX)
-		return 0;
 	if (span == 0 || span > CONNECTION_SPAN_MAX)
 		return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGUMENT,
 			"out of range; use 1 second to %llu days, or no time for a connection without an end",
 			CONNECTION_SPAN_MAX / 86400);
-	*ret_until = end_of_span(span);
+	ret->until = end_of_span(span);
 	return 0;
+}
+
+#define CONNECT_NOTE_MAX (sizeof("any-id until ") + UTC_STRING_MAX)
+
+static const char *connect_note(
+	const struct connect_call *call, char buffer[static CONNECT_NOTE_MAX])
+{
+	char until[UTC_STRING_MAX];
+
+	(void)snprintf(buffer, CONNECT_NOTE_MAX, "%s%s%s%s", call->any_id ? "any-id" : "",
+		call->any_id && call->until > 0 ? " " : "", call->until > 0 ? "until " : "",
+		call->until > 0 ? utc_format(call->until, until) : "");
+	return buffer;
 }
 
 static int method_connect(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -151,24 +166,22 @@ static int method_connect(sd_bus_message *message, void *userdata, sd_bus_error 
 	struct connections *connections;
 	struct attempt attempt;
 	struct fault fault = {0};
-	char note[sizeof("until ") + UTC_STRING_MAX] = "", until_text[UTC_STRING_MAX];
-	const char *plug, *slot;
-	uint64_t until;
+	struct connect_call call = {0};
+	char note[CONNECT_NOTE_MAX];
 	int r;
 
-	r = read_connect(message, &plug, &slot, &until, error);
+	r = read_connect(message, &call, error);
 	r = r < 0 ? r : check_administrator(peer, error);
 	if (r < 0)
 		return r;
-	if (until > 0)
-		(void)snprintf(note, sizeof(note), "until %s", utc_format(until, until_text));
-	attempt_begin(&attempt, peer, "connect", plug, slot);
-	r = policy_connect(&peer->manager->policy, plug, slot, until, &connections, &fault);
+	attempt_begin(&attempt, peer, "connect", call.plug, call.slot);
+	r = policy_connect(&peer->manager->policy, call.plug, call.slot, call.until, call.any_id,
+		&connections, &fault);
 	if (r == 0) {
 		r = apply_connections(
 			peer, connections, reply_new(REPLY_CONNECTED, message), error);
 		if (r > 0)
-			attempt_log(&attempt, note);
+			attempt_log(&attempt, connect_note(&call, note));
 	} else {
 		r = set_fault(error, r, &fault);
 	}

@@ -57,19 +57,34 @@ static int append_packages(struct manager *manager, uid_t viewer, sd_bus_message
 	return r;
 }
 
+/* False if one of them is not there. */
+static bool find_sides(const struct policy *policy, const struct connection *connection,
+	const struct plug **ret_plug, const struct slot **ret_slot)
+{
+	struct fault fault = {0};
+	bool found = policy_find_plug(policy, connection->plug, ret_plug, &fault) == 0 &&
+		     policy_find_slot(policy, connection->slot, ret_slot, &fault) == 0;
+
+	fault_clear(&fault);
+	return found;
+}
+
 /* A connection in force: wanted, and both sides are there. */
 static bool is_live(const struct policy *policy, const struct connection *connection)
 {
 	const struct plug *plug;
 	const struct slot *slot;
-	struct fault fault = {0};
-	bool live;
 
-	live = connection->state != CONNECTION_UNDESIRED &&
-	       policy_find_plug(policy, connection->plug, &plug, &fault) == 0 &&
-	       policy_find_slot(policy, connection->slot, &slot, &fault) == 0;
-	fault_clear(&fault);
-	return live;
+	return connection->state != CONNECTION_UNDESIRED &&
+	       find_sides(policy, connection, &plug, &slot);
+}
+
+static bool ids_differ(const struct policy *policy, const struct connection *connection)
+{
+	const struct plug *plug;
+	const struct slot *slot;
+
+	return find_sides(policy, connection, &plug, &slot) && !streq(plug->id, slot->id);
 }
 
 /* Plugs or slots that occur in live connections, sorted. The texts are the policy's. */
@@ -129,17 +144,18 @@ static int append_connection(
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-#define NOTES_MAX (sizeof("manual,until=") + UTC_STRING_MAX)
+#define NOTES_MAX (sizeof("manual,until=,any-id") + UTC_STRING_MAX)
 
-static const char *notes_format(const struct connection *connection, char buffer[static NOTES_MAX])
+static const char *notes_format(const struct policy *policy, const struct connection *connection,
+	char buffer[static NOTES_MAX])
 {
 	char until[UTC_STRING_MAX];
 
-	if (connection->until > 0)
-		(void)snprintf(
-			buffer, NOTES_MAX, "manual,until=%s", utc_format(connection->until, until));
-	else
-		(void)strcpy(buffer, connection->state == CONNECTION_MANUAL ? "manual" : "");
+	if (connection->state != CONNECTION_MANUAL)
+		return "";
+	(void)snprintf(buffer, NOTES_MAX, "manual%s%s%s", connection->until > 0 ? ",until=" : "",
+		connection->until > 0 ? utc_format(connection->until, until) : "",
+		ids_differ(policy, connection) ? ",any-id" : "");
 	return buffer;
 }
 
@@ -171,7 +187,7 @@ static int append_connections(struct manager *manager, uid_t viewer, sd_bus_mess
 
 		if (is_live(policy, connection))
 			r = append_connection(message, connection->plug, connection->slot,
-				notes_format(connection, notes));
+				notes_format(policy, connection, notes));
 	}
 	for (size_t i = 0; r >= 0 && i < policy->packages->count; i++)
 		r = append_unconnected(message, policy->packages->items[i], &plugs, &slots);
