@@ -18,10 +18,14 @@ _mqgate_words() {
 	done
 }
 
-# _mqgate_ask VERB COLUMN: one column of a table; nothing if the daemon does not answer at once
+# _mqgate_table VERB: nothing if the daemon does not answer at once
+_mqgate_table() {
+	timeout 2 mqctl ${RUNTIME_DIR[@]+"${RUNTIME_DIR[@]}"} "$1" --no-legend 2>/dev/null
+}
+
+# _mqgate_ask VERB COLUMN: one column of a table
 _mqgate_ask() {
-	timeout 2 mqctl ${RUNTIME_DIR[@]+"${RUNTIME_DIR[@]}"} "$1" --no-legend 2>/dev/null |
-		awk -v column="$2" '$column != "-" { print $column }'
+	_mqgate_table "$1" | awk -v column="$2" '$column != "-" { print $column }'
 }
 
 # _mqgate_offer WORD CANDIDATES: those that begin with WORD. Readline has split the word at a colon.
@@ -42,8 +46,20 @@ _mqgate_packages() {
 
 # What is connected to the first word, else everything that is connected.
 _mqgate_connected() {
-	timeout 2 mqctl ${RUNTIME_DIR[@]+"${RUNTIME_DIR[@]}"} connections --no-legend 2>/dev/null |
+	_mqgate_table connections |
 		awk -v plug="$1" 'plug == "" { print $2; print $3 } $2 == plug { print $3 }' | sort -u
+}
+
+# The slots with the id of the plug that is in the line; all of them with --any-id.
+_mqgate_slots() {
+	{
+		_mqgate_table plugs
+		echo
+		_mqgate_table slots
+	} | awk -v line=" ${WORDS[*]} " '
+		NF == 0 { slots = 1; next }
+		!slots && index(line, " " $1 " ") { id = $2 }
+		slots && ($2 == id || index(line, " --any-id ")) { print $1 }'
 }
 
 # _mqctl_argument WORD VERB ARGUMENT…: the arguments that are complete already
@@ -52,7 +68,7 @@ _mqctl_argument() {
 
 	case $verb:$count in
 	connect:0) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
-	connect:1) _mqgate_offer "$word" "$(_mqgate_ask slots 1)" ;;
+	connect:1) _mqgate_offer "$word" "$(_mqgate_slots)" ;;
 	disconnect:0) _mqgate_offer "$word" "$(_mqgate_connected "")" ;;
 	disconnect:1) _mqgate_offer "$word" "$(_mqgate_connected "$3")" ;;
 	connections:0) _mqgate_offer "$word" "$(_mqgate_packages)" ;;
@@ -65,7 +81,7 @@ _mqctl_argument() {
 
 _mqctl_options() {
 	case $1 in
-	connect) echo --for ;;
+	connect) echo --any-id --for ;;
 	disconnect) echo --forget --kill --wait ;;
 	apply) echo --dry-run ;;
 	connections) echo --all --json --no-legend ;;

@@ -13,7 +13,8 @@ write_package sensor.yaml <<'YAML'
 name: sensor
 slots:
   events: {interface: posix-mq, path: [@Q@events, @Q@alarms]}
-  state: {interface: posix-mq, path: @Q@state}
+  state: {interface: posix-mq, posix-mq: events, path: @Q@state}
+  other: {interface: posix-mq, path: @Q@other}
 YAML
 
 # shellcheck source=conf/completions/mqctl.bash
@@ -51,9 +52,12 @@ offers "mqctl connect logger:ev" "events"
 offers "mqctl connect --for 10m logger:ev" "events"
 offers "mqctl connect logger:events sensor:s" "state"
 offers "mqctl connect logger:events s" "sensor:events sensor:state"
+offers "mqctl connect logger:spare s" ""
+offers "mqctl connect --any-id logger:spare s" "sensor:events sensor:other sensor:state"
+offers "mqctl connect --a" "--any-id"
 offers "mqctl disconnect " ""
 mqctl connect logger:events sensor:state
-mqctl connect logger:spare sensor:events
+mqctl connect --any-id logger:spare sensor:events
 offers "mqctl disconnect " "logger:events logger:spare sensor:events sensor:state"
 offers "mqctl disconnect logger:events " "sensor:state"
 offers "mqctl disconnect --wait 10 logger:events " "sensor:state"
@@ -61,7 +65,7 @@ offers "mqctl disconnect --wait 1" "10"
 offers "mqctl disconnect --k" "--kill"
 offers "mqctl connections " "logger sensor"
 offers "mqctl explain logger:events " "create delete open read write"
-offers "mqctl explain logger:events read ${Q}" "${Q}alarms ${Q}events ${Q}state"
+offers "mqctl explain logger:events read ${Q}" "${Q}alarms ${Q}events ${Q}other ${Q}state"
 offers "mqctl slots --" "--help --json --no-legend --runtime-dir"
 offers "mqctl disconnect --f" "--forget"
 offers "mqctl check packages/lo" "packages/logger.yaml"
@@ -71,7 +75,7 @@ COMP_WORDBREAKS=${COMP_WORDBREAKS//:/}
 offers "mqctl connect logger:" "logger:events logger:spare"
 FUNCTION=_mq_run
 offers "mq-run --plug " "logger:events logger:spare"
-offers "mq-run --plug logger:events --slot " "sensor:events sensor:state"
+offers "mq-run --plug logger:events --slot " "sensor:events sensor:other sensor:state"
 offers "mq-run --plug logger:events stopw" "stopwatch"
 offers "mq-run --plug logger:events cat packages/lo" "packages/logger.yaml"
 holds "bash asks this for mqctl" test "$(complete -p mqctl)" = "complete -F _mqctl mqctl"
