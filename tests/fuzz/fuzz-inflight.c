@@ -63,6 +63,7 @@ static void look_up(struct inflight *inflight)
 	(void)queues_may_be_held(&inflight->queues, grants);
 	queues_update(&inflight->queues, grants);
 	queues_remember(&inflight->queues, (struct queue_key){3, 3}, "events", PERMISSION_READ);
+	queues_note_access(&inflight->queues, (struct queue_key){3, 3}, PERMISSION_WRITE);
 	name = queues_find(&inflight->queues, (struct queue_key){3, 3});
 	REQUIRE(name && streq(name, "events"));
 	(void)threads_find(&inflight->threads, 4);

@@ -275,6 +275,26 @@ Test(queues, tell_what_may_be_held)
 	free(queues);
 }
 
+Test(queues, what_comes_from_outside_may_be_held_though_it_was_not_granted)
+{
+	_cleanup_(grants_freep) struct grants *nothing = reading(NULL, NULL);
+	_cleanup_(grants_freep) struct grants *a = reading("a", NULL), *b = reading("b", NULL);
+	struct queues *queues = new_queues();
+
+	queues_remember(queues, (struct queue_key){1, 10}, "a", 0);
+	queues_note_access(queues, (struct queue_key){1, 10}, PERMISSION_READ);
+	queues_note_access(queues, (struct queue_key){1, 11}, PERMISSION_WRITE);
+	cr_expect(queues_may_be_held(queues, a), "it can do more than is granted");
+	cr_expect_not(queues_may_be_held(queues, b));
+	queues_update(queues, a);
+	cr_expect_not(queues_may_be_held(queues, a), "now it cannot");
+	queues_update(queues, nothing);
+	cr_expect(queues_may_be_held(queues, a), "it was taken back");
+	cr_expect_eq(queues_find_lost(queues, "a", PERMISSION_READ), 0);
+	cr_expect_eq(queues_find_lost(queues, "a", PERMISSION_WRITE), SESSION_QUEUES_MAX);
+	free(queues);
+}
+
 Test(queues, what_cannot_be_in_a_descriptor_is_not_held)
 {
 	_cleanup_(grants_freep) struct grants *a = reading("a", NULL);

@@ -38,6 +38,17 @@ void remember_queue(
 		grants_lookup(supervisor->grants, call->request.name));
 }
 
+/* Also if it was not granted when it came: it may be by the time that it is taken back. */
+static void note_access(
+	struct supervisor *supervisor, struct call *call, const struct descriptor *descriptor)
+{
+	uint32_t access;
+
+	if (target_descriptor_access(&call->target, call->request.fd, &access) < 0)
+		access = PERMISSION_READ | PERMISSION_WRITE;
+	queues_note_access(&supervisor->inflight->queues, descriptor->key, access);
+}
+
 static enum queue_identity identify_stranger(
 	struct supervisor *supervisor, struct call *call, const struct descriptor *descriptor)
 {
@@ -49,6 +60,7 @@ static enum queue_identity identify_stranger(
 		link_is_true(supervisor, call, descriptor, link + 1)) {
 		(void)strcpy(request->name, link + 1);
 		remember_queue(supervisor, call, descriptor);
+		note_access(supervisor, call, descriptor);
 		return QUEUE_NAMED;
 	}
 	return target_may_be_queue(&call->target, request->fd, descriptor->mount) ? QUEUE_UNKNOWN

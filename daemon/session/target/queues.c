@@ -76,6 +76,14 @@ void queues_remember(
 		__atomic_store_n(&queues->count, i + 1, __ATOMIC_SEQ_CST);
 }
 
+void queues_note_access(struct queues *queues, struct queue_key key, uint32_t access)
+{
+	uint32_t i = find(queues, key);
+
+	if (i < SESSION_QUEUES_MAX)
+		queues->opened[i] |= access;
+}
+
 const char *queues_find(struct queues *queues, struct queue_key key)
 {
 	uint32_t i;

@@ -29,7 +29,8 @@ struct queues {
 	uint32_t hidden;                          /* 1: one that had its name still */
 	uint32_t permissions[SESSION_QUEUES_MAX]; /* that the session has on it, by the grants in
 						     force */
-	uint32_t opened[SESSION_QUEUES_MAX];      /* that it had whenever it opened it */
+	uint32_t opened[SESSION_QUEUES_MAX];      /* that it had whenever it opened it, or that a
+						     descriptor from outside can do */
 	uint32_t last_used[SESSION_QUEUES_MAX];
 	struct queue_key keys[SESSION_QUEUES_MAX];
 	char names[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1];
@@ -39,6 +40,9 @@ struct queues {
  * QUEUE_NAME_MAX, which no queue can have, are not remembered. */
 void queues_remember(
 	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions);
+
+/* The session has a descriptor of this queue that it did not open, and that can do this. */
+void queues_note_access(struct queues *queues, struct queue_key key, uint32_t access);
 
 /* The entry that would be forgotten for this queue; SESSION_QUEUES_MAX: none. */
 uint32_t queues_find_victim(const struct queues *queues, struct queue_key key);
@@ -54,7 +58,8 @@ bool queues_may_be_held(const struct queues *queues, const struct grants *scope)
 void queues_update(struct queues *queues, const struct grants *grants);
 
 /* The place of a queue of this name on which the session has lost one of these permissions since it
- * opened it; SESSION_QUEUES_MAX: there is none. */
+ * opened it, or has a descriptor from outside that could do it; SESSION_QUEUES_MAX: there is none.
+ */
 uint32_t queues_find_lost(const struct queues *queues, const char *name, uint32_t permissions);
 
 /* The name, valid until the next queues_remember(); NULL if unknown. */
