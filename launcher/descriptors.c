@@ -3,6 +3,8 @@
 #include "descriptors.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 
 #include "include/compat.h"
@@ -11,11 +13,28 @@
 #include "include/util.h"
 #include "refuse.h"
 
-static bool is_message_queue(int fd)
+#define LISTEN_FDS_START 3
+
+struct check {
+	bool all_queues;
+	int listen_end; /* what lies from LISTEN_FDS_START to here is named by LISTEN_FDS */
+	int queue;
+	char **ret_message;
+};
+
+bool descriptor_is_of_queues(int fd)
 {
 	struct statfs statfs;
 
 	return fstatfs(fd, &statfs) == 0 && statfs.f_type == MQUEUE_MAGIC;
+}
+
+static bool is_queue(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+
+	return flags >= 0 && !(flags & O_PATH) && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static bool is_io_uring(int fd)
@@ -23,21 +42,53 @@ static bool is_io_uring(int fd)
 	return text_link_is(fd, "anon_inode:[io_uring]");
 }
 
+/* Negative if there is none. */
+static int number_in(const char *variable)
+{
+	const char *text = getenv(variable);
+	size_t digits = text ? strspn(text, "0123456789") : 0;
+
+	return digits > 0 && digits < 10 && text[digits] == '\0' ? atoi(text) : -1;
+}
+
+/* All that is named must be open, or nothing is named. */
+static int find_listen_end(void)
+{
+	int count = number_in("LISTEN_PID") == getpid() ? number_in("LISTEN_FDS") : 0;
+	int found = 0;
+
+	while (found < count && fcntl(LISTEN_FDS_START + found, F_GETFD) >= 0)
+		found++;
+	return LISTEN_FDS_START + (found == count ? found : 0);
+}
+
+static int check_queue(struct check *check, int fd)
+{
+	if (!is_queue(fd))
+		return refuse(check->ret_message, -EBUSY,
+			"descriptor %d is open on a message queue file system, and with it the "
+			"command could bypass mqgate; close it first (%d<&- in a shell)",
+			fd, fd);
+	if (!check->all_queues && (fd < LISTEN_FDS_START || fd >= check->listen_end))
+		return refuse(check->ret_message, -EBUSY,
+			"descriptor %d is a message queue; close it first (%d<&- in a shell), or "
+			"let the command inherit it with --inherit-queues",
+			fd, fd);
+	if (check->queue < 0)
+		check->queue = fd;
+	return 0;
+}
+
 static int check_one(int fd, void *userdata)
 {
-	char **ret_message = userdata;
+	struct check *check = userdata;
 
-	if (is_message_queue(fd))
-		return refuse(ret_message, -EBUSY,
-			"descriptor %d is open on a message queue or its file system, and with "
-			"it the command could bypass mqgate; close it first (%d<&- in a shell)",
-			fd, fd);
 	if (is_io_uring(fd))
-		return refuse(ret_message, -EBUSY,
+		return refuse(check->ret_message, -EBUSY,
 			"descriptor %d is an io_uring, and with it the command could bypass "
 			"mqgate; close it first (%d<&- in a shell)",
 			fd, fd);
-	return 0;
+	return descriptor_is_of_queues(fd) ? check_queue(check, fd) : 0;
 }
 
 int descriptors_visit(descriptor_visit_t visit, void *userdata, char **ret_message)
@@ -56,9 +107,35 @@ int descriptors_visit(descriptor_visit_t visit, void *userdata, char **ret_messa
 	return r;
 }
 
-int descriptors_check(char **ret_message)
+int descriptors_check(bool all_queues, int *ret_queue, char **ret_message)
 {
-	return descriptors_visit(check_one, ret_message, ret_message);
+	struct check check = {.all_queues = all_queues,
+		.listen_end = find_listen_end(),
+		.queue = -1,
+		.ret_message = ret_message};
+	int r = descriptors_visit(check_one, &check, ret_message);
+
+	*ret_queue = check.queue;
+	return r;
+}
+
+/* Removing a registration for notification needs no permission and leaves no record. It is our own,
+ * if there is any. */
+static int show_one(int fd, void *userdata)
+{
+	char **ret_message = userdata;
+
+	if (!descriptor_is_of_queues(fd) || syscall(SYS_mq_notify, fd, NULL) == 0)
+		return 0;
+	return refuse(ret_message, -errno,
+		"mqgated cannot look at the message queue that is descriptor %d: %s; look at its "
+		"log (journalctl -u mqgated)",
+		fd, strerror(errno));
+}
+
+int descriptors_show_queues(char **ret_message)
+{
+	return descriptors_visit(show_one, ret_message, ret_message);
 }
 
 int descriptors_fill_standard(void)

@@ -30,6 +30,9 @@ static const char usage[] =
 	"      --wall=rules|mount     how to block every other way to a queue: with rules for the\n"
 	"                             file tree (default), or with private mounts (needs root;\n"
 	"                             the command loses CAP_SYS_ADMIN); see mq-run(1)\n"
+	"      --inherit-queues       let the command inherit open message queues, to use as far as\n"
+	"                             they are granted; what systemd hands over (LISTEN_FDS) it\n"
+	"                             inherits without this option\n"
 	"      --runtime-dir DIR      the directory of mqgated's sockets (default:\n"
 	"                             $MQGATE_RUNTIME_DIR or " DEFAULT_RUNTIME_DIR ")\n"
 	"      --help                 show this help and exit\n"
@@ -50,8 +53,20 @@ static int hand_over(struct client *client, int listener, const char *costs, cha
 	return r;
 }
 
+/* Nothing has been given up yet. queue: one that the command would inherit, or negative. */
+static int check_mediation(enum mediation mediation, int queue, char **ret_message)
+{
+	if (mediation != MEDIATION_OPEN || queue < 0)
+		return 0;
+	return refuse(ret_message, -EBUSY,
+		"descriptor %d is a message queue, and under mediation: open, which all its plugs "
+		"ask for, the command could use it unchecked; close it first (%d<&- in a shell), "
+		"or take mediation: open out of the package",
+		queue, queue);
+}
+
 /* From here on everything that fails ends the process: half a confinement is none. */
-static int confine(const struct options *options, char **ret_message)
+static int confine(const struct options *options, int queue, char **ret_message)
 {
 	_cleanup_(client_close) struct client client = {.socket = -EBADF};
 	_cleanup_free_ struct sock_filter *program = NULL;
@@ -67,6 +82,7 @@ static int confine(const struct options *options, char **ret_message)
 		return r;
 	r = client_hello(
 		&client, options->refs, options->ref_count, &filter_id, &mediation, ret_message);
+	r = r < 0 ? r : check_mediation(mediation, queue, ret_message);
 	if (r < 0)
 		return r;
 	r = filter_build(filter_id, mediation, &program, &length);
@@ -85,18 +101,19 @@ static int confine(const struct options *options, char **ret_message)
 
 static int launch(int argc, char *argv[], struct options *ret_options, char **ret_message)
 {
-	int r;
+	int queue, r;
 
 	r = options_parse(argc, argv, ret_options, ret_message);
 	if (r < 0 || ret_options->help || ret_options->version)
 		return r;
-	r = descriptors_check(ret_message);
+	r = descriptors_check(ret_options->inherit_queues, &queue, ret_message);
 	if (r < 0)
 		return r;
 	r = descriptors_fill_standard();
 	if (r < 0)
 		return refuse(ret_message, r, "/dev/null: %s", strerror(-r));
-	return confine(ret_options, ret_message);
+	r = confine(ret_options, queue, ret_message);
+	return r == 0 && queue >= 0 ? descriptors_show_queues(ret_message) : r;
 }
 
 static int show(const char *text)

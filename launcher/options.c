@@ -50,6 +50,7 @@ enum {
 	OPTION_SLOT,
 	OPTION_APP,
 	OPTION_WALL,
+	OPTION_INHERIT_QUEUES,
 	OPTION_RUNTIME_DIR,
 	OPTION_HELP,
 	OPTION_VERSION,
@@ -60,6 +61,7 @@ static const struct option long_options[] = {
 	{"slot", required_argument, NULL, OPTION_SLOT},
 	{"app", required_argument, NULL, OPTION_APP},
 	{"wall", required_argument, NULL, OPTION_WALL},
+	{"inherit-queues", no_argument, NULL, OPTION_INHERIT_QUEUES},
 	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
@@ -77,6 +79,9 @@ static int take_option(struct options *options, int option, char *argv[], char *
 		return add_ref(options, "--app", LAUNCH_REF_APP, optarg, ret_message);
 	case OPTION_WALL:
 		return choose_wall(options, optarg, ret_message);
+	case OPTION_INHERIT_QUEUES:
+		options->inherit_queues = true;
+		return 0;
 	case OPTION_RUNTIME_DIR:
 		options->runtime_dir = optarg;
 		return 0;

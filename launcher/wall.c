@@ -62,7 +62,7 @@
  * the kernel takes that for a changed root and lets nobody make user namespaces in it. Whoever
  * climbs out by CAP_SYS_CHROOT finds the empty anchor, and what may lie around it has no rule.
  * Inherited files get a rule each, since programs re-open them by /proc/self/fd (/dev/stdout);
- * none of them is a queue (see descriptors.c), and directories get none.
+ * queues, which mq-run may let through (descriptors.c), and directories get none.
  *
  * With CAP_SYS_ADMIN setns leads back to the mounts outside, or the propagation of mounts can be
  * changed. The anchor closes the first as it is, and mounting is closed by the domain; it is taken
@@ -416,7 +416,7 @@ static int allow_file(int fd, void *userdata)
 		.allowed_access = allowing->files, .parent_fd = fd};
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode))
+	if (fstat(fd, &st) < 0 || S_ISDIR(st.st_mode) || descriptor_is_of_queues(fd))
 		return 0;
 	if (landlock_add_path_rule(allowing->ruleset_fd, &attr) == 0 || errno == EBADFD)
 		return 0;

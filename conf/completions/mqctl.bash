@@ -150,7 +150,7 @@ _mq_run() {
 	*)
 		if [[ $word == -* ]]; then
 			_mqgate_offer "$word" \
-				"--plug --slot --app --wall --runtime-dir --help --version"
+				"--plug --slot --app --wall --inherit-queues --runtime-dir --help --version"
 		else
 			mapfile -t COMPREPLY < <(compgen -c -- "$word")
 		fi

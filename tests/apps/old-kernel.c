@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* old-kernel landlock|wait-killable|passrights COMMAND…: runs it as if Landlock had been left out
- * at boot, as if the kernel's seccomp did not know WAIT_KILLABLE_RECV, or as if no socket could
- * refuse descriptors. */
+/* old-kernel landlock|wait-killable|passrights|notify COMMAND…: runs it as if Landlock had been
+ * left out at boot, as if the kernel's seccomp did not know WAIT_KILLABLE_RECV, as if no socket
+ * could refuse descriptors, or as if mq_notify() were refused. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -40,6 +40,13 @@ static struct sock_filter without_passrights[] = {
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 };
 
+static struct sock_filter without_notify[] = {
+	LOAD(nr),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mq_notify, 0, 1),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
+
 #define PROGRAM(filter)                                      \
 	{                                                    \
 		sizeof(filter) / sizeof((filter)[0]), filter \
@@ -52,6 +59,7 @@ static const struct {
 	{"landlock", PROGRAM(without_landlock)},
 	{"wait-killable", PROGRAM(without_wait_killable)},
 	{"passrights", PROGRAM(without_passrights)},
+	{"notify", PROGRAM(without_notify)},
 };
 
 static const struct sock_fprog *program_of(const char *what)
@@ -67,8 +75,9 @@ int main(int argc, char *argv[])
 	const struct sock_fprog *program = argc < 3 ? NULL : program_of(argv[1]);
 
 	if (!program) {
-		fprintf(stderr, "usage: old-kernel landlock|wait-killable|passrights COMMAND "
-				"[ARGUMENT]…\n");
+		fprintf(stderr,
+			"usage: old-kernel landlock|wait-killable|passrights|notify COMMAND "
+			"[ARGUMENT]…\n");
 		return 2;
 	}
 	/* No no_new_privs, which would look like a session: see no-landlock. */

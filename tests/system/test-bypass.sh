@@ -538,6 +538,7 @@ done
 
 # A queue as standard input, output or error: as a file it was opened outside, for another name.
 TARGET=${Q}target-root
+EACCES=13
 make_queue env
 for who in env as_user; do
 	for number in 0 1 2; do
@@ -547,6 +548,9 @@ for who in env as_user; do
 		run sh -c 'exec "$@" '"$number<>/dev/mqueue$TARGET" sh \
 			$who mq-run --plug granted road-inherited "$number"
 		expect_status "$who: a queue as descriptor $number: not started under mq-run" 125
+		run sh -c 'exec "$@" '"$number<>/dev/mqueue$TARGET" sh \
+			$who mq-run --inherit-queues --plug granted road-inherited "$number"
+		expect_status "$who: … inherited: refused" "$EACCES"
 	done
 done
 
@@ -562,6 +566,11 @@ run env G="$FORGED" unshare -m sh -c '
 	exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' \
 	"$TARGET" mq-run --plug granted road-inherited 0
 expect_status "a bound queue with a granted name: not started under mq-run" 125
+run env G="$FORGED" unshare -m sh -c '
+	mount -t tmpfs none /srv && : >"/srv$G" && mount --bind "/dev/mqueue$0" "/srv$G" || exit 99
+	exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' \
+	"$TARGET" mq-run --inherit-queues --plug granted road-inherited 0
+expect_status "… inherited: refused" "$EACCES"
 
 # The same sent by somebody outside: the link has a granted name, but the mount gives it away.
 send_forged() {

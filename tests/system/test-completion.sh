@@ -76,6 +76,8 @@ offers "mqctl connect logger:" "logger:events logger:spare"
 FUNCTION=_mq_run
 offers "mq-run --plug " "logger:events logger:spare"
 offers "mq-run --plug logger:events --slot " "sensor:events sensor:other sensor:state"
+offers "mq-run --in" "--inherit-queues"
+offers "mq-run --inherit-queues --plug " "logger:events logger:spare"
 offers "mq-run --plug logger:events stopw" "stopwatch"
 offers "mq-run --plug logger:events cat packages/lo" "packages/logger.yaml"
 holds "bash asks this for mqctl" test "$(complete -p mqctl)" = "complete -F _mqctl mqctl"

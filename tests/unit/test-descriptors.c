@@ -11,22 +11,48 @@
 #include "launcher/descriptors.h"
 #include "tests/must-work.h"
 
-static void refused(int fd)
+static void refused_if(bool all_queues, int fd)
 {
 	_cleanup_free_ char *message = NULL;
 	char number[32];
+	int queue;
 
 	(void)snprintf(number, sizeof(number), "descriptor %d ", fd);
-	cr_assert_eq(descriptors_check(&message), -EBUSY);
+	cr_assert_eq(descriptors_check(all_queues, &queue, &message), -EBUSY);
 	cr_assert(startswith(message, number), "%s", message);
+}
+
+static void refused(int fd)
+{
+	refused_if(false, fd);
+}
+
+/* -1: there is none. */
+static void passed_with(bool all_queues, int wanted)
+{
+	_cleanup_free_ char *message = NULL;
+	int queue;
+
+	cr_assert_eq(descriptors_check(all_queues, &queue, &message), 0, "%s", message);
+	cr_assert_null(message);
+	cr_assert_eq(queue, wanted, "%d", queue);
 }
 
 static void passed(void)
 {
-	_cleanup_free_ char *message = NULL;
+	passed_with(false, -1);
+	passed_with(true, -1);
+}
 
-	cr_assert_eq(descriptors_check(&message), 0, "%s", message);
-	cr_assert_null(message);
+static void name_listened(const char *pid, const char *count)
+{
+	char own[32];
+
+	(void)snprintf(own, sizeof(own), "%d", getpid());
+	cr_assert_eq(pid ? setenv("LISTEN_PID", streq(pid, "own") ? own : pid, 1)
+			 : unsetenv("LISTEN_PID"),
+		0);
+	cr_assert_eq(count ? setenv("LISTEN_FDS", count, 1) : unsetenv("LISTEN_FDS"), 0);
 }
 
 static mqd_t open_queue(void)
@@ -63,6 +89,7 @@ Test(descriptors, finds_a_queue)
 	mqd_t mq = open_queue();
 
 	refused(mq);
+	passed_with(true, mq);
 	(void)mq_close(mq);
 	passed();
 }
@@ -78,6 +105,7 @@ Test(descriptors, finds_a_queue_at_any_number)
 		cr_assert_eq(dup2(mq, numbers[i]), numbers[i]);
 		(void)mq_close(mq);
 		refused(numbers[i]);
+		passed_with(true, numbers[i]);
 		mq = fcntl(numbers[i], F_DUPFD_CLOEXEC, 3);
 		(void)close(numbers[i]);
 		if (saved >= 0)
@@ -96,6 +124,83 @@ Test(descriptors, finds_a_path_descriptor)
 	cr_assert_geq(fd, 0);
 	(void)mq_close(mq);
 	refused(fd);
+	refused_if(true, fd);
+}
+
+#define LISTENED 3
+
+static int replaced[2];
+
+/* A queue and another file, for LISTEN_FDS=2 to name. */
+static void open_listened(void)
+{
+	mqd_t mq = open_queue();
+	int kept = fcntl(mq, F_DUPFD_CLOEXEC, 100);
+
+	(void)mq_close(mq);
+	for (int i = 0; i < 2; i++)
+		replaced[i] = fcntl(LISTENED + i, F_DUPFD_CLOEXEC, 100);
+	cr_assert_eq(dup2(kept, LISTENED), LISTENED);
+	cr_assert_eq(dup2(STDERR_FILENO, LISTENED + 1), LISTENED + 1);
+	(void)close(kept);
+}
+
+/* Criterion may have its own there. */
+static void close_listened(void)
+{
+	for (int i = 0; i < 2; i++)
+		if (replaced[i] >= 0)
+			(void)dup2(replaced[i], LISTENED + i);
+		else
+			(void)close(LISTENED + i);
+}
+
+Test(descriptors, what_is_listened_to_passes)
+{
+	open_listened();
+	name_listened("own", "2");
+	passed_with(false, LISTENED);
+	passed_with(true, LISTENED);
+	name_listened("own", "1");
+	passed_with(false, LISTENED);
+	close_listened();
+}
+
+Test(descriptors, what_the_environment_does_not_name_does_not_pass)
+{
+	static const char *const counts[] = {NULL, "", "0", "-1", "1x", " 1", "+1", "0x1",
+		"1000000", "999999999", "2147483645", "4294967297", "99999999999999999999"};
+	static const char *const pids[] = {NULL, "", "0", "1", "-1", "x", "99999999999999999999"};
+
+	open_listened();
+	for (size_t i = 0; i < ELEMENTSOF(counts); i++) {
+		name_listened("own", counts[i]);
+		refused(LISTENED);
+		passed_with(true, LISTENED);
+	}
+	for (size_t i = 0; i < ELEMENTSOF(pids); i++) {
+		name_listened(pids[i], "1");
+		refused(LISTENED);
+	}
+	cr_assert_eq(dup2(LISTENED, 333), 333);
+	close_listened();
+	name_listened("own", "1");
+	refused(333);
+	(void)close(333);
+}
+
+Test(descriptors, a_path_descriptor_does_not_pass_either)
+{
+	int fd;
+
+	open_listened();
+	name_listened("own", "1");
+	fd = path_descriptor(LISTENED);
+	cr_assert_eq(dup2(fd, LISTENED), LISTENED);
+	(void)close(fd);
+	refused(LISTENED);
+	refused_if(true, LISTENED);
+	close_listened();
 }
 
 Test(descriptors, finds_an_io_uring)
@@ -106,6 +211,7 @@ Test(descriptors, finds_an_io_uring)
 	if (fd < 0)
 		leave_out("no io_uring here");
 	refused(fd);
+	refused_if(true, fd);
 	(void)close(fd);
 	passed();
 }

@@ -126,6 +126,15 @@ Test(options, there_are_two_walls)
 	assert_message("--wall=paper");
 }
 
+Test(options, queues_are_inherited_on_request)
+{
+	cr_assert_eq(parse("--plug", "a", "true", "--inherit-queues"), 0, "%s", message);
+	cr_assert_not(options.inherit_queues);
+	cr_assert_eq(parse("--inherit-queues", "--plug", "a", "true"), 0, "%s", message);
+	cr_assert(options.inherit_queues);
+	cr_assert_eq(parse("--inherit-queues=yes", "--plug", "a", "true"), -EINVAL);
+}
+
 Test(options, as_many_refs_as_a_hello_holds)
 {
 	const char *arguments[2 * (LAUNCH_REFS_MAX + 1) + 3] = {"mq-run"};

@@ -39,7 +39,8 @@
  * another one in its place: any that the app has. So a call is given back only in a session none of
  * whose descriptors does more than it may. Those that were opened here did not when they were
  * opened, and a file's access mode never changes; so none does until the session loses a
- * permission. The wall lets no other queue in, but somebody outside may send one, of whatever mode.
+ * permission. The wall lets no other queue in, but somebody outside may send one, of whatever mode,
+ * and mq-run may let one in that was open before. Those mq-run shows before the command begins.
  * Each descriptor that is not one of the files opened here is therefore compared with the grants
  * whenever it is used, even if its queue was opened here. The first that does more, or whose queue
  * is unknown, makes the session tainted. So does a loss. From then on a call on a descriptor is not
@@ -124,8 +125,9 @@ static struct verdict verdict_on_failure(int error)
 
 /* --- act ----------------------------------------------------------------------------------- */
 
-/* A loop that goes on asking for what the session has lost is answered later and later. Nothing
- * else waits for that: it waits in its own notification. */
+/* A loop that goes on asking for what the session has lost, or was given from outside and may not
+ * use, is answered later and later. Nothing else waits for that: it waits in its own notification.
+ */
 static void delay_what_is_repeated(struct supervisor *supervisor, struct call *call)
 {
 	const struct verdict *verdict = &call->verdict;
