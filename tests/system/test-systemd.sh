@@ -19,16 +19,52 @@ Q=/q-
 
 # --- a machine of its own -------------------------------------------------------------------------
 
+# A service that is started when a message comes. It tells what it was given and then does what the test tells it, as any app, of the
+# name boot/listened.
+prepare_socket_unit() {
+	cat >"$D/bin/listened" <<'SCRIPT'
+#!/bin/sh
+[ "$LISTEN_PID" = $$ ] && echo "given $LISTEN_FDS $LISTEN_FDNAMES $(readlink /proc/$$/fd/3)"
+exec mqtry
+SCRIPT
+	chmod 755 "$D/bin/listened"
+	mkfifo "$D/listened.in"
+	cat >"$TREE/etc/systemd/system/listened.socket" <<UNIT
+[Socket]
+ListenMessageQueue=${Q}listened
+MessageQueueMaxMessages=4
+MessageQueueMessageSize=64
+FileDescriptorName=the-queue
+RemoveOnStop=yes
+UNIT
+	cat >"$TREE/etc/systemd/system/listened.service" <<UNIT
+[Unit]
+Wants=mqgated.service
+After=mqgated.service
+
+[Service]
+Environment=PATH=$D/bin:/usr/bin:/bin
+ExecStart=/usr/bin/mq-run --plug traffic:listened listened
+User=nobody
+SuccessExitStatus=1
+StandardInput=file:$D/listened.in
+StandardOutput=append:$D/listened.out
+StandardError=append:$D/listened.err
+UNIT
+}
+
 prepare_tree() {
 	meson install -C "$BUILD_ROOT" --no-rebuild --destdir "$TREE" >/dev/null || return
 	mkdir -p "$D/bin" "$TREE/etc/systemd/system/mqgated.service.d"
 	cp "$WORK"/bin/{mqtry,traffic,holder} "$D/bin/"
+	prepare_socket_unit
 	chmod -R a+rX "$D"
 	sed "s|@Q@|$Q|g" >"$TREE/etc/mqgate/packages.d/traffic.yaml" <<'YAML'
 name: traffic
 plugs:
   nothing: posix-mq
   queue: posix-mq
+  listened: posix-mq
   fast:
     interface: posix-mq
     posix-mq: queue
@@ -42,6 +78,10 @@ slots:
     posix-mq: queue
     path: "@Q@queue"
     permissions: [read, write, create]
+  listened-queue:
+    interface: posix-mq
+    path: "@Q@listened"
+    permissions: [read]
 YAML
 	# Earlier versions ran as root.
 	install -d -m 700 "$TREE/var/lib/mqgate"
@@ -155,6 +195,91 @@ another_ipc_namespace() {
 	stop_app app
 }
 
+listened_is() {
+	[ "$(inside systemctl is-active "listened.$1")" = "$2" ]
+}
+
+# is_given: the service has been started, and has what systemd has opened
+is_given() {
+	grep -qx "given 1 the-queue ${Q}listened" "$D/listened.out"
+}
+
+# open_listened, close_listened: what the service reads, which ends with it
+open_listened() {
+	local fd
+
+	: >"$D/listened.out"
+	exec {fd}<>"$D/listened.in"
+	echo "$fd" >"$D/listened.fd"
+}
+
+close_listened() {
+	local fd
+
+	fd=$(cat "$D/listened.fd")
+	exec {fd}>&-
+	rm "$D/listened.fd"
+}
+
+# is_waiting: the service, for a message
+is_waiting() {
+	inside sh -c 'read -r call rest <"/proc/$1/syscall" && [ "$call" = "$2" ]' sh \
+		"$(inside systemctl show -P MainPID listened)" "$RECEIVES"
+}
+
+# is_another_service PID: that one has ended
+is_another_service() {
+	[ "$(inside systemctl show -P MainPID listened)" != "$1" ]
+}
+
+# message_to_service TEXT: by somebody whom nobody confines
+message_to_service() {
+	inside mqtry "open ${Q}listened w" "send $1 1" >/dev/null
+}
+
+socket_unit() {
+	local what="a socket unit" app=boot/listened pid
+
+	RECEIVES=$(printf '#include <sys/syscall.h>\n=SYS_mq_timedreceive\n' | cc -E -P -xc - | sed -n 's/^=//p')
+
+	open_listened
+	check "$what listens on a queue" inside systemctl start listened.socket
+	holds "$what: … and nothing runs" listened_is service inactive
+	message_to_service first
+	holds "$what: a message starts the service, which has the queue" wait_until 10 is_given
+	tell $app "take 3"
+	expect_answer "$what: denied: it receives nothing" $app "receive 0" ' -> -1 EACCES$'
+	expect_answer "$what: … and is told nothing" $app "getattr" ' -> -1 EACCES$'
+	check "$what: granted while it runs" inside mqctl connect traffic:listened traffic:listened-queue
+	expect_answer "$what: … it receives what has come" $app "receive" ' -> first 1$'
+	expect_answer "$what: … it cannot send, though systemd has opened the queue for both" $app "send mine" ' -> -1 EACCES$'
+	expect_answer "$what: … it waits for the next one" $app "setattr -" ' -> 0$'
+	echo "receive 60" >&"$(cat "$D/listened.fd")"
+	holds "$what: … and does so" wait_until 5 is_waiting
+	check "$what: disconnected while it waits" inside mqctl disconnect traffic:listened traffic:listened-queue
+	holds "$what: … it is refused" wait_until 5 grep -qx 'receive 60 -> -1 EACCES' "$D/listened.out"
+	message_to_service second
+	expect_answer "$what: … and receives nothing any more" $app "receive 0" ' -> -1 EACCES$'
+	check "$what: connected for the next one" inside mqctl connect traffic:listened traffic:listened-queue
+	pid=$(inside systemctl show -P MainPID listened)
+	close_listened
+	holds "$what: the service ends" wait_until 10 is_another_service "$pid"
+	open_listened
+	holds "$what: the message that is left starts another" wait_until 10 is_given
+	tell $app "take 3"
+	expect_answer "$what: … which receives it" $app "receive" ' -> second 1$'
+	close_listened
+	holds "$what: … and when it has ended, the socket listens again" wait_until 10 listened_is service inactive
+	open_listened
+	message_to_service third
+	holds "$what: … for the next message" wait_until 10 is_given
+	tell $app "take 3"
+	expect_answer "$what: … which is received" $app "receive" ' -> third 1$'
+	check "$what: stopped" inside systemctl stop listened.socket listened.service
+	close_listened
+	inside mqctl disconnect traffic:listened traffic:listened-queue
+}
+
 # status_of PID KEY…: from its /proc/PID/status
 status_of() {
 	local pid=$1 key
@@ -219,6 +344,7 @@ under_restrictions() {
 	run inside systemctl show -p LimitRTPRIO -p LimitNICE 'mqgate-sessions@*'
 	expect_stdout "session processes may have any real-time priority" '^LimitRTPRIO=99$'
 	expect_stdout "… and niceness" '^LimitNICE=40$'
+	socket_unit
 	another_ipc_namespace
 	run inside mqctl sessions --json
 	expect_output "no session is left" "[]"
