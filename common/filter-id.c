@@ -22,3 +22,9 @@ bool filter_id_is(const struct sock_filter *program, size_t length, uint64_t fil
 	filter_id_write(wanted, filter_id);
 	return length >= FILTER_ID_LENGTH && memcmp(program, wanted, sizeof(wanted)) == 0;
 }
+
+bool filter_has_id(const struct sock_filter *program, size_t length)
+{
+	return length >= FILTER_ID_LENGTH &&
+	       filter_id_is(program, length, (uint64_t)program[2].k << 32 | program[1].k);
+}

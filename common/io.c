@@ -8,7 +8,8 @@
  * cut off. */
 union control {
 	struct cmsghdr header;
-	char space[CMSG_SPACE(sizeof(int) * (MESSAGE_FDS_MAX + 2))];
+	char space[CMSG_SPACE(sizeof(int) * (MESSAGE_FDS_MAX + 2)) +
+		   CMSG_SPACE(sizeof(struct ucred))];
 };
 
 int message_send(int socket, const void *data, size_t size, const int *fds, size_t fd_count)
@@ -31,19 +32,35 @@ int message_send(int socket, const void *data, size_t size, const int *fds, size
 	return 0;
 }
 
+static bool is_of_kind(const struct cmsghdr *c, int type)
+{
+	return c->cmsg_level == SOL_SOCKET && c->cmsg_type == type;
+}
+
+static pid_t sender(const struct cmsghdr *credentials)
+{
+	struct ucred ucred;
+
+	memcpy(&ucred, CMSG_DATA(credentials), sizeof(ucred));
+	return ucred.pid;
+}
+
 /* Takes every descriptor that came: keeps the first ones that were asked for, closes the rest.
  * Returns how many came. */
-static size_t take_descriptors(
-	struct msghdr *message, int *ret_fds, size_t fd_count, bool *ret_others)
+static size_t take_control(
+	struct msghdr *message, int *ret_fds, size_t fd_count, pid_t *ret_sender, bool *ret_others)
 {
 	size_t came = 0;
 
 	*ret_others = false;
-
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
 		size_t count;
 
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+		if (ret_sender && is_of_kind(c, SCM_CREDENTIALS)) {
+			*ret_sender = sender(c);
+			continue;
+		}
+		if (!is_of_kind(c, SCM_RIGHTS)) {
 			*ret_others = true;
 			continue;
 		}
@@ -61,8 +78,8 @@ static size_t take_descriptors(
 	return came;
 }
 
-int message_receive_some(
-	int socket, void *data, size_t size, int *ret_fds, size_t fds_max, size_t *ret_count)
+static int receive(int socket, void *data, size_t size, int *ret_fds, size_t fds_max,
+	size_t *ret_count, pid_t *ret_sender)
 {
 	union control control;
 	struct iovec iov = {.iov_base = data, .iov_len = size};
@@ -77,7 +94,7 @@ int message_receive_some(
 	n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
 	if (n < 0)
 		return -errno;
-	came = take_descriptors(&message, ret_fds, fds_max, &others);
+	came = take_control(&message, ret_fds, fds_max, ret_sender, &others);
 	*ret_count = came;
 	if (n == 0 && came == 0)
 		return 0;
@@ -89,10 +106,17 @@ int message_receive_some(
 	return (size_t)n == size && came < fds_max && !others ? -EMFILE : -EBADMSG;
 }
 
-int message_receive(int socket, void *data, size_t size, int *ret_fds, size_t fd_count)
+int message_receive_some(
+	int socket, void *data, size_t size, int *ret_fds, size_t fds_max, size_t *ret_count)
+{
+	return receive(socket, data, size, ret_fds, fds_max, ret_count, NULL);
+}
+
+static int receive_exactly(
+	int socket, void *data, size_t size, int *ret_fds, size_t fd_count, pid_t *ret_sender)
 {
 	size_t came;
-	int r = message_receive_some(socket, data, size, ret_fds, fd_count, &came);
+	int r = receive(socket, data, size, ret_fds, fd_count, &came, ret_sender);
 
 	if (r == -EMFILE)
 		return -EBADMSG;
@@ -101,4 +125,16 @@ int message_receive(int socket, void *data, size_t size, int *ret_fds, size_t fd
 	for (size_t i = 0; i < came; i++)
 		ret_fds[i] = safe_close(ret_fds[i]);
 	return -EBADMSG;
+}
+
+int message_receive(int socket, void *data, size_t size, int *ret_fds, size_t fd_count)
+{
+	return receive_exactly(socket, data, size, ret_fds, fd_count, NULL);
+}
+
+int message_receive_from(
+	int socket, void *data, size_t size, int *ret_fds, size_t fd_count, pid_t *ret_sender)
+{
+	*ret_sender = 0;
+	return receive_exactly(socket, data, size, ret_fds, fd_count, ret_sender);
 }

@@ -22,3 +22,7 @@ void filter_id_write(struct sock_filter program[static FILTER_ID_LENGTH], uint64
 
 /* True if a filter of this length begins with this filter_id. */
 bool filter_id_is(const struct sock_filter *program, size_t length, uint64_t filter_id);
+
+/* True if it begins with any filter id: it is a session's, of whatever mqgated. Forms that were
+ * released are known for ever. */
+bool filter_has_id(const struct sock_filter *program, size_t length);

@@ -155,6 +155,8 @@
  * others have cost STRANGERS_PATIENCE_USEC together. */
 #define EXAMINATION_STEP_USEC   (20 * 1000ULL)
 #define STRANGERS_PATIENCE_USEC (1 * 1000000ULL)
+/* To find out whether a peer is confined; then it counts as confined. */
+#define EXAMINATION_DEADLINE_USEC (1 * 1000000ULL)
 #define ENDING_DEADLINE_USEC    (5 * 1000000ULL) /* to kill a session's processes; then said so */
 #define SPAWNER_BUSY_USEC       (1 * 1000000ULL) /* to take a request; then the session process fails */
 #define SPAWNER_DEADLINE_USEC   (5 * 1000000ULL) /* to end at the manager's end; then killed */

@@ -15,6 +15,10 @@
  * manager → session    holders + 1 descriptor   sealed memfd (grants_serialise): which queues
  * session → manager    holders found            who has them open, or is registered
  * session → manager    record                   one decision worth recording
+ *
+ * A session process that serves no session may be asked one question instead, and ends then:
+ * manager → session    examine + 1 descriptor   a pidfd: is this process confined?
+ * session → manager    examined                 the answer
  */
 #pragma once
 
@@ -95,6 +99,8 @@ enum session_message_type {
 	SESSION_HOLDERS_FOUND = 6,
 	SESSION_UNSTOPPED = 7,
 	SESSION_PROCESS = 8,
+	SESSION_EXAMINE = 9,
+	SESSION_EXAMINED = 10,
 };
 
 /* The descriptor on which mqgate-session finds its manager. */
@@ -129,7 +135,10 @@ struct session_message {
 		} unstopped;
 		struct {
 			int32_t pid;
-		} process;
+		} process, examine;
+		struct {
+			int32_t confined; /* 1; 0; negative errno: it cannot be told */
+		} examined;
 		/* Which processes of the session have a descriptor open of one of these queues that
 		 * its grants do not give any more, or are registered on one. */
 		struct {
@@ -182,6 +191,11 @@ int message_send(int socket, const void *data, size_t size, const int *fds, size
  * and every descriptor that came is closed. Returns 1, 0 at end of file, -EAGAIN or another
  * negative errno. */
 int message_receive(int socket, void *data, size_t size, int *ret_fds, size_t fd_count);
+
+/* The same of a socket with SO_PASSCRED. ret_sender: whose process sent it, as the kernel says; 0
+ * if it does not. */
+int message_receive_from(
+	int socket, void *data, size_t size, int *ret_fds, size_t fd_count, pid_t *ret_sender);
 
 /* The same, with at most so many descriptors. -EMFILE: there was no room for them; they are lost,
  * and data is not. */

@@ -9,6 +9,7 @@
 #include "session.h"
 
 #include "daemon/session/call/resume.h"
+#include "daemon/session/revoke/confined.h"
 #include "include/verdict.h"
 #include "daemon/session/revoke/registrations.h"
 #include "daemon/session/target/notify.h"
@@ -23,26 +24,22 @@ static int take_processes(struct supervisor *session)
 	return processes_open(revoker->processes, &revoker->handles);
 }
 
-static int take_attach(struct supervisor *session)
+static int take_attach(
+	struct supervisor *session, const struct session_message *message, const int fds[static 2])
 {
-	struct session_message message;
-	int fds[2] = {-EBADF, -EBADF};
-	int r = message_receive(session->channel, &message, sizeof(message), fds, 2);
+	int r;
 
-	if (r <= 0)
-		return r;
-	if (message.type != SESSION_ATTACH || message.attach.record_rate < 1 ||
-		message.attach.record_rate > RECORD_RATE_MAX ||
-		message.attach.mediation >= MEDIATION_COUNT)
+	if (message->attach.record_rate < 1 || message->attach.record_rate > RECORD_RATE_MAX ||
+		message->attach.mediation >= MEDIATION_COUNT)
 		return -EBADMSG;
 	session->listener = fds[0];
-	session->mediation = message.attach.mediation;
-	session->tells_tables = message.attach.tells_tables;
-	session->recorder = (struct recorder){.rate = message.attach.record_rate,
-		.allowed = message.attach.record_allowed,
+	session->mediation = message->attach.mediation;
+	session->tells_tables = message->attach.tells_tables;
+	session->recorder = (struct recorder){.rate = message->attach.record_rate,
+		.allowed = message->attach.record_allowed,
 		.tokens_usec = UINT32_MAX,
 		.last_usec = now_usec()};
-	r = own_identity_limit(&session->own, message.attach.capabilities);
+	r = own_identity_limit(&session->own, message->attach.capabilities);
 	if (r < 0)
 		return r;
 	/* It stays open: closing it would give up the claim. */
@@ -58,11 +55,38 @@ static int take_attach(struct supervisor *session)
 		.inflight = session->inflight,
 		.own = &session->own,
 		.urgency = &session->urgency,
-		.filter_id = message.attach.filter_id,
-		.user = message.attach.user,
+		.filter_id = message->attach.filter_id,
+		.user = message->attach.user,
 		.mediation = session->mediation};
 	notify_prepare(session->listener);
 	return 1;
+}
+
+/* Nothing here bounds what may wait for the process: we are disposable, and the manager has us
+ * killed. 0: there is no more to do. */
+static int answer_examination(struct supervisor *session, pid_t pid, int pidfd)
+{
+	struct session_message message = {.type = SESSION_EXAMINED,
+		.examined = {.confined = process_is_confined(pid, pidfd)}};
+
+	return message_send(session->channel, &message, sizeof(message), NULL, 0);
+}
+
+static int take_first(struct supervisor *session)
+{
+	struct session_message message;
+	int fds[2] = {-EBADF, -EBADF};
+	size_t came;
+	int r = message_receive_some(
+		session->channel, &message, sizeof(message), fds, ELEMENTSOF(fds), &came);
+
+	if (r <= 0)
+		return r;
+	if (message.type == SESSION_ATTACH && came == 2)
+		return take_attach(session, &message, fds);
+	if (message.type == SESSION_EXAMINE && came == 1)
+		return answer_examination(session, message.examine.pid, fds[0]);
+	return -EBADMSG;
 }
 
 static int read_grants(int fd, uint64_t size, struct grants **ret)
@@ -261,7 +285,7 @@ static int take_next(struct supervisor *session)
 
 int session_take_message(struct supervisor *session)
 {
-	int r = session->listener < 0 ? take_attach(session) : take_next(session);
+	int r = session->listener < 0 ? take_first(session) : take_next(session);
 
 	return r == -EAGAIN ? 1 : r;
 }

@@ -8,7 +8,8 @@
  */
 int session_run(struct supervisor *session);
 
-/* channel.c: one message of the manager. 1: go on. 0: the manager is gone. Negative errno: fatal.
+/* channel.c: one message of the manager. 1: go on. 0: there will be no other. Negative errno:
+ * fatal.
  */
 int session_take_message(struct supervisor *session);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The manager's messages to a session process: a list of them, over a real socket. Only what the
- * protocol allows is acknowledged, and nothing before grants came. Questions for holders are left
- * out: answering looks at the processes of this machine. */
+ * protocol allows is acknowledged, and nothing before grants came. Questions for holders and
+ * examinations are left out: answering looks at the processes of this machine. */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -62,7 +62,7 @@ static void send_message(int socket, struct input *input)
 		break;
 	default:
 		take(input, &message, take_byte(input));
-		if (message.type == SESSION_HOLDERS)
+		if (message.type == SESSION_HOLDERS || message.type == SESSION_EXAMINE)
 			message.type = 0;
 		fds[0] = make_memfd("other", 16);
 		fd_count = 1;

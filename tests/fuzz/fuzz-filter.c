@@ -12,10 +12,13 @@ static void check_filter_id(const struct sock_filter *program, size_t length, ui
 	filter_id_write(own, filter_id);
 	REQUIRE(filter_id_is(own, FILTER_ID_LENGTH, filter_id));
 	REQUIRE(!filter_id_is(own, FILTER_ID_LENGTH - 1, filter_id));
+	REQUIRE(filter_has_id(own, FILTER_ID_LENGTH));
+	REQUIRE(!filter_has_id(own, FILTER_ID_LENGTH - 1));
 	for (unsigned bit = 0; bit < 64; bit++)
 		REQUIRE(!filter_id_is(own, FILTER_ID_LENGTH, filter_id ^ UINT64_C(1) << bit));
 	if (filter_id_is(program, length, filter_id))
-		REQUIRE(memcmp(program, own, FILTER_ID_LENGTH * sizeof(*own)) == 0);
+		REQUIRE(memcmp(program, own, FILTER_ID_LENGTH * sizeof(*own)) == 0 &&
+			filter_has_id(program, length));
 }
 
 /* What it has not looked at changes nothing. */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "include/protocol.h"
 #include "include/syscalls.h"
@@ -305,6 +306,28 @@ Test(messages, credentials_that_come_along_are_refused)
 	send_raw(data, sizeof(data), 1);
 	cr_expect(receive(sizeof(data), 1, taken) == -EBADMSG);
 	cr_expect(taken[0] < 0);
+}
+
+Test(messages, who_has_sent_one_is_told_where_it_is_asked_for)
+{
+	static const char data[64];
+	char buffer[64];
+	pid_t sender = -1, child;
+	int on = 1;
+
+	send_raw(data, sizeof(data), 0);
+	cr_expect_eq(message_receive_from(pair[1], buffer, sizeof(data), NULL, 0, &sender), 1);
+	cr_expect_eq(sender, 0, "nobody has asked for it");
+	cr_assert(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0);
+	send_raw(data, sizeof(data), 0);
+	cr_expect_eq(message_receive_from(pair[1], buffer, sizeof(data), NULL, 0, &sender), 1);
+	cr_expect_eq(sender, getpid());
+	child = fork();
+	if (child == 0)
+		_exit(message_send(pair[0], data, sizeof(data), NULL, 0) < 0);
+	cr_assert_eq(waitpid(child, NULL, 0), child);
+	cr_expect_eq(message_receive_from(pair[1], buffer, sizeof(data), NULL, 0, &sender), 1);
+	cr_expect_eq(sender, child);
 }
 
 Test(messages, sending_never_blocks_and_never_signals)

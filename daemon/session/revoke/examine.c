@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether one process belongs to a session: whether it runs under its filter.
+/* What one process's filters say of it: whether it belongs to a session.
  *
  * One of its threads is stopped (PTRACE_SEIZE, INTERRUPT), its filters are read
  * (PTRACE_SECCOMP_GET_FILTER), and it is let go. The order makes it sound. The pidfd is opened
@@ -14,12 +14,10 @@
 #include "examine.h"
 
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <sys/ptrace.h>
 
 #include "daemon/session/target/child.h"
 #include "disturb.h"
-#include "include/filter-id.h"
 #include "include/limits.h"
 #include "include/task.h"
 #include "include/util.h"
@@ -64,20 +62,20 @@ bool member_may_fork(const struct member *member)
 
 /* MEMBERSHIP_UNKNOWN if the filters cannot be read. The first is the oldest: what a program adds to
  * its session's comes after that. */
-static enum membership read_filters(pid_t tid, uint64_t filter_id)
+static enum membership read_filters(const struct examination *examination, pid_t tid)
 {
 	static struct sock_filter program[BPF_MAXINSNS];
 
 	for (unsigned long i = 0; i < EXAMINED_FILTERS_MAX; i++) {
 		long length = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, (void *)i, program);
 
-		if (length >= 0 && filter_id_is(program, (size_t)length, filter_id))
+		if (length >= 0 &&
+			examination->proves(examination->context, program, (size_t)length))
 			return MEMBERSHIP_PROVED;
 		/* There is no further one, or none at all. */
 		if (length < 0 && (errno == ENOENT || errno == EINVAL))
 			return MEMBERSHIP_NONE;
-		/* EMEDIUMTYPE: a filter of another make, which is not ours. */
-		if (length < 0 && errno != EMEDIUMTYPE)
+		if (length < 0)
 			return MEMBERSHIP_UNKNOWN;
 	}
 	return MEMBERSHIP_UNKNOWN;
@@ -117,7 +115,7 @@ static enum membership stop_and_read(struct examination *examination, const stru
 	examination->late = r == -EINPROGRESS;
 	if (r < 0)
 		return MEMBERSHIP_UNKNOWN;
-	membership = read_filters(target->tid, examination->filter_id);
+	membership = read_filters(examination, target->tid);
 	if (membership == MEMBERSHIP_PROVED && examination->look)
 		examination->look(examination->context);
 	examination->late = trace_detach(target->tid, status) < 0;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether one process belongs to a session. */
+/* What one process's filters say of it. */
 #pragma once
 
+#include <linux/filter.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -34,14 +36,15 @@ enum membership {
 
 struct examination {
 	const struct member *member;
-	uint64_t filter_id; /* of the session's filter */
-	bool hurry;         /* rather disturbs than takes its time */
+	bool hurry; /* rather disturbs than takes its time */
+	/* Called for each filter, the oldest first, until one proves it. */
+	bool (*proves)(void *context, const struct sock_filter *program, size_t length);
 	/* True if the thread has just made a call that came to the session's listener: proof enough
 	 * without stopping it, which inside the door it cannot be. NULL: none has. */
 	bool (*notifies)(void *context, pid_t tid);
 	/* Called when it is proved, while the thread cannot go on. May be NULL. */
 	void (*look)(void *context);
-	void *context; /* of both */
+	void *context; /* of all */
 	bool late; /* set if a thread was asked to stop and does not: only our end lets go of it */
 };
 

@@ -29,6 +29,7 @@
 #include <sys/syscall.h>
 
 #include "daemon/session/target/child.h"
+#include "include/filter-id.h"
 #include "include/task.h"
 #include "include/text.h"
 #include "include/util.h"
@@ -175,13 +176,20 @@ static bool notifies(void *context, pid_t tid)
 	return visitor->notifies && visitor->notifies(visitor->context, tid);
 }
 
+static bool proves(void *context, const struct sock_filter *program, size_t length)
+{
+	const struct turn *turn = context;
+
+	return filter_id_is(program, length, turn->pass->members->filter_id);
+}
+
 static enum membership recall_or_examine(struct turn *turn, bool *ret_late)
 {
 	struct members *members = turn->pass->members;
 	const struct member *member = turn->member;
 	struct known *known = members_find(members, member->pid, member->identity);
 	struct examination examination = {.member = member,
-		.filter_id = members->filter_id,
+		.proves = proves,
 		.hurry = is_in_hurry(members),
 		.notifies = notifies,
 		.look = look_at_stopped,
