@@ -84,7 +84,7 @@
 #define MEMBERS_KNOWN_MAX 4096
 
 /* Filters of a process that are read, the oldest first; if the session's is not among them and
- * there are more, it cannot be told whose it is. */
+ * there are more, it cannot be told whose it is, or whether it is confined. */
 #define EXAMINED_FILTERS_MAX 128
 /* Processes that start while a session's are looked for, and are looked at; if there are more, it
  * cannot be told whether one of them is the session's. */
@@ -102,10 +102,8 @@
 #define LIMITS_FILE_MAX   8192
 #define TARGET_GROUPS_MAX 65536
 
-/* Sockets: what peers may have at once. Nobody but root can use up what is root's. Confined
- * processes have a share of their own, for each user who runs them. */
-#define ACCOUNTS_FULL_MAX \
-	16 /* all users together: so many times what each may; all confined, too */
+/* Sockets: what peers may have at once. Nobody but root can use up what is root's. */
+#define ACCOUNTS_FULL_MAX 16 /* all users together: so many times what each may */
 /* Connections that wait to be accepted, of each socket. Further ones wait in connect(), in the
  * order in which they came: who makes many does not stand in line many times. The units say the
  * same. */
@@ -114,15 +112,17 @@
 /* Launchers between connect and exec. Further ones are told so; root's wait in listen(). */
 #define LAUNCHES_OF_ROOT_MAX  64
 #define LAUNCHES_PER_USER_MAX 16
-#define LAUNCHES_CONFINED_MAX 2 /* they are only refused */
 /* Children that stand between mqgated and the launchers of a user, also those that have not ended
  * yet. With more its launches are refused. */
 #define FD_RECEIVERS_PER_USER_MAX 32
 
+/* Peers of both sockets that have a filter and of which it is being found out whether they are
+ * confined; root: the same. Further ones are told that there are too many. */
+#define EXAMINATIONS_PER_USER_MAX 16
+
 /* Control bus. Further connections are told so by an error to each call, and past
  * CONTROL_REFUSED_MAX of them closed. */
 #define CONTROL_CONNECTIONS_PER_USER_MAX 64 /* root: the same */
-#define CONTROL_CONNECTIONS_CONFINED_MAX 4
 #define CONTROL_REFUSED_MAX              4
 #define CONTROL_MESSAGE_MAX              65536 /* bytes; a longer one is not read, but refused */
 #define CONTROL_GREETING_MAX             4096  /* bytes before the first message; then closed */
@@ -132,7 +132,6 @@
  * them a list is refused, and who does not read its records is dropped. */
 #define CONTROL_UNREAD_OF_ROOT_MAX  (32 * 1024 * 1024)
 #define CONTROL_UNREAD_PER_USER_MAX (1024 * 1024)
-#define CONTROL_UNREAD_CONFINED_MAX (64 * 1024)
 
 /* Deadlines, in microseconds. */
 #define LAUNCH_DEADLINE_USEC  (10 * 1000000ULL) /* from connect to the word; then closed */
@@ -157,10 +156,10 @@
 #define STRANGERS_PATIENCE_USEC (1 * 1000000ULL)
 /* To find out whether a peer is confined; then it counts as confined. */
 #define EXAMINATION_DEADLINE_USEC (1 * 1000000ULL)
-#define ENDING_DEADLINE_USEC    (5 * 1000000ULL) /* to kill a session's processes; then said so */
-#define SPAWNER_BUSY_USEC       (1 * 1000000ULL) /* to take a request; then the session process fails */
-#define SPAWNER_DEADLINE_USEC   (5 * 1000000ULL) /* to end at the manager's end; then killed */
-#define DISMISS_DEADLINE_USEC   (1 * 1000000ULL) /* to exit after the session; then killed */
+#define ENDING_DEADLINE_USEC      (5 * 1000000ULL) /* to kill a session's processes; then said so */
+#define SPAWNER_BUSY_USEC         (1 * 1000000ULL) /* to take a request; then the session process fails */
+#define SPAWNER_DEADLINE_USEC     (5 * 1000000ULL) /* to end at the manager's end; then killed */
+#define DISMISS_DEADLINE_USEC     (1 * 1000000ULL) /* to exit after the session; then killed */
 /* For sessions of an earlier manager to acknowledge; then said, and mqgated is ready without them.
  */
 #define TAKE_OVER_DEADLINE_USEC (10 * 1000000ULL)

@@ -2,7 +2,13 @@
 /* The launcher socket: from connect to the word.
  *
  * Whoever connects is not trusted. What a launch may come to is a session with what its hello
- * asked for, for a listener that it made itself; the kernel says who it is. */
+ * asked for, for a listener that it made itself; the kernel says who it is.
+ *
+ * A confined process launches nothing. Who has a filter is examined: when it connects, so that a
+ * confined one is let go at once, and again if its hello had not come before that began, for it may
+ * have become confined meanwhile. Confinement never ends, so whoever is not confined was not when
+ * it sent what had come. It is the process that connected, and nobody else may speak in its place.
+ */
 #include "launch.h"
 
 #include <sys/random.h>
@@ -13,10 +19,12 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "daemon/manager/core/timer.h"
+#include "daemon/manager/sessions/examination.h"
 #include "daemon/manager/sessions/session.h"
 #include "include/protocol.h"
 
 enum launch_state {
+	LAUNCH_EXAMINING, /* nothing is read */
 	LAUNCH_HELLO,
 	LAUNCH_HANDOVER,
 	LAUNCH_ATTACHING,
@@ -31,12 +39,16 @@ struct launch {
 	enum launch_state state;
 	uint32_t version; /* the launcher's, once it is known */
 	struct identity identity;
+	struct examination *examination;
+	bool heard; /* something had come before that began */
 	struct bindings bindings;
 	uint64_t filter_id;
 	uint64_t capabilities;    /* at the handover */
 	enum mediation mediation; /* as the launcher was told; its filter cannot change */
 	struct session *session;  /* while attaching */
 };
+
+static const char too_many[] = "too many launches at once; try again";
 
 static struct launch *launch_free(struct launch *launch)
 {
@@ -51,7 +63,9 @@ static struct launch *launch_free(struct launch *launch)
 		(void)sd_event_source_set_enabled(manager->launch_source, SD_EVENT_ON);
 	launch->socket_source = sd_event_source_disable_unref(launch->socket_source);
 	launch->deadline_source = sd_event_source_disable_unref(launch->deadline_source);
-	if (launch->state == LAUNCH_HELLO && launch->account->kind != ACCOUNT_ROOT)
+	launch->examination = examination_free(launch->examination);
+	if (launch->state == LAUNCH_EXAMINING ||
+		(launch->state == LAUNCH_HELLO && launch->account->kind != ACCOUNT_ROOT))
 		fd_receiver_close(manager, &launch->socket);
 	launch->socket = safe_close(launch->socket);
 	launch->account = account_unref(launch->account);
@@ -88,11 +102,25 @@ static int answer_launcher(const struct launch *launch)
 						   .filter_id = launch->filter_id});
 }
 
+/* Unread data would cost the launcher the answer; a child reads it where there may be descriptors
+ * with it. */
+static void discard_hello(const struct manager *manager, int socket)
+{
+	struct launch_hello hello;
+
+	if (!manager->refuses_descriptors)
+		return;
+	(void)shutdown(socket, SHUT_RD);
+	(void)recv(socket, &hello, sizeof(hello), MSG_DONTWAIT);
+}
+
 /* The launcher is told why, and let go. */
 static void refuse(struct launch *launch, int error, const char *text)
 {
 	struct session *session = take_pointer(launch->session);
 
+	if (launch->state == LAUNCH_EXAMINING)
+		discard_hello(launch->manager, launch->socket);
 	(void)answer_refusal(launch->socket, launch->version, error, text);
 	(void)launch_free(launch);
 	if (session) {
@@ -137,13 +165,6 @@ static int check_launcher(const struct launch *launch, const char **ret_text)
 	const struct identity *identity = &launch->identity;
 	int r;
 
-	r = identity_in_session(identity);
-	if (r != 0) {
-		*ret_text =
-			r > 0 ? "this process is confined already; run mq-run outside of its session (for a service see mqgate-tutorial(7))"
-			      : "cannot find out whether mq-run is confined; try again, and see the log of mqgated";
-		return -EPERM;
-	}
 	if (settings->config.launch_group && identity->uid != 0) {
 		r = peer_in_group(launch->socket, identity, settings->launch_gid);
 		if (r <= 0) {
@@ -201,18 +222,22 @@ static void accept_hello(struct launch *launch)
 	launch->state = LAUNCH_HANDOVER;
 }
 
+static const char not_the_connector[] =
+	"this message is not from the process that has connected; a launcher does both itself";
+
 static void on_hello(struct launch *launch)
 {
 	struct launch_hello hello;
 	struct fault fault = {0};
 	const char *text = NULL;
+	pid_t sender;
 	int r;
 
 	if (descriptors_wait(launch->socket)) {
 		refuse(launch, -EBADMSG, "malformed hello");
 		return;
 	}
-	r = message_receive(launch->socket, &hello, sizeof(hello), NULL, 0);
+	r = message_receive_from(launch->socket, &hello, sizeof(hello), NULL, 0, &sender);
 	if (r == -EAGAIN || r == -EINTR)
 		return;
 	if (r == 0) {
@@ -228,6 +253,10 @@ static void on_hello(struct launch *launch)
 		return;
 	}
 	launch->version = hello.version;
+	if (sender != launch->identity.pid) {
+		refuse(launch, -EPERM, not_the_connector);
+		return;
+	}
 	r = check_launcher(launch, &text);
 	if (r == 0)
 		r = bindings_from_hello(
@@ -237,6 +266,48 @@ static void on_hello(struct launch *launch)
 	else
 		accept_hello(launch);
 	fault_clear(&fault);
+}
+
+static bool something_has_come(int socket)
+{
+	char byte;
+
+	return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+}
+
+static void on_examined(int confined, void *userdata)
+{
+	struct launch *launch = userdata;
+
+	launch->examination = NULL;
+	if (confined != 0) {
+		refuse(launch, -EPERM, examination_refusal(confined));
+		return;
+	}
+	launch->state = LAUNCH_HELLO;
+	if (sd_event_source_set_enabled(launch->socket_source, SD_EVENT_ON) < 0)
+		(void)launch_free(launch);
+	else if (launch->heard)
+		on_hello(launch);
+}
+
+/* 1: it will be known later. 0: it is not confined. Negative errno: it was refused. */
+static int examine(struct launch *launch)
+{
+	int r = identity_may_be_confined(&launch->identity);
+
+	if (r == 0)
+		return 0;
+	launch->state = LAUNCH_EXAMINING;
+	launch->heard = something_has_come(launch->socket);
+	if (r > 0)
+		r = sd_event_source_set_enabled(launch->socket_source, SD_EVENT_OFF);
+	if (r == 0)
+		r = examination_start(launch->account, &launch->identity, on_examined, launch,
+			&launch->examination);
+	if (r < 0)
+		refuse(launch, r, r == -EAGAIN ? too_many : examination_refusal(r));
+	return r < 0 ? r : 1;
 }
 
 static const char *session_error(int error)
@@ -266,6 +337,17 @@ static int bind_again(struct launch *launch)
 	return 0;
 }
 
+/* Then it may be confined by now: since it was examined it has gone through another launch, and
+ * what was confined there is as a rule itself. */
+static bool has_launched(const struct launch *launch)
+{
+	FOREACH (session, launch->manager->sessions)
+		if (session->launcher.pid == launch->identity.pid &&
+			pidfd_is_alive(session->launcher.pidfd))
+			return true;
+	return false;
+}
+
 static int start_session(struct launch *launch, int *listener)
 {
 	const struct session_origin origin = {.launcher = launch->identity,
@@ -282,13 +364,24 @@ static void on_handover(struct launch *launch)
 {
 	struct launch_handover handover;
 	_cleanup_close_ int listener = -EBADF;
+	pid_t sender;
 	int r;
 
-	r = message_receive(launch->socket, &handover, sizeof(handover), &listener, 1);
+	r = message_receive_from(
+		launch->socket, &handover, sizeof(handover), &listener, 1, &sender);
 	if (r == -EAGAIN || r == -EINTR)
 		return;
 	if (r == 0) {
 		(void)launch_free(launch);
+		return;
+	}
+	/* Others' go to the fd receiver, which asks the same. */
+	if (launch->account->kind == ACCOUNT_ROOT && sender != launch->identity.pid) {
+		refuse(launch, -EPERM, not_the_connector);
+		return;
+	}
+	if (has_launched(launch)) {
+		refuse(launch, -EPERM, "this process has launched a session before");
 		return;
 	}
 	r = r < 0 ? r : launch_handover_check(&handover, sizeof(handover));
@@ -331,8 +424,11 @@ static int on_socket(sd_event_source *source, int fd, uint32_t events, void *use
 	struct launch *launch = userdata;
 
 	switch (launch->state) {
+	case LAUNCH_EXAMINING:
+		break;
 	case LAUNCH_HELLO:
-		on_hello(launch);
+		if (examine(launch) == 0)
+			on_hello(launch);
 		break;
 	case LAUNCH_HANDOVER:
 		on_handover(launch);
@@ -364,6 +460,7 @@ static int launch_new(struct account *account, int *socket, struct identity *ide
 	launch->manager = manager;
 	launch->account = account;
 	launch->socket = take_fd(socket);
+	launch->state = LAUNCH_HELLO;
 	launch->version = LAUNCH_VERSION_OLDEST;
 	launch->identity = *identity;
 	identity->pidfd = -EBADF;
@@ -380,25 +477,22 @@ static int launch_new(struct account *account, int *socket, struct identity *ide
 			on_deadline, launch);
 	if (r < 0)
 		(void)launch_free(launch);
+	else
+		(void)examine(launch);
 	return r;
 }
 
 /* Without keeping anything of it. */
 static void turn_away(struct manager *manager, int *socket, int error, const char *text)
 {
-	struct launch_hello hello;
-
-	/* Unread data would cost the launcher the answer; a child reads it where there may be
-	 * descriptors with it. */
-	if (manager->refuses_descriptors)
-		(void)message_receive(*socket, &hello, sizeof(hello), NULL, 0);
+	discard_hello(manager, *socket);
 	(void)answer_refusal(*socket, LAUNCH_VERSION_OLDEST, error, text);
 	fd_receiver_close(manager, socket);
 }
 
 static int admit(struct manager *manager, int *socket, struct identity *identity)
 {
-	struct account *account = account_of(manager, identity);
+	struct account *account = account_of(manager, identity->uid);
 
 	if (!account)
 		return -ENOMEM;
@@ -406,7 +500,7 @@ static int admit(struct manager *manager, int *socket, struct identity *identity
 		!account_is_full(account, SHARE_FD_RECEIVERS))
 		return launch_new(account, socket, identity);
 	(void)account_unref(account);
-	turn_away(manager, socket, -EAGAIN, "too many launches at once; try again");
+	turn_away(manager, socket, -EAGAIN, too_many);
 	return 0;
 }
 

@@ -64,6 +64,15 @@ int lock_state_dir(const char *directory, int *ret_fd)
 	return 0;
 }
 
+/* With each message comes who has sent it. So it is for what is accepted from here, and for what
+ * was sent before that. */
+static int ask_for_senders(int fd)
+{
+	const int on = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
 /* Whether somebody listens there. 1, 0 (nobody: ours to remove), or negative errno. */
 static int somebody_listens(const char *path, int type)
 {
@@ -119,7 +128,8 @@ static int listen_at(
 		return r;
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* Everybody may connect; who may do what is decided for each peer. */
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+	if (fd < 0 || ask_for_senders(fd) < 0 ||
+		bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 		chmod(path, 0666) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
 		return report(-errno, "listen on", path);
 	*ret_fd = take_fd(&fd);
@@ -147,7 +157,7 @@ static int take_passed(struct manager *manager, int fd, const char *name)
 		return -EINVAL;
 	}
 	*slot = fd;
-	return 0;
+	return ask_for_senders(fd);
 }
 
 static int take_all_passed(struct manager *manager)

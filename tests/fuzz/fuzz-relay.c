@@ -18,7 +18,8 @@ static void open_relay(void)
 
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0);
 	peer = sockets[0];
-	REQUIRE(relay_open(&relay, &sockets[1], &library) == 0);
+	REQUIRE(setsockopt(sockets[1], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)) == 0);
+	REQUIRE(relay_open(&relay, &sockets[1], getpid(), &library) == 0);
 }
 
 /* What has come in, in one piece. */
@@ -80,6 +81,7 @@ static bool check_next(const uint8_t **sent, const uint8_t *end, bool greeted)
 		return false;
 	}
 	REQUIRE(size <= (size_t)(end - *sent) && memcmp(data, *sent, size) == 0);
+	REQUIRE(!relay.others);
 	*sent += size;
 	return true;
 }

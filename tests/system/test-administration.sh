@@ -66,6 +66,17 @@ everyone_can_read() {
 	expect_stdout "$1 can ask for an explanation" "mqctl connect"
 }
 
+cannot_read() {
+	local verb
+
+	for verb in plugs slots "connections --all" sessions status "explain logger:events read ${Q}events"; do
+		# shellcheck disable=SC2086
+		run "${@:2}" mqctl $verb
+		expect_status "$1 cannot read: $verb" 1
+		expect_message "$1: … and is told why" "permission denied: this process is confined already"
+	done
+}
+
 # A session is no way to be root, even for root.
 confined_root() {
 	cannot_change "confined root" mq-run --plug logger:events
@@ -123,7 +134,7 @@ can_change "a member of the admin group" as_uid "65533:$ADMIN_GID"
 can_change "root" env
 confined_root
 everyone_can_read "a user" as_user
-everyone_can_read "a confined app" as_user mq-run --plug logger:events
+cannot_read "a confined app" as_user mq-run --plug logger:events
 sessions
 last_process
 # A socket's path has 107 bytes.

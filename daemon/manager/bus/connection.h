@@ -8,6 +8,7 @@
 #include "daemon/manager/core/manager.h"
 #include "daemon/manager/peers/account.h"
 #include "daemon/manager/peers/peer.h"
+#include "daemon/manager/sessions/examination.h"
 #include "relay.h"
 
 struct peer {
@@ -16,6 +17,9 @@ struct peer {
 	struct account *account;
 	enum share share; /* SHARE_CONTROL, or SHARE_REFUSED */
 	struct identity identity;
+	struct examination *examination; /* it has no turn before that is over */
+	sd_bus_message *change;          /* that it asks for meanwhile; NULL: it has just come */
+	int confined; /* 1, or negative errno: it may be: all that it asks for is refused */
 	struct relay relay;
 	sd_bus *bus;
 	sd_event_source *outside_source, *inside_source, *silence_source;

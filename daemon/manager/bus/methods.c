@@ -49,8 +49,7 @@ static int set_refusal(sd_bus_error *error, struct refusal *refusal)
 
 /* --- who may change --------------------------------------------------------------------------- */
 
-/* Asked at each call: a process may have become confined since it connected, and groups may have
- * been configured anew. */
+/* Asked at each call: groups may have been configured anew. */
 int bus_is_administrator(const struct peer *peer)
 {
 	const struct settings *settings = &peer->manager->settings;
@@ -70,9 +69,9 @@ static int check_administrator(const struct peer *peer, sd_bus_error *error)
 		return sd_bus_error_setf(error, BUS_ERROR_ACCESS_DENIED,
 			"permission denied: only root%s%s may do this; try sudo",
 			group ? " and members of group " : "", group ? group : "");
-	if (identity_in_session(&peer->identity) != 0)
+	if (peer->relay.others)
 		return sd_bus_error_set(error, BUS_ERROR_ACCESS_DENIED,
-			"permission denied: a confined program may not change anything; use a shell that mq-run did not start");
+			"permission denied: only the process that has connected may change anything over its connection");
 	return 0;
 }
 
@@ -171,7 +170,6 @@ static int method_connect(sd_bus_message *message, void *userdata, sd_bus_error 
 	int r;
 
 	r = read_connect(message, &call, error);
-	r = r < 0 ? r : check_administrator(peer, error);
 	if (r < 0)
 		return r;
 	attempt_begin(&attempt, peer, "connect", call.plug, call.slot);
@@ -256,7 +254,6 @@ static int method_disconnect(sd_bus_message *message, void *userdata, sd_bus_err
 	int r;
 
 	r = read_disconnect(message, &disconnection, error);
-	r = r < 0 ? r : check_administrator(peer, error);
 	if (r < 0)
 		return r;
 	attempt_begin(&attempt, peer, "disconnect", disconnection.first, disconnection.second);
@@ -341,8 +338,7 @@ static int method_apply(sd_bus_message *message, void *userdata, sd_bus_error *e
 	struct peer *peer = userdata;
 	int dry_run = 0, r;
 
-	r = check_administrator(peer, error);
-	r = r < 0 ? r : sd_bus_message_read(message, "s", &document.text);
+	r = sd_bus_message_read(message, "s", &document.text);
 	r = r < 0 ? r : read_apply_options(message, &document, &dry_run, error);
 	if (r < 0)
 		return r;
@@ -373,8 +369,7 @@ static int method_apply_file(sd_bus_message *message, void *userdata, sd_bus_err
 	struct peer *peer = userdata;
 	int dry_run = 0, fd, r;
 
-	r = check_administrator(peer, error);
-	r = r < 0 ? r : sd_bus_message_read(message, "h", &fd);
+	r = sd_bus_message_read(message, "h", &fd);
 	r = r < 0 ? r : read_apply_options(message, &document, &dry_run, error);
 	if (r < 0)
 		return r;
@@ -397,15 +392,79 @@ static int method_reload(sd_bus_message *message, void *userdata, sd_bus_error *
 	struct attempt attempt;
 	int r;
 
-	r = check_administrator(peer, error);
-	if (r < 0)
-		return r;
 	attempt_begin(&attempt, peer, "reload", "", "");
 	attempt_log(&attempt, "");
 	asker = reply_asker(reply_new(REPLY_RELOADED, message));
 	r = reload(peer->manager, &asker, &refusal);
 	return r < 0 ? set_refusal(error, &refusal) : 1;
 }
+
+/* --- changes: who asks is found out before ---------------------------------------------------- */
+
+static int make_change(sd_bus_message *message, struct peer *peer, sd_bus_error *error)
+{
+	static const struct {
+		const char *member;
+		sd_bus_message_handler_t make;
+	} changes[] = {
+		{"Connect", method_connect},
+		{"Disconnect", method_disconnect},
+		{"Apply", method_apply},
+		{"ApplyFile", method_apply_file},
+		{"Reload", method_reload},
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(changes); i++)
+		if (streq(sd_bus_message_get_member(message), changes[i].member))
+			return changes[i].make(message, peer, error);
+	return -ENOSYS;
+}
+
+static int refuse_confined(int confined, sd_bus_error *error)
+{
+	return sd_bus_error_setf(error, BUS_ERROR_ACCESS_DENIED, "permission denied: %s",
+		examination_refusal(confined));
+}
+
+static void on_examined(int confined, void *userdata)
+{
+	struct peer *peer = userdata;
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = take_pointer(peer->change);
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r;
+
+	peer->examination = NULL;
+	r = confined != 0 ? refuse_confined(confined, &error) : make_change(message, peer, &error);
+	if (r < 0)
+		reply_report(message, sd_bus_reply_method_errno(message, r, &error));
+	peer->ready = true;
+	(void)sd_event_source_set_enabled(peer->manager->turn_source, SD_EVENT_ONESHOT);
+}
+
+/* It may have become confined since it connected. */
+static int method_change(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct peer *peer = userdata;
+	int r = check_administrator(peer, error);
+
+	if (r < 0)
+		return r;
+	r = identity_may_be_confined(&peer->identity);
+	if (r == 0)
+		return make_change(message, peer, error);
+	if (r > 0)
+		r = examination_start(
+			peer->account, &peer->identity, on_examined, peer, &peer->examination);
+	if (r == -EAGAIN)
+		return sd_bus_error_set(error, BUS_ERROR_LIMIT,
+			"too many processes with a system call filter ask for something at once; try again");
+	if (r < 0)
+		return refuse_confined(r, error);
+	peer->change = sd_bus_message_ref(message);
+	return 1;
+}
+
+/* --- what changes nothing --------------------------------------------------------------------- */
 
 static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
@@ -481,15 +540,13 @@ static int method_status(sd_bus_message *message, void *userdata, sd_bus_error *
 /* The library's own check of privilege knows bus daemons only; ours is check_administrator(). */
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
-	SD_BUS_METHOD("Connect", "ssa{sv}", "", method_connect, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD(
-		"Disconnect", "ssa{sv}", "a{sv}", method_disconnect, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("Apply", "sa{sv}", "a{sv}", method_apply, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD(
-		"ApplyFile", "ha{sv}", "a{sv}", method_apply_file, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Connect", "ssa{sv}", "", method_change, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Disconnect", "ssa{sv}", "a{sv}", method_change, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Apply", "sa{sv}", "a{sv}", method_change, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("ApplyFile", "ha{sv}", "a{sv}", method_change, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("List", "s", "aa{sv}", method_list, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Explain", "sss", "a{sv}", method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
-	SD_BUS_METHOD("Reload", "", "as", method_reload, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Reload", "", "as", method_change, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Status", "", "a{sv}", method_status, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_SIGNAL("Record", "a{sv}", 0),
 	SD_BUS_VTABLE_END,
@@ -497,32 +554,30 @@ static const sd_bus_vtable vtable[] = {
 
 /* --- what a peer is served -------------------------------------------------------------------- */
 
-static const char *refusal(const struct peer *peer, char buffer[static 256])
+static int refuse_all(const struct peer *peer, sd_bus_error *error)
 {
+	if (peer->confined != 0)
+		return refuse_confined(peer->confined, error);
 	if (peer->share == SHARE_REFUSED)
-		(void)snprintf(buffer, 256,
-			"too many connections to mqgated of %suser %u, or of all together; close "
-			"some, or try again",
-			peer->account->kind == ACCOUNT_CONFINED ? "confined processes of " : "",
+		return sd_bus_error_setf(error, BUS_ERROR_LIMIT,
+			"too many connections to mqgated of user %u, or of all together; close some, or try again",
 			peer->identity.uid);
-	else
-		(void)snprintf(buffer, 256,
-			"the message has more than %d bytes; for a long list use mqctl apply of this release",
-			CONTROL_MESSAGE_MAX);
-	return buffer;
+	return sd_bus_error_setf(error, BUS_ERROR_LIMIT,
+		"the message has more than %d bytes; for a long list use mqctl apply of this release",
+		CONTROL_MESSAGE_MAX);
 }
 
 /* Before every message, also those that the library answers by itself. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct peer *peer = userdata;
-	char text[256];
 
 	if (peer->share != SHARE_REFUSED && !peer->relay.shut)
 		return 0;
 	if (sd_bus_message_is_method_call(message, NULL, NULL) <= 0)
 		return 0;
-	return sd_bus_error_set(error, BUS_ERROR_LIMIT, refusal(peer, text));
+	peer->relay.shut |= peer->confined != 0;
+	return refuse_all(peer, error);
 }
 
 static int no_object(sd_bus_message *message, void *userdata, sd_bus_error *error)

@@ -2,8 +2,11 @@
 /* Connections to the control bus: who has one, whose turn it is, and how long it may be silent.
  *
  * One line or message of one peer is taken at a time, when what the peer was sent before is read.
- * Then it is the turn of another user; root's comes before all others, and confined processes after
- * them. */
+ * Then it is the turn of another user; root's comes before all others.
+ *
+ * A confined process has nothing to do here. Who has a filter is examined when it has connected and
+ * again for each change that it asks for (methods.c), and has no turn meanwhile; others have. A
+ * confined one is told so when it calls, and dropped. */
 #include "peer.h"
 
 #include <systemd/sd-id128.h>
@@ -24,6 +27,8 @@ static struct peer *peer_free(struct peer *peer)
 	if (!peer)
 		return NULL;
 	LIST_DROP(peer->account->peers, peer);
+	peer->examination = examination_free(peer->examination);
+	peer->change = sd_bus_message_unref(peer->change);
 	peer->account->taken[peer->share]--;
 	peer->account->taken[SHARE_UNREAD] -= peer->unread;
 	peer->account = account_unref(peer->account);
@@ -84,6 +89,9 @@ static int step(struct peer *peer)
 	bool greeted;
 	int r = run(peer);
 
+	/* The end of one that is shut is never come upon. */
+	if (r >= 0 && peer->gone && peer->relay.shut)
+		return -ECONNRESET;
 	do {
 		if (r < 0 || peer->unread > 0)
 			return r;
@@ -98,7 +106,8 @@ static int step(struct peer *peer)
 
 static bool peer_owes(const struct peer *peer)
 {
-	return !peer_is_greeted(peer) || peer->unread > 0 || peer->relay.begun || peer->relay.shut;
+	return !peer_is_greeted(peer) || peer->unread > 0 || peer->relay.begun ||
+	       peer->relay.shut || peer->confined != 0;
 }
 
 static int on_silence(sd_event_source *source, uint64_t usec, void *userdata);
@@ -112,7 +121,8 @@ static int start_silence(struct peer *peer)
 /* Whatever it sends or reads, it has that time again, but for the greeting once. */
 static int watch_silence(struct peer *peer, bool came)
 {
-	const bool greeted = peer_is_greeted(peer), moved = came || peer->unread < peer->owed;
+	const bool greeted = peer_is_greeted(peer) && peer->confined == 0;
+	const bool moved = came || peer->unread < peer->owed;
 	int enabled, r;
 
 	peer->owed = peer->unread;
@@ -145,7 +155,12 @@ static int on_silence(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct peer *peer = userdata;
 	const size_t greeting = peer->relay.greeting, unread = peer->unread;
-	int r = step(peer);
+	int r;
+
+	/* It is us who keep it waiting. */
+	if (peer->examination)
+		return start_silence(peer) < 0 ? drop(peer) : 0;
+	r = step(peer);
 
 	if (r < 0 || (r == 0 && peer->relay.greeting == greeting && peer->unread >= unread &&
 			     peer_owes(peer)))
@@ -167,7 +182,7 @@ static struct peer *next_peer(const struct manager *manager)
 		if (next && next->account->kind < account->kind)
 			continue;
 		FOREACH (peer, account->peers)
-			if (peer->ready)
+			if (peer->ready && !peer->examination)
 				next = peer;
 	}
 	return next;
@@ -215,7 +230,7 @@ static int on_event(sd_event_source *source, int fd, uint32_t events, void *user
 
 static void send_record(struct peer *peer, const struct record *record)
 {
-	if (!peer_is_greeted(peer))
+	if (peer->share != SHARE_CONTROL || peer->examination || !peer_is_greeted(peer))
 		return;
 	if (peer->unread > 0 && account_is_full(peer->account, SHARE_UNREAD))
 		report_unread(peer);
@@ -286,9 +301,63 @@ static int start_events(struct peer *peer)
  * us up. */
 static void allow_descriptors(struct peer *peer)
 {
-	peer->relay.descriptors =
-		peer->account->kind != ACCOUNT_CONFINED && bus_is_administrator(peer) > 0;
+	peer->relay.descriptors = peer->share == SHARE_CONTROL && bus_is_administrator(peer) > 0;
 	(void)descriptors_allow(peer->relay.outside, peer->relay.descriptors);
+}
+
+/* From now on it has a place of those that are only told why. False: there is none. */
+static bool only_tell(struct peer *peer)
+{
+	if (account_is_full(peer->account, SHARE_REFUSED))
+		return false;
+	peer->account->taken[peer->share]--;
+	peer->share = SHARE_REFUSED;
+	peer->account->taken[peer->share]++;
+	return true;
+}
+
+static int begin(struct peer *peer)
+{
+	_cleanup_close_ int library = -EBADF;
+	int socket = take_fd(&peer->relay.outside), r;
+
+	r = relay_open(&peer->relay, &socket, peer->identity.pid, &library);
+	if (r < 0) {
+		peer->relay.outside = socket;
+		return r;
+	}
+	allow_descriptors(peer);
+	r = start_bus(peer, &library);
+	return r < 0 ? r : start_events(peer);
+}
+
+static void on_examined(int confined, void *userdata)
+{
+	struct peer *peer = userdata;
+
+	peer->examination = NULL;
+	peer->confined = confined;
+	if ((confined != 0 && !only_tell(peer)) || begin(peer) < 0)
+		(void)peer_free(peer);
+}
+
+static int examine(struct peer *peer)
+{
+	int r;
+
+	if (peer->share == SHARE_REFUSED)
+		return 0;
+	r = identity_may_be_confined(&peer->identity);
+	if (r > 0)
+		r = examination_start(
+			peer->account, &peer->identity, on_examined, peer, &peer->examination);
+	if (r == -EAGAIN)
+		return only_tell(peer) ? 0 : r;
+	if (r != 0) {
+		peer->confined = r;
+		return only_tell(peer) ? 0 : -EAGAIN;
+	}
+	return 0;
 }
 
 /* Takes the reference to account, and socket and identity. */
@@ -296,7 +365,6 @@ static int peer_new(
 	struct account *account, enum share share, int *socket, struct identity *identity)
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
-	_cleanup_close_ int library = -EBADF;
 	int r;
 
 	if (!peer) {
@@ -308,15 +376,12 @@ static int peer_new(
 	peer->share = share;
 	peer->identity = *identity;
 	identity->pidfd = -EBADF;
-	peer->relay = (struct relay){.outside = -EBADF, .inside = -EBADF};
+	peer->relay = (struct relay){.outside = take_fd(socket), .inside = -EBADF};
 	account->taken[share]++;
 	LIST_ADD(account->peers, peer);
-	r = relay_open(&peer->relay, socket, &library);
-	if (r == 0) {
-		allow_descriptors(peer);
-		r = start_bus(peer, &library);
-	}
-	r = r < 0 ? r : start_events(peer);
+	r = examine(peer);
+	if (r == 0 && !peer->examination)
+		r = begin(peer);
 	if (r < 0)
 		(void)peer_free(peer);
 	return r;
@@ -324,7 +389,7 @@ static int peer_new(
 
 static int admit(struct manager *manager, int *socket, struct identity *identity)
 {
-	struct account *account = account_of(manager, identity);
+	struct account *account = account_of(manager, identity->uid);
 
 	if (!account)
 		return -ENOMEM;

@@ -14,13 +14,14 @@
 static uint8_t buffer[CONTROL_MESSAGE_MAX];
 static_assert(CONTROL_GREETING_MAX <= CONTROL_MESSAGE_MAX, "lines go through it, too");
 
-int relay_open(struct relay *relay, int *outside, int *ret_library)
+int relay_open(struct relay *relay, int *outside, pid_t connector, int *ret_library)
 {
 	int sockets[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0)
 		return -errno;
-	*relay = (struct relay){.outside = take_fd(outside), .inside = sockets[0]};
+	*relay = (struct relay){
+		.outside = take_fd(outside), .inside = sockets[0], .connector = connector};
 	*ret_library = sockets[1];
 	return 0;
 }
@@ -71,11 +72,16 @@ static int line_size(const uint8_t *data, size_t size, size_t *ret)
 }
 
 /* What lies in the socket stays there; descriptors, too, and without being received: that they are
- * there is seen by the flag. Returns bytes, 0 if there are none, or negative errno. */
+ * there is seen by the flag, since there is no room but for the sender. Returns bytes, all of one
+ * sender, 0 if there are none, or negative errno. */
 static ssize_t look(const struct relay *relay, size_t size)
 {
+	char sender[CMSG_SPACE(sizeof(struct ucred))];
 	struct iovec iov = {.iov_base = buffer, .iov_len = size};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr message = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = sender,
+		.msg_controllen = sizeof(sender)};
 	ssize_t n = recvmsg(relay->outside, &message, MSG_PEEK | MSG_DONTWAIT);
 
 	if (n < 0)
@@ -85,29 +91,41 @@ static ssize_t look(const struct relay *relay, size_t size)
 	return message.msg_flags & MSG_CTRUNC && !relay->descriptors ? -EPERM : n;
 }
 
+/* The descriptor, and whether the connector has sent it. */
+static void take_control(struct relay *relay, struct msghdr *message, int *ret_descriptor)
+{
+	struct ucred sender = {0};
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+			closep(ret_descriptor);
+			memcpy(ret_descriptor, CMSG_DATA(c), sizeof(int));
+		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
+			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+		}
+	relay->others |= sender.pid != relay->connector;
+}
+
 /* Into the buffer, of this size, all of which is there: in one piece, or in several if there are
- * descriptors between. */
-static int take(const struct relay *relay, size_t size, int *ret_descriptor)
+ * descriptors between, or senders differ. */
+static int take(struct relay *relay, size_t size, int *ret_descriptor)
 {
 	for (size_t have = 0; have < size;) {
 		union {
 			struct cmsghdr header;
-			char space[CMSG_SPACE(sizeof(int))];
+			char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_LEN(sizeof(int))];
 		} control;
 		struct iovec iov = {.iov_base = buffer + have, .iov_len = size - have};
 		struct msghdr message = {.msg_iov = &iov,
 			.msg_iovlen = 1,
-			.msg_control = relay->descriptors ? &control : NULL,
-			.msg_controllen = relay->descriptors ? sizeof(control) : 0};
+			.msg_control = &control,
+			.msg_controllen = CMSG_SPACE(sizeof(struct ucred)) +
+					  (relay->descriptors ? CMSG_LEN(sizeof(int)) : 0)};
 		ssize_t n = recvmsg(relay->outside, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
 
-		if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-			closep(ret_descriptor);
-			memcpy(ret_descriptor, CMSG_DATA(header), sizeof(int));
-		}
 		if (n <= 0)
 			return n < 0 ? -errno : -ECONNRESET;
+		take_control(relay, &message, ret_descriptor);
 		have += (size_t)n;
 	}
 	return 1;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct relay {
 	int outside;      /* the peer */
@@ -18,14 +19,16 @@ struct relay {
 	bool descriptors; /* may come from this peer */
 	bool ended;       /* the peer sends nothing more; set by whoever watches outside */
 	bool begun;       /* there is something that is not whole yet */
-	bool shut;        /* it has sent too long a message: nothing more goes in */
+	bool shut;        /* it has sent what is refused for good: nothing more goes in */
+	pid_t connector;  /* the process that has connected */
+	bool others;      /* something that went in was sent by another one */
 	size_t greeting;  /* bytes of it so far */
 	uint8_t *unread;  /* what the peer's socket had no room for, of this size, from this on */
 	size_t unread_size, unread_start;
 };
 
-/* Takes outside; ret_library is the library's end. 0 or negative errno. */
-int relay_open(struct relay *relay, int *outside, int *ret_library);
+/* Takes outside, which has SO_PASSCRED; ret_library is the library's end. 0 or negative errno. */
+int relay_open(struct relay *relay, int *outside, pid_t connector, int *ret_library);
 void relay_close(struct relay *relay);
 
 /* The next line or message goes in if it is whole, with at most one descriptor. 1 if one did; 0 if

@@ -50,9 +50,7 @@ static int reply_reloaded(sd_bus_message *call, const struct change *change)
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
-/* Whoever asked may have gone away. Who cannot be answered is not left waiting: the library finds
- * the end of the connection, and frees the peer. */
-static void report_reply(sd_bus_message *call, int r)
+void reply_report(sd_bus_message *call, int r)
 {
 	if (r >= 0 || r == -ENOTCONN || r == -ECONNRESET)
 		return;
@@ -87,7 +85,7 @@ static void on_holders(const struct holders_result *result, void *userdata)
 		(uint64_t)result->unknown, "killed", "t", (uint64_t)result->killed, "left", "t",
 		(uint64_t)result->left, "left-pids", "s", result->left_pids, "failed", "t",
 		(uint64_t)result->failed);
-	report_reply(reply->call, r);
+	reply_report(reply->call, r);
 	(void)reply_free(reply);
 }
 
@@ -109,7 +107,7 @@ static void on_change(const struct change *change, bool in_time, void *userdata)
 		r = bus_reply_apply(reply->call, reply->before, reply->after);
 	else
 		r = sd_bus_reply_method_return(reply->call, "");
-	report_reply(reply->call, r);
+	reply_report(reply->call, r);
 	(void)reply_free(reply);
 }
 

@@ -29,5 +29,9 @@ struct reply *reply_new(enum reply_kind kind, sd_bus_message *call);
 struct reply *reply_free(struct reply *reply);
 DEFINE_CLEANUP(struct reply *, reply_free);
 
+/* How sending a reply went. Whoever asked may have gone away. Who cannot be answered is not left
+ * waiting: the library finds the end of the connection, and frees the peer. */
+void reply_report(sd_bus_message *call, int r);
+
 /* For change_new(): replies and frees. No reply: change_new() fails with -ENOMEM. */
 struct change_asker reply_asker(struct reply *reply);

@@ -3,41 +3,31 @@
 #include "account.h"
 
 #include "include/limits.h"
-#include "peer.h"
 #include "daemon/manager/core/list.h"
 #include "daemon/manager/core/manager.h"
 
 static const size_t shares[ACCOUNT_KINDS][SHARES] = {
 	[ACCOUNT_ROOT] = {LAUNCHES_OF_ROOT_MAX, FD_RECEIVERS_PER_USER_MAX,
-		CONTROL_CONNECTIONS_PER_USER_MAX, CONTROL_REFUSED_MAX, CONTROL_UNREAD_OF_ROOT_MAX},
+		CONTROL_CONNECTIONS_PER_USER_MAX, CONTROL_REFUSED_MAX, EXAMINATIONS_PER_USER_MAX,
+		CONTROL_UNREAD_OF_ROOT_MAX},
 	[ACCOUNT_USER] = {LAUNCHES_PER_USER_MAX, FD_RECEIVERS_PER_USER_MAX,
-		CONTROL_CONNECTIONS_PER_USER_MAX, CONTROL_REFUSED_MAX, CONTROL_UNREAD_PER_USER_MAX},
-	[ACCOUNT_CONFINED] = {LAUNCHES_CONFINED_MAX, FD_RECEIVERS_PER_USER_MAX,
-		CONTROL_CONNECTIONS_CONFINED_MAX, CONTROL_REFUSED_MAX, CONTROL_UNREAD_CONFINED_MAX},
+		CONTROL_CONNECTIONS_PER_USER_MAX, CONTROL_REFUSED_MAX, EXAMINATIONS_PER_USER_MAX,
+		CONTROL_UNREAD_PER_USER_MAX},
 };
 
-/* Of whom that cannot be told is confined. */
-static enum account_kind kind_of(const struct identity *identity)
+struct account *account_of(struct manager *manager, uid_t uid)
 {
-	if (identity_in_session(identity) != 0)
-		return ACCOUNT_CONFINED;
-	return identity->uid == 0 ? ACCOUNT_ROOT : ACCOUNT_USER;
-}
-
-struct account *account_of(struct manager *manager, const struct identity *identity)
-{
-	const enum account_kind kind = kind_of(identity);
 	struct account *account;
 
 	FOREACH (known, manager->accounts)
-		if (known->kind == kind && known->uid == identity->uid)
+		if (known->uid == uid)
 			return account_ref(known);
 	account = calloc(1, sizeof(*account));
 	if (!account)
 		return NULL;
 	account->manager = manager;
-	account->kind = kind;
-	account->uid = identity->uid;
+	account->kind = uid == 0 ? ACCOUNT_ROOT : ACCOUNT_USER;
+	account->uid = uid;
 	account->references = 1;
 	LIST_ADD(manager->accounts, account);
 	return account;

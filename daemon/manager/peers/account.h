@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the peers of one user have of both sockets.
  *
- * Each user has an account, and root one that nobody else can use up. Confined processes have
- * accounts of their own, whoever runs them. */
+ * Each user has an account, and root one that nobody else can use up. A confined process has none:
+ * until it is known to be one it has a share of its user's that nothing else needs. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct identity;
 struct manager;
 struct peer;
 
@@ -18,7 +17,6 @@ struct peer;
 enum account_kind {
 	ACCOUNT_ROOT,
 	ACCOUNT_USER,
-	ACCOUNT_CONFINED,
 	ACCOUNT_KINDS,
 };
 
@@ -26,7 +24,8 @@ enum share {
 	SHARE_LAUNCHES,     /* between connect and the word */
 	SHARE_FD_RECEIVERS, /* for their launches; one may be held up when it ends */
 	SHARE_CONTROL,      /* connections to the control bus */
-	SHARE_REFUSED,      /* those that are only told that they are too many */
+	SHARE_REFUSED,      /* those that are only told why they are refused */
+	SHARE_EXAMINATIONS, /* of those that may be confined */
 	SHARE_UNREAD,       /* bytes that the control bus has for them */
 	SHARES,
 };
@@ -44,8 +43,8 @@ struct account {
 	unsigned told;
 };
 
-/* The account of whoever connected, as it is now; to be unreferenced. NULL on lack of memory. */
-struct account *account_of(struct manager *manager, const struct identity *identity);
+/* To be unreferenced. NULL on lack of memory. */
+struct account *account_of(struct manager *manager, uid_t uid);
 struct account *account_ref(struct account *account);
 struct account *account_unref(struct account *account);
 

@@ -38,22 +38,56 @@ int descriptors_allow(int socket, bool allow)
 
 bool descriptors_wait(int socket)
 {
-	char byte;
+	char byte, credentials[CMSG_SPACE(sizeof(struct ucred))];
 	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct msghdr message = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = credentials,
+		.msg_controllen = sizeof(credentials)};
 
 	/* Cut off, since there is no room for any. An error may have come before a message. */
 	return recvmsg(socket, &message, MSG_PEEK | MSG_DONTWAIT) < 0 ||
 	       message.msg_flags & MSG_CTRUNC;
 }
 
+/* What comes with a message: the descriptors, of which the first two at most are told, and who has
+ * sent it. */
+static size_t take_control(struct msghdr *message, int ret_fds[static 2], pid_t *ret_sender)
+{
+	size_t count = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+			count = MIN((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), 2U);
+			memcpy(ret_fds, CMSG_DATA(c), sizeof(int) * count);
+		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
+			struct ucred credentials;
+
+			memcpy(&credentials, CMSG_DATA(c), sizeof(credentials));
+			*ret_sender = credentials.pid;
+		}
+	return count;
+}
+
+static pid_t connector(int socket)
+{
+	struct ucred credentials = {0};
+	socklen_t size = sizeof(credentials);
+
+	return getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0
+		       ? -1
+		       : credentials.pid;
+}
+
 /* A message as it came, but with a socket of ours in the place of each descriptor that is no
- * listener. Only one counts: the manager takes no more. Returns 0 at the end. */
+ * listener. Only one counts: the manager takes no more. Returns 0 at the end, which is also a
+ * message of somebody else. */
 static int pass_in(int launcher, int manager)
 {
 	union {
 		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int) * MESSAGE_DESCRIPTORS_MAX)];
+		char space[CMSG_SPACE(sizeof(struct ucred)) +
+			   CMSG_SPACE(sizeof(int) * MESSAGE_DESCRIPTORS_MAX)];
 	} control;
 	char data[sizeof(struct launch_hello) + 1];
 	struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
@@ -62,19 +96,15 @@ static int pass_in(int launcher, int manager)
 		.msg_control = &control,
 		.msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(launcher, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
-	size_t count = 0;
 	int fds[2] = {manager, manager};
+	pid_t sender = 0;
+	size_t count;
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 1 : 0;
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-		count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(fds, CMSG_DATA(header), sizeof(int) * MIN(count, ELEMENTSOF(fds)));
-	}
-	if (n == 0 && count == 0)
+	count = take_control(&message, fds, &sender);
+	if ((n == 0 && count == 0) || sender != connector(launcher))
 		return 0;
-	count = MIN(count, ELEMENTSOF(fds));
 	for (size_t i = 0; i < count; i++)
 		if (listener_check(fds[i]) < 0)
 			fds[i] = manager;

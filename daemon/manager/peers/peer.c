@@ -64,7 +64,7 @@ int peer_in_group(int socket, const struct identity *identity, gid_t group)
 	return 0;
 }
 
-int status_in_session(const char *status)
+int status_may_be_confined(const char *status)
 {
 	uint64_t seccomp, no_new_privs;
 
@@ -99,12 +99,12 @@ static int read_proc(const struct identity *identity, const char *name, char **r
 	return r < 0 ? r : pidfd_is_alive(identity->pidfd) ? 0 : -ESRCH;
 }
 
-int identity_in_session(const struct identity *identity)
+int identity_may_be_confined(const struct identity *identity)
 {
 	_cleanup_free_ char *status = NULL;
 	int r = read_proc(identity, "status", &status);
 
-	return r < 0 ? r : status_in_session(status);
+	return r < 0 ? r : status_may_be_confined(status);
 }
 
 /* 1 or 0, or negative errno. */

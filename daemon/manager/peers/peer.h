@@ -24,12 +24,13 @@ int identity_of_peer(int socket, struct identity *ret);
 /* Member of a group, primary or supplementary, when it connected. 1, 0 or negative errno. */
 int peer_in_group(int socket, const struct identity *identity, gid_t group);
 
-/* Whether the process is inside a session (1) or outside (0). Everything else is a negative errno,
- * and means that nothing may be believed: refuse. */
-int identity_in_session(const struct identity *identity);
+/* Whether the process can be inside a session: 0 if not, for it has no filter, or could gain
+ * privileges by an exec, and no session's process ever can. 1: its filters tell. Everything else is
+ * a negative errno, and means that nothing may be believed: refuse. */
+int identity_may_be_confined(const struct identity *identity);
 
 /* The same from the text of /proc/PID/status. -EBADMSG if it does not say. */
-int status_in_session(const char *status);
+int status_may_be_confined(const char *status);
 
 /* Which capabilities of our own user namespace the process and its descendants can ever have. 0, or
  * negative errno, and nothing may be believed. */

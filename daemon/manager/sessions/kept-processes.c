@@ -201,18 +201,9 @@ static int send_victims(int channel, struct kept *kept)
 static int begin(struct killing *killing)
 {
 	struct session *session = killing->session;
-	int channel[2], lifeline[2], r;
+	int r = spawner_begin(
+		session->manager->spawner, SPAWNER_KILL, &killing->channel, &killing->lifeline);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0)
-		return -errno;
-	killing->channel = channel[0];
-	r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, lifeline) < 0 ? -errno : 0;
-	if (r == 0) {
-		killing->lifeline = lifeline[0];
-		r = spawner_ask(session->manager->spawner, SPAWNER_KILL, channel[1], lifeline[1]);
-		(void)safe_close(lifeline[1]);
-	}
-	(void)safe_close(channel[1]);
 	r = r < 0 ? r : send_victims(killing->channel, session->kept);
 	return r < 0 ? r
 		     : sd_event_add_io(session->manager->event, &killing->source, killing->channel,

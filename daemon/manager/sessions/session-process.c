@@ -247,30 +247,6 @@ static int on_lifeline(sd_event_source *source, int fd, uint32_t events, void *u
 	return 0;
 }
 
-static int make_sockets(int ret[static 2])
-{
-	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
-}
-
-/* The other end of each socket is for the spawner, and closed here. */
-static int ask_spawner(struct session_process *process)
-{
-	int channel[2], lifeline[2], r;
-
-	r = make_sockets(channel);
-	if (r < 0)
-		return r;
-	process->socket = channel[0];
-	r = make_sockets(lifeline);
-	if (r == 0) {
-		process->lifeline = lifeline[0];
-		r = spawner_ask(process->manager->spawner, SPAWNER_START, channel[1], lifeline[1]);
-		(void)safe_close(lifeline[1]);
-	}
-	(void)safe_close(channel[1]);
-	return r;
-}
-
 static int add_sources(struct session_process *process)
 {
 	sd_event *event = process->manager->event;
@@ -295,7 +271,7 @@ int session_process_new(struct manager *manager, struct session_process **ret)
 		(struct session_process){.manager = manager, .socket = -EBADF, .lifeline = -EBADF};
 	LIST_ADD(manager->session_processes, process);
 
-	r = ask_spawner(process);
+	r = spawner_begin(manager->spawner, SPAWNER_START, &process->socket, &process->lifeline);
 	r = r < 0 ? r : add_sources(process);
 	if (r < 0) {
 		(void)session_process_free(process);

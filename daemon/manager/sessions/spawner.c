@@ -391,6 +391,23 @@ int spawner_ask(int spawner, uint64_t what, int channel, int lifeline)
 	return r;
 }
 
+int spawner_begin(int spawner, uint64_t what, int *ret_channel, int *ret_lifeline)
+{
+	_cleanup_close_ int channel = -EBADF, lifeline = -EBADF;
+	int sockets[2];
+
+	*ret_channel = *ret_lifeline = -EBADF;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return -errno;
+	*ret_channel = sockets[0];
+	channel = sockets[1];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return -errno;
+	*ret_lifeline = sockets[0];
+	lifeline = sockets[1];
+	return spawner_ask(spawner, what, channel, lifeline);
+}
+
 void spawner_dismiss(int socket, pid_t pid)
 {
 	struct pollfd p = {.fd = socket};

@@ -72,6 +72,9 @@ int spawner_check_peer(int socket);
  * spawner that has much to do. 0, or negative errno: there will be none. */
 int spawner_ask(int spawner, uint64_t what, int channel, int lifeline);
 
+/* The same with new sockets, of which the results are our ends, to be closed in any case. */
+int spawner_begin(int spawner, uint64_t what, int *ret_channel, int *ret_lifeline);
+
 /* A spawner that waits for us at this path. Logs. 0 or negative errno. */
 int spawner_connect(const char *path, int *ret_socket);
 
