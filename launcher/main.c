@@ -4,6 +4,7 @@
 
 #include "client.h"
 #include "config.h"
+#include "connections.h"
 #include "descriptors.h"
 #include "filter.h"
 #include "include/log.h"
@@ -107,6 +108,7 @@ static int launch(int argc, char *argv[], struct options *ret_options, char **re
 	if (r < 0 || ret_options->help || ret_options->version)
 		return r;
 	r = descriptors_check(ret_options->inherit_queues, &queue, ret_message);
+	r = r < 0 ? r : connections_close(ret_options->runtime_dir, ret_message);
 	if (r < 0)
 		return r;
 	r = descriptors_fill_standard();
