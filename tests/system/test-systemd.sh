@@ -4,17 +4,11 @@
 # SYSTEMD_KILLS: how many daemons and session processes are killed under load.
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/system/boot.sh
+. "$(dirname "$0")/boot.sh"
 
 KILLS=${SYSTEMD_KILLS:-8}
-BOOT=$(dirname "$0")/systemd-boot
-
-lacking=$("$BOOT" possible 2>&1) || {
-	echo "TAP version 13"
-	skip_all "$lacking"
-}
-setup
-D=$WORK/boot
-TREE=$WORK/tree
+setup_boot
 Q=/q-
 
 # --- a machine of its own -------------------------------------------------------------------------
@@ -54,8 +48,7 @@ UNIT
 }
 
 prepare_tree() {
-	meson install -C "$BUILD_ROOT" --no-rebuild --destdir "$TREE" >/dev/null || return
-	mkdir -p "$D/bin" "$TREE/etc/systemd/system/mqgated.service.d"
+	install_build && mkdir "$TREE/etc/systemd/system/mqgated.service.d" || return
 	cp "$WORK"/bin/{mqtry,traffic,holder} "$D/bin/"
 	prepare_socket_unit
 	chmod -R a+rX "$D"
@@ -80,6 +73,7 @@ slots:
     permissions: [read, write, create]
   listened-queue:
     interface: posix-mq
+    posix-mq: listened
     path: "@Q@listened"
     permissions: [read]
 YAML
@@ -93,24 +87,6 @@ YAML
 	printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nEnvironment=ASAN_OPTIONS=detect_leaks=0\n' \
 		>"$TREE/etc/systemd/system/mqgated.service.d/test.conf"
 }
-
-sweep_boot() {
-	"$BOOT" stop "$D"
-	sweep
-}
-
-# inside CMD…, inside_as_user CMD…
-cat >"$WORK/bin/inside" <<SCRIPT
-#!/bin/sh
-PATH=$D/bin:\$PATH
-unset MQGATE_RUNTIME_DIR
-exec "$(realpath "$BOOT")" run "$D" "\$@"
-SCRIPT
-cat >"$WORK/bin/inside_as_user" <<'SCRIPT'
-#!/bin/sh
-exec inside setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
-SCRIPT
-chmod 755 "$WORK/bin/inside" "$WORK/bin/inside_as_user"
 
 main_pid() {
 	inside systemctl show -P MainPID mqgated
@@ -533,19 +509,7 @@ under_load() {
 }
 
 holds "everything is installed" prepare_tree
-trap sweep_boot EXIT
-if ! DEADLINE=40 run "$BOOT" start "$D" "$TREE" || [ "$STATUS" != 0 ]; then
-	stderr | diagnose >&2
-	echo "Bail out! systemd does not boot"
-	exit 1
-fi
-check "the service's user is made" inside systemd-sysusers
-check "the service starts" inside systemctl start mqgated
-if [ "$STATUS" != 0 ]; then
-	inside journalctl -b -u mqgated -n 20 --no-pager | diagnose
-	echo "Bail out! there is no service"
-	exit 1
-fi
+boot
 check "what an earlier one, which was root, has kept is there" inside mqctl disconnect traffic:nothing traffic:one
 under_restrictions
 reloaded
