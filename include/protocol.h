@@ -70,7 +70,7 @@ static_assert(sizeof(struct launch_hello) == 16 + 192 * LAUNCH_REFS_MAX, "wire f
 struct launch_answer {
 	uint32_t magic;
 	uint32_t version;
-	int32_t error;      /* 0, or a negative errno and text */
+	int32_t error; /* 0, or a negative errno and text; with the word, text is for the person */
 	uint32_t mediation; /* enum mediation: which calls the session's filter intercepts */
 	uint64_t filter_id; /* to be built into it (filter-id.h) */
 	char text[LAUNCH_TEXT_MAX];

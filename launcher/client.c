@@ -21,12 +21,20 @@ void client_close(struct client *client)
 static int refuse_unreachable(
 	const struct client *client, const char *runtime_dir, int error, char **ret_message)
 {
-	const char *remedy = "is it running? (start it: systemctl start mqgated; or "
+	const char *remedy = "; is it running? (start it: systemctl start mqgated; or "
 			     "give its --runtime-dir)";
+	const char *unit = "";
 
-	if (error == -EACCES || error == -EPERM)
-		remedy = "launch-group in mqgated.yaml, or the mode of a directory above the "
+	if (error == -ENOENT || error == -EACCES)
+		unit = in_unit("; or does the unit hide it? (InaccessiblePaths=, "
+			       "TemporaryFileSystem=, RootDirectory=: add BindReadOnlyPaths=)");
+	if (error == -EACCES)
+		remedy = "; launch-group in mqgated.yaml, or the mode of a directory above the "
 			 "socket, keeps you out";
+	else if (error == -EPERM || error == -ENOSYS)
+		remedy = if_forbidden(error);
+	else if (error == -EAFNOSUPPORT)
+		remedy = "; allow Unix sockets (RestrictAddressFamilies=AF_UNIX in the unit)";
 	else if (error == -EAGAIN)
 		return refuse(ret_message, -ETIMEDOUT,
 			"cannot reach mqgated at %s: it does not accept the connection; is it "
@@ -37,8 +45,8 @@ static int refuse_unreachable(
 			"runtime directory '%s': the path is too long for a socket in it (at most "
 			"%zu bytes); choose a shorter one",
 			runtime_dir, SOCKET_PATH_SIZE - sizeof("/" LAUNCH_SOCKET));
-	return refuse(ret_message, error, "cannot reach mqgated at %s: %s; %s", client->path,
-		strerror(-error), remedy);
+	return refuse(ret_message, error, "cannot reach mqgated at %s: %s%s%s", client->path,
+		strerror(-error), remedy, unit);
 }
 
 int client_connect(const char *runtime_dir, struct client *ret, char **ret_message)
@@ -113,8 +121,8 @@ static int refuse_silence(const struct client *client, int error, char **ret_mes
 			"the same release and restart mqgated",
 			client->path);
 	default:
-		return refuse(ret_message, error, "cannot talk to mqgated at %s: %s", client->path,
-			strerror(-error));
+		return refuse(ret_message, error, "cannot talk to mqgated at %s: %s%s",
+			client->path, strerror(-error), if_forbidden(error));
 	}
 }
 
@@ -163,10 +171,12 @@ int client_hello(struct client *client, const struct launch_ref *refs, size_t re
 	return 0;
 }
 
-int client_handover(struct client *client, int listener, char **ret_message)
+int client_handover(struct client *client, int listener, char **ret_notice, char **ret_message)
 {
 	struct launch_handover handover = {.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION};
 	struct launch_answer answer;
+	int r = say(client, &handover, sizeof(handover), listener, &answer, ret_message);
 
-	return say(client, &handover, sizeof(handover), listener, &answer, ret_message);
+	*ret_notice = r == 0 && !isempty(answer.text) ? strdup(answer.text) : NULL;
+	return r;
 }

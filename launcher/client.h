@@ -23,5 +23,5 @@ int client_hello(struct client *client, const struct launch_ref *refs, size_t re
 	uint64_t *ret_filter_id, enum mediation *ret_mediation, char **ret_message);
 
 /* Hands over a copy of the listener and waits for the word. The caller keeps, and closes, its own.
- */
-int client_handover(struct client *client, int listener, char **ret_message);
+ * ret_notice: what mqgated has to say to the person, to be freed, or NULL. */
+int client_handover(struct client *client, int listener, char **ret_notice, char **ret_message);

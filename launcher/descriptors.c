@@ -99,8 +99,9 @@ int descriptors_visit(descriptor_visit_t visit, void *userdata, char **ret_messa
 
 	if (r < 0)
 		return refuse(ret_message, r,
-			"/proc/self/fd: %s; cannot check inherited descriptors; is /proc mounted?",
-			strerror(-r));
+			"/proc/self/fd: %s; cannot check inherited descriptors; is /proc mounted?%s",
+			strerror(-r),
+			in_unit(" (MountAPIVFS=yes in the unit; no InaccessiblePaths=/proc)"));
 	/* The directory's own is among them, and closed by now. */
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = visit(fds[i], userdata);

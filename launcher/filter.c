@@ -15,6 +15,8 @@
 #include "proof.h"
 #include "refuse.h"
 
+#define API_WITH_NOTIFY 5
+
 static void seccomp_releasep(scmp_filter_ctx *context)
 {
 	if (*context)
@@ -149,6 +151,9 @@ int filter_build(uint64_t filter_id, enum mediation mediation, struct sock_filte
 	_cleanup_close_ int fd = -EBADF;
 	int r;
 
+	/* Else it tries what the kernel has, by calls that may be forbidden; that is found out, and
+	 * said, when the filter is loaded. */
+	(void)seccomp_api_set(API_WITH_NOTIFY);
 	context = seccomp_init(SCMP_ACT_ALLOW);
 	if (!context)
 		return -ENOMEM;
@@ -188,7 +193,6 @@ int filter_load(const struct sock_filter *program, unsigned short length, int *r
 		return refuse(ret_message, -EINVAL,
 			"cannot install the filter: this kernel's seccomp lacks "
 			"WAIT_KILLABLE_RECV; Linux 5.19 or newer has it");
-	return refuse(ret_message, -errno,
-		"cannot install the filter: seccomp: %s; does another sandbox forbid it?",
-		strerror(errno));
+	return refuse(ret_message, -errno, "cannot install the filter: seccomp: %s%s",
+		strerror(errno), if_forbidden(-errno));
 }

@@ -44,8 +44,11 @@ static const char usage[] =
 
 static int hand_over(struct client *client, int listener, const char *costs, char **ret_message)
 {
-	int r = client_handover(client, listener, ret_message);
+	_cleanup_free_ char *notice = NULL;
+	int r = client_handover(client, listener, &notice, ret_message);
 
+	if (r == 0 && notice)
+		log_warning("%s", notice);
 	if (r == 0 && costs)
 		log_warning(
 			"the command cannot create files directly in %s; unmount that mqueue, or "
@@ -88,9 +91,11 @@ static int confine(const struct options *options, int queue, char **ret_message)
 		return r;
 	r = filter_build(filter_id, mediation, &program, &length);
 	if (r < 0)
-		return refuse(ret_message, r, "cannot build the filter: %s", strerror(-r));
+		return refuse(ret_message, r, "cannot build the filter: %s%s", strerror(-r),
+			if_forbidden(r));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return refuse(ret_message, -errno, "cannot set no_new_privs: %s", strerror(errno));
+		return refuse(ret_message, -errno, "cannot set no_new_privs: prctl: %s%s",
+			strerror(errno), if_forbidden(-errno));
 	r = wall_raise(options->wall, &costs, ret_message);
 	if (r < 0)
 		return r;

@@ -14,3 +14,23 @@ int refuse(char **ret_message, int error, const char *format, ...)
 	va_end(arguments);
 	return error;
 }
+
+/* What containers and units usually choose. Those of a unit that kill instead leave nobody to say
+ * anything. */
+const char *if_forbidden(int error)
+{
+	switch (error) {
+	case -EPERM:
+	case -EACCES:
+	case -ENOSYS:
+		return "; if a sandbox forbids this system call, allow it (SystemCallFilter= of "
+		       "the unit, or the seccomp profile of the container)";
+	default:
+		return "";
+	}
+}
+
+const char *in_unit(const char *text)
+{
+	return getenv("INVOCATION_ID") ? text : "";
+}

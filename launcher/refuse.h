@@ -9,3 +9,10 @@
  * negative errno: "return refuse(ret_message, -EINVAL, …)". A message names the place, the fault
  * and the remedy and has neither prefix nor final newline. */
 int refuse(char **ret_message, int error, const char *format, ...) _printf_(3, 4);
+
+/* What a message ends with about a system call of ours that has failed: if a filter that we did not
+ * make may have done it, what to do about that; else "". */
+const char *if_forbidden(int error);
+
+/* The text, if a systemd unit may be to blame; else "". */
+const char *in_unit(const char *text);

@@ -167,16 +167,15 @@ static int check_landlock(char **ret_message)
 			abi, ABI_WITH_REFER);
 	if (errno == ENOSYS)
 		return refuse(ret_message, -ENOSYS,
-			"cannot build the wall: this kernel has no Landlock, or a sandbox hides "
-			"it; use Linux 5.19 or newer with CONFIG_SECURITY_LANDLOCK");
+			"cannot build the wall: landlock_create_ruleset: this kernel has no "
+			"Landlock; use Linux 5.19 or newer with CONFIG_SECURITY_LANDLOCK%s",
+			if_forbidden(-ENOSYS));
 	if (errno == EOPNOTSUPP)
 		return refuse(ret_message, -EOPNOTSUPP,
 			"cannot build the wall: Landlock is disabled; add \"landlock\" to the lsm= "
 			"boot parameter and restart the machine");
-	return refuse(ret_message, -errno,
-		"cannot build the wall: landlock_create_ruleset: %s; does another sandbox forbid "
-		"it?",
-		strerror(errno));
+	return refuse(ret_message, -errno, "cannot build the wall: landlock_create_ruleset: %s%s",
+		strerror(errno), if_forbidden(-errno));
 }
 
 static int refuse_plan(int error, char **ret_message)
@@ -189,8 +188,8 @@ static int refuse_plan(int error, char **ret_message)
 		return refuse(ret_message, error,
 			"cannot build the wall: cannot parse a line of /proc/self/mountinfo; is "
 			"the proc file system mounted on /proc?");
-	return refuse(ret_message, error,
-		"cannot build the wall: adding rules for the file tree: %s", strerror(-error));
+	return refuse(ret_message, error, "cannot build the wall: landlock_add_rule: %s%s",
+		strerror(-error), if_forbidden(error));
 }
 
 static int add_rules(struct plan *plan, char **ret_message)
@@ -230,16 +229,19 @@ static int make_rulesets(struct rulesets *ret, char **ret_message)
 	return make_ruleset(LANDLOCK_ACCESS_FS_READ_DIR, &ret->proof_fd, ret_message);
 }
 
-static int stand_behind(int ruleset_fd, char **ret_message)
+static int refuse_domain(int error, char **ret_message)
 {
-	if (landlock_restrict_self(ruleset_fd) == 0)
-		return 0;
-	if (errno == E2BIG)
-		return refuse(ret_message, -E2BIG,
+	if (error == -E2BIG)
+		return refuse(ret_message, error,
 			"cannot build the wall: this process already has as many Landlock domains "
 			"as the kernel allows; start it outside of one of them");
-	return refuse(ret_message, -errno, "cannot build the wall: landlock_restrict_self: %s",
-		strerror(errno));
+	return refuse(ret_message, error, "cannot build the wall: landlock_restrict_self: %s%s",
+		strerror(-error), if_forbidden(error));
+}
+
+static int stand_behind(int ruleset_fd, char **ret_message)
+{
+	return landlock_restrict_self(ruleset_fd) == 0 ? 0 : refuse_domain(-errno, ret_message);
 }
 
 /* --- what it costs ------------------------------------------------------------------------- */
@@ -320,15 +322,17 @@ enum {
 
 struct wall_proof {
 	const struct plan *plan;
-	int ruleset_fd;
+	int ruleset_fd, error;
 };
 
 static int prove_as_child(void *userdata)
 {
-	const struct wall_proof *proof = userdata;
+	struct wall_proof *proof = userdata;
 
-	if (landlock_restrict_self(proof->ruleset_fd) < 0)
+	if (landlock_restrict_self(proof->ruleset_fd) < 0) {
+		proof->error = -errno;
 		return PROOF_FAILED;
+	}
 	for (size_t i = 0; i < proof->plan->hidden_count; i++)
 		if (way_is_open(proof->plan->hidden[i]))
 			return PROOF_OPEN;
@@ -341,13 +345,14 @@ static int prove_as_child(void *userdata)
 static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 {
 	static char stack[PROOF_STACK] __attribute__((aligned(16)));
-	struct wall_proof proof = {plan, proof_fd};
+	/* A filter that kills leaves the error at that. */
+	struct wall_proof proof = {plan, proof_fd, -EPERM};
 	pid_t pid = clone(prove_as_child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK, &proof);
 	int status;
 
 	if (pid < 0)
-		return refuse(
-			ret_message, -errno, "cannot prove the wall: clone: %s", strerror(errno));
+		return refuse(ret_message, -errno, "cannot prove the wall: clone: %s%s",
+			strerror(errno), if_forbidden(-errno));
 	while (waitpid(pid, &status, __WALL) < 0)
 		if (errno != EINTR)
 			return refuse(ret_message, -errno, "cannot prove the wall: waitpid: %s",
@@ -359,7 +364,7 @@ static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 			"cannot build the wall: a directory above this root directory, or above a "
 			"message queue file system, can also be reached under another name; "
 			"unmount it there, or start mq-run outside of the changed root");
-	return refuse(ret_message, -EIO, "cannot prove the wall: the child that tries it failed");
+	return refuse_domain(proof.error, ret_message);
 }
 
 static int raise_rules(uint64_t files, char **ret_costs, char **ret_message)

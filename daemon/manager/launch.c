@@ -94,12 +94,19 @@ static int answer_refusal(int socket, uint32_t version, int error, const char *t
 	return send_answer(socket, &answer);
 }
 
+static const char apart[] =
+	"the queues of this command are its own, and nobody else's: it is in another IPC namespace than mqgated; to share queues, take PrivateIPC= (or IPCNamespacePath=) out of its unit";
+
 static int answer_launcher(const struct launch *launch)
 {
-	return send_answer(launch->socket, &(struct launch_answer){.magic = LAUNCH_MAGIC,
-						   .version = launch->version,
-						   .mediation = launch->mediation,
-						   .filter_id = launch->filter_id});
+	struct launch_answer answer = {.magic = LAUNCH_MAGIC,
+		.version = launch->version,
+		.mediation = launch->mediation,
+		.filter_id = launch->filter_id};
+
+	if (launch->state == LAUNCH_ATTACHING && identity_is_apart(&launch->identity))
+		(void)snprintf(answer.text, sizeof(answer.text), "%s", apart);
+	return send_answer(launch->socket, &answer);
 }
 
 /* Unread data would cost the launcher the answer; a child reads it where there may be descriptors

@@ -11,7 +11,7 @@
 setup_boot
 
 IDENTITIES=(root user dynamic)
-declare -A IDENTITY=([root]='' [user]=User=nobody [dynamic]=DynamicUser=yes)
+declare -A IDENTITY=([root]='' [user]=User=daemon [dynamic]=DynamicUser=yes)
 LANES=4 # units that run at once
 SANDBOX='SystemCallFilter=seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self'
 
@@ -106,6 +106,7 @@ ExecStart=$command
 StandardOutput=truncate:$D/out/$name.out
 StandardError=truncate:$D/out/$name.err
 LimitCORE=0
+SuccessExitStatus=1
 ${IDENTITY[$who]}
 ${lines//; /$'\n'}
 UNIT
@@ -123,24 +124,29 @@ start_units() {
 	return 0
 }
 
-# How a program fares that has what it is granted, and nothing else by any road.
+# What is granted, and what is not, as a queue and as a file.
 hardened_app() {
 	cat <<'SCRIPT'
 #!/bin/sh
-mqtry "open $1 rwcx 0600 4 64" "send one 3" "receive" "open /ungranted r" "unlink /ungranted" "unlink $1"
 { read -r line </dev/mqueue/ungranted; } 2>/dev/null && echo "opened as a file"
-exit 0
+exec mqtry "open $1 rwcx 0600 4 64" "send one 3" "receive" "unlink $1" "open /ungranted r" "unlink /ungranted"
 SCRIPT
 }
 
-expected() {
-	printf '%s\n' "open $1 rwcx 0600 4 64 -> 0" 'send one 3 -> 0' 'receive -> one 3' \
-		'open /ungranted r -> -1 EACCES' 'unlink /ungranted -> -1 EACCES' "unlink $1 -> 0"
+# did NAME, did_all NAME: how a program fares that has what it is granted, and nothing by any road; without mqgate
+did() {
+	printf '%s\n' "open $1 rwcx 0600 4 64 -> 0" 'send one 3 -> 0' 'receive -> one 3' "unlink $1 -> 0" \
+		'open /ungranted r -> -1 EACCES' 'unlink /ungranted -> -1 EACCES'
+}
+
+did_all() {
+	echo "opened as a file"
+	did "$1" | sed 's/open \(.*\) -> -1 EACCES/open \1 -> 1/; s/-1 EACCES/0/'
 }
 
 # works NAME: the unit that has run
 works() {
-	diff <(expected "/h-$1") "$D/out/$1.out" && [ ! -s "$D/out/$1.err" ] && return
+	diff <(did "/h-$1") "$D/out/$1.out" && [ ! -s "$D/out/$1.err" ] && return
 	cat "$D/out/$1.err" "$D/units/$1.service"
 	inside systemctl show -p Result -p ExecMainStatus "$1"
 	inside journalctl -u "$1" -n 5 -o cat --no-pager
@@ -153,13 +159,16 @@ prepare_tree() {
 	install_build || return
 	mkdir -p "$D"/{units,out} "$TREE"/srv/root "$TREE"/usr/local/bin
 	cp "$WORK/bin/mqtry" "$TREE/usr/bin/"
-	cp "$WORK/bin/logger" "$TREE/usr/local/bin/"
+	cp "$WORK"/bin/{sensor,logger} "$TREE/usr/local/bin/"
 	hardened_app >"$TREE/usr/bin/hardened-app"
 	chmod 755 "$TREE/usr/bin/hardened-app"
 	ln -s usr/bin usr/sbin usr/lib usr/lib64 "$TREE/srv/root/"
 	mkdir "$TREE/srv/root/"{proc,sys,dev,run,etc,usr,tmp,var}
 	rmdir "$TREE/etc/systemd/system"
 	ln -s "$D/units" "$TREE/etc/systemd/system"
+	cp "$TREE"/usr/share/doc/mqgate/examples/packages.d/{sensor,logger}.yaml "$TREE/etc/mqgate/packages.d/"
+	cp "$TREE/usr/share/doc/mqgate/examples/logger.service" "$D/units/"
+	sed 's|--plug logger:events|--slot sensor:events|; s|bin/logger|bin/sensor|' "$D/units/logger.service" >"$D/units/sensor.service"
 	chmod -R a+rX "$D" "$TREE"
 	printf '[Service]\nExecStart=/bin/true\n' >"$D/units/bare.service"
 	cat >"$TREE/etc/mqgate/packages.d/hardened.yaml" <<'YAML'
@@ -177,34 +186,182 @@ YAML
 
 # --- one by one, and all at once ------------------------------------------------------------------
 
+# prepare KIND TEXT LINES: a unit for each identity
+prepare() {
+	local kind=$1 who name
+	shift
+
+	for who in "${IDENTITIES[@]}"; do
+		name=$kind-$who-$((${#UNITS[@]} + 1))
+		unit "$name" "$who" "$RUN hardened-app /h-$name" "$2"
+		UNITS+=("$name") TEXTS+=("$who: $1")
+	done
+}
+
+# not_set: reads what systemd-analyze says of units; NAME…: the directives that they have and it does not see
+not_set() {
+	python3 -c '
+import json, sys
+text, decoder = sys.stdin.read(), json.JSONDecoder()
+for name in sys.argv[1:]:
+	rows, end = decoder.raw_decode(text)
+	text = text[end:].lstrip()
+	if [row["set"] for row in rows if row["name"] == name] not in ([True], [None]):
+		print(name)' "$@"
+}
+
 each_directive() {
-	local names=() texts=() name text who number=0
+	local UNITS=() TEXTS=() names=() files=() unknown=() everything="SystemCallFilter=@system-service; $SANDBOX" name lines i
 
 	while read -r name; do
-		number=$((number + 1))
-		text=$(lines_of "$name") || echo "$name" >>"$WORK/unknown"
 		[ "$name" != "RestrictAddressFamilies=~AF_UNIX" ] || continue
-		for who in "${IDENTITIES[@]}"; do
-			unit "$who-$number" "$who" "$RUN hardened-app /h-$who-$number" "$text"
-			names+=("$who-$number") texts+=("$who, $name")
-		done
+		lines=$(lines_of "$name") || unknown+=("$name")
+		prepare one "$name" "$lines"
+		names+=("$name") files+=("/etc/systemd/system/${UNITS[-2]}.service")
+		everything+="; $lines"
 	done < <(directives_known)
-	for text in "${MORE[@]}"; do
-		number=$((number + 1))
-		for who in "${IDENTITIES[@]}"; do
-			unit "$who-$number" "$who" "$RUN hardened-app /h-$who-$number" "$text"
-			names+=("$who-$number") texts+=("$who, $text")
-		done
+	holds "systemd-analyze tells what it knows" test "${#names[@]}" -gt 70
+	holds "all of that is known here" test -z "${unknown[*]}"
+	run inside systemd-analyze security --offline=yes --json=short "${files[@]}"
+	holds "… and set as it should be" test -z "$(stdout | not_set "${names[@]}")"
+	for lines in "${MORE[@]}"; do
+		prepare more "$lines" "$lines"
 	done
-	start_units "${names[@]}"
-	for number in "${!names[@]}"; do
-		holds "${texts[number]}: works" works "${names[number]}"
+	prepare all "all that systemd-analyze knows" "$everything"
+	start_units "${UNITS[@]}"
+	for i in "${!UNITS[@]}"; do
+		holds "${TEXTS[i]}" works "${UNITS[i]}"
 	done
+}
+
+# --- what a unit cannot have ----------------------------------------------------------------------
+
+# And what mq-run says of it, besides a word of which system call or place it is about.
+read -r -d '' IMPOSSIBLE <<'TABLE'
+RestrictAddressFamilies=~AF_UNIX|/run/mqgate/launch: .*RestrictAddressFamilies=
+RestrictAddressFamilies=none|/run/mqgate/launch: .*RestrictAddressFamilies=
+SystemCallFilter=@system-service; SystemCallErrorNumber=EPERM|landlock_create_ruleset: .*SystemCallFilter=
+SystemCallFilter=@system-service; SystemCallErrorNumber=ENOSYS|landlock_create_ruleset: .*SystemCallFilter=
+SystemCallFilter=~landlock_add_rule:EPERM|landlock_add_rule: .*SystemCallFilter=
+SystemCallFilter=~landlock_add_rule:ENOSYS|landlock_add_rule: .*SystemCallFilter=
+SystemCallFilter=~landlock_restrict_self:EACCES|landlock_restrict_self: .*SystemCallFilter=
+SystemCallFilter=~landlock_restrict_self:ENOSYS|landlock_restrict_self: .*SystemCallFilter=
+SystemCallFilter=~landlock_restrict_self|landlock_restrict_self: .*SystemCallFilter=
+SystemCallFilter=~seccomp:EPERM|seccomp: .*SystemCallFilter=
+SystemCallFilter=~seccomp:ENOSYS|seccomp: .*SystemCallFilter=
+SystemCallFilter=~prctl:EPERM|prctl: .*SystemCallFilter=
+SystemCallFilter=~clone:EPERM|clone: .*SystemCallFilter=
+SystemCallFilter=~@network-io:EPERM|/run/mqgate/launch: .*SystemCallFilter=
+SystemCallFilter=~sendmsg:EPERM|/run/mqgate/launch: .*SystemCallFilter=
+InaccessiblePaths=/run/mqgate|/run/mqgate/launch: .*InaccessiblePaths=
+TemporaryFileSystem=/run|/run/mqgate/launch: .*TemporaryFileSystem=
+RootDirectory=/srv/root; MountAPIVFS=yes; BindReadOnlyPaths=/usr /etc|/run/mqgate/launch: .*RootDirectory=.*BindReadOnlyPaths=
+RootDirectory=/srv/root; MountAPIVFS=no; BindReadOnlyPaths=/usr /etc /run/mqgate|/proc.*MountAPIVFS=
+InaccessiblePaths=/proc|/proc.*InaccessiblePaths=
+TABLE
+
+# says NAME REGEX: the unit that has run has not started anything, and has said why
+says() {
+	cat "$D/out/$1.err"
+	[ ! -s "$D/out/$1.out" ] && [ "$(grep -c '' "$D/out/$1.err")" = 1 ] && grep -Eq "^mq-run: .*$2" "$D/out/$1.err" &&
+		[ "$(inside systemctl show -P ExecMainStatus "$1")" = 125 ]
+}
+
+each_impossible() {
+	local UNITS=() TEXTS=() MESSAGES=() lines message i
+
+	while IFS='|' read -r lines message; do
+		prepare not "$lines" "$lines"
+		MESSAGES+=("$message" "$message" "$message")
+	done <<<"$IMPOSSIBLE"
+	start_units "${UNITS[@]}"
+	for i in "${!UNITS[@]}"; do
+		holds "${TEXTS[i]}: mq-run says why not" says "${UNITS[i]}" "${MESSAGES[i]}"
+	done
+}
+
+# A filter that kills leaves nobody to say anything, but systemd.
+killed() {
+	unit killed user "$RUN hardened-app /h-killed" "SystemCallFilter=@system-service"
+	start_units killed
+	holds "a filter that kills mq-run: nothing is started" test ! -s "$D/out/killed.out"
+	run inside systemctl show -P Result -P ExecMainStatus killed
+	expect_output "… and systemd says that it was a system call" $'signal\n31'
+}
+
+# It works, on queues that nobody else has.
+own_queues_unit() {
+	local who
+
+	for who in "${IDENTITIES[@]}"; do
+		unit "own-$who" "$who" "$RUN hardened-app /h-own-$who" "PrivateIPC=yes"
+	done
+	start_units own-root own-user own-dynamic
+	for who in "${IDENTITIES[@]}"; do
+		cp "$D/out/own-$who.out" "$WORK/stdout"
+		cp "$D/out/own-$who.err" "$WORK/stderr"
+		expect_output "$who: PrivateIPC=: works" "$(did "/h-own-$who")"
+		expect_message "… and mq-run warns that nobody else has these queues" '^mq-run: .* own.* PrivateIPC='
+	done
+	run inside unshare --ipc --pid --fork mq-run --plug hardened:queues true
+	holds "a container is not warned" test ! -s "$WORK/stderr"
+}
+
+# confined NAME WHO COMMAND: a unit that starts mq-run in a session
+confined() {
+	unit "$1" "$2" "$3" "SystemCallFilter=@system-service; $SANDBOX; NoNewPrivileges=yes; LockPersonality=yes"
+	start_units "$1"
+	holds "$2: $3: starts nothing" says "$1" "this process is confined already"
+}
+
+# --- the example ----------------------------------------------------------------------------------
+
+logged() {
+	inside journalctl -b -u logger -o cat --no-pager | grep -Eq "$1"
+}
+
+again() {
+	[ "$(inside journalctl -b -u logger -o cat --no-pager | grep -Ec "$1")" -ge "$2" ]
+}
+
+example() {
+	local pid
+
+	check "the example has at most 0.2 of exposure" \
+		inside systemd-analyze security --offline=yes --threshold=2 /etc/systemd/system/logger.service
+	check "sensor and logger start in it" inside systemctl start sensor logger
+	holds "… the logger has no queue" wait_until 10 logged '^mq_open /events: Permission denied'
+	pid=$(inside systemctl show -P MainPID logger)
+	check "… connected while it runs" inside mqctl connect logger:events sensor:events
+	holds "… it receives" wait_until 10 logged '^received .* door opened'
+	check "… disconnected while it runs" inside mqctl disconnect logger:events sensor:events
+	holds "… it receives no more" wait_until 10 logged '^mq_receive /events: Permission denied'
+	holds "… it is still the same process" test "$(inside systemctl show -P MainPID logger)" = "$pid"
+	check "the logger is stopped" inside systemctl stop logger
+	holds "… the queue stays" inside test -e /dev/mqueue/events
+	check "the sensor is stopped" inside systemctl stop sensor
+	holds "… the queue goes with the last unit of its user" inside test ! -e /dev/mqueue/events
 }
 
 holds "everything is installed" prepare_tree
 boot
 check "the plug is connected" inside mqctl connect hardened:queues hardened:all
-inside mqtry "umask 0" "open /ungranted rwcx 0666 4 64" >/dev/null
+for app in "" "$RUN"; do
+	inside mqtry "umask 0" "open /ungranted rwcx 0666 4 64" >/dev/null
+	# shellcheck disable=SC2086
+	run inside $app hardened-app /h-app
+	if [ -z "$app" ]; then
+		expect_output "without mqgate every road is open" "$(did_all /h-app)"
+	else
+		expect_output "with it there is only what is granted" "$(did /h-app)"
+	fi
+done
 each_directive
+each_impossible
+killed
+own_queues_unit
+confined nested root "$RUN $RUN hardened-app /h-nested"
+confined nested-user user "$RUN $RUN hardened-app /h-nested"
+confined nested-late dynamic "$RUN sh -c 'exec $RUN hardened-app /h-nested'"
+example
 finish

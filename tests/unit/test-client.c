@@ -100,18 +100,29 @@ Test(client, says_hello_and_learns_what_the_filter_is_to_be)
 Test(client, hands_over_one_descriptor)
 {
 	_cleanup_close_ int received = -EBADF;
+	_cleanup_free_ char *notice = NULL;
 	struct launch_handover wire;
 	struct stat sent_stat, received_stat;
 	int sent = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	answer(0, "");
-	cr_assert_eq(client_handover(&client, sent, &message), 0, "%s", message);
+	cr_assert_eq(client_handover(&client, sent, &notice, &message), 0, "%s", message);
+	cr_assert_null(notice);
 	cr_assert_eq(message_receive(peer, &wire, sizeof(wire), &received, 1), 1);
 	cr_assert_eq(launch_handover_check(&wire, sizeof(wire)), 0);
 	cr_assert_eq(fstat(sent, &sent_stat), 0);
 	cr_assert_eq(fstat(received, &received_stat), 0);
 	cr_assert_eq(sent_stat.st_ino, received_stat.st_ino);
 	(void)close(sent);
+}
+
+Test(client, what_comes_with_the_word_is_for_the_person)
+{
+	_cleanup_free_ char *notice = NULL;
+
+	answer(0, "its queues are its own");
+	cr_assert_eq(client_handover(&client, -EBADF, &notice, &message), 0, "%s", message);
+	cr_assert_str_eq(notice, "its queues are its own");
 }
 
 Test(client, a_refusal_is_the_message)

@@ -108,14 +108,22 @@ int identity_may_be_confined(const struct identity *identity)
 }
 
 /* 1 or 0, or negative errno. */
-static int in_our_user_namespace(pid_t pid)
+static int in_our_namespace(pid_t pid, const char *type)
 {
 	char path[32], ours[64], theirs[64];
-	int r = text_link_at(AT_FDCWD, "/proc/self/ns/user", ours, sizeof(ours));
+	int r;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)pid);
+	(void)snprintf(path, sizeof(path), "/proc/self/ns/%s", type);
+	r = text_link_at(AT_FDCWD, path, ours, sizeof(ours));
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, type);
 	r = r < 0 ? r : text_link_at(AT_FDCWD, path, theirs, sizeof(theirs));
 	return r < 0 ? r : streq(ours, theirs);
+}
+
+bool identity_is_apart(const struct identity *identity)
+{
+	return in_our_namespace(identity->pid, "ipc") == 0 &&
+	       in_our_namespace(identity->pid, "pid") == 1;
 }
 
 int identity_capabilities(const struct identity *identity, uint64_t *ret)
@@ -127,7 +135,7 @@ int identity_capabilities(const struct identity *identity, uint64_t *ret)
 		return r;
 	/* Looked at last: whoever has left our user namespace never comes back, so what it has not
 	 * left yet it had not left before. */
-	r = in_our_user_namespace(identity->pid);
+	r = in_our_namespace(identity->pid, "user");
 	if (r >= 0 && !pidfd_is_alive(identity->pidfd))
 		r = -ESRCH;
 	if (r == 0)

@@ -39,6 +39,10 @@ int identity_capabilities(const struct identity *identity, uint64_t *ret);
 /* The same from the text of /proc/PID/status of a process in our user namespace. */
 int status_capabilities(const char *status, uint64_t *ret);
 
+/* Whether the process has queues of its own, and is no container, which has them for a reason, but
+ * sees the same processes as we. False if that cannot be told; only for what a person is told. */
+bool identity_is_apart(const struct identity *identity);
+
 /* The command of the process, escaped; "" if it is gone. Returns buffer. */
 #define COMMAND_STRING_MAX 80
 char *identity_command(const struct identity *identity, char buffer[static COMMAND_STRING_MAX]);
