@@ -13,7 +13,9 @@ setup_boot
 IDENTITIES=(root user dynamic)
 declare -A IDENTITY=([root]='' [user]=User=daemon [dynamic]=DynamicUser=yes)
 LANES=4 # units that run at once
-SANDBOX='SystemCallFilter=seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self'
+SANDBOX='seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self'
+ALLOWED="SystemCallFilter=@system-service $SANDBOX"
+FORBIDDEN="SystemCallFilter=@system-service; SystemCallFilter=~$SANDBOX" # @default of later systemds has them
 
 # --- the directives -------------------------------------------------------------------------------
 
@@ -72,8 +74,8 @@ MORE=(
 	'ProtectProc=noaccess'
 	'PrivatePIDs=yes'
 	'TasksMax=16'
-	"SystemCallFilter=@system-service; $SANDBOX"
-	"SystemCallFilter=@system-service; $SANDBOX; SystemCallErrorNumber=EPERM"
+	"$ALLOWED"
+	"$ALLOWED; SystemCallErrorNumber=EPERM"
 )
 
 # directives_known: by the systemd inside, one a line
@@ -211,7 +213,7 @@ for name in sys.argv[1:]:
 }
 
 each_directive() {
-	local UNITS=() TEXTS=() names=() files=() unknown=() everything="SystemCallFilter=@system-service; $SANDBOX" name lines i
+	local UNITS=() TEXTS=() names=() files=() unknown=() everything=$ALLOWED name lines i
 
 	while read -r name; do
 		[ "$name" != "RestrictAddressFamilies=~AF_UNIX" ] || continue
@@ -237,11 +239,11 @@ each_directive() {
 # --- what a unit cannot have ----------------------------------------------------------------------
 
 # And what mq-run says of it, besides a word of which system call or place it is about.
-read -r -d '' IMPOSSIBLE <<'TABLE'
+read -r -d '' IMPOSSIBLE <<TABLE
 RestrictAddressFamilies=~AF_UNIX|/run/mqgate/launch: .*RestrictAddressFamilies=
 RestrictAddressFamilies=none|/run/mqgate/launch: .*RestrictAddressFamilies=
-SystemCallFilter=@system-service; SystemCallErrorNumber=EPERM|landlock_create_ruleset: .*SystemCallFilter=
-SystemCallFilter=@system-service; SystemCallErrorNumber=ENOSYS|landlock_create_ruleset: .*SystemCallFilter=
+$FORBIDDEN; SystemCallErrorNumber=EPERM|landlock_create_ruleset: .*SystemCallFilter=
+$FORBIDDEN; SystemCallErrorNumber=ENOSYS|landlock_create_ruleset: .*SystemCallFilter=
 SystemCallFilter=~landlock_add_rule:EPERM|landlock_add_rule: .*SystemCallFilter=
 SystemCallFilter=~landlock_add_rule:ENOSYS|landlock_add_rule: .*SystemCallFilter=
 SystemCallFilter=~landlock_restrict_self:EACCES|landlock_restrict_self: .*SystemCallFilter=
@@ -282,7 +284,7 @@ each_impossible() {
 
 # A filter that kills leaves nobody to say anything, but systemd.
 killed() {
-	unit killed user "$RUN hardened-app /h-killed" "SystemCallFilter=@system-service"
+	unit killed user "$RUN hardened-app /h-killed" "$FORBIDDEN"
 	start_units killed
 	holds "a filter that kills mq-run: nothing is started" test ! -s "$D/out/killed.out"
 	run inside systemctl show -P Result -P ExecMainStatus killed
@@ -309,7 +311,7 @@ own_queues_unit() {
 
 # confined NAME WHO COMMAND: a unit that starts mq-run in a session
 confined() {
-	unit "$1" "$2" "$3" "SystemCallFilter=@system-service; $SANDBOX; NoNewPrivileges=yes; LockPersonality=yes"
+	unit "$1" "$2" "$3" "$ALLOWED; NoNewPrivileges=yes; LockPersonality=yes"
 	start_units "$1"
 	holds "$2: $3: starts nothing" says "$1" "this process is confined already"
 }
