@@ -6,6 +6,7 @@
  *   N         so many of these
  *   denying   refuses what container runtimes do, allows the rest
  *   listing   allows what programs commonly need, and what mq-run does; refuses the rest
+ *   hiding    as those of containers that do not know Landlock
  *   notify    hands mq_open to a listener, which nobody serves
  *   session   begins as that of a session does */
 #include <linux/filter.h>
@@ -41,6 +42,9 @@ static const char *const listed[] = {"access", "arch_prctl", "brk", "clock_getti
 	"set_robust_list", "set_tid_address", "setsockopt", "shutdown", "sigaltstack", "socket",
 	"socketpair", "stat", "statfs", "statx", "sysinfo", "tgkill", "timerfd_create",
 	"timerfd_settime", "umask", "uname", "unlink", "vfork", "wait4", "write", "writev"};
+
+static const char *const hidden[] = {
+	"landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self"};
 
 static int load(struct sock_filter *program, size_t length, unsigned flags)
 {
@@ -109,6 +113,9 @@ static int load_kind(const char *kind)
 	if (strcmp(kind, "listing") == 0)
 		return load_built(SCMP_ACT_ERRNO(EPERM), SCMP_ACT_ALLOW, listed, ELEMENTSOF(listed),
 			COMPAT, 0);
+	if (strcmp(kind, "hiding") == 0)
+		return load_built(SCMP_ACT_ALLOW, SCMP_ACT_ERRNO(ENOSYS), hidden,
+			ELEMENTSOF(hidden), COMPAT, 0);
 	if (strcmp(kind, "notify") == 0)
 		return load_built(SCMP_ACT_ALLOW, SCMP_ACT_NOTIFY, open, 1, COMPAT,
 			SECCOMP_FILTER_FLAG_NEW_LISTENER);

@@ -56,6 +56,10 @@ run as_user filtered allow -- mqctl reload
 expect_status "a user with a filter changes nothing" 1
 expect_message "… and is told who may" "only root"
 
+run filtered hiding -- mq-run --plug some:queue true
+expect_status "a container's filter that does not know Landlock: mq-run runs nothing" 125
+expect_message "… and says what is missing" "^mq-run: .*landlock_create_ruleset: .*seccomp profile of the container"
+
 run filtered allow -- undisturbed "$WORK/run/launch" 200
 expect_output "who is examined notices nothing" "accepted 200 interrupted 0"
 

@@ -17,7 +17,8 @@ for path in usr/lib/systemd/system/mqgated.service usr/lib/systemd/system/mqgate
 	usr/lib/sysusers.d/mqgate.conf usr/lib/tmpfiles.d/mqgate.conf \
 	usr/share/man/man1/mq-run.1 usr/share/man/man1/mqctl.1 usr/share/man/man8/mqgated.8 \
 	usr/share/man/man5/mqgate-packages.5 usr/share/man/man5/mqgated.yaml.5 \
-	usr/share/man/man7/mqgate-limits.7 usr/share/man/man7/mqgate-tutorial.7; do
+	usr/share/man/man7/mqgate-limits.7 usr/share/man/man7/mqgate-tutorial.7 \
+	usr/share/doc/mqgate/examples/logger.service; do
 	holds "$path" test -s "$DEST/$path"
 done
 for path in usr/share/bash-completion/completions/mqctl usr/share/bash-completion/completions/mq-run \
