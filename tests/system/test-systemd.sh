@@ -80,6 +80,7 @@ slots:
     permissions: [read, write, create]
   listened-queue:
     interface: posix-mq
+    posix-mq: listened
     path: "@Q@listened"
     permissions: [read]
 YAML
