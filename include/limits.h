@@ -84,7 +84,7 @@
 #define MEMBERS_KNOWN_MAX 4096
 
 /* Filters of a process that are read, the oldest first; if the session's is not among them and
- * there are more, it cannot be told whose it is, or whether it is confined. */
+ * there are more, it cannot be told whose it is, or whether it is confined. mq-run adds one. */
 #define EXAMINED_FILTERS_MAX 128
 /* Processes that start while a session's are looked for, and are looked at; if there are more, it
  * cannot be told whether one of them is the session's. */

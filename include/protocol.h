@@ -116,7 +116,7 @@ struct session_message {
 			uint32_t mediation;      /* enum mediation, as the launcher was told */
 			uint32_t user;           /* who has launched it; believed for speed only */
 			uint32_t tells_tables; /* 1: the filter tells of shared descriptor tables */
-			uint32_t reserved;     /* 0 */
+			int32_t launcher;      /* its filters are examined if its pidfd comes */
 			uint64_t filter_id;    /* in the session's filter */
 			uint64_t capabilities; /* that its processes can ever have */
 		} attach;

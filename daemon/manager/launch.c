@@ -8,7 +8,8 @@
  * confined one is let go at once, and again if its hello had not come before that began, for it may
  * have become confined meanwhile. Confinement never ends, so whoever is not confined was not when
  * it sent what had come. It is the process that connected, and nobody else may speak in its place.
- */
+ * At the handover it must be under the new session's filter and no other session's: its session
+ * process looks (channel.c). */
 #include "launch.h"
 
 #include <sys/random.h>
@@ -142,6 +143,14 @@ static void on_ended(void *userdata)
 
 	launch->session = NULL;
 	refuse(launch, -ECHILD, "cannot start a session process; see the log of mqgated");
+}
+
+static void on_refused(int confined, void *userdata)
+{
+	refuse(userdata, -EPERM,
+		confined == -ENOENT
+			? "this process is not under the filter that was handed over; a launcher confines itself"
+			: examination_refusal(confined));
 }
 
 static void on_ready(void *userdata)
@@ -344,17 +353,6 @@ static int bind_again(struct launch *launch)
 	return 0;
 }
 
-/* Then it may be confined by now: since it was examined it has gone through another launch, and
- * what was confined there is as a rule itself. */
-static bool has_launched(const struct launch *launch)
-{
-	FOREACH (session, launch->manager->sessions)
-		if (session->launcher.pid == launch->identity.pid &&
-			pidfd_is_alive(session->launcher.pidfd))
-			return true;
-	return false;
-}
-
 static int start_session(struct launch *launch, int *listener)
 {
 	const struct session_origin origin = {.launcher = launch->identity,
@@ -362,7 +360,7 @@ static int start_session(struct launch *launch, int *listener)
 		.capabilities = launch->capabilities,
 		.mediation = launch->mediation,
 		.launch_version = launch->version,
-		.starter = {on_ready, on_ended, launch}};
+		.starter = {on_ready, on_ended, on_refused, launch}};
 
 	return session_new(launch->manager, &origin, &launch->bindings, listener, &launch->session);
 }
@@ -385,10 +383,6 @@ static void on_handover(struct launch *launch)
 	/* Others' go to the fd receiver, which asks the same. */
 	if (launch->account->kind == ACCOUNT_ROOT && sender != launch->identity.pid) {
 		refuse(launch, -EPERM, not_the_connector);
-		return;
-	}
-	if (has_launched(launch)) {
-		refuse(launch, -EPERM, "this process has launched a session before");
 		return;
 	}
 	r = r < 0 ? r : launch_handover_check(&handover, sizeof(handover));

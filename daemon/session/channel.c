@@ -62,20 +62,31 @@ static int take_attach(
 	return 1;
 }
 
-/* Nothing here bounds what may wait for the process: we are disposable, and the manager has us
- * killed. 0: there is no more to do. */
-static int answer_examination(struct supervisor *session, pid_t pid, int pidfd)
+/* 0: there is no more to do. */
+static int tell_examined(struct supervisor *session, int confined)
 {
-	struct session_message message = {.type = SESSION_EXAMINED,
-		.examined = {.confined = process_is_confined(pid, pidfd)}};
+	struct session_message message = {
+		.type = SESSION_EXAMINED, .examined = {.confined = confined}};
 
 	return message_send(session->channel, &message, sizeof(message), NULL, 0);
+}
+
+/* A launcher may have been confined since it said hello, and show somebody else's listener. Like an
+ * examination, this waits without a bound of its own: we serve nobody yet and are disposable, and
+ * the manager has us killed. */
+static int take_launch(struct supervisor *session, const struct session_message *message,
+	const int fds[static 2], int pidfd)
+{
+	int r = process_begins_session(message->attach.launcher, pidfd, message->attach.filter_id);
+
+	(void)safe_close(pidfd);
+	return r == 0 ? take_attach(session, message, fds) : tell_examined(session, r);
 }
 
 static int take_first(struct supervisor *session)
 {
 	struct session_message message;
-	int fds[2] = {-EBADF, -EBADF};
+	int fds[3] = {-EBADF, -EBADF, -EBADF};
 	size_t came;
 	int r = message_receive_some(
 		session->channel, &message, sizeof(message), fds, ELEMENTSOF(fds), &came);
@@ -84,8 +95,10 @@ static int take_first(struct supervisor *session)
 		return r;
 	if (message.type == SESSION_ATTACH && came == 2)
 		return take_attach(session, &message, fds);
+	if (message.type == SESSION_ATTACH && came == 3)
+		return take_launch(session, &message, fds, fds[2]);
 	if (message.type == SESSION_EXAMINE && came == 1)
-		return answer_examination(session, message.examine.pid, fds[0]);
+		return tell_examined(session, process_is_confined(message.examine.pid, fds[0]));
 	return -EBADMSG;
 }
 

@@ -9,8 +9,9 @@
  *   die STEP, sleep STEP            stops at that step; sleep: prints when it is let go
  *   stay STEP                       the same, until standard input ends
  *   give SOCKET                     listens there and gives a listener to whoever connects
- *   relay SOCKET TARGET GRANTED     hands over the listener that is given there
- *   give-input SOCKET               gives its standard input to whoever connects there
+ *   relay SOCKET [KIND]             hands over the listener that is given there; unconfined: under
+ * no filter itself; twice: under another session's, too give-input SOCKET               gives its
+ * standard input to whoever connects there
  *
  * Everywhere the plug is "granted", the daemon that of MQGATE_RUNTIME_DIR. ROGUE_VERSION: which
  * version of the protocol it speaks, if not ours. */
@@ -31,11 +32,13 @@
 
 #include "app.h"
 #include "include/bus.h"
+#include "include/filter-id.h"
 #include "include/protocol.h"
 #include "rogue.h"
 #include "tests/patience.h"
 
 static const char *stop_at = "", *stop_how = "";
+static uint64_t filter_id; /* of the answer */
 
 _noreturn_ static void give_up(const char *what)
 {
@@ -134,8 +137,10 @@ static int take_answer(int socket)
 	int r = poll(&p, 1, 15000) == 1 ? message_receive(socket, &answer, sizeof(answer), NULL, 0)
 					: -ETIMEDOUT;
 
-	if (r == 1 && answer.error == 0)
+	if (r == 1 && answer.error == 0) {
+		filter_id = answer.filter_id;
 		return 1;
+	}
 	if (r == 1)
 		printf("refused %s: %s\n", strerrorname_np(-answer.error), answer.text);
 	else
@@ -155,6 +160,19 @@ static int greeted(void)
 		exit(1);
 	step("answer", socket);
 	return socket;
+}
+
+/* As a launcher must be; it allows everything. */
+static void confine_self(uint64_t id)
+{
+	struct sock_filter program[FILTER_ID_LENGTH + 1] = {
+		[FILTER_ID_LENGTH] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	const struct sock_fprog fprog = {.len = ELEMENTSOF(program), .filter = program};
+
+	filter_id_write(program, id);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &fprog) < 0)
+		give_up("confine");
 }
 
 static void hand_over(int socket, const int *fds, size_t count)
@@ -453,6 +471,7 @@ static int launch_app(const char *name, const char *target, const char *granted,
 	if (!app)
 		return 2;
 	pid = start_app(app, rogue);
+	confine_self(filter_id);
 	step("filter", socket);
 	hand_over(socket, &rogue->listener, 1);
 	step("handover", socket);
@@ -510,7 +529,7 @@ static int give_input(const char *path)
 	return 0;
 }
 
-static int relay(const char *path)
+static int relay(const char *path, const char *kind)
 {
 	struct launch_handover handover;
 	int socket = greeted(), listener, giver = connect_to(path);
@@ -519,6 +538,10 @@ static int relay(const char *path)
 	if (poll(&p, 1, 5000) != 1 ||
 		message_receive(giver, &handover, sizeof(handover), &listener, 1) != 1)
 		give_up("receive");
+	if (strcmp(kind, "twice") == 0)
+		confine_self(filter_id + 1);
+	if (strcmp(kind, "unconfined") != 0)
+		confine_self(filter_id);
 	hand_over(socket, &listener, 1);
 	if (!take_answer(socket))
 		return 1;
@@ -548,8 +571,8 @@ int main(int argc, char *argv[])
 		return give(argv[2], argv[3], argv[4]);
 	if (argc == 3 && strcmp(argv[1], "give-input") == 0)
 		return give_input(argv[2]);
-	if (argc == 3 && strcmp(argv[1], "relay") == 0)
-		return relay(argv[2]);
+	if (argc >= 3 && strcmp(argv[1], "relay") == 0)
+		return relay(argv[2], argc == 4 ? argv[3] : "");
 	fprintf(stderr, "usage: see the beginning of rogue-launcher.c\n");
 	return 2;
 }

@@ -4,6 +4,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -11,9 +12,31 @@
 
 #include "daemon/session/revoke/confined.h"
 #include "door.h"
+#include "include/filter-id.h"
 #include "include/limits.h"
 #include "member-processes.h"
 #include "support.h"
+
+static bool shows_none; /* the kernel, of any process's filters */
+
+/* In place of the C library's. */
+long ptrace(enum __ptrace_request request, ...)
+{
+	va_list arguments;
+	pid_t pid;
+	void *address, *data;
+
+	va_start(arguments, request);
+	pid = va_arg(arguments, pid_t);
+	address = va_arg(arguments, void *);
+	data = va_arg(arguments, void *);
+	va_end(arguments);
+	if (shows_none && request == PTRACE_SECCOMP_GET_FILTER) {
+		errno = EINVAL;
+		return -1;
+	}
+	return syscall(SYS_ptrace, request, pid, address, data);
+}
 
 TestSuite(confined, .init = choose_filter_id);
 
@@ -60,13 +83,13 @@ static pid_t under_one(void)
 
 static pid_t under_as_many_as_are_read(void)
 {
-	allow_everything(EXAMINED_FILTERS_MAX - 1);
+	allow_everything(EXAMINED_FILTERS_MAX);
 	return 0;
 }
 
 static pid_t under_more(void)
 {
-	allow_everything(EXAMINED_FILTERS_MAX);
+	allow_everything(EXAMINED_FILTERS_MAX + 1);
 	return 0;
 }
 
@@ -90,6 +113,64 @@ Test(confined, is_who_has_a_sessions_among_them)
 {
 	cr_expect_eq(told_of(member), 1);
 	cr_expect_eq(told_of(between_others), 1);
+}
+
+/* A session's filter without a listener, of which there can be only one. */
+static void carry(uint64_t its_filter_id)
+{
+	struct sock_filter program[FILTER_ID_LENGTH + 1] = {
+		[FILTER_ID_LENGTH] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+	struct sock_fprog fprog = {.len = FILTER_ID_LENGTH + 1, .filter = program};
+
+	filter_id_write(program, its_filter_id);
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &fprog) < 0)
+		_exit(123);
+}
+
+static pid_t twice(void)
+{
+	confine(filter_id);
+	carry(filter_id);
+	return 0;
+}
+
+static pid_t of_two(void)
+{
+	confine(filter_id);
+	carry(filter_id + 1);
+	return 0;
+}
+
+static int told_of_beginning(pid_t (*f)(void))
+{
+	pid_t pid = start(f, NULL);
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int r = process_begins_session(pid, pidfd, filter_id);
+
+	(void)close(pidfd);
+	end(pid);
+	return r;
+}
+
+Test(confined, a_session_begins_with_its_own_filter_and_no_other_sessions)
+{
+	cr_expect_eq(told_of_beginning(member), 0);
+	cr_expect_eq(told_of_beginning(between_others), 0);
+	cr_expect_eq(told_of_beginning(twice), 1);
+	cr_expect_eq(told_of_beginning(of_two), 1);
+	cr_expect_eq(told_of_beginning(neighbour), 1);
+	cr_expect_eq(told_of_beginning(under_one), -ENOENT);
+	cr_expect_eq(told_of_beginning(outsider), -ENOENT);
+	cr_expect_eq(told_of_beginning(under_more), -EPERM);
+}
+
+Test(confined, a_kernel_that_shows_no_filters_proves_nothing_and_sessions_begin)
+{
+	shows_none = true;
+	cr_expect_eq(told_of(under_one), -EACCES);
+	cr_expect_eq(told_of(member), -EACCES);
+	cr_expect_eq(told_of_beginning(member), 0);
+	cr_expect_eq(told_of_beginning(outsider), -ENOENT);
 }
 
 static void *stay(void *unused)
@@ -164,12 +245,17 @@ Test(confined, one_that_is_traced_cannot_be_told)
 
 Test(confined, with_a_filter_of_our_own_nothing_can_be_told)
 {
-	pid_t pid = start(under_one, NULL), in = start(member, NULL), we = fork();
-	int status;
+	pid_t pid = start(under_one, NULL), in = start(member, NULL), we;
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status;
+
+	we = fork();
 
 	if (we == 0) {
 		allow_everything(1);
-		_exit(told(pid) < 0 && told(in) < 0 ? 0 : 1);
+		_exit(told(pid) == -EACCES && told(in) == -EACCES &&
+					process_begins_session(pid, pidfd, filter_id) == 0
+				? 0
+				: 1);
 	}
 	cr_assert_eq(waitpid(we, &status, 0), we);
 	cr_expect_eq(status, 0);

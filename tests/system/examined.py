@@ -100,25 +100,6 @@ def handed(_):
     os.wait()
 
 
-def twice(_):
-    """Says hello, and becomes confined by another launch before it hands over."""
-    connection = neighbour.launch()
-    ask_launch(connection)
-    one, other = socket.socketpair()
-    socket.send_fds(one, [b"x"], [connection.fileno()])
-    os.set_inheritable(other.fileno(), True)
-    os.execvp("mq-run", ["mq-run", "--plug", "some:queue", sys.executable, "-S", sys.argv[0], "finish",
-                         str(other.fileno())])
-
-
-def finish(descriptor):
-    """The second half of that."""
-    _, descriptors, _, _ = socket.recv_fds(socket.socket(fileno=int(descriptor)), 1, 1)
-    connection = socket.socket(fileno=descriptors[0])
-    neighbour.send_descriptor(connection, struct.pack("<II", 0x6D716731, 1), sys.stderr)
-    say_launch(connection)
-
-
 def headless(_):
     """Its first thread is dead."""
     def other():
@@ -181,7 +162,7 @@ def held(count):
     fcntl.fcntl(lease, F_SETLEASE, fcntl.F_UNLCK)
 
 
-KINDS = [earlier, describing, racing, handed, twice, finish, headless, executing, held]
+KINDS = [earlier, describing, racing, handed, headless, executing, held]
 
 if __name__ == "__main__":
     {kind.__name__: kind for kind in KINDS}[sys.argv[1]](sys.argv[2] if len(sys.argv) > 2 else None)

@@ -10,8 +10,9 @@ cp "$(dirname "$0")/neighbour.py" "$(dirname "$0")/examined.py" "$WORK/bin/"
 write_package some.yaml <<'YAML'
 name: some
 plugs:
-  queue: posix-mq
-  other: posix-mq
+  queue: {interface: posix-mq, posix-mq: all}
+  other: {interface: posix-mq, posix-mq: all}
+  granted: posix-mq
 slots:
   all:
     interface: posix-mq
@@ -106,7 +107,10 @@ inside "confined root" env
 refused "confined root, mount wall" mq-run --wall=mount --plug some:queue
 refused "of a session that is gone" filtered session --
 refused "under a supervisor of mq_open" filtered notify --
-refused "more filters than are read" filtered "$FILTERS" --
+refused "more filters than are read" filtered $((FILTERS + 1)) --
+run filtered "$FILTERS" -- mq-run --plug some:queue touch "$WORK/open/started"
+expect_status "as many as are read: mq-run would add one: 125" 125
+expect_message "… and says why" "^mq-run: $UNKNOWN"
 
 run python3 -S "$WORK/bin/examined.py" earlier
 expect_stdout "not confined yet: reloads" "^control accepted"
@@ -120,11 +124,19 @@ expect_stdout "given a connection: changes nothing" \
 	"^control refused: permission denied: only the process that has connected"
 expect_stdout "… and launches nothing" "^launch refused: this message is not from the process that has connected"
 
+# handed_over STATUS-MESSAGE WHAT WHO KIND: somebody else's listener is handed over
+handed_over() {
+	start_app giver $3 rogue-launcher give "$WORK/open/give" /none /none
+	wait_until 5 grep -q ready "$WORK/giver.out"
+	run $3 rogue-launcher relay "$WORK/open/give" $4
+	expect_stdout "$3: $2" "^$1"
+	stop_app giver
+	rm -f "$WORK/open/give"
+}
+
 for who in env as_user; do
-	run $who python3 -S "$WORK/bin/examined.py" twice
-	expect_stdout "$who: says hello" "^launch accepted"
-	expect_stdout "$who: … and is confined by another launch before it hands over: launches nothing" \
-		"^launch refused: this process has launched a session before"
+	handed_over "refused EPERM: this process is not under the filter" "a listener of another process" $who unconfined
+	handed_over "refused EPERM: $CONFINED" "confined by another session since it said hello" $who twice
 done
 
 # shellcheck disable=SC2016

@@ -10,12 +10,12 @@ setup
 write_package app.yaml <<'YAML'
 name: app
 plugs:
-  work: posix-mq
+  work: {interface: posix-mq, posix-mq: work}
   fast: {interface: posix-mq, mediation: open}
 slots:
-  both: {interface: posix-mq, path: @Q@both, permissions: [read, write]}
-  read: {interface: posix-mq, path: @Q@read, permissions: [read]}
-  kept: {interface: posix-mq, path: @Q@kept, permissions: [read, write]}
+  both: {interface: posix-mq, posix-mq: work, path: @Q@both, permissions: [read, write]}
+  read: {interface: posix-mq, posix-mq: work, path: @Q@read, permissions: [read]}
+  kept: {interface: posix-mq, posix-mq: work, path: @Q@kept, permissions: [read, write]}
 YAML
 for name in both read kept; do
 	mqtry "umask 0" "open $Q$name rwc 0666 8 64" >/dev/null

@@ -148,6 +148,16 @@ static int handle_unstopped(struct session_process *process, const struct sessio
 	return 0;
 }
 
+static int handle_examined(struct session_process *process, int confined)
+{
+	const struct session_starter starter = process->session->starter;
+
+	if (!starter.userdata || confined == 0)
+		return -EBADMSG;
+	starter.refused(confined, starter.userdata);
+	return 0;
+}
+
 static int handle_message(
 	struct session_process *process, const struct session_message *message, int *fd)
 {
@@ -158,6 +168,8 @@ static int handle_message(
 		return handle_unstopped(process, message);
 	case SESSION_ACK:
 		return handle_ack(process, message->ack.generation);
+	case SESSION_EXAMINED:
+		return handle_examined(process, message->examined.confined);
 	default:
 		return process->manager->session_reports->message(process->session, message, fd);
 	}
@@ -349,9 +361,10 @@ int session_process_attach(struct session_process *process, struct session *sess
 			.mediation = session->mediation,
 			.user = session->launcher.uid,
 			.tells_tables = session->launch_version >= LAUNCH_VERSION_TELLS_TABLES,
+			.launcher = session->launcher.pid,
 			.filter_id = session->filter_id,
 			.capabilities = session->capabilities}};
-	const int fds[] = {session->listener, session->inflight};
+	const int fds[] = {session->listener, session->inflight, session->launcher.pidfd};
 	_cleanup_(grants_freep) struct grants *grants = NULL;
 	_cleanup_close_ int fd = -EBADF;
 	uint64_t generation = ++session->manager->generation;
@@ -360,7 +373,9 @@ int session_process_attach(struct session_process *process, struct session *sess
 
 	process->session = session;
 	session->process = process;
-	r = message_send(process->socket, &message, sizeof(message), fds, ELEMENTSOF(fds));
+	/* The launcher waits; later, its process is the program's. */
+	r = message_send(
+		process->socket, &message, sizeof(message), fds, session->starter.userdata ? 3 : 2);
 	if (r < 0)
 		return r;
 	r = grants_of(&session->manager->policy, &session->bindings, generation, &grants);

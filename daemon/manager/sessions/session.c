@@ -334,6 +334,7 @@ int session_new(struct manager *manager, const struct session_origin *origin,
 	session->mediation = origin->mediation;
 	session->launch_version = origin->launch_version;
 	session->capabilities = origin->capabilities;
+	session->starter = origin->starter;
 	session->launcher.pidfd = fcntl(session->launcher.pidfd, F_DUPFD_CLOEXEC, 0);
 
 	r = session->launcher.pidfd < 0 ? -errno : session_process_take(manager, &process);
@@ -343,10 +344,10 @@ int session_new(struct manager *manager, const struct session_origin *origin,
 			session_process_kill(process, NULL);
 	}
 	if (r < 0) {
+		session->starter = (struct session_starter){0};
 		session_end(session);
 		return r;
 	}
-	session->starter = origin->starter;
 	manager_update_status(manager);
 	*ret = session;
 	return 0;

@@ -13,11 +13,13 @@ struct killing;
 struct holders_request;
 struct session_message;
 
-/* Whoever started a session; one of the two is called, once. */
+/* Whoever started a session; one of them is called, once. */
 struct session_starter {
 	void (*ready)(void *userdata);
 	void (*ended)(void *userdata); /* before it was ready */
-	void *userdata;                /* NULL: nobody waits */
+	/* The launcher is not under this session's filter alone; has to end the session. */
+	void (*refused)(int confined, void *userdata);
+	void *userdata; /* NULL: nobody waits */
 };
 
 /* New grants on their way to a session. */

@@ -9,12 +9,15 @@
  * Every thread of a confined process is under its session's filter, so one of them tells. */
 #include "confined.h"
 
+#include <linux/seccomp.h>
+
 #include "examine.h"
 #include "include/bpf.h"
 #include "include/filter-id.h"
 #include "include/limits.h"
 #include "include/syscalls.h"
 #include "include/task.h"
+#include "include/text.h"
 #include "include/util.h"
 
 #define RETRY_USEC 2000
@@ -42,45 +45,90 @@ bool filter_confines(const struct sock_filter *program, size_t length)
 	return false;
 }
 
+struct findings {
+	size_t filters;
+	bool awaits; /* a filter with this id, which confines to the session that begins */
+	uint64_t filter_id;
+};
+
 static bool proves(void *context, const struct sock_filter *program, size_t length)
 {
-	size_t *seen = context;
+	struct findings *findings = context;
 
-	(*seen)++;
+	findings->filters++;
+	if (findings->awaits && filter_id_is(program, length, findings->filter_id)) {
+		findings->awaits = false;
+		return false;
+	}
 	return filter_confines(program, length);
 }
 
-/* A thread without any filter tells nothing: a kernel that does not show them says the same. */
-static enum membership examine_once(const struct member *member, bool *ret_late)
+static bool has_filters(const struct member *member)
 {
-	size_t seen = 0;
-	struct examination examination = {.member = member, .proves = proves, .context = &seen};
-	enum membership membership = examine(&examination);
+	_cleanup_free_ char *status = NULL;
+	uint64_t mode = SECCOMP_MODE_DISABLED;
 
-	*ret_late = examination.late;
-	return membership == MEMBERSHIP_NONE && seen == 0 ? MEMBERSHIP_UNKNOWN : membership;
+	if (text_read_at(member->proc, "status", STATUS_FILE_MAX, &status) == 0)
+		(void)text_numbers(status, "Seccomp", 10, &mode, 1);
+	return mode == SECCOMP_MODE_FILTER;
 }
 
-static enum membership examine_patiently(const struct member *member)
+/* The kernel says the same of a thread without filters, and of every thread if it shows none
+ * (without CONFIG_CHECKPOINT_RESTORE). Who gets one only now had none before. */
+static int tell_of_none(const struct member *member, const struct findings *findings)
+{
+	if (has_filters(member))
+		return -EACCES;
+	return findings->awaits ? -ENOENT : -EPERM;
+}
+
+static int tell(
+	enum membership membership, const struct member *member, const struct findings *findings)
+{
+	if (membership == MEMBERSHIP_PROVED)
+		return 1;
+	if (membership == MEMBERSHIP_UNKNOWN)
+		return -EPERM;
+	if (findings->filters == 0)
+		return tell_of_none(member, findings);
+	return findings->awaits ? -ENOENT : 0;
+}
+
+/* -EINPROGRESS: and we have to end. */
+static int examine_once(const struct member *member, const uint64_t *filter_id)
+{
+	struct findings findings = {.awaits = filter_id, .filter_id = filter_id ? *filter_id : 0};
+	struct examination examination = {.member = member, .proves = proves, .context = &findings};
+	enum membership membership = examine(&examination);
+
+	if (examination.late)
+		return -EINPROGRESS;
+	return examination.unreadable ? -EACCES : tell(membership, member, &findings);
+}
+
+/* filter_id: of the filter that is not counted, and must be there; NULL: none. */
+static int examine_patiently(pid_t pid, int pidfd, const uint64_t *filter_id)
 {
 	const uint64_t deadline = now_usec() + PATIENCE_USEC;
-	enum membership membership;
-	bool late;
+	_cleanup_close_ int proc = task_open(pid);
+	const struct member member = {.pid = pid, .proc = proc, .pidfd = pidfd};
+	int r = -EPERM;
 
-	while ((membership = examine_once(member, &late)) == MEMBERSHIP_UNKNOWN && !late &&
-		member_lives(member) && now_usec() < deadline)
+	while (proc >= 0 && (r = examine_once(&member, filter_id)) == -EPERM &&
+		member_lives(&member) && now_usec() < deadline)
 		(void)usleep(RETRY_USEC);
-	return membership;
+	return r < 0 && !member_lives(&member) ? -ESRCH : r;
 }
 
 int process_is_confined(pid_t pid, int pidfd)
 {
-	struct member member = {.pid = pid, .proc = task_open(pid), .pidfd = pidfd};
-	enum membership membership =
-		member.proc < 0 ? MEMBERSHIP_UNKNOWN : examine_patiently(&member);
+	return examine_patiently(pid, pidfd, NULL);
+}
 
-	(void)safe_close(member.proc);
-	if (membership != MEMBERSHIP_UNKNOWN)
-		return membership == MEMBERSHIP_PROVED;
-	return member_lives(&member) ? -EPERM : -ESRCH;
+int process_begins_session(pid_t pid, int pidfd, uint64_t filter_id)
+{
+	int r = examine_patiently(pid, pidfd, &filter_id);
+
+	/* Nothing that it could do makes us unable to read. */
+	return r == -EACCES ? 0 : r;
 }

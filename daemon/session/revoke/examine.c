@@ -60,25 +60,33 @@ bool member_may_fork(const struct member *member)
 	       (r < 0 || task.threads > 1 || task.has_memory);
 }
 
+/* Its length. program may be NULL. -ENOENT: there are not so many; or another negative errno. */
+static long read_filter(pid_t tid, unsigned long index, struct sock_filter *program)
+{
+	long r = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, (void *)index, program);
+
+	if (r >= 0)
+		return r;
+	return errno == EINVAL ? -ENOENT : -errno; /* EINVAL: there is none at all */
+}
+
 /* MEMBERSHIP_UNKNOWN if the filters cannot be read. The first is the oldest: what a program adds to
  * its session's comes after that. */
-static enum membership read_filters(const struct examination *examination, pid_t tid)
+static enum membership read_filters(struct examination *examination, pid_t tid)
 {
 	static struct sock_filter program[BPF_MAXINSNS];
+	unsigned long i = 0;
+	long r;
 
-	for (unsigned long i = 0; i < EXAMINED_FILTERS_MAX; i++) {
-		long length = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, (void *)i, program);
-
-		if (length >= 0 &&
-			examination->proves(examination->context, program, (size_t)length))
-			return MEMBERSHIP_PROVED;
-		/* There is no further one, or none at all. */
-		if (length < 0 && (errno == ENOENT || errno == EINVAL))
-			return MEMBERSHIP_NONE;
-		if (length < 0)
+	while ((r = read_filter(tid, i, i < EXAMINED_FILTERS_MAX ? program : NULL)) >= 0) {
+		if (i == EXAMINED_FILTERS_MAX)
 			return MEMBERSHIP_UNKNOWN;
+		if (examination->proves(examination->context, program, (size_t)r))
+			return MEMBERSHIP_PROVED;
+		i++;
 	}
-	return MEMBERSHIP_UNKNOWN;
+	examination->unreadable = r == -EACCES;
+	return r == -ENOENT ? MEMBERSHIP_NONE : MEMBERSHIP_UNKNOWN;
 }
 
 /* 0; -ESRCH if it has ended; or -EINPROGRESS: it waits for something that no signal ends, or has

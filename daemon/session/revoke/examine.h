@@ -44,7 +44,8 @@ struct examination {
 	bool (*notifies)(void *context, pid_t tid);
 	/* Called when it is proved, while the thread cannot go on. May be NULL. */
 	void (*look)(void *context);
-	void *context; /* of all */
+	void *context;   /* of all */
+	bool unreadable; /* set if we may read nobody's filters */
 	bool late; /* set if a thread was asked to stop and does not: only our end lets go of it */
 };
 
