@@ -89,8 +89,16 @@ static enum membership read_filters(struct examination *examination, pid_t tid)
 	return r == -ENOENT ? MEMBERSHIP_NONE : MEMBERSHIP_UNKNOWN;
 }
 
+/* One that runs stops as soon as it gets a processor; it may also have stopped since we asked. */
+static bool will_stop(int proc)
+{
+	struct task task;
+
+	return task_read(proc, &task) == 0 && (task.state == 'R' || task.state == 't');
+}
+
 /* 0; -ESRCH if it has ended; or -EINPROGRESS: it waits for something that no signal ends, or has
- * another number now. One that runs stops as soon as it gets a processor. */
+ * another number now. */
 static int wait_for_stop(const struct target *target, bool hurry, int *ret_status)
 {
 	uint64_t begun = now_usec();
@@ -98,14 +106,12 @@ static int wait_for_stop(const struct target *target, bool hurry, int *ret_statu
 	for (;;) {
 		int r = trace_stopped(target->tid, ret_status);
 		uint64_t waited = now_usec() - begun;
-		struct task task;
 
 		if (r > 0 || r == -ESRCH)
 			return MIN(r, 0);
 		if (r < 0 || waited > RUNNING_PATIENCE_USEC)
 			return -EINPROGRESS;
-		if (waited > PATIENCE_USEC &&
-			(hurry || task_read(target->proc, &task) < 0 || task.state != 'R'))
+		if (waited > PATIENCE_USEC && (hurry || !will_stop(target->proc)))
 			return -EINPROGRESS;
 		(void)usleep(STOP_CHECK_USEC);
 	}
