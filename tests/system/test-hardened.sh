@@ -75,7 +75,7 @@ MORE=(
 	'PrivatePIDs=yes'
 	'TasksMax=16'
 	"$ALLOWED"
-	"$ALLOWED; SystemCallErrorNumber=EPERM"
+	"$ALLOWED; SystemCallErrorNumber=EPERM; RestrictAddressFamilies=AF_UNIX"
 )
 
 # directives_known: by the systemd inside, one a line

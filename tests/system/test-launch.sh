@@ -178,6 +178,7 @@ all() {
 	not_runnable "$@"
 	simulated "$1" no-landlock '^mq-run: .*Landlock' "${@:2}"
 	simulated "$1" busy-listener '^mq-run: .*(listener|supervis)' "${@:2}"
+	simulated "$1" many-domains '^mq-run: .*Landlock domains' "${@:2}"
 	inherited "$@"
 }
 
