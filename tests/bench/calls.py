@@ -122,26 +122,9 @@ def notifications(bench):
     return rows
 
 
-def own_part(lines):
-    """mq-run's own system calls: after it was executed, until it executes the command."""
-    counter = collections.Counter()
-    executed = 0
-    for line in lines:
-        name = name_of(line)
-        if name == 'execve':
-            executed += ' = 0' in line
-        elif executed == 1 and name:
-            counter[name] += 1
-    return counter
-
-
 def launches(bench):
     daemon = bench.basic()
-    file = os.path.join(bench.directory, 'strace')
-    subprocess.run(['strace', '-s', '8', '-o', file, *daemon.run_prefix('bench:call'), '/bin/true'],
-                   env=daemon.environment, check=True, timeout=ATTACH_DEADLINE)
-    with open(file, encoding='utf-8', errors='replace') as f:
-        rows = [('mq-run', *average([own_part(f.read().splitlines())]))]
+    rows = []
     spawner = children(daemon.pid)
     strace = Strace(bench, daemon.pid, *spawner, *daemon.session_processes()[1])
     for _ in range(LAUNCHES):

@@ -139,6 +139,12 @@ for who in env as_user; do
 	handed_over "refused EPERM: $CONFINED" "confined by another session since it said hello" $who twice
 done
 
+# LeakSanitizer does not work there.
+run env ASAN_OPTIONS=detect_leaks=0 strace -o /dev/null mq-run --plug some:queue touch "$WORK/open/started"
+expect_status "who is traced at the handover launches nothing: 125" 125
+expect_message "… and is told why" "^mq-run: $UNKNOWN.*without a debugger"
+check "the command may be" mq-run --plug some:queue strace -o /dev/null true
+
 # shellcheck disable=SC2016
 INHERITED='import os, sys, neighbour
 both = neighbour.control(), neighbour.launch()
