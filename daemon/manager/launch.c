@@ -215,10 +215,24 @@ static int expect_descriptor(struct launch *launch)
 			       launch->socket, EPOLLIN, on_socket, launch);
 }
 
+static bool something_has_come(int socket)
+{
+	char byte;
+
+	return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+}
+
 static void accept_hello(struct launch *launch)
 {
 	int r;
 
+	/* Nobody else can have sent what comes from now on. The hello may be a predecessor's, which
+	 * gains nothing by it. */
+	if (launch->identity.by_number && something_has_come(launch->socket)) {
+		refuse(launch, -EPERM,
+			"before Linux 6.5 a launcher must wait for the answer to its hello");
+		return;
+	}
 	if (getrandom(&launch->filter_id, sizeof(launch->filter_id), 0) !=
 		(ssize_t)sizeof(launch->filter_id)) {
 		refuse(launch, -EIO, "the kernel gives no random number; try again");
@@ -282,13 +296,6 @@ static void on_hello(struct launch *launch)
 	else
 		accept_hello(launch);
 	fault_clear(&fault);
-}
-
-static bool something_has_come(int socket)
-{
-	char byte;
-
-	return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
 }
 
 static void on_examined(int confined, void *userdata)

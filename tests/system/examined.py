@@ -34,7 +34,11 @@ def confine():
 
 def say_launch(connection):
     connection.settimeout(20)
-    answer = connection.recv(65536)
+    try:
+        answer = connection.recv(65536)
+    except ConnectionResetError:
+        # Something was not read, which is told first.
+        answer = connection.recv(65536)
     error, = struct.unpack_from("<i", answer, 8)
     text = answer[24:].split(b"\0")[0].decode()
     print("launch", f"refused: {text}" if error else "accepted", flush=True)
@@ -55,7 +59,12 @@ def ask_launch(connection):
 
 def ask_control(connection, serial=1):
     connection.sendall(neighbour.message("Reload", serial=serial))
-    answer = neighbour.take(connection, patience=5.0 if serial == 1 else 1.0)
+    say_control(connection)
+
+
+def say_control(connection, greeting=0):
+    """What comes after a greeting of about that size, which is one answer."""
+    answer = neighbour.take(connection, limit=greeting + 1, patience=5.0)
     texts = [word for word in answer.split(b"\0") if b" " in word]
     refused = b"org.mqgate.Error" in answer
     print("control", f"refused: {texts[-1].decode()}" if refused else "accepted" if answer else "closed", flush=True)
@@ -98,6 +107,73 @@ def handed(_):
         ask_launch(launch)
         os._exit(0)
     os.wait()
+
+
+def with_number(number, work):
+    """A child that has it; root may choose."""
+    child = 0
+    while child != number:
+        with open("/proc/sys/kernel/ns_last_pid", "w", encoding="utf-8") as file:
+            file.write(str(number - 1))
+        child = os.fork()
+        if child == 0:
+            if os.getpid() == number:
+                work()
+            os._exit(0)
+
+
+def take_over(kind):
+    """The successor, until it has become what it is."""
+    if kind == "user":
+        os.setresuid(65534, 65534, 65534)
+    elif kind == "group":
+        os.setresgid(65534, 65534, 65534)
+    elif kind == "member":
+        os.setgroups(os.getgroups() + [65534])
+    elif kind == "confined":
+        confine()
+
+
+RELOAD = b"\0AUTH EXTERNAL 30\r\nBEGIN\r\n" + neighbour.message("Reload")
+
+
+def speak_and_end(channel, size):
+    """A confined process that says everything at once; of its change, this much."""
+    if os.fork() != 0:
+        return os.wait()[0]
+    confine()
+    control, launch = neighbour.control(), neighbour.launch()
+    control.sendall(RELOAD[:size])
+    launch.sendall(neighbour.hello())
+    launch.sendall(struct.pack("<II", 0x6D716731, 1))
+    socket.send_fds(channel, [b"x"], [control.fileno(), launch.fileno()])
+    os._exit(0)
+
+
+def succeeded(argument):
+    """A process has ended before it is accepted. Then its number and its connections are somebody else's."""
+    daemon, kind = argument.split(",")
+    ours, theirs = socket.socketpair()
+    size = len(RELOAD) - (kind == "ending")
+
+    def successor():
+        ours.close()
+        take_over(kind)
+        os.write(descriptors[0], RELOAD[size:])
+        theirs.sendall(b"x")
+        theirs.recv(1)
+
+    os.kill(int(daemon), signal.SIGSTOP)
+    try:
+        number = speak_and_end(theirs, size)
+        descriptors = socket.recv_fds(ours, 1, 2)[1]
+        if kind != "nobody":
+            with_number(number, successor)
+            ours.recv(1)
+    finally:
+        os.kill(int(daemon), signal.SIGCONT)
+    say_control(socket.socket(fileno=descriptors[0]), greeting=60)
+    say_launch(socket.socket(fileno=descriptors[1]))
 
 
 def headless(_):
@@ -162,7 +238,7 @@ def held(count):
     fcntl.fcntl(lease, F_SETLEASE, fcntl.F_UNLCK)
 
 
-KINDS = [earlier, describing, racing, handed, headless, executing, held]
+KINDS = [earlier, describing, racing, handed, succeeded, headless, executing, held]
 
 if __name__ == "__main__":
     {kind.__name__: kind for kind in KINDS}[sys.argv[1]](sys.argv[2] if len(sys.argv) > 2 else None)

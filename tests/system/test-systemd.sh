@@ -10,6 +10,7 @@
 KILLS=${SYSTEMD_KILLS:-8}
 setup_boot
 Q=/q-
+BY_NUMBER=/etc/systemd/system/mqgated.service.d/zz-by-number.conf
 
 # --- a machine of its own -------------------------------------------------------------------------
 
@@ -47,10 +48,26 @@ StandardError=append:$D/listened.err
 UNIT
 }
 
+# Services in network namespaces of their own.
+prepare_apart() {
+	local user unit
+
+	for user in root nobody; do
+		for unit in apart-$user{,-filtered}; do
+			printf '%s\n' '[Service]' Type=oneshot User=$user PrivateNetwork=yes \
+				'ExecStart=/usr/bin/mq-run --slot traffic:all true' 'ExecStart=/usr/bin/mqctl connections' \
+				>"$TREE/etc/systemd/system/$unit.service"
+		done
+		printf '%s\n' NoNewPrivileges=yes SystemCallFilter=~reboot >>"$TREE/etc/systemd/system/$unit.service"
+	done
+}
+
 prepare_tree() {
 	install_build && mkdir "$TREE/etc/systemd/system/mqgated.service.d" || return
 	cp "$WORK"/bin/{mqtry,traffic,holder} "$D/bin/"
+	install -D "$BUILD_ROOT/tests/preload/no-peer-pidfd.so" "$TREE/usr/lib/no-peer-pidfd.so"
 	prepare_socket_unit
+	prepare_apart
 	chmod -R a+rX "$D"
 	sed "s|@Q@|$Q|g" >"$TREE/etc/mqgate/packages.d/traffic.yaml" <<'YAML'
 name: traffic
@@ -326,6 +343,22 @@ under_restrictions() {
 	expect_output "no session is left" "[]"
 }
 
+# As before Linux 6.5: the restricted manager finds out for itself who has the number of a peer, wherever that is.
+peers_by_number() {
+	local unit
+
+	inside sh -c 'printf "[Service]\nEnvironment=LD_PRELOAD=/usr/lib/no-peer-pidfd.so" >"$1" &&
+		printf " ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0\n" >>"$1"' sh "$BY_NUMBER"
+	check "as before Linux 6.5" inside sh -c "systemctl daemon-reload && systemctl restart mqgated"
+	run inside mqctl status
+	expect_stdout "… the kernel names no peer" "^peer-pidfd: no$"
+	for unit in apart-{root,nobody}{,-filtered}; do
+		check "… $unit.service is served" inside systemctl start $unit
+	done
+	inside rm "$BY_NUMBER"
+	check "as it was" inside sh -c "systemctl daemon-reload && systemctl restart mqgated"
+}
+
 # sets_inside: permitted and bounding sets of all session processes
 sets_inside() {
 	local pid
@@ -512,6 +545,7 @@ holds "everything is installed" prepare_tree
 boot
 check "what an earlier one, which was root, has kept is there" inside mqctl disconnect traffic:nothing traffic:one
 under_restrictions
+peers_by_number
 reloaded
 goes_on "systemctl restart" inside systemctl restart mqgated
 goes_on "SIGKILL" inside systemctl kill --kill-whom=main -s KILL mqgated

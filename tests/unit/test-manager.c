@@ -70,6 +70,27 @@ Test(status, says_which_capabilities_there_can_ever_be)
 		status_capabilities("CapPrm:\t00x\nNoNewPrivs:\t1\n", &capabilities), -EBADMSG);
 }
 
+Test(peer, has_the_ids_that_its_status_tells)
+{
+	static const char status[] = "Uid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \n";
+	static const char no_groups[] = "Uid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t \n";
+	const struct identity same = {.uid = 2, .gid = 6}, user = {.uid = 1, .gid = 6},
+			      group = {.uid = 2, .gid = 5};
+	const gid_t groups[] = {9, 10, 11};
+
+	cr_expect(status_has_ids(status, &same, groups, 2));
+	cr_expect_not(status_has_ids(status, &user, groups, 2));
+	cr_expect_not(status_has_ids(status, &group, groups, 2));
+	cr_expect_not(status_has_ids(status, &same, groups, 1), "a further one");
+	cr_expect_not(status_has_ids(status, &same, groups, 3), "one less");
+	cr_expect_not(status_has_ids(status, &same, groups + 1, 2), "others");
+	cr_expect(status_has_ids(no_groups, &same, NULL, 0));
+	cr_expect_not(status_has_ids(no_groups, &same, groups, 1));
+	cr_expect_not(status_has_ids("Uid:\t1\t2\nGid:\t5\t6\n", &same, NULL, 0));
+	cr_expect_not(status_has_ids("Uid:\t1\t2\nGroups:\t\n", &same, NULL, 0));
+	cr_expect_not(status_has_ids("Gid:\t5\t6\nGroups:\t\n", &same, NULL, 0));
+}
+
 static void peers(int ret[static 2], struct identity *identity)
 {
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret), 0);

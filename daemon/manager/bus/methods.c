@@ -71,7 +71,7 @@ static int check_administrator(const struct peer *peer, sd_bus_error *error)
 			group ? " and members of group " : "", group ? group : "");
 	if (peer->relay.others)
 		return sd_bus_error_set(error, BUS_ERROR_ACCESS_DENIED,
-			"permission denied: only the process that has connected may change anything over its connection");
+			"permission denied: only the process that has connected may change anything over its connection; before Linux 6.5 only after mqgated has answered it");
 	return 0;
 }
 

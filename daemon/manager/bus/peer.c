@@ -326,6 +326,9 @@ static int begin(struct peer *peer)
 		peer->relay.outside = socket;
 		return r;
 	}
+	r = peer->identity.by_number ? relay_mistrust(&peer->relay) : 0;
+	if (r < 0)
+		return r;
 	allow_descriptors(peer);
 	r = start_bus(peer, &library);
 	return r < 0 ? r : start_events(peer);

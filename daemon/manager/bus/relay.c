@@ -26,6 +26,11 @@ int relay_open(struct relay *relay, int *outside, pid_t connector, int *ret_libr
 	return 0;
 }
 
+int relay_mistrust(struct relay *relay)
+{
+	return ioctl(relay->outside, FIONREAD, &relay->early) < 0 ? -errno : 0;
+}
+
 void relay_close(struct relay *relay)
 {
 	closep(&relay->outside);
@@ -211,6 +216,8 @@ int relay_in(struct relay *relay, bool greeted)
 		return r;
 	if (!greeted && (relay->greeting += size) > CONTROL_GREETING_MAX)
 		return -EMSGSIZE;
+	relay->others |= greeted && relay->early > 0;
+	relay->early -= MIN(relay->early, (int)size);
 	r = take(relay, size, &descriptor);
 	return r < 0 ? r : give(relay, buffer, size, descriptor);
 }

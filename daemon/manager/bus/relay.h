@@ -21,7 +21,8 @@ struct relay {
 	bool begun;       /* there is something that is not whole yet */
 	bool shut;        /* it has sent what is refused for good: nothing more goes in */
 	pid_t connector;  /* the process that has connected */
-	bool others;      /* something that went in was sent by another one */
+	int early;        /* bytes that may be a predecessor's of its number */
+	bool others;      /* a message that went in is not, or may not be, its own */
 	size_t greeting;  /* bytes of it so far */
 	uint8_t *unread;  /* what the peer's socket had no room for, of this size, from this on */
 	size_t unread_size, unread_start;
@@ -30,6 +31,10 @@ struct relay {
 /* Takes outside, which has SO_PASSCRED; ret_library is the library's end. 0 or negative errno. */
 int relay_open(struct relay *relay, int *outside, pid_t connector, int *ret_library);
 void relay_close(struct relay *relay);
+
+/* No message that has come by now is taken for the connector's. Before anything is sent: so whoever
+ * keeps to D-Bus has sent none. 0 or negative errno. */
+int relay_mistrust(struct relay *relay);
 
 /* The next line or message goes in if it is whole, with at most one descriptor. 1 if one did; 0 if
  * there is none, then the next event of outside tells of more; or a negative errno if there will be

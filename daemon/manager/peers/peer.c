@@ -12,53 +12,32 @@
 #include "include/log.h"
 #include "include/text.h"
 
-static int peer_pidfd(int socket, pid_t pid)
+/* To be freed in any case. */
+static int peer_groups(int socket, gid_t **ret, size_t *ret_count)
 {
-	int fd = -EBADF;
-	socklen_t size = sizeof(fd);
+	socklen_t size = TARGET_GROUPS_MAX * sizeof(gid_t);
 
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &size) == 0)
-		return fd;
-	if (errno != ENOPROTOOPT)
+	*ret = malloc(size);
+	if (!*ret)
+		return -ENOMEM;
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, *ret, &size) < 0)
 		return -errno;
-	/* Before kernel 6.5. */
-	fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	return fd < 0 ? -errno : fd;
-}
-
-int identity_of_peer(int socket, struct identity *ret)
-{
-	struct ucred credentials;
-	socklen_t size = sizeof(credentials);
-	int fd;
-
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
-		return -errno;
-	if (credentials.pid <= 0)
-		return -EPERM;
-	fd = peer_pidfd(socket, credentials.pid);
-	if (fd < 0)
-		return fd;
-	*ret = (struct identity){.pid = credentials.pid,
-		.uid = credentials.uid,
-		.gid = credentials.gid,
-		.pidfd = fd};
+	*ret_count = size / sizeof(gid_t);
 	return 0;
 }
 
 int peer_in_group(int socket, const struct identity *identity, gid_t group)
 {
 	_cleanup_free_ gid_t *groups = NULL;
-	socklen_t size = TARGET_GROUPS_MAX * sizeof(gid_t);
+	size_t count;
+	int r;
 
 	if (identity->gid == group)
 		return 1;
-	groups = malloc(size);
-	if (!groups)
-		return -ENOMEM;
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
-		return -errno;
-	for (size_t i = 0; i < size / sizeof(gid_t); i++)
+	r = peer_groups(socket, &groups, &count);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++)
 		if (groups[i] == group)
 			return 1;
 	return 0;
@@ -97,6 +76,76 @@ static int read_proc(const struct identity *identity, const char *name, char **r
 	r = text_read_at(AT_FDCWD, path, STATUS_FILE_MAX, ret);
 	/* It lives after the reading, so the pid was its own while we read. */
 	return r < 0 ? r : pidfd_is_alive(identity->pidfd) ? 0 : -ESRCH;
+}
+
+static bool has_groups(const char *status, const gid_t *groups, size_t count)
+{
+	const char *at = text_field(status, "Groups");
+	uint64_t group;
+
+	for (size_t i = 0; at && i < count; i++)
+		if (text_next_number(&at, 10, &group) <= 0 || group != groups[i])
+			return false;
+	return at && text_next_number(&at, 10, &group) == 0;
+}
+
+bool status_has_ids(
+	const char *status, const struct identity *identity, const gid_t *groups, size_t count)
+{
+	uint64_t uids[2], gids[2]; /* real, effective */
+
+	return text_numbers(status, "Uid", 10, uids, 2) == 0 &&
+	       text_numbers(status, "Gid", 10, gids, 2) == 0 && uids[1] == identity->uid &&
+	       gids[1] == identity->gid && has_groups(status, groups, count);
+}
+
+/* Whoever has the number now may have been given the connection by a predecessor, whose ids the
+ * socket tells; so it must have the same. */
+static int open_by_number(int socket, struct identity *identity)
+{
+	_cleanup_free_ char *status = NULL;
+	_cleanup_free_ gid_t *groups = NULL;
+	size_t count;
+	int r;
+
+	identity->by_number = true;
+	identity->pidfd = (int)syscall(SYS_pidfd_open, identity->pid, 0);
+	if (identity->pidfd < 0)
+		return -errno;
+	r = read_proc(identity, "status", &status);
+	r = r < 0 ? r : peer_groups(socket, &groups, &count);
+	return r < 0 ? r : status_has_ids(status, identity, groups, count) ? 0 : -EPERM;
+}
+
+static int open_peer(int socket, struct identity *identity)
+{
+	socklen_t size = sizeof(identity->pidfd);
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &identity->pidfd, &size) == 0)
+		return 0;
+	return errno == ENOPROTOOPT ? open_by_number(socket, identity) : -errno;
+}
+
+int identity_of_peer(int socket, struct identity *ret)
+{
+	struct identity identity = {.pidfd = -EBADF};
+	struct ucred credentials;
+	socklen_t size = sizeof(credentials);
+	int r;
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+		return -errno;
+	if (credentials.pid <= 0)
+		return -EPERM;
+	identity.pid = credentials.pid;
+	identity.uid = credentials.uid;
+	identity.gid = credentials.gid;
+	r = open_peer(socket, &identity);
+	if (r < 0)
+		(void)safe_close(identity.pidfd);
+	else
+		*ret = identity;
+	return r;
 }
 
 int identity_may_be_confined(const struct identity *identity)

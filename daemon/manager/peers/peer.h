@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is at the other end of a socket. */
+/* Who is at the other end of a socket.
+ *
+ * The kernel tells the process that has connected by a pidfd; before Linux 6.5 by its number, which
+ * may be another's since. Then it is whoever has the number now (by_number), if it has the ids with
+ * which the connection was made, and what counts is only what comes from now on: a message names
+ * its sender by number, too, but this number is this process's, since the pidfd, and while that
+ * says that it lives. So whoever speaks could have connected itself, and would be what it is taken
+ * for. It takes CAP_SYS_ADMIN to name somebody else. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,10 +21,12 @@ struct identity {
 	uid_t uid;
 	gid_t gid;
 	int pidfd;
+	bool by_number; /* whatever has come before now may be somebody else's */
 };
 
-/* The process that connected. Closes nothing on failure. Returns 0, -EPERM if it has no pid here
- * (another PID namespace), -ESRCH if it is gone, or another negative errno.
+/* The process that connected. Leaves nothing open on failure. Returns 0, -EPERM if it has no pid
+ * here (another PID namespace) or another process has its number, -ESRCH if it is gone, or another
+ * negative errno.
  * ret->pidfd is the caller's to close. */
 int identity_of_peer(int socket, struct identity *ret);
 
@@ -31,6 +40,11 @@ int identity_may_be_confined(const struct identity *identity);
 
 /* The same from the text of /proc/PID/status. -EBADMSG if it does not say. */
 int status_may_be_confined(const char *status);
+
+/* Whether the text of /proc/PID/status tells the ids of identity, as effective ones, and exactly
+ * these groups, in this order. */
+bool status_has_ids(
+	const char *status, const struct identity *identity, const gid_t *groups, size_t count);
 
 /* Which capabilities of our own user namespace the process and its descendants can ever have. 0, or
  * negative errno, and nothing may be believed. */
