@@ -17,6 +17,7 @@ static int peer_groups(int socket, gid_t **ret, size_t *ret_count)
 {
 	socklen_t size = TARGET_GROUPS_MAX * sizeof(gid_t);
 
+	*ret_count = 0;
 	*ret = malloc(size);
 	if (!*ret)
 		return -ENOMEM;
