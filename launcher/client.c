@@ -31,8 +31,8 @@ static int refuse_unreachable(
 	if (error == -EACCES)
 		remedy = "; launch-group in mqgated.yaml, or the mode of a directory above the "
 			 "socket, keeps you out";
-	else if (error == -EPERM || error == -ENOSYS)
-		remedy = if_forbidden(error);
+	else if (error == -EPERM || error == -ENOSYS || error == -EMFILE)
+		remedy = remedy_of(error);
 	else if (error == -EAFNOSUPPORT)
 		remedy = "; allow Unix sockets (RestrictAddressFamilies=AF_UNIX in the unit)";
 	else if (error == -EAGAIN)
@@ -45,8 +45,8 @@ static int refuse_unreachable(
 			"runtime directory '%s': the path is too long for a socket in it (at most "
 			"%zu bytes); choose a shorter one",
 			runtime_dir, SOCKET_PATH_SIZE - sizeof("/" LAUNCH_SOCKET));
-	return refuse(ret_message, error, "cannot reach mqgated at %s: %s%s%s", client->path,
-		strerror(-error), remedy, unit);
+	return refuse(ret_message, error, "cannot reach mqgated at %s: connect: %s%s%s",
+		client->path, strerror(-error), remedy, unit);
 }
 
 int client_connect(const char *runtime_dir, struct client *ret, char **ret_message)
@@ -121,8 +121,9 @@ static int refuse_silence(const struct client *client, int error, char **ret_mes
 			"the same release and restart mqgated",
 			client->path);
 	default:
-		return refuse(ret_message, error, "cannot talk to mqgated at %s: %s%s",
-			client->path, strerror(-error), if_forbidden(error));
+		return refuse(ret_message, error,
+			"cannot talk to mqgated at %s: sendmsg or recvmsg: %s%s", client->path,
+			strerror(-error), remedy_of(error));
 	}
 }
 

@@ -62,6 +62,15 @@ static int find_listen_end(void)
 	return LISTEN_FDS_START + (found == count ? found : 0);
 }
 
+static const char *named_for_another(void)
+{
+	int pid = number_in("LISTEN_PID");
+
+	return pid > 0 && pid != getpid()
+		       ? "; LISTEN_FDS is for process LISTEN_PID: in a shell use exec mq-run"
+		       : "";
+}
+
 static int check_queue(struct check *check, int fd)
 {
 	if (!is_queue(fd))
@@ -72,8 +81,8 @@ static int check_queue(struct check *check, int fd)
 	if (!check->all_queues && (fd < LISTEN_FDS_START || fd >= check->listen_end))
 		return refuse(check->ret_message, -EBUSY,
 			"descriptor %d is a message queue; close it first (%d<&- in a shell), or "
-			"let the command inherit it with --inherit-queues",
-			fd, fd);
+			"let the command inherit it with --inherit-queues%s",
+			fd, fd, named_for_another());
 	if (check->queue < 0)
 		check->queue = fd;
 	return 0;

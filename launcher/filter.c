@@ -194,5 +194,5 @@ int filter_load(const struct sock_filter *program, unsigned short length, int *r
 			"cannot install the filter: this kernel's seccomp lacks "
 			"WAIT_KILLABLE_RECV; Linux 5.19 or newer has it");
 	return refuse(ret_message, -errno, "cannot install the filter: seccomp: %s%s",
-		strerror(errno), if_forbidden(-errno));
+		strerror(errno), remedy_of(-errno));
 }

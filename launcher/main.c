@@ -64,8 +64,8 @@ static int check_mediation(enum mediation mediation, int queue, char **ret_messa
 		return 0;
 	return refuse(ret_message, -EBUSY,
 		"descriptor %d is a message queue, and under mediation: open, which all its plugs "
-		"ask for, the command could use it unchecked; close it first (%d<&- in a shell), "
-		"or take mediation: open out of the package",
+		"ask for, the command could use it unchecked; take mediation: open out of the "
+		"package, or do not hand it over (%d<&- in a shell)",
 		queue, queue);
 }
 
@@ -91,11 +91,11 @@ static int confine(const struct options *options, int queue, char **ret_message)
 		return r;
 	r = filter_build(filter_id, mediation, &program, &length);
 	if (r < 0)
-		return refuse(ret_message, r, "cannot build the filter: %s%s", strerror(-r),
-			if_forbidden(r));
+		return refuse(ret_message, r, "cannot build the filter: memfd_create: %s%s",
+			strerror(-r), remedy_of(r));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return refuse(ret_message, -errno, "cannot set no_new_privs: prctl: %s%s",
-			strerror(errno), if_forbidden(-errno));
+			strerror(errno), remedy_of(-errno));
 	r = wall_raise(options->wall, &costs, ret_message);
 	if (r < 0)
 		return r;

@@ -15,9 +15,9 @@ int refuse(char **ret_message, int error, const char *format, ...)
 	return error;
 }
 
-/* What containers and units usually choose. Those of a unit that kill instead leave nobody to say
- * anything. */
-const char *if_forbidden(int error)
+/* Filters of containers and units usually choose one of the first three. Those of a unit that kill
+ * instead leave nobody to say anything. */
+const char *remedy_of(int error)
 {
 	switch (error) {
 	case -EPERM:
@@ -25,6 +25,10 @@ const char *if_forbidden(int error)
 	case -ENOSYS:
 		return "; if a sandbox forbids this system call, allow it (SystemCallFilter= of "
 		       "the unit, or the seccomp profile of the container)";
+	case -EAGAIN:
+		return "; allow more processes (ulimit -u; LimitNPROC= or TasksMax= of the unit)";
+	case -EMFILE:
+		return "; allow more descriptors (ulimit -n; LimitNOFILE= of the unit)";
 	default:
 		return "";
 	}

@@ -10,9 +10,9 @@
  * and the remedy and has neither prefix nor final newline. */
 int refuse(char **ret_message, int error, const char *format, ...) _printf_(3, 4);
 
-/* What a message ends with about a system call of ours that has failed: if a filter that we did not
- * make may have done it, what to do about that; else "". */
-const char *if_forbidden(int error);
+/* What a message ends with about a system call of ours that has failed: what to do about it, if a
+ * filter that we did not make, or a limit, may be the reason; else "". */
+const char *remedy_of(int error);
 
 /* The text, if a systemd unit may be to blame; else "". */
 const char *in_unit(const char *text);

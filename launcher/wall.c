@@ -169,13 +169,13 @@ static int check_landlock(char **ret_message)
 		return refuse(ret_message, -ENOSYS,
 			"cannot build the wall: landlock_create_ruleset: this kernel has no "
 			"Landlock; use Linux 5.19 or newer with CONFIG_SECURITY_LANDLOCK%s",
-			if_forbidden(-ENOSYS));
+			remedy_of(-ENOSYS));
 	if (errno == EOPNOTSUPP)
 		return refuse(ret_message, -EOPNOTSUPP,
 			"cannot build the wall: Landlock is disabled; add \"landlock\" to the lsm= "
 			"boot parameter and restart the machine");
 	return refuse(ret_message, -errno, "cannot build the wall: landlock_create_ruleset: %s%s",
-		strerror(errno), if_forbidden(-errno));
+		strerror(errno), remedy_of(-errno));
 }
 
 static int refuse_plan(int error, char **ret_message)
@@ -189,7 +189,7 @@ static int refuse_plan(int error, char **ret_message)
 			"cannot build the wall: cannot parse a line of /proc/self/mountinfo; is "
 			"the proc file system mounted on /proc?");
 	return refuse(ret_message, error, "cannot build the wall: landlock_add_rule: %s%s",
-		strerror(-error), if_forbidden(error));
+		strerror(-error), remedy_of(error));
 }
 
 static int add_rules(struct plan *plan, char **ret_message)
@@ -236,7 +236,7 @@ static int refuse_domain(int error, char **ret_message)
 			"cannot build the wall: this process already has as many Landlock domains "
 			"as the kernel allows; start it outside of one of them");
 	return refuse(ret_message, error, "cannot build the wall: landlock_restrict_self: %s%s",
-		strerror(-error), if_forbidden(error));
+		strerror(-error), remedy_of(error));
 }
 
 static int stand_behind(int ruleset_fd, char **ret_message)
@@ -352,7 +352,7 @@ static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 
 	if (pid < 0)
 		return refuse(ret_message, -errno, "cannot prove the wall: clone: %s%s",
-			strerror(errno), if_forbidden(-errno));
+			strerror(errno), remedy_of(-errno));
 	while (waitpid(pid, &status, __WALL) < 0)
 		if (errno != EINTR)
 			return refuse(ret_message, -errno, "cannot prove the wall: waitpid: %s",

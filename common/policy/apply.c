@@ -75,9 +75,10 @@ static void check_ids(const struct apply_reader *reader, const struct value *map
 	else if (!streq(plug->id, slot->id) && !(any_id && value_is_true(any_id)))
 		refuse(reader, map,
 			"the id of %s:%s is \"%s\", that of %s:%s \"%s\", and they must be the "
-			"same; to connect them nevertheless, add \"any-id: true\"",
+			"same (posix-mq: %s in the plug); to connect them nevertheless, add "
+			"\"any-id: true\"",
 			plug->package->name, plug->name, plug->id, slot->package->name, slot->name,
-			slot->id);
+			slot->id, slot->id);
 }
 
 /* The fault becomes a diagnostic. 1 after that. */

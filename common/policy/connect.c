@@ -102,10 +102,11 @@ static int check_ids(
 	if (streq(plug->id, slot->id))
 		return 0;
 	return fault_set(fault, FAULT_INVALID, -EINVAL,
-		"cannot connect %s:%s (id \"%s\") to %s:%s (id \"%s\"): the ids must be the same; to "
-		"connect them nevertheless: mqctl connect --any-id %s%s:%s %s:%s",
+		"cannot connect %s:%s (id \"%s\") to %s:%s (id \"%s\"): the ids must be the same "
+		"(posix-mq: %s in the plug); to connect them nevertheless: mqctl connect --any-id "
+		"%s%s:%s %s:%s",
 		plug->package->name, plug->name, plug->id, slot->package->name, slot->name,
-		slot->id, until > 0 ? "--for SPAN " : "", plug->package->name, plug->name,
+		slot->id, slot->id, until > 0 ? "--for SPAN " : "", plug->package->name, plug->name,
 		slot->package->name, slot->name);
 }
 

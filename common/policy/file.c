@@ -68,7 +68,7 @@ const char *file_remedy(int error)
 		return "check the name";
 	case EACCES:
 	case EPERM:
-		return "make it readable";
+		return "make it, and the directories above it, readable for mqgated (chmod a+rX)";
 	case EISDIR:
 	case ENOTSUP:
 		return "put a regular file there";

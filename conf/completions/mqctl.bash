@@ -147,6 +147,7 @@ _mq_run() {
 	--slot) _mqgate_offer "$word" "$(_mqgate_ask slots 1)" ;;
 	--wall) _mqgate_offer "$word" "rules mount" ;;
 	--runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+	--app) ;;
 	*)
 		if [[ $word == -* ]]; then
 			_mqgate_offer "$word" \

@@ -76,6 +76,7 @@ offers "mqctl connect logger:" "logger:events logger:spare"
 FUNCTION=_mq_run
 offers "mq-run --plug " "logger:events logger:spare"
 offers "mq-run --plug logger:events --slot " "sensor:events sensor:other sensor:state"
+offers "mq-run --app " ""
 offers "mq-run --in" "--inherit-queues"
 offers "mq-run --inherit-queues --plug " "logger:events logger:spare"
 offers "mq-run --plug logger:events stopw" "stopwatch"

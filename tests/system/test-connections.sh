@@ -260,7 +260,7 @@ stop_app other
 
 refute "two of differing ids are not connected" mqctl connect panel:watch turbine:free
 expect_message "… and it is said how" 'panel:watch \(id "watch"\) to turbine:free \(id "nobody"\)'"\
-: the ids must be the same; to connect them nevertheless: mqctl connect --any-id panel:watch turbine:free"
+: the ids must be the same \\(posix-mq: nobody in the plug\\); to connect them nevertheless: mqctl connect --any-id panel:watch turbine:free"
 refute "… nor for a time" mqctl connect --for 1h panel:watch turbine:free
 expect_connections "… indeed" "$WATCH manual"
 check "--any-id connects them" mqctl connect --any-id panel:watch turbine:free

@@ -94,7 +94,7 @@ refused() {
 		not_started "$who: LISTEN_FDS=$count" '^mq-run: descriptor 3 is a message queue; close it first .*--inherit-queues$'
 	done
 	run listening 1 sh -c '"$@"; exit $?' sh hand-on 3 rwn "${Q}both" "$@" mq-run --plug app:work touch "$COMMAND_MARK"
-	not_started "$who: LISTEN_PID of another" '^mq-run: descriptor 3 is a message queue'
+	not_started "$who: LISTEN_PID of another" '^mq-run: descriptor 3 is a message queue.*in a shell use exec mq-run$'
 	run listening 2 with_files hand-on 3 r "${Q}both" hand-on 6 r "${Q}both" "$@" mq-run --plug app:work touch "$COMMAND_MARK"
 	not_started "$who: a queue that is not named, beside one that is" '^mq-run: descriptor 6 is a message queue'
 	run listening 1 sh -c 'exec "$@" 3</dev/mqueue' sh "$@" mq-run --inherit-queues --plug app:work touch "$COMMAND_MARK"

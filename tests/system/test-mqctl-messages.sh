@@ -105,10 +105,10 @@ mqctl connect --any-id logger:events multi:can-read" connect logger:events multi
 	situation "connect" 0 "" connect logger:events sensor:events
 	situation "connect: already connected" 0 "" connect logger:events sensor:events
 	situation "connect: other ids" 1 'cannot connect logger:spare (id "spare") to sensor:events (id "events")'"\
-: the ids must be the same; to connect them nevertheless: mqctl connect --any-id logger:spare sensor:events" \
+: the ids must be the same (posix-mq: events in the plug); to connect them nevertheless: mqctl connect --any-id logger:spare sensor:events" \
 		connect logger:spare sensor
 	situation "connect: other ids, and an end" 1 'cannot connect logger:spare (id "spare") to sensor:events'"\
- (id \"events\"): the ids must be the same; to connect them nevertheless: mqctl connect --any-id --for SPAN \
+ (id \"events\"): the ids must be the same (posix-mq: events in the plug); to connect them nevertheless: mqctl connect --any-id --for SPAN \
 logger:spare sensor:events" connect --for 10m logger:spare sensor:events
 	situation "connect: slot first, and other ids" 1 'sensor:events is a slot and logger:spare a plug, and '"\
 the plug comes first: mqctl connect --any-id logger:spare sensor:events" connect sensor:events logger:spare

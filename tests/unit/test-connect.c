@@ -119,12 +119,12 @@ Test(connect, ids_must_be_the_same_unless_any_will_do)
 	static const struct refusal refusals[] = {
 		{"sensor", "", -EINVAL, FAULT_INVALID,
 			"cannot connect multi:shared (id \"shared\") to sensor:events (id "
-			"\"events\"): the ids must be the same; to connect them nevertheless: mqctl "
-			"connect --any-id multi:shared sensor:events"},
+			"\"events\"): the ids must be the same (posix-mq: events in the plug); to "
+			"connect them nevertheless: mqctl connect --any-id multi:shared sensor:events"},
 		{"multi:can-write", "", -EINVAL, FAULT_INVALID,
 			"cannot connect multi:shared (id \"shared\") to multi:can-write (id "
-			"\"can-write\"): the ids must be the same; to connect them nevertheless: "
-			"mqctl connect --any-id --for SPAN multi:shared multi:can-write"},
+			"\"can-write\"): the ids must be the same (posix-mq: can-write in the plug); "
+			"to connect them nevertheless: mqctl connect --any-id --for SPAN multi:shared multi:can-write"},
 	};
 	struct fault fault = {0};
 
