@@ -117,8 +117,8 @@
 #define FD_RECEIVERS_PER_USER_MAX 32
 
 /* Peers of both sockets that have a filter and of which it is being found out whether they are
- * confined; root: the same. Further ones are told that there are too many. */
-#define EXAMINATIONS_PER_USER_MAX 16
+ * confined; root: the same. Further ones wait. */
+#define EXAMINATIONS_PER_USER_MAX 4
 
 /* Control bus. Further connections are told so by an error to each call, and past
  * CONTROL_REFUSED_MAX of them closed. */

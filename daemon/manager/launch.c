@@ -329,7 +329,7 @@ static int examine(struct launch *launch)
 		r = examination_start(launch->account, &launch->identity, on_examined, launch,
 			&launch->examination);
 	if (r < 0)
-		refuse(launch, r, r == -EAGAIN ? too_many : examination_refusal(r));
+		refuse(launch, r, examination_refusal(r));
 	return r < 0 ? r : 1;
 }
 

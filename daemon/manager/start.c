@@ -22,6 +22,8 @@
 #include "sockets.h"
 #include "daemon/manager/sessions/spawner.h"
 
+#define NO_MEMORY_USEC 10000
+
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
 	struct manager *manager = userdata;
@@ -194,6 +196,18 @@ struct manager *manager_free(struct manager *manager)
 	return NULL;
 }
 
+/* What had no memory is done again: nothing of the loop is lost by that. */
+static int serve(struct manager *manager)
+{
+	int r;
+
+	while ((r = sd_event_loop(manager->event)) == -ENOMEM) {
+		log_errno(r, "the event loop waits");
+		(void)usleep(NO_MEMORY_USEC);
+	}
+	return r;
+}
+
 int manager_run(struct manager *manager)
 {
 	int r = store_take_over(manager);
@@ -202,11 +216,11 @@ int manager_run(struct manager *manager)
 	if (r < 0)
 		return r;
 	if (manager->stopping)
-		return sd_event_loop(manager->event);
+		return serve(manager);
 	log_info("ready: %zu packages, %zu connections; listening in %s",
 		manager->policy.packages->count, manager->policy.connections->count,
 		manager->options->runtime_dir);
 	(void)sd_notify(false, "READY=1");
 	manager_update_status(manager);
-	return sd_event_loop(manager->event);
+	return serve(manager);
 }

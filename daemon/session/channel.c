@@ -62,13 +62,14 @@ static int take_attach(
 	return 1;
 }
 
-/* 0: there is no more to do. */
+/* 0: there is no more to do. Whoever was examined may have gone away, and nobody asks any more. */
 static int tell_examined(struct supervisor *session, int confined)
 {
 	struct session_message message = {
 		.type = SESSION_EXAMINED, .examined = {.confined = confined}};
+	int r = message_send(session->channel, &message, sizeof(message), NULL, 0);
 
-	return message_send(session->channel, &message, sizeof(message), NULL, 0);
+	return r == -EPIPE ? 0 : r;
 }
 
 /* A launcher may have been confined since it said hello, and show somebody else's listener. Like an

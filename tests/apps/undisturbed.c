@@ -74,6 +74,36 @@ static void *sleep_on(void *unused)
 	return NULL;
 }
 
+static void *wait_with_timeout(void *unused)
+{
+	const struct timeval timeout = {.tv_sec = 1000};
+	int fds[2];
+	char byte;
+
+	(void)unused;
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0 ||
+		setsockopt(fds[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0)
+		exit(3);
+	for (;;)
+		count(recv(fds[0], &byte, 1, 0));
+	return NULL;
+}
+
+/* More than there is room for, which nobody reads. */
+static void *write_much(void *unused)
+{
+	static char much[1 << 20];
+	int fds[2];
+
+	(void)unused;
+	if (pipe(fds) < 0)
+		exit(3);
+	for (;;)
+		if (write(fds[1], much, sizeof(much)) < (ssize_t)sizeof(much))
+			__atomic_fetch_add(&interrupted, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
 static int connect_to(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -110,20 +140,12 @@ static unsigned greet(const char *path)
 	return answer.error == 0;
 }
 
-int main(int argc, char *argv[])
+/* argv */
+static void *greet_often(void *context)
 {
-	void *(*const waits[])(void *) = {
-		wait_in_epoll, wait_for_signal, wait_for_futex, wait_for_data, sleep_on};
+	char **argv = context;
 	unsigned accepted = 0;
-	pthread_t thread;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: undisturbed LAUNCH COUNT\n");
-		return 2;
-	}
-	for (size_t i = 0; i < sizeof(waits) / sizeof(*waits); i++)
-		if (pthread_create(&thread, NULL, waits[i], NULL) != 0)
-			return failed("pthread_create", "");
 	pause_for(100);
 	for (int i = 0; i < atoi(argv[2]); i++)
 		accepted += greet(argv[1]);
@@ -131,4 +153,21 @@ int main(int argc, char *argv[])
 		__atomic_load_n(&interrupted, __ATOMIC_SEQ_CST));
 	(void)fflush(stdout);
 	_exit(0);
+}
+
+int main(int argc, char *argv[])
+{
+	void *(*const others[])(void *) = {wait_in_epoll, write_much, wait_for_signal,
+		wait_for_data, wait_for_futex, sleep_on, greet_often};
+	pthread_t thread;
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: undisturbed LAUNCH COUNT\n");
+		return 2;
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (pthread_create(&thread, NULL, others[i], argv) != 0)
+			return failed("pthread_create", "");
+	/* The thread that is listed first. */
+	(void)wait_with_timeout(NULL);
 }

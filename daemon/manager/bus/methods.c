@@ -455,9 +455,6 @@ static int method_change(sd_bus_message *message, void *userdata, sd_bus_error *
 	if (r > 0)
 		r = examination_start(
 			peer->account, &peer->identity, on_examined, peer, &peer->examination);
-	if (r == -EAGAIN)
-		return sd_bus_error_set(error, BUS_ERROR_LIMIT,
-			"too many processes with a system call filter ask for something at once; try again");
 	if (r < 0)
 		return refuse_confined(r, error);
 	peer->change = sd_bus_message_ref(message);

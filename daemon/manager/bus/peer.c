@@ -354,8 +354,6 @@ static int examine(struct peer *peer)
 	if (r > 0)
 		r = examination_start(
 			peer->account, &peer->identity, on_examined, peer, &peer->examination);
-	if (r == -EAGAIN)
-		return only_tell(peer) ? 0 : r;
 	if (r != 0) {
 		peer->confined = r;
 		return only_tell(peer) ? 0 : -EAGAIN;

@@ -80,6 +80,7 @@ struct manager {
 	struct session_process *spare;
 	sd_event_source *spare_source; /* starts the next spare */
 	struct launch *launches;
+	struct examination *examinations;
 	struct fd_receiver *fd_receivers;
 	struct account *accounts;     /* of all who are connected */
 	sd_event_source *turn_source; /* serves one peer of the control bus */

@@ -3,6 +3,7 @@
  * manager is under one itself. */
 #include "examination.h"
 
+#include "daemon/manager/core/list.h"
 #include "daemon/manager/core/manager.h"
 #include "daemon/manager/core/timer.h"
 #include "include/limits.h"
@@ -11,25 +12,36 @@
 #include "spawner.h"
 
 struct examination {
+	struct examination *previous, *next; /* in manager->examinations, the latest first */
 	struct account *account;
 	const struct identity *identity;
 	int channel, lifeline; /* see spawner.h */
 	sd_event_source *channel_source, *deadline_source;
 	void (*done)(int confined, void *userdata);
 	void *userdata;
+	bool begun; /* or it waits, and has neither channel nor deadline */
 };
+
+static void begin_next(struct manager *manager);
 
 struct examination *examination_free(struct examination *examination)
 {
+	struct manager *manager;
+
 	if (!examination)
 		return NULL;
-	examination->account->taken[SHARE_EXAMINATIONS]--;
+	manager = examination->account->manager;
+	LIST_DROP(manager->examinations, examination);
+	if (examination->begun)
+		examination->account->taken[SHARE_EXAMINATIONS]--;
 	examination->account = account_unref(examination->account);
 	examination->channel_source = sd_event_source_disable_unref(examination->channel_source);
 	examination->deadline_source = sd_event_source_disable_unref(examination->deadline_source);
 	(void)safe_close(examination->channel);
 	(void)safe_close(examination->lifeline);
 	free(examination);
+	if (!manager->stopping)
+		begin_next(manager);
 	return NULL;
 }
 
@@ -82,6 +94,8 @@ static int begin(struct examination *examination)
 	int r = spawner_begin(
 		manager->spawner, SPAWNER_START, &examination->channel, &examination->lifeline);
 
+	examination->begun = true;
+	examination->account->taken[SHARE_EXAMINATIONS]++;
 	r = r < 0 ? r : ask(examination);
 	r = r < 0 ? r
 		  : sd_event_add_io(manager->event, &examination->channel_source,
@@ -91,15 +105,25 @@ static int begin(struct examination *examination)
 			       EXAMINATION_DEADLINE_USEC, on_deadline, examination);
 }
 
+/* The earliest that may. One that cannot be begun is over at once, but not before we return. */
+static void begin_next(struct manager *manager)
+{
+	struct examination *next = NULL;
+
+	FOREACH (examination, manager->examinations)
+		if (!examination->begun &&
+			!account_is_full(examination->account, SHARE_EXAMINATIONS))
+			next = examination;
+	if (next && begin(next) < 0)
+		(void)timer_start(manager->event, &next->deadline_source, 0, on_deadline, next);
+}
+
 int examination_start(struct account *account, const struct identity *identity,
 	void (*done)(int confined, void *userdata), void *userdata, struct examination **ret)
 {
-	struct examination *examination;
+	struct examination *examination = calloc(1, sizeof(*examination));
 	int r;
 
-	if (account_is_full(account, SHARE_EXAMINATIONS))
-		return -EAGAIN;
-	examination = calloc(1, sizeof(*examination));
 	if (!examination)
 		return -ENOMEM;
 	*examination = (struct examination){.account = account_ref(account),
@@ -108,8 +132,8 @@ int examination_start(struct account *account, const struct identity *identity,
 		.lifeline = -EBADF,
 		.done = done,
 		.userdata = userdata};
-	account->taken[SHARE_EXAMINATIONS]++;
-	r = begin(examination);
+	LIST_ADD(account->manager->examinations, examination);
+	r = account_is_full(account, SHARE_EXAMINATIONS) ? 0 : begin(examination);
 	if (r < 0) {
 		(void)examination_free(examination);
 		return r;

@@ -12,8 +12,8 @@
  *	1               it is
  *	negative errno  it cannot be told: to be treated as if it were
  *
- * identity and account are the caller's, and stay. 0; -EAGAIN: too many of its user's are under
- *way; or another negative errno: done() is not called. */
+ * If too many of its user's are under way it waits for one of them. identity and account are the
+ * caller's, and stay. 0, or negative errno: done() is not called. */
 struct examination;
 int examination_start(struct account *account, const struct identity *identity,
 	void (*done)(int confined, void *userdata), void *userdata, struct examination **ret);

@@ -103,7 +103,11 @@ static int examine_once(const struct member *member, const uint64_t *filter_id)
 
 	if (examination.late)
 		return -EINPROGRESS;
-	return examination.unreadable ? -EACCES : tell(membership, member, &findings);
+	if (examination.unreadable)
+		return -EACCES;
+	if (membership == MEMBERSHIP_UNKNOWN && examination.traced)
+		return -EBUSY;
+	return tell(membership, member, &findings);
 }
 
 /* filter_id: of the filter that is not counted, and must be there; NULL: none. */

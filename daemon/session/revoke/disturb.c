@@ -6,6 +6,31 @@
 #include "include/task.h"
 #include "include/util.h"
 
+static const int restarted_calls[] = {
+#if defined(__x86_64__)
+	202, /* futex */
+	7,   /* poll */
+	271, /* ppoll */
+	23,  /* select */
+	270, /* pselect6 */
+	35,  /* nanosleep */
+	230, /* clock_nanosleep */
+	61,  /* wait4 */
+	247, /* waitid */
+	34,  /* pause */
+	130, /* rt_sigsuspend */
+#elif defined(__aarch64__)
+	98,  /* futex */
+	73,  /* ppoll */
+	72,  /* pselect6 */
+	101, /* nanosleep */
+	115, /* clock_nanosleep */
+	260, /* wait4 */
+	95,  /* waitid */
+	133, /* rt_sigsuspend */
+#endif
+};
+
 static const int native_calls[] = {
 #if defined(__x86_64__)
 	232, /* epoll_wait */
@@ -66,7 +91,15 @@ static bool is_among(int nr, const int *calls, size_t count)
 	return false;
 }
 
-bool stop_disturbs(int proc)
+/* The numbers of 32-bit programs are others; that a call is one of theirs is not told. */
+static bool fails(const struct task_call *call)
+{
+	return is_among(call->nr, native_calls, ELEMENTSOF(native_calls)) ||
+	       (call->stack <= UINT32_MAX && call->place <= UINT32_MAX &&
+		       is_among(call->nr, compat_calls, ELEMENTSOF(compat_calls)));
+}
+
+enum disturbance stop_disturbs(int proc)
 {
 	struct task_call call;
 	int r;
@@ -75,9 +108,9 @@ bool stop_disturbs(int proc)
 	r = task_call(proc, &call);
 	step_end();
 	if (r < 0)
-		return false;
-	/* The numbers of 32-bit programs are others; that a call is one of theirs is not told. */
-	return is_among(call.nr, native_calls, ELEMENTSOF(native_calls)) ||
-	       (call.stack <= UINT32_MAX && call.place <= UINT32_MAX &&
-		       is_among(call.nr, compat_calls, ELEMENTSOF(compat_calls)));
+		return DISTURBS_NOT;
+	if (fails(&call))
+		return DISTURBS;
+	return is_among(call.nr, restarted_calls, ELEMENTSOF(restarted_calls)) ? DISTURBS_NOT
+									       : DISTURBS_PERHAPS;
 }

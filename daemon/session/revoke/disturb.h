@@ -4,7 +4,13 @@
 
 #include <stdbool.h>
 
-/* True if the thread waits in a call that fails with EINTR when it is stopped, whether it has a
- * handler or not (signal(7)). proc is /proc/TID. Waits while its process executes a
- * program: a step of a disposable child's (child.h). */
-bool stop_disturbs(int proc);
+enum disturbance {
+	DISTURBS_NOT,
+	DISTURBS_PERHAPS, /* a call that may fail with EINTR, or do only a part: on a socket with a
+			     timeout, or with more to write than there is room for */
+	DISTURBS,         /* a call that fails with EINTR, whether there is a handler or not */
+};
+
+/* What the thread would see of it (signal(7)). proc is /proc/TID. Waits while its process executes
+ * a program: a step of a disposable child's (child.h). */
+enum disturbance stop_disturbs(int proc);

@@ -122,8 +122,10 @@ static enum membership stop_and_read(struct examination *examination, const stru
 	enum membership membership;
 	int r, status = 0;
 
-	if (trace_seize_patiently(target->tid, PATIENCE_USEC) < 0)
+	if (trace_seize_patiently(target->tid, PATIENCE_USEC) < 0) {
+		examination->traced |= trace_is_strangers(target->tid);
 		return MEMBERSHIP_UNKNOWN;
+	}
 	(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
 	r = wait_for_stop(target, examination->hurry, &status);
 	examination->late = r == -EINPROGRESS;
@@ -144,14 +146,18 @@ static bool still_has_thread(const struct member *member, pid_t tid)
 	return faccessat(member->proc, path, F_OK, 0) == 0 && member_lives(member);
 }
 
-/* Whether to stop it in the first round, which is for those that do not notice. */
-static bool is_first_choice(const struct target *target, char state, bool hurry)
+#define ROUNDS 3
+
+/* In which round to stop it: the first is for those that do not notice. */
+static size_t round_of(const struct target *target, char state, bool hurry)
 {
-	return state != 'D' && (hurry || !stop_disturbs(target->proc));
+	if (state == 'D')
+		return ROUNDS - 1;
+	return hurry ? 0 : (size_t)stop_disturbs(target->proc);
 }
 
 static enum membership examine_thread(
-	struct examination *examination, pid_t tid, bool first_round, unsigned *tries)
+	struct examination *examination, pid_t tid, size_t round, unsigned *tries)
 {
 	const struct member *member = examination->member;
 	enum membership membership = MEMBERSHIP_UNKNOWN;
@@ -163,7 +169,7 @@ static enum membership examine_thread(
 	if (examination->notifies && examination->notifies(examination->context, tid))
 		membership = MEMBERSHIP_PROVED;
 	else if (task_read(target.proc, &task) == 0 && task.state != 'Z' &&
-		 is_first_choice(&target, task.state, examination->hurry) == first_round) {
+		 round_of(&target, task.state, examination->hurry) == round) {
 		(*tries)++;
 		membership = stop_and_read(examination, &target);
 	}
@@ -182,8 +188,8 @@ enum membership examine(struct examination *examination)
 
 	if (task_list_threads(examination->member->proc, &threads, &count) < 0)
 		return MEMBERSHIP_UNKNOWN;
-	for (size_t i = 0; i < 2 * count; i++) {
-		membership = examine_thread(examination, threads[i % count], i < count, &tries);
+	for (size_t i = 0; i < ROUNDS * count; i++) {
+		membership = examine_thread(examination, threads[i % count], i / count, &tries);
 		if (membership != MEMBERSHIP_UNKNOWN || examination->late || tries == THREADS_TRIED)
 			break;
 	}

@@ -46,6 +46,7 @@ struct examination {
 	void (*look)(void *context);
 	void *context;   /* of all */
 	bool unreadable; /* set if we may read nobody's filters */
+	bool traced;     /* set if somebody else traces one of the threads */
 	bool late; /* set if a thread was asked to stop and does not: only our end lets go of it */
 };
 

@@ -71,6 +71,13 @@ int trace_seize_patiently(pid_t tid, uint64_t usec)
 	return r;
 }
 
+bool trace_is_strangers(pid_t tid)
+{
+	pid_t tracer = status_pid(tid, "TracerPid");
+
+	return tracer != 0 && tracer != getpid() && !is_session_process(tracer);
+}
+
 bool trace_is_ours(pid_t tid)
 {
 	return status_pid(tid, "TracerPid") == getpid();

@@ -17,8 +17,9 @@ int trace_seize(pid_t tid);
 /* The same, but waits for up to this time for another session process to let go. */
 int trace_seize_patiently(pid_t tid, uint64_t usec);
 
-/* True if we trace it. */
+/* True if we trace it; if somebody does that is neither we nor another session process. */
 bool trace_is_ours(pid_t tid);
+bool trace_is_strangers(pid_t tid);
 
 /* Whether one that we trace has stopped. 1: it has. 0: not yet. -ESRCH: it is gone. -ECHILD: it has
  * another number now. */
