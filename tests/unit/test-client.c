@@ -206,9 +206,10 @@ TestSuite(unreachable, .init = no_client, .fini = clear);
 Test(unreachable, nobody_there)
 {
 	cr_assert_eq(client_connect("/nonexistent", &client, &message), -ENOENT);
-	assert_message("cannot reach mqgated at /nonexistent/launch: connect: No such file or directory; "
-		       "is it running? (start it: systemctl start mqgated; or give its "
-		       "--runtime-dir)");
+	assert_message(
+		"cannot reach mqgated at /nonexistent/launch: connect: No such file or directory; "
+		"is it running? (start it: systemctl start mqgated; or give its "
+		"--runtime-dir)");
 }
 
 Test(unreachable, nobody_listens)
