@@ -46,6 +46,16 @@ honest() {
 
 honest root env
 honest "a user" as_user
+# As in a container that may gain no privileges.
+for who in env as_user; do
+	for namespaces in "--net" "--pid --fork" "--ipc --pid --fork --net --uts --mount-proc"; do
+		# shellcheck disable=SC2086
+		run $who unshare --user --map-root-user $namespaces filtered allow denying -- \
+			mq-run --plug some:queue mqtry "open ${Q}honest rwcx 0600" "unlink ${Q}honest"
+		expect_status "$who, in namespaces of its own: $namespaces: mq-run runs a command" 0
+		expect_stdout "$who, …: … with its queues" "open ${Q}honest.* -> [0-9]"
+	done
+done
 for kinds in allow denying listing; do
 	check "filters: $kinds: root connects" filtered $kinds -- mqctl connect some:other some:all
 	run mqctl connections
