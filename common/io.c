@@ -37,18 +37,20 @@ static bool is_of_kind(const struct cmsghdr *c, int type)
 	return c->cmsg_level == SOL_SOCKET && c->cmsg_type == type;
 }
 
-static pid_t sender(const struct cmsghdr *credentials)
+pid_t message_sender(struct msghdr *message)
 {
-	struct ucred ucred;
+	struct ucred ucred = {0};
 
-	memcpy(&ucred, CMSG_DATA(credentials), sizeof(ucred));
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
+		if (is_of_kind(c, SCM_CREDENTIALS))
+			memcpy(&ucred, CMSG_DATA(c), sizeof(ucred));
 	return ucred.pid;
 }
 
 /* Takes every descriptor that came: keeps the first ones that were asked for, closes the rest.
  * Returns how many came. */
 static size_t take_control(
-	struct msghdr *message, int *ret_fds, size_t fd_count, pid_t *ret_sender, bool *ret_others)
+	struct msghdr *message, int *ret_fds, size_t fd_count, bool with_sender, bool *ret_others)
 {
 	size_t came = 0;
 
@@ -56,10 +58,8 @@ static size_t take_control(
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
 		size_t count;
 
-		if (ret_sender && is_of_kind(c, SCM_CREDENTIALS)) {
-			*ret_sender = sender(c);
+		if (with_sender && is_of_kind(c, SCM_CREDENTIALS))
 			continue;
-		}
 		if (!is_of_kind(c, SCM_RIGHTS)) {
 			*ret_others = true;
 			continue;
@@ -94,7 +94,9 @@ static int receive(int socket, void *data, size_t size, int *ret_fds, size_t fds
 	n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
 	if (n < 0)
 		return -errno;
-	came = take_control(&message, ret_fds, fds_max, ret_sender, &others);
+	came = take_control(&message, ret_fds, fds_max, ret_sender != NULL, &others);
+	if (ret_sender)
+		*ret_sender = message_sender(&message);
 	*ret_count = came;
 	if (n == 0 && came == 0)
 		return 0;

@@ -186,14 +186,18 @@ struct session_message {
  * Returns 0, -EAGAIN, -EPIPE or another negative errno. */
 int message_send(int socket, const void *data, size_t size, const int *fds, size_t fd_count);
 
+/* Of what recvmsg() gave from a socket with SO_PASSCRED: whose process sent it, as the kernel says;
+ * 0 if it does not. */
+struct msghdr;
+pid_t message_sender(struct msghdr *message);
+
 /* Receives one message of exactly size bytes and exactly fd_count descriptors (close-on-exec).
  * Never blocks. Anything else that came (longer, shorter, more or fewer descriptors) is -EBADMSG,
  * and every descriptor that came is closed. Returns 1, 0 at end of file, -EAGAIN or another
  * negative errno. */
 int message_receive(int socket, void *data, size_t size, int *ret_fds, size_t fd_count);
 
-/* The same of a socket with SO_PASSCRED. ret_sender: whose process sent it, as the kernel says; 0
- * if it does not. */
+/* The same of a socket with SO_PASSCRED. ret_sender: as message_sender() says. */
 int message_receive_from(
 	int socket, void *data, size_t size, int *ret_fds, size_t fd_count, pid_t *ret_sender);
 

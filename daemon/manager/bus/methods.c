@@ -414,10 +414,12 @@ static int make_change(sd_bus_message *message, struct peer *peer, sd_bus_error 
 		{"Reload", method_reload},
 	};
 
-	for (size_t i = 0; i < ELEMENTSOF(changes); i++)
+	int r = check_administrator(peer, error);
+
+	for (size_t i = 0; r >= 0 && i < ELEMENTSOF(changes); i++)
 		if (streq(sd_bus_message_get_member(message), changes[i].member))
 			return changes[i].make(message, peer, error);
-	return -ENOSYS;
+	return r < 0 ? r : -ENOSYS;
 }
 
 static int refuse_confined(int confined, sd_bus_error *error)
@@ -445,11 +447,8 @@ static void on_examined(int confined, void *userdata)
 static int method_change(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct peer *peer = userdata;
-	int r = check_administrator(peer, error);
+	int r = identity_may_be_confined(&peer->identity);
 
-	if (r < 0)
-		return r;
-	r = identity_may_be_confined(&peer->identity);
 	if (r == 0)
 		return make_change(message, peer, error);
 	if (r > 0)

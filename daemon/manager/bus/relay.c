@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "include/limits.h"
+#include "include/protocol.h"
 #include "include/util.h"
 
 /* Of whatever goes through. There are no threads. */
@@ -99,16 +100,12 @@ static ssize_t look(const struct relay *relay, size_t size)
 /* The descriptor, and whether the connector has sent it. */
 static void take_control(struct relay *relay, struct msghdr *message, int *ret_descriptor)
 {
-	struct ucred sender = {0};
-
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 			closep(ret_descriptor);
 			memcpy(ret_descriptor, CMSG_DATA(c), sizeof(int));
-		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
-			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
 		}
-	relay->others |= sender.pid != relay->connector;
+	relay->others |= message_sender(message) != relay->connector;
 }
 
 /* Into the buffer, of this size, all of which is there: in one piece, or in several if there are

@@ -50,9 +50,8 @@ bool descriptors_wait(int socket)
 	       message.msg_flags & MSG_CTRUNC;
 }
 
-/* What comes with a message: the descriptors, of which the first two at most are told, and who has
- * sent it. */
-static size_t take_control(struct msghdr *message, int ret_fds[static 2], pid_t *ret_sender)
+/* The descriptors of a message, of which the first two at most are told. */
+static size_t take_descriptors(struct msghdr *message, int ret_fds[static 2])
 {
 	size_t count = 0;
 
@@ -60,11 +59,6 @@ static size_t take_control(struct msghdr *message, int ret_fds[static 2], pid_t 
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 			count = MIN((c->cmsg_len - CMSG_LEN(0)) / sizeof(int), 2U);
 			memcpy(ret_fds, CMSG_DATA(c), sizeof(int) * count);
-		} else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
-			struct ucred credentials;
-
-			memcpy(&credentials, CMSG_DATA(c), sizeof(credentials));
-			*ret_sender = credentials.pid;
 		}
 	return count;
 }
@@ -97,13 +91,12 @@ static int pass_in(int launcher, int manager)
 		.msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(launcher, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fds[2] = {manager, manager};
-	pid_t sender = 0;
 	size_t count;
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 1 : 0;
-	count = take_control(&message, fds, &sender);
-	if ((n == 0 && count == 0) || sender != connector(launcher))
+	count = take_descriptors(&message, fds);
+	if ((n == 0 && count == 0) || message_sender(&message) != connector(launcher))
 		return 0;
 	for (size_t i = 0; i < count; i++)
 		if (listener_check(fds[i]) < 0)
