@@ -66,7 +66,7 @@ static bool by_descriptor(const struct request *request)
 	return request->call != MQ_CALL_OPEN && request->call != MQ_CALL_UNLINK;
 }
 
-struct verdict decide(const struct grants *grants, const struct request *request)
+struct verdict decide(uint32_t granted, const struct request *request)
 {
 	uint32_t needs = request_needs(request);
 	struct verdict verdict;
@@ -81,7 +81,7 @@ struct verdict decide(const struct grants *grants, const struct request *request
 		return denied(EACCES, REASON_UNKNOWN_QUEUE);
 
 	verdict = denied(EACCES, REASON_NOT_GRANTED);
-	verdict.missing = needs & ~grants_lookup(grants, request->name);
+	verdict.missing = needs & ~granted;
 	return verdict.missing ? verdict : allowed(REASON_GRANTED);
 }
 

@@ -2,7 +2,7 @@
 /* Grants: build, look up, serialise. */
 #include "include/grants.h"
 
-#include <fcntl.h>
+#include <sys/stat.h>
 
 #include "include/array.h"
 #include "include/limits.h"
@@ -53,10 +53,16 @@ int grants_new(uint64_t generation, struct grants **ret)
 	return 0;
 }
 
+static void clear_rule(struct grant *rule)
+{
+	free((void *)rule->name);
+	free((void *)rule->queue);
+}
+
 static void free_list(struct grant *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		free(list[i].name);
+		clear_rule(&list[i]);
 	free(list);
 }
 
@@ -70,39 +76,85 @@ struct grants *grants_free(struct grants *grants)
 	return NULL;
 }
 
-static int list_add(struct grant **list, size_t *count, const char *name, uint32_t permissions)
-{
-	const struct grant grant = {
-		.permissions = permissions | PERMISSION_OPEN, .name = strdup(name)};
-	int r = grant.name ? array_append(list, count, &grant, sizeof(grant)) : -ENOMEM;
-
-	if (r < 0)
-		free(grant.name);
-	return r;
-}
-
-int grants_add(struct grants *grants, const char *name, bool pattern, uint32_t permissions)
+static bool name_is_valid(const char *name)
 {
 	size_t length = strlen(name);
+
+	return length > 0 && length <= QUEUE_NAME_MAX;
+}
+
+static bool rule_is_valid(const struct grant *rule)
+{
+	if (rule->permissions & ~(uint32_t)PERMISSIONS_ALL || rule->mode_cut & ~(mode_t)ALLPERMS)
+		return false;
+	if (rule->queue && !name_is_valid(rule->queue))
+		return false;
+	return rule->pattern ? pattern_is_valid(rule->name) : name_is_valid(rule->name);
+}
+
+static size_t rule_bytes(const struct grant *rule)
+{
+	return strlen(rule->name) + (rule->queue ? strlen(rule->queue) : 0);
+}
+
+static size_t plain_length(const struct grant *rule)
+{
+	return rule->pattern ? strcspn(rule->name, "*?{") : strlen(rule->name);
+}
+
+static int list_add(struct grant **list, size_t *count, const struct grant *rule)
+{
+	struct grant copy = *rule;
 	int r;
 
-	if (length == 0 || length > QUEUE_NAME_MAX || permissions & ~(uint32_t)PERMISSIONS_ALL)
-		return -EINVAL;
-	if (grants->exact_count + grants->pattern_count >= GRANTS_MAX ||
-		grants->bytes + length > GRANTS_BYTES_MAX)
-		return -E2BIG;
-	if (pattern && grants->pattern_count >= GRANTS_PATTERNS_MAX)
-		return -E2BIG;
-	r = pattern ? list_add(&grants->patterns, &grants->pattern_count, name, permissions)
-		    : list_add(&grants->exact, &grants->exact_count, name, permissions);
-	if (r == 0)
-		grants->bytes += length;
+	copy.permissions |= PERMISSION_OPEN;
+	copy.plain = plain_length(rule);
+	copy.name = strdup(rule->name);
+	copy.queue = rule->queue ? strdup(rule->queue) : NULL;
+	r = copy.name && (copy.queue || !rule->queue)
+		    ? array_append(list, count, &copy, sizeof(copy))
+		    : -ENOMEM;
+	if (r < 0)
+		clear_rule(&copy);
 	return r;
 }
 
-static int compare_grants(const void *a, const void *b)
+int grants_add(struct grants *grants, const struct grant *rule)
 {
-	return strcmp(((const struct grant *)a)->name, ((const struct grant *)b)->name);
+	int r;
+
+	if (!rule_is_valid(rule))
+		return -EINVAL;
+	if (grants->exact_count + grants->pattern_count >= GRANTS_MAX ||
+		grants->bytes + rule_bytes(rule) > GRANTS_BYTES_MAX)
+		return -E2BIG;
+	if (rule->pattern && grants->pattern_count >= GRANTS_PATTERNS_MAX)
+		return -E2BIG;
+	r = rule->pattern ? list_add(&grants->patterns, &grants->pattern_count, rule)
+			  : list_add(&grants->exact, &grants->exact_count, rule);
+	if (r < 0)
+		return r;
+	grants->bytes += rule_bytes(rule);
+	grants->aliases += rule->queue != NULL;
+	return 0;
+}
+
+/* What the rule means by a name. */
+static const char *meaning(const struct grant *rule, const char *name)
+{
+	return rule->queue ? rule->queue : name;
+}
+
+/* By name, those with shorter plain beginnings first: those of one name lie together, and so do the
+ * patterns that begin alike. */
+static int compare_rules(const void *a, const void *b)
+{
+	const struct grant *x = a, *y = b;
+	int c = (x->plain > y->plain) - (x->plain < y->plain);
+
+	c = c ? c : strcmp(x->name, y->name);
+	c = c ? c : strcmp(meaning(x, ""), meaning(y, ""));
+	return c ? c : (int)x->host - (int)y->host;
 }
 
 static void sort_and_fold(struct grant *list, size_t *count)
@@ -111,11 +163,12 @@ static void sort_and_fold(struct grant *list, size_t *count)
 
 	if (*count == 0)
 		return;
-	qsort(list, *count, sizeof(*list), compare_grants);
+	qsort(list, *count, sizeof(*list), compare_rules);
 	for (size_t i = 1; i < *count; i++)
-		if (streq(list[i].name, list[kept].name)) {
+		if (compare_rules(&list[i], &list[kept]) == 0) {
 			list[kept].permissions |= list[i].permissions;
-			free(list[i].name);
+			list[kept].mode_cut |= list[i].mode_cut;
+			clear_rule(&list[i]);
 		} else {
 			list[++kept] = list[i];
 		}
@@ -128,21 +181,158 @@ void grants_seal(struct grants *grants)
 	sort_and_fold(grants->patterns, &grants->pattern_count);
 }
 
-uint32_t grants_lookup(const struct grants *grants, const char *name)
+/* The first one that is not before. */
+static size_t find_first(const struct grant *list, size_t count, const struct grant *key)
 {
-	struct grant key = {.name = (char *)name};
-	const struct grant *exact = NULL;
-	uint32_t permissions;
+	return array_first(list, count, sizeof(*list), key, compare_rules);
+}
 
-	if (grants->exact_count > 0)
-		exact = bsearch(
-			&key, grants->exact, grants->exact_count, sizeof(key), compare_grants);
-	permissions = exact ? exact->permissions : 0;
-	for (size_t i = 0; i < grants->pattern_count; i++)
-		if ((grants->patterns[i].permissions & ~permissions) != 0 &&
-			pattern_match(grants->patterns[i].name, name))
+static size_t find_exact(const struct grants *grants, const char *name)
+{
+	const struct grant key = {.name = name, .plain = strlen(name)};
+
+	return find_first(grants->exact, grants->exact_count, &key);
+}
+
+/* Of the plain beginning only. */
+static int compare_beginnings(const void *a, const void *b)
+{
+	const struct grant *x = a, *y = b;
+	int c = (x->plain > y->plain) - (x->plain < y->plain);
+
+	return c ? c : strncmp(x->name, y->name, y->plain);
+}
+
+/* The next pattern from i on that begins as the name does. */
+static size_t find_beginning(const struct grants *grants, const char *name, size_t i)
+{
+	const struct grant *list = grants->patterns;
+
+	while (i < grants->pattern_count) {
+		struct grant key = {.name = name, .plain = list[i].plain};
+		int c = strncmp(list[i].name, name, list[i].plain);
+
+		if (c == 0)
+			break;
+		if (c > 0)
+			key = (struct grant){.name = "", .plain = list[i].plain + 1};
+		i = array_first(
+			list, grants->pattern_count, sizeof(*list), &key, compare_beginnings);
+	}
+	return i;
+}
+
+static bool has_variable(const struct grant *rule)
+{
+	return rule->pattern && strchr(rule->name + rule->plain, '{');
+}
+
+/* False: it contradicts what was found before. */
+static bool add_up(struct granted *granted, const struct grant *rule, const char *name)
+{
+	const char *queue = meaning(rule, name);
+
+	if (granted->permissions == 0) {
+		granted->queue = queue;
+		granted->host = rule->host;
+	} else if (granted->host != rule->host || !streq(granted->queue, queue)) {
+		return false;
+	}
+	granted->permissions |= rule->permissions;
+	granted->mode_cut |= rule->mode_cut;
+	granted->by_subject |= has_variable(rule);
+	return true;
+}
+
+struct granted grants_find(
+	const struct grants *grants, const struct subject *subject, const char *name)
+{
+	struct granted granted = {0};
+
+	for (size_t i = find_exact(grants, name);
+		i < grants->exact_count && streq(grants->exact[i].name, name); i++)
+		if (!add_up(&granted, &grants->exact[i], name))
+			return (struct granted){0};
+	for (size_t i = 0; (i = find_beginning(grants, name, i)) < grants->pattern_count; i++)
+		if (pattern_match_for(grants->patterns[i].name, subject, name) &&
+			!add_up(&granted, &grants->patterns[i], name))
+			return (struct granted){0};
+	return granted;
+}
+
+static bool is_in(const struct grant *rule, uint32_t spaces)
+{
+	return spaces & (rule->host ? SPACE_HOST : SPACE_CALLER);
+}
+
+/* A name that depends on who asks is a name of that one only. */
+static bool alias_means(const struct grant *rule, const struct subject *subject, const char *queue)
+{
+	return rule->queue && streq(rule->queue, queue) &&
+	       (!rule->pattern || pattern_has_values(rule->name, subject));
+}
+
+static uint32_t by_aliases(const struct grant *list, size_t count, const struct subject *subject,
+	const char *queue, uint32_t spaces)
+{
+	uint32_t permissions = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (is_in(&list[i], spaces) && alias_means(&list[i], subject, queue))
+			permissions |= list[i].permissions;
+	return permissions;
+}
+
+static uint32_t by_own_name(const struct grants *grants, const struct subject *subject,
+	const char *queue, uint32_t spaces)
+{
+	uint32_t permissions = 0;
+
+	for (size_t i = find_exact(grants, queue);
+		i < grants->exact_count && streq(grants->exact[i].name, queue); i++)
+		if (is_in(&grants->exact[i], spaces) && !grants->exact[i].queue)
+			permissions |= grants->exact[i].permissions;
+	for (size_t i = 0; (i = find_beginning(grants, queue, i)) < grants->pattern_count; i++)
+		if (is_in(&grants->patterns[i], spaces) && !grants->patterns[i].queue &&
+			pattern_match_for(grants->patterns[i].name, subject, queue))
 			permissions |= grants->patterns[i].permissions;
 	return permissions;
+}
+
+uint32_t grants_on_queue(const struct grants *grants, const struct subject *subject,
+	const char *queue, uint32_t spaces)
+{
+	uint32_t permissions = by_own_name(grants, subject, queue, spaces);
+
+	if (grants->aliases > 0) {
+		permissions |=
+			by_aliases(grants->exact, grants->exact_count, subject, queue, spaces);
+		permissions |=
+			by_aliases(grants->patterns, grants->pattern_count, subject, queue, spaces);
+	}
+	return permissions;
+}
+
+bool grants_have_variables(const struct grants *grants)
+{
+	for (size_t i = 0; i < grants->pattern_count; i++)
+		if (has_variable(&grants->patterns[i]))
+			return true;
+	return false;
+}
+
+static bool has_host(const struct grant *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i].host)
+			return true;
+	return false;
+}
+
+bool grants_have_host(const struct grants *grants)
+{
+	return has_host(grants->exact, grants->exact_count) ||
+	       has_host(grants->patterns, grants->pattern_count);
 }
 
 static bool has_unreadable(const struct grant *list, size_t count)
@@ -162,18 +352,24 @@ bool grants_have_unreadable(const struct grants *grants)
 /* A pattern is given by the same one only: what others together match is not worked out. */
 static bool gives_pattern(const struct grants *grants, const struct grant *pattern)
 {
-	const struct grant *same = NULL;
+	size_t i = find_first(grants->patterns, grants->pattern_count, pattern);
 
-	if (grants->pattern_count > 0)
-		same = bsearch(pattern, grants->patterns, grants->pattern_count, sizeof(*pattern),
-			compare_grants);
-	return same && (pattern->permissions & ~same->permissions) == 0;
+	return i < grants->pattern_count && compare_rules(&grants->patterns[i], pattern) == 0 &&
+	       (pattern->permissions & ~grants->patterns[i].permissions) == 0;
+}
+
+static bool gives_name(const struct grants *grants, const struct grant *rule)
+{
+	const struct granted granted = grants_find(grants, &SUBJECT_NOBODY, rule->name);
+
+	return (rule->permissions & ~granted.permissions) == 0 && granted.host == rule->host &&
+	       streq(granted.queue, meaning(rule, rule->name));
 }
 
 bool grants_give(const struct grants *grants, const struct grants *others)
 {
 	for (size_t i = 0; i < others->exact_count; i++)
-		if (others->exact[i].permissions & ~grants_lookup(grants, others->exact[i].name))
+		if (!gives_name(grants, &others->exact[i]))
 			return false;
 	for (size_t i = 0; i < others->pattern_count; i++)
 		if (!gives_pattern(grants, &others->patterns[i]))
@@ -191,12 +387,21 @@ static uint64_t mix(uint64_t hash, const void *data, size_t size)
 	return hash;
 }
 
+static uint64_t mix_text(uint64_t hash, const char *text)
+{
+	return mix(hash, text, strlen(text) + 1);
+}
+
 static uint64_t mix_list(uint64_t hash, const struct grant *list, size_t count)
 {
 	hash = mix(hash, &count, sizeof(count));
 	for (size_t i = 0; i < count; i++) {
-		hash = mix(hash, list[i].name, strlen(list[i].name) + 1);
-		hash = mix(hash, &list[i].permissions, sizeof(list[i].permissions));
+		const uint32_t numbers[] = {
+			list[i].permissions, (uint32_t)list[i].mode_cut, list[i].host};
+
+		hash = mix_text(hash, list[i].name);
+		hash = mix_text(hash, meaning(&list[i], ""));
+		hash = mix(hash, numbers, sizeof(numbers));
 	}
 	return hash;
 }
@@ -210,124 +415,148 @@ uint64_t grants_fingerprint(const struct grants *grants)
 	return hash ? hash : 1;
 }
 
-/* The wire form: a header, then entries, each followed by its name with the NUL. Both ends are on
- * one machine. */
-#define WIRE_MAGIC UINT32_C(0x6d716732)
+/* The wire form: a header, then entries, each followed by its name and the queue that it means (or
+ * nothing), with their NULs. Both ends are on one machine. */
+#define WIRE_MAGIC   UINT32_C(0x6d716772)
+#define WIRE_VERSION 3
 
 struct wire_header {
 	uint32_t magic;
-	uint32_t count;
+	uint32_t version;
 	uint64_t generation;
+	uint32_t count;
+	uint32_t reserved; /* 0 */
 };
 
 struct wire_entry {
-	uint32_t permissions;
-	uint16_t pattern;
-	uint16_t length; /* of the name, without the NUL */
+	uint8_t permissions;
+	uint8_t pattern;
+	uint8_t host;
+	uint8_t reserved; /* 0 */
+	uint16_t mode_cut;
+	uint16_t length;       /* of the name, without the NUL */
+	uint16_t queue_length; /* of the queue; 0: there is none */
 };
 
-static size_t wire_size(const struct grants *grants)
-{
-	size_t count = grants->exact_count + grants->pattern_count;
-	size_t size = sizeof(struct wire_header) + count * (sizeof(struct wire_entry) + 1);
-
-	for (size_t i = 0; i < grants->exact_count; i++)
-		size += strlen(grants->exact[i].name);
-	for (size_t i = 0; i < grants->pattern_count; i++)
-		size += strlen(grants->patterns[i].name);
-	return size;
-}
-
-static char *write_entries(char *at, const struct grant *list, size_t count, bool pattern)
+static void write_entries(FILE *f, const struct grant *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct wire_entry entry = {.permissions = list[i].permissions,
-			.pattern = pattern,
-			.length = (uint16_t)strlen(list[i].name)};
+		const char *queue = meaning(&list[i], "");
+		const struct wire_entry entry = {.permissions = (uint8_t)list[i].permissions,
+			.pattern = list[i].pattern,
+			.host = list[i].host,
+			.mode_cut = (uint16_t)list[i].mode_cut,
+			.length = (uint16_t)strlen(list[i].name),
+			.queue_length = (uint16_t)strlen(queue)};
 
-		at = mempcpy(at, &entry, sizeof(entry));
-		at = mempcpy(at, list[i].name, entry.length + 1U);
+		(void)fwrite(&entry, sizeof(entry), 1, f);
+		(void)fwrite(list[i].name, 1, entry.length + 1U, f);
+		(void)fwrite(queue, 1, entry.queue_length + 1U, f);
 	}
-	return at;
 }
 
 int grants_serialise(const struct grants *grants, void **ret_data, size_t *ret_size)
 {
-	struct wire_header header = {.magic = WIRE_MAGIC,
+	const struct wire_header header = {.magic = WIRE_MAGIC,
+		.version = WIRE_VERSION,
 		.count = (uint32_t)(grants->exact_count + grants->pattern_count),
 		.generation = grants->generation};
-	size_t size = wire_size(grants);
-	char *data = malloc(size);
-	char *at;
+	char *data = NULL;
+	FILE *f = open_memstream(&data, ret_size);
 
-	if (!data)
+	if (!f)
 		return -ENOMEM;
-	at = mempcpy(data, &header, sizeof(header));
-	at = write_entries(at, grants->exact, grants->exact_count, false);
-	(void)write_entries(at, grants->patterns, grants->pattern_count, true);
+	(void)fwrite(&header, sizeof(header), 1, f);
+	write_entries(f, grants->exact, grants->exact_count);
+	write_entries(f, grants->patterns, grants->pattern_count);
+	if (fclose(f) != 0) {
+		free(data);
+		return -ENOMEM;
+	}
 	*ret_data = data;
-	*ret_size = size;
 	return 0;
 }
 
-/* grants_serialise() writes a sealed set: names ascending, the patterns behind. */
-static bool in_order(const struct grants *grants, const char *name, bool pattern)
-{
-	const struct grant *list = pattern ? grants->patterns : grants->exact;
-	size_t count = pattern ? grants->pattern_count : grants->exact_count;
+struct reader {
+	const char *at;
+	size_t left;
+};
 
-	if (!pattern && grants->pattern_count > 0)
-		return false;
-	return count == 0 || strcmp(list[count - 1].name, name) < 0;
+/* Without copying it; it has its NUL. */
+static int read_text(struct reader *reader, size_t length, const char **ret)
+{
+	if (reader->left < length + 1 || strnlen(reader->at, length + 1) != length)
+		return -EBADMSG;
+	*ret = reader->at;
+	reader->at += length + 1;
+	reader->left -= length + 1;
+	return 0;
 }
 
-static int read_entry(const char **at, size_t *left, struct grants *grants)
+static int read_bytes(struct reader *reader, void *ret, size_t size)
 {
+	if (reader->left < size)
+		return -EBADMSG;
+	memcpy(ret, reader->at, size);
+	reader->at += size;
+	reader->left -= size;
+	return 0;
+}
+
+/* grants_serialise() writes a sealed set: ascending, the patterns behind. */
+static bool in_order(const struct grants *grants, const struct grant *rule)
+{
+	const struct grant *list = rule->pattern ? grants->patterns : grants->exact;
+	size_t count = rule->pattern ? grants->pattern_count : grants->exact_count;
+
+	if (!rule->pattern && grants->pattern_count > 0)
+		return false;
+	return count == 0 || compare_rules(&list[count - 1], rule) < 0;
+}
+
+static int read_entry(struct reader *reader, struct grants *grants)
+{
+	const char *name, *queue;
 	struct wire_entry entry;
-	const char *name;
+	struct grant rule;
 	int r;
 
-	if (*left < sizeof(entry))
+	if (read_bytes(reader, &entry, sizeof(entry)) < 0 ||
+		read_text(reader, entry.length, &name) < 0 ||
+		read_text(reader, entry.queue_length, &queue) < 0)
 		return -EBADMSG;
-	memcpy(&entry, *at, sizeof(entry));
-	*at += sizeof(entry);
-	*left -= sizeof(entry);
-	if (*left < entry.length + 1U || entry.pattern > 1 ||
+	if (entry.pattern > 1 || entry.host > 1 || entry.reserved != 0 ||
 		!(entry.permissions & PERMISSION_OPEN))
 		return -EBADMSG;
-	name = *at;
-	if (strnlen(name, entry.length + 1U) != entry.length ||
-		!in_order(grants, name, entry.pattern))
+	rule = (struct grant){.permissions = entry.permissions,
+		.mode_cut = entry.mode_cut,
+		.pattern = entry.pattern,
+		.host = entry.host,
+		.name = name,
+		.queue = entry.queue_length > 0 ? queue : NULL};
+	rule.plain = plain_length(&rule);
+	if (!in_order(grants, &rule))
 		return -EBADMSG;
-	*at += entry.length + 1U;
-	*left -= entry.length + 1U;
-	r = grants_add(grants, name, entry.pattern, entry.permissions);
+	r = grants_add(grants, &rule);
 	return r == -EINVAL ? -EBADMSG : r;
 }
 
 int grants_deserialise(const void *data, size_t size, struct grants **ret)
 {
 	_cleanup_(grants_freep) struct grants *grants = NULL;
+	struct reader reader = {data, size};
 	struct wire_header header;
-	const char *at = data;
 	int r;
 
-	if (size < sizeof(header))
+	if (read_bytes(&reader, &header, sizeof(header)) < 0 || header.magic != WIRE_MAGIC ||
+		header.version != WIRE_VERSION || header.reserved != 0)
 		return -EBADMSG;
-	memcpy(&header, at, sizeof(header));
-	if (header.magic != WIRE_MAGIC)
-		return -EBADMSG;
-	at += sizeof(header);
-	size -= sizeof(header);
 	r = grants_new(header.generation, &grants);
+	for (uint32_t i = 0; r == 0 && i < header.count; i++)
+		r = read_entry(&reader, grants);
 	if (r < 0)
 		return r;
-	for (uint32_t i = 0; i < header.count; i++) {
-		r = read_entry(&at, &size, grants);
-		if (r < 0)
-			return r;
-	}
-	if (size != 0)
+	if (reader.left != 0)
 		return -EBADMSG;
 	*ret = take_pointer(grants);
 	return 0;

@@ -32,10 +32,34 @@ static int check_version(uint32_t magic, uint32_t version)
 	return launch_version_is_known(version) ? 0 : -EPROTONOSUPPORT;
 }
 
+bool instance_is_valid(const char *text)
+{
+	size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				     "0123456789._:-");
+
+	return length > 0 && length <= INSTANCE_MAX && text[length] == '\0';
+}
+
 static bool ref_is_valid(const struct launch_ref *ref)
 {
-	return ref->kind > LAUNCH_REF_NONE && ref->kind <= LAUNCH_REF_APP &&
-	       terminated(ref->text, sizeof(ref->text)) && ref->text[0] != '\0';
+	if (!terminated(ref->text, sizeof(ref->text)))
+		return false;
+	if (ref->kind == LAUNCH_REF_INSTANCE)
+		return instance_is_valid(ref->text);
+	return ref->kind > LAUNCH_REF_NONE && ref->kind <= LAUNCH_REF_APP && ref->text[0] != '\0';
+}
+
+static bool refs_are_valid(const struct launch_hello *hello)
+{
+	uint32_t instances = 0;
+
+	for (uint32_t i = 0; i < hello->ref_count; i++) {
+		if (!ref_is_valid(&hello->refs[i]))
+			return false;
+		instances += hello->refs[i].kind == LAUNCH_REF_INSTANCE;
+	}
+	return instances == 0 || (instances == 1 && hello->ref_count > 1 &&
+					 hello->version >= LAUNCH_VERSION_INSTANCES);
 }
 
 int launch_hello_check(const void *data, size_t size)
@@ -50,9 +74,8 @@ int launch_hello_check(const void *data, size_t size)
 		return r;
 	if (hello->ref_count < 1 || hello->ref_count > LAUNCH_REFS_MAX || hello->reserved != 0)
 		return -EBADMSG;
-	for (uint32_t i = 0; i < hello->ref_count; i++)
-		if (!ref_is_valid(&hello->refs[i]))
-			return -EBADMSG;
+	if (!refs_are_valid(hello))
+		return -EBADMSG;
 	if (!all_zero(&hello->refs[hello->ref_count],
 		    (LAUNCH_REFS_MAX - hello->ref_count) * sizeof(hello->refs[0])))
 		return -EBADMSG;

@@ -124,6 +124,15 @@ int task_call(int proc, struct task_call *ret)
 		       : -EAGAIN;
 }
 
+bool task_has_host_ipc(void)
+{
+	char own[64], hosts[64];
+
+	return text_link_at(AT_FDCWD, "/proc/self/ns/ipc", own, sizeof(own)) == 0 &&
+	       text_link_at(AT_FDCWD, "/proc/1/ns/ipc", hosts, sizeof(hosts)) == 0 &&
+	       streq(own, hosts);
+}
+
 bool pidfd_is_alive(int pidfd)
 {
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};

@@ -38,11 +38,13 @@
  *
  * Rows of List. Keys are the column names in lower case; absent values are "".
  *   packages      name s, publisher s, file s
- *   plugs         plug s, id s, mediation s, connected as (slots)
- *   slots         slot s, id s, permissions as, queues as (patterns too)
+ *   plugs         plug s, id s, mediation s, connected as (slots), path as
+ *   slots         slot s, id s, permissions as, queues as (patterns too), namespace s ("host", or
+ *                 "": the caller's), max-mode s ("0660"; "" if there is none)
  *   connections   interface s ("posix-mq"), plug s, slot s, notes s ("manual", "" for
  *                 auto; "manual,until=2000-01-31T23:59:59Z" for one with an end; then
- *                 ",any-id" for a manual one whose plug and slot have differing ids now)
+ *                 ",any-id" for a manual one whose plug and slot have differing ids now,
+ *                 ",misfit" for one that gives nothing, since they do not fit)
  *                 also one row for each plug and each slot that is not connected, the other side ""
  *   sessions      pid u, uid u, plugs as, slots as, mediation s, command s; root sees all, others
  * their own

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define INFLIGHT_VERSION 9
+#define INFLIGHT_VERSION 10
 /* Its name; by it the manager tells what it gets back. */
 #define INFLIGHT_MEMFD "mqgate-inflight"
 /* Bytes. What is not written takes no memory. */

@@ -11,6 +11,9 @@
 #define REF_MAX          (PACKAGE_NAME_MAX + 1 + PLUG_NAME_MAX) /* "package:name" */
 #define APP_NAME_MAX     128 /* with "hook." before it for a hook; the document is refused */
 #define PUBLISHER_MAX    255
+#define INSTANCE_MAX     64 /* mq-run --instance; mq-run refuses more */
+/* A pattern of queue names in a session, with {instance} filled in; a longer one gives nothing. */
+#define PATTERN_MAX (QUEUE_NAME_MAX + INSTANCE_MAX)
 
 /* Policy. Past one of these the document or the change is refused, and the old one stays. */
 #define PACKAGE_FILE_MAX    (1024 * 1024) /* bytes of one document */
@@ -22,7 +25,10 @@
 #define CONNECTION_SPAN_MAX (10 * 366 * 86400ULL) /* seconds of a timed connection */
 #define DISCONNECT_WAIT_MAX 3600                  /* seconds; of mqctl disconnect --wait */
 #define SLOT_QUEUES_MAX     1024                  /* names and patterns of one slot */
-#define DIAGNOSTICS_MAX     200                   /* further ones are counted, not kept */
+#define VALUES_STEPS_MAX    1048576 /* of looking for the values of variables; none are found */
+/* Bytes compared with bytes to find the name that was meant; further names are not proposed. */
+#define NEAREST_STEPS_MAX 4000000
+#define DIAGNOSTICS_MAX   200 /* further ones are counted, not kept */
 
 /* YAML of every kind. Past one of these the document is refused. */
 #define YAML_DEPTH_MAX   64    /* nesting, aliases followed */
@@ -37,8 +43,11 @@
 #define LAUNCH_TEXT_MAX       2048 /* message of an answer, longer ones are cut */
 #define WALL_COSTS_MAX        8    /* directories that mq-run's warning names; others are counted */
 #define GRANTS_MAX            16384 /* queue names and patterns of one session */
-#define GRANTS_PATTERNS_MAX   512
+#define GRANTS_PATTERNS_MAX   1024
 #define GRANTS_BYTES_MAX      (8 * 1024 * 1024)
+/* Queues that a session whose callers are in other IPC namespaces has created in mqgated's, and
+ * that exist; a further one is refused (ENOSPC). */
+#define HOST_QUEUES_MAX 32
 /* Queues a session remembers having opened; then the least recently used is forgotten. */
 #define SESSION_QUEUES_MAX 4096
 /* Kept for speed only; past them the rest takes the slower way. Open queues that are recognised

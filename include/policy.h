@@ -26,7 +26,10 @@ struct plug {
 	const struct package *package;
 	char *id; /* attribute posix-mq; the name if absent */
 	enum mediation mediation;
-	bool scoped; /* named by an app or a hook, and bound to those only */
+	char **paths; /* by which the program calls the slot's queues, with leading slash; may have
+			 variables */
+	size_t path_count; /* 0: by their own names */
+	bool scoped;       /* named by an app or a hook, and bound to those only */
 	unsigned line, column;
 };
 
@@ -37,9 +40,11 @@ struct slot {
 	uint32_t permissions; /* what a connected plug gets; PERMISSION_OPEN is always in */
 	char **paths;         /* with leading slash, path_count of them */
 	size_t path_count;
-	char **patterns; /* with leading slash */
+	char **patterns; /* with leading slash; may have variables */
 	size_t pattern_count;
-	bool scoped; /* as of a plug */
+	bool host;       /* namespace: host */
+	mode_t mode_cut; /* what max-mode takes away */
+	bool scoped;     /* as of a plug */
 	unsigned line, column;
 };
 
@@ -213,8 +218,9 @@ int policy_find_app(const struct policy *policy, const char *text,
 /* mqctl connect: slot is "pkg:slot", "pkg" (its only slot) or "". until as in struct connection.
  * Two of differing ids are connected with any_id only, or if they are connected already.
  * ret_connections is the changed set; equal to the old one (a new reference) if it was already
- * connected manually with that end. 0, or with a fault -ENOENT, -EINVAL, -ENOTUNIQ (a package of
- * several slots) or -E2BIG (CONNECTIONS_MAX; kind FAULT_INVALID), or without one -ENOMEM. */
+ * connected manually with that end. 0, or with a fault -ENOENT, -EINVAL (also: they do not fit),
+ * -ENOTUNIQ (a package of several slots) or -E2BIG (CONNECTIONS_MAX; kind FAULT_INVALID), or
+ * without one -ENOMEM. */
 int policy_connect(const struct policy *policy, const char *plug, const char *slot, uint64_t until,
 	bool any_id, struct connections **ret_connections, struct fault *fault);
 
@@ -227,9 +233,9 @@ int policy_disconnect(const struct policy *policy, const char *first, const char
 
 /* What follows from the packages alone: an automatic connection whose plug or slot is gone, or to
  * which it is no longer entitled, is dropped; each plug is connected to the slot of the same
- * publisher and id if there is exactly one, it is not of a parallel installation, and no record
- * stands against it. Manual and undesired ones stay. ret_connections is equal to the old one (a new
- * reference) if nothing follows. ret_left_out: how many CONNECTIONS_MAX did not admit. 0 or
+ * publisher and id if there is exactly one, it fits, it is not of a parallel installation, and no
+ * record stands against it. Manual and undesired ones stay. ret_connections is equal to the old one
+ * (a new reference) if nothing follows. ret_left_out: how many CONNECTIONS_MAX did not admit. 0 or
  * -ENOMEM. */
 int policy_auto_connect(
 	const struct policy *policy, struct connections **ret_connections, size_t *ret_left_out);
@@ -282,11 +288,40 @@ int span_parse(const char *text, uint64_t *ret_seconds);
 char *utc_format(uint64_t seconds, char buffer[static UTC_STRING_MAX]);
 int utc_parse(const char *text, uint64_t *ret_seconds);
 
-/* Adds to grants what a plug has through its connections (manual and auto, of slots that exist), or
- * all permissions on a slot's own queues. Both refs are canonical ("pkg:name"); what no longer
- * exists adds nothing. The caller seals. */
-int policy_add_plug_grants(const struct policy *policy, const char *plug, struct grants *grants);
-int policy_add_slot_grants(const struct policy *policy, const char *slot, struct grants *grants);
+/* Adds to grants what a plug has through its connections (manual and auto, of slots that exist and
+ * fit), or all permissions on a slot's own queues. Both refs are canonical ("pkg:name"); what no
+ * longer exists adds nothing. instance: the session's, which takes the place of {instance}; NULL:
+ * none, and such a rule adds nothing. The caller seals. */
+int policy_add_plug_grants(
+	const struct policy *policy, const char *plug, const char *instance, struct grants *grants);
+int policy_add_slot_grants(
+	const struct policy *policy, const char *slot, const char *instance, struct grants *grants);
+
+/* Adds all queues that a slot can offer, whoever asks: each variable stands for anything. */
+int policy_add_slot_scope(const struct policy *policy, const char *slot, struct grants *grants);
+
+/* Whether a plug can be connected to a slot: it has no paths of its own, or as many as the slot,
+ * and that has no patterns. 0, or -EINVAL with a fault. */
+int policy_check_fit(const struct plug *plug, const struct slot *slot, struct fault *fault);
+
+/* A warning for each connection that gives nothing since its two sides do not fit. */
+void policy_report_misfits(const struct policy *policy, struct diagnostics *diagnostics);
+
+/* What a session is bound to; canonical refs. */
+struct bound {
+	const char *const *plugs;
+	size_t plug_count;
+	const char *const *slots;
+	size_t slot_count;
+};
+
+/* Whether all names that a session has have one meaning: -EEXIST and a fault that names both rules
+ * if one may mean two queues, or a queue in two namespaces (of patterns it is enough that neither
+ * their beginnings nor their ends tell them apart; a variable stands for anything). -EXDEV and a
+ * fault that names the slot if there is one of namespace: host and no host (has_host is false). 0,
+ * or without a fault -ENOMEM. */
+int policy_check_names(
+	const struct policy *policy, const struct bound *bound, bool has_host, struct fault *fault);
 
 /* Why a plug may or may not do something; runs decide(). For open with nothing connected see text.
  */
@@ -296,7 +331,8 @@ struct explanation {
 	char *slot;    /* "pkg:slot" that gives it, or that would if connected; NULL if none */
 	char *command; /* "mqctl connect …" that would grant it; NULL if allowed or if nothing would
 			*/
-	char *text;    /* one or more lines for a person, without the command, no final newline */
+	char *text;    /* one or more lines for a person, without the command, no final newline: it
+			* names the rule, and the values of its variables */
 };
 void explanation_clear(struct explanation *explanation);
 
@@ -312,7 +348,7 @@ int policy_suggest(const struct policy *policy, const char *const *plugs, size_t
 	const char *queue, uint32_t missing, char **ret_plug, char **ret_command);
 
 /* The member of names that is nearest to text (edit distance at most a third of its length), or
- * NULL. */
+ * NULL. Past NEAREST_STEPS_MAX further ones are not looked at. */
 const char *nearest_name(const char *text, const char *const *names, size_t count);
 
 /* --- mqgated.yaml -------------------------------------------------------------------------- */

@@ -38,22 +38,24 @@
  *
  *	1  0.1.0
  *	2  the filter refuses a new listener when ours is closed, and tells of processes that
- *	   share a descriptor table (launcher/filter.c) */
+ *	   share a descriptor table (launcher/filter.c); a hello may name an instance */
 #define LAUNCH_VERSION_OLDEST       1
 #define LAUNCH_VERSION_STAYS_SHUT   2
 #define LAUNCH_VERSION_TELLS_TABLES 2
+#define LAUNCH_VERSION_INSTANCES    2
 #define LAUNCH_VERSION              2
 
 enum launch_ref_kind {
 	LAUNCH_REF_NONE = 0,
 	LAUNCH_REF_PLUG = 1,
 	LAUNCH_REF_SLOT = 2,
-	LAUNCH_REF_APP = 3, /* package.app: what is bound to it */
+	LAUNCH_REF_APP = 3,      /* package.app: what is bound to it */
+	LAUNCH_REF_INSTANCE = 4, /* what {instance} stands for; at most one, and never alone */
 };
 
 struct launch_ref {
 	uint32_t kind;
-	char text[188]; /* [PKG:]NAME, or of an app PKG.APP; NUL-terminated */
+	char text[188]; /* [PKG:]NAME, or of an app PKG.APP, or an instance; NUL-terminated */
 };
 static_assert(sizeof(((struct launch_ref *)0)->text) > REF_MAX, "a reference must fit");
 static_assert(APP_NAME_MAX <= PLUG_NAME_MAX, "so an app's reference is no longer");
@@ -83,6 +85,9 @@ struct launch_handover {
 };
 
 bool launch_version_is_known(uint32_t version);
+
+/* 1 to INSTANCE_MAX of A-Z a-z 0-9 . _ : - */
+bool instance_is_valid(const char *text);
 
 /* 0 or -EBADMSG (size, text not terminated, counts, trailing bytes) or -EPROTONOSUPPORT (a version
  * that was never released). */
@@ -175,6 +180,8 @@ struct session_message {
 						one */
 			char command[16];
 			char name[QUEUE_NAME_MAX + 1]; /* without slash; longer ones are cut */
+			/* The queue that it means; "": the same. */
+			char queue[QUEUE_NAME_MAX + 1];
 		} record;
 	};
 };

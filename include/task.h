@@ -47,6 +47,10 @@ struct task_call {
 };
 int task_call(int proc, struct task_call *ret);
 
+/* True if we are in the IPC namespace of the system, which is that of its first process. False also
+ * if that cannot be seen. */
+bool task_has_host_ipc(void);
+
 /* True if the pidfd's process has not exited. */
 bool pidfd_is_alive(int pidfd);
 

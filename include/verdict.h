@@ -31,8 +31,8 @@ struct verdict {
 #define VERDICT_DENY ((struct verdict){.allow = false, .error = EACCES, .reason = REASON_UNDECIDED})
 
 /* The pure decision: no descriptor, no log, no clock, no allocation. The session, mqctl explain and
- * the tests call this very function. */
-struct verdict decide(const struct grants *grants, const struct request *request);
+ * the tests call this very function. granted: permissions on the queue of the request. */
+struct verdict decide(uint32_t granted, const struct request *request);
 
 /* The permissions that a request needs. 0: needs none. */
 uint32_t request_needs(const struct request *request);

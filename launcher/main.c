@@ -28,6 +28,7 @@ static const char usage[] =
 	"      --slot [PACKAGE:]NAME  the queues that this slot offers, with every permission\n"
 	"      --app PACKAGE.APP      the plugs and slots of this app\n"
 	"                             (give at least one of the three; repeat as needed)\n"
+	"      --instance NAME        what {instance} means in the names of queues\n"
 	"      --wall=rules|mount     how to block every other way to a queue: with rules for the\n"
 	"                             file tree (default), or with private mounts (needs root;\n"
 	"                             the command loses CAP_SYS_ADMIN); see mq-run(1)\n"

@@ -33,6 +33,19 @@ static int add_ref(struct options *options, const char *option, uint32_t kind, c
 	return 0;
 }
 
+static int add_instance(struct options *options, const char *text, char **ret_message)
+{
+	if (options->instances > 0)
+		return refuse(ret_message, -EINVAL,
+			"--instance %s: it is given twice; one command has one instance", text);
+	if (!instance_is_valid(text))
+		return refuse(ret_message, -EINVAL,
+			"--instance '%s': write 1 to %d of A-Z, a-z, 0-9 and . _ : -", text,
+			INSTANCE_MAX);
+	options->instances++;
+	return add_ref(options, "--instance", LAUNCH_REF_INSTANCE, text, ret_message);
+}
+
 static int choose_wall(struct options *options, const char *form, char **ret_message)
 {
 	if (streq(form, "rules"))
@@ -49,6 +62,7 @@ enum {
 	OPTION_PLUG = 256,
 	OPTION_SLOT,
 	OPTION_APP,
+	OPTION_INSTANCE,
 	OPTION_WALL,
 	OPTION_INHERIT_QUEUES,
 	OPTION_RUNTIME_DIR,
@@ -60,6 +74,7 @@ static const struct option long_options[] = {
 	{"plug", required_argument, NULL, OPTION_PLUG},
 	{"slot", required_argument, NULL, OPTION_SLOT},
 	{"app", required_argument, NULL, OPTION_APP},
+	{"instance", required_argument, NULL, OPTION_INSTANCE},
 	{"wall", required_argument, NULL, OPTION_WALL},
 	{"inherit-queues", no_argument, NULL, OPTION_INHERIT_QUEUES},
 	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
@@ -77,6 +92,8 @@ static int take_option(struct options *options, int option, char *argv[], char *
 		return add_ref(options, "--slot", LAUNCH_REF_SLOT, optarg, ret_message);
 	case OPTION_APP:
 		return add_ref(options, "--app", LAUNCH_REF_APP, optarg, ret_message);
+	case OPTION_INSTANCE:
+		return add_instance(options, optarg, ret_message);
 	case OPTION_WALL:
 		return choose_wall(options, optarg, ret_message);
 	case OPTION_INHERIT_QUEUES:
@@ -122,7 +139,7 @@ int options_parse(int argc, char *argv[], struct options *ret, char **ret_messag
 		return 0;
 	if (!*options.command)
 		return refuse(ret_message, -EINVAL, "the command is missing; see mq-run --help");
-	if (options.ref_count == 0)
+	if (options.ref_count == options.instances)
 		return refuse(ret_message, -EINVAL,
 			"--plug, --slot and --app are all missing; give at least one, see mq-run "
 			"--help");

@@ -14,6 +14,7 @@ struct options {
 	enum wall_form wall;
 	struct launch_ref refs[LAUNCH_REFS_MAX];
 	size_t ref_count;
+	size_t instances; /* of them; at most 1 */
 	bool inherit_queues;
 	char **command;
 	bool help, version;

@@ -148,16 +148,17 @@ static int list_and_print(const struct arguments *arguments, const char *what,
 
 int verb_plugs(const struct arguments *arguments)
 {
-	static const struct column columns[] = {
-		{"Plug"}, {"Id"}, {"Mediation"}, {"Connected", COLUMN_LIST}};
+	static const struct column columns[] = {{"Plug"}, {"Id"}, {"Mediation"},
+		{"Connected", COLUMN_LIST}, {"Path", COLUMN_LIST, .optional = true}};
 
 	return list_and_print(arguments, "plugs", columns, ELEMENTSOF(columns));
 }
 
 int verb_slots(const struct arguments *arguments)
 {
-	static const struct column columns[] = {
-		{"Slot"}, {"Id"}, {"Permissions", COLUMN_LIST}, {"Queues", COLUMN_LIST}};
+	static const struct column columns[] = {{"Slot"}, {"Id"}, {"Permissions", COLUMN_LIST},
+		{"Queues", COLUMN_LIST}, {"Namespace", .optional = true},
+		{"Max-Mode", .optional = true}};
 
 	return list_and_print(arguments, "slots", columns, ELEMENTSOF(columns));
 }
@@ -166,7 +167,7 @@ int verb_sessions(const struct arguments *arguments)
 {
 	static const struct column columns[] = {{"PID", COLUMN_NUMBER}, {"UID", COLUMN_NUMBER},
 		{"Plugs", COLUMN_LIST}, {"Slots", COLUMN_LIST}, {"Mediation"}, {"Notes"},
-		{"Command"}};
+		{"Command"}, {"Instance", .optional = true}};
 
 	return list_and_print(arguments, "sessions", columns, ELEMENTSOF(columns));
 }

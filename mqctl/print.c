@@ -208,17 +208,34 @@ static bool print_line(const char **texts, const size_t *widths, size_t count, F
 	return more;
 }
 
-/* All cells of the table, titles first, row by row. */
-static int render(const struct table *table, char separator, char **texts)
+static bool has_values(const struct table *table, size_t column)
+{
+	for (size_t row = 0; row < table->row_count; row++)
+		if (*cell_text(&table->rows[row][column]))
+			return true;
+	return false;
+}
+
+static size_t shown_columns(const struct table *table)
+{
+	size_t count = table->column_count;
+
+	while (table->columns[count - 1].optional && !has_values(table, count - 1))
+		count--;
+	return count;
+}
+
+/* All cells of the table's first columns, titles first, row by row. */
+static int render(const struct table *table, size_t columns, char separator, char **texts)
 {
 	for (size_t row = 0; row <= table->row_count; row++)
-		for (size_t i = 0; i < table->column_count; i++) {
+		for (size_t i = 0; i < columns; i++) {
 			char *text = row == 0 ? strdup(table->columns[i].title)
 					      : cell_render(&table->rows[row - 1][i], separator);
 
 			if (!text)
 				return -ENOMEM;
-			texts[row * table->column_count + i] = text;
+			texts[row * columns + i] = text;
 		}
 	return 0;
 }
@@ -277,7 +294,7 @@ static int print_texts(char **texts, size_t cells, size_t columns, const size_t 
 
 int table_print(const struct table *table, const struct table_form *form, FILE *file)
 {
-	size_t columns = table->column_count, cells = (table->row_count + 1) * columns;
+	size_t columns = shown_columns(table), cells = (table->row_count + 1) * columns;
 	_cleanup_free_ size_t *widths = calloc(columns, sizeof(*widths));
 	_cleanup_free_ char **texts = calloc(cells, sizeof(*texts));
 	int r;
@@ -286,10 +303,10 @@ int table_print(const struct table *table, const struct table_form *form, FILE *
 		return 0;
 	if (!widths || !texts)
 		return -ENOMEM;
-	r = render(table, ',', texts);
+	r = render(table, columns, ',', texts);
 	if (r == 0 && measure(texts, cells, columns, widths) > form->width && form->width > 0) {
 		free_texts(texts, cells);
-		r = render(table, '\n', texts);
+		r = render(table, columns, '\n', texts);
 		if (r == 0)
 			(void)measure(texts, cells, columns, widths);
 	}

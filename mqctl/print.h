@@ -17,6 +17,7 @@ enum column_kind {
 struct column {
 	const char *title; /* in lower case it is the key, in JSON and on the control bus */
 	enum column_kind kind;
+	bool optional; /* not shown to people at the end of a table without a value in it */
 };
 
 /* NULL-terminated and owned; NULL or empty: no value. Text and numbers have one item. */

@@ -124,6 +124,10 @@ static int read_entry(struct apply_reader *reader, const struct value *map)
 	if (r != 0 || q != 0)
 		return MIN(MIN(r, q), 0);
 	check_ids(reader, map, plug, slot);
+	r = policy_check_fit(plug, slot, &fault);
+	r = r < 0 ? refuse_fault(reader, map, r, &fault) : 0;
+	if (r < 0)
+		return r;
 	ref_format(plug->package->name, plug->name, plug_ref);
 	ref_format(slot->package->name, slot->name, slot_ref);
 	entry->at = map;

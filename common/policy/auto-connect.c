@@ -5,6 +5,7 @@
 #include "include/array.h"
 #include "include/limits.h"
 #include "names.h"
+#include "rules.h"
 
 /* All slots that can be connected automatically, by publisher and id. */
 struct index {
@@ -66,7 +67,7 @@ static bool matches(const struct plug *plug, const struct slot *slot)
 	       streq(plug->id, slot->id);
 }
 
-/* The slot for a plug; NULL if there is none, or more than one. */
+/* The slot for a plug; NULL if there is none, or more than one, or if it does not fit. */
 static const struct slot *only_candidate(const struct index *index, const struct plug *plug)
 {
 	size_t at = first_not_before(index, plug->package->publisher, plug->id);
@@ -75,7 +76,7 @@ static const struct slot *only_candidate(const struct index *index, const struct
 		return NULL;
 	if (at + 1 < index->count && matches(plug, index->slots[at + 1]))
 		return NULL;
-	return index->slots[at];
+	return fits(plug, index->slots[at]) ? index->slots[at] : NULL;
 }
 
 /* An automatic connection stays as long as it would be allowed; a second candidate does not undo
@@ -86,7 +87,7 @@ static bool stays(const struct policy *policy, const struct connection *connecti
 	const struct slot *slot = policy_slot(policy, connection->slot);
 
 	return connection->state != CONNECTION_AUTO ||
-	       (plug && slot && matches(plug, slot) && offers(slot->package));
+	       (plug && slot && matches(plug, slot) && fits(plug, slot) && offers(slot->package));
 }
 
 /* The new connections, in the order of plugs, which is not the order of a set. */

@@ -5,14 +5,26 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "names.h"
+#include "rules.h"
 
-/* The first of a package; NULL if there is none. */
-static const struct slot *slot_of_id(const struct package *package, const char *id)
+/* The first of a package that the plug can be connected to, with any_id also one of another id if
+ * there is none of its own; NULL if there is none. */
+static const struct slot *slot_for(
+	const struct package *package, const struct plug *plug, bool any_id)
 {
-	for (size_t i = 0; i < package->slot_count; i++)
-		if (streq(package->slots[i].id, id))
-			return &package->slots[i];
-	return NULL;
+	const struct slot *first = NULL;
+
+	for (size_t i = 0; i < package->slot_count; i++) {
+		const struct slot *slot = &package->slots[i];
+
+		if (!fits(plug, slot))
+			continue;
+		if (streq(slot->id, plug->id))
+			return slot;
+		if (any_id && !first)
+			first = slot;
+	}
+	return first;
 }
 
 /* The slot argument was left out. snapd then takes a slot of the system itself; there is none
@@ -21,7 +33,7 @@ static int slot_left_out(const struct policy *policy, const struct plug *plug, s
 {
 	for (size_t i = 0; i < policy->packages->count; i++) {
 		const struct package *package = policy->packages->items[i];
-		const struct slot *slot = slot_of_id(package, plug->id);
+		const struct slot *slot = slot_for(package, plug, false);
 
 		if (slot)
 			return fault_set(fault, FAULT_NOT_FOUND, -ENOENT,
@@ -37,7 +49,7 @@ static int only_slot(const struct plug *plug, const struct package *package,
 {
 	_cleanup_(names_clear) struct names names = {0};
 	_cleanup_free_ char *joined = NULL;
-	const struct slot *slot = slot_of_id(package, plug->id);
+	const struct slot *slot = slot_for(package, plug, true);
 	int r = 0;
 
 	if (package->slot_count == 1) {
@@ -54,7 +66,9 @@ static int only_slot(const struct plug *plug, const struct package *package,
 	if (r < 0 || !joined)
 		return -ENOMEM;
 	if (!slot)
-		slot = &package->slots[0];
+		return fault_set(fault, FAULT_AMBIGUOUS, -ENOTUNIQ,
+			"package \"%s\" has multiple \"posix-mq\" interface slots: %s; name one",
+			package->name, joined);
 	return fault_set(fault, FAULT_AMBIGUOUS, -ENOTUNIQ,
 		"package \"%s\" has multiple \"posix-mq\" interface slots: %s; name one: mqctl "
 		"connect %s%s:%s %s:%s",
@@ -130,6 +144,7 @@ int policy_connect(const struct policy *policy, const char *plug, const char *sl
 	int r;
 
 	r = find_sides(policy, plug, slot, &found_plug, &found_slot, fault);
+	r = r < 0 ? r : policy_check_fit(found_plug, found_slot, fault);
 	if (r < 0)
 		return r;
 	ref_format(found_plug->package->name, found_plug->name, plug_ref);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a plug has, why it has not more, and what would give it. */
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "connections.h"
 #include "find.h"
@@ -8,76 +9,60 @@
 #include "include/log.h"
 #include "include/verdict.h"
 #include "names.h"
+#include "rules.h"
+#include "variables.h"
 
-static int add_queues(
-	struct grants *grants, char *const *names, size_t count, bool pattern, uint32_t permissions)
+/* The first rule by which the slot, if connected to the plug, offers the name (without slash) for
+ * the values, which then are complete. False if there is none. */
+static bool find_rule(const struct plug *plug, const struct slot *slot, const char *name,
+	struct values *values, struct rule *ret)
 {
-	int r = 0;
+	const size_t count = rule_count(plug, slot);
 
-	/* Policy writes the slash, the kernel does not see it. */
-	for (size_t i = 0; i < count && r == 0; i++)
-		r = grants_add(grants, names[i] + 1, pattern, permissions);
-	return r;
-}
+	for (size_t i = 0; i < count; i++) {
+		const struct rule rule = rule_at(plug, slot, i);
 
-static int add_slot(struct grants *grants, const struct slot *slot, uint32_t permissions)
-{
-	int r = add_queues(grants, slot->paths, slot->path_count, false, permissions);
-
-	return r < 0 ? r
-		     : add_queues(grants, slot->patterns, slot->pattern_count, true, permissions);
-}
-
-int policy_add_plug_grants(const struct policy *policy, const char *plug, struct grants *grants)
-{
-	const struct connections *connections = policy->connections;
-	int r = 0;
-
-	if (!policy_plug(policy, plug))
-		return 0;
-	for (size_t i = connections_lower_bound(connections, plug, "");
-		i < connections->count && r == 0; i++) {
-		const struct connection *connection = &connections->items[i];
-		const struct slot *slot;
-
-		if (!streq(connection->plug, plug))
-			break;
-		if (connection->state == CONNECTION_UNDESIRED)
-			continue;
-		slot = policy_slot(policy, connection->slot);
-		if (slot)
-			r = add_slot(grants, slot, slot->permissions);
+		if (i < slot->path_count && !strchr(rule.name, '{')
+				? streq(rule.name + 1, name)
+				: values_find(rule.name + 1, name, values)) {
+			*ret = rule;
+			return true;
+		}
 	}
-	return r;
-}
-
-int policy_add_slot_grants(const struct policy *policy, const char *slot, struct grants *grants)
-{
-	const struct slot *found = policy_slot(policy, slot);
-
-	return found ? add_slot(grants, found, PERMISSIONS_ALL) : 0;
-}
-
-/* queue without slash. */
-static bool slot_offers(const struct slot *slot, const char *queue)
-{
-	for (size_t i = 0; i < slot->path_count; i++)
-		if (streq(slot->paths[i] + 1, queue))
-			return true;
-	for (size_t i = 0; i < slot->pattern_count; i++)
-		if (pattern_match(slot->patterns[i] + 1, queue))
-			return true;
 	return false;
 }
 
-static bool slot_gives(const struct slot *slot, const char *queue, uint32_t permissions)
+static bool slot_offers(const struct plug *plug, const struct slot *slot, const char *name)
 {
-	return (permissions & ~slot->permissions) == 0 && slot_offers(slot, queue);
+	struct values values = {0};
+	struct rule rule;
+
+	return find_rule(plug, slot, name, &values, &rule);
 }
 
-/* The first slot by name that gives the permissions, or if there is one, the first with that id. */
-static const struct slot *find_giver(
-	const struct policy *policy, const char *id, const char *queue, uint32_t permissions)
+static bool slot_gives(
+	const struct plug *plug, const struct slot *slot, const char *name, uint32_t permissions)
+{
+	return (permissions & ~slot->permissions) == 0 && slot_offers(plug, slot, name);
+}
+
+static bool is_connected(
+	const struct policy *policy, const struct plug *plug, const struct slot *slot)
+{
+	char plug_ref[REF_MAX + 1], slot_ref[REF_MAX + 1];
+	const struct connection *connection;
+
+	ref_format(plug->package->name, plug->name, plug_ref);
+	ref_format(slot->package->name, slot->name, slot_ref);
+	connection = connections_find(policy->connections, plug_ref, slot_ref);
+	return connection && connection->state != CONNECTION_UNDESIRED;
+}
+
+/* The first slot by name that would give the plug the permissions, or if there is one, the first
+ * with its id. One to which it is connected gives them to others only (names with variables). To a
+ * plug with names of its own any slot that fits would give them: only one with its id is meant. */
+static const struct slot *find_giver(const struct policy *policy, const struct plug *plug,
+	const char *name, uint32_t permissions)
 {
 	const struct slot *first = NULL;
 
@@ -87,11 +72,12 @@ static const struct slot *find_giver(
 		for (size_t j = 0; j < package->slot_count; j++) {
 			const struct slot *slot = &package->slots[j];
 
-			if (first && !streq(slot->id, id))
+			if ((first || plug->path_count > 0) && !streq(slot->id, plug->id))
 				continue;
-			if (!slot_gives(slot, queue, permissions))
+			if (!slot_gives(plug, slot, name, permissions) ||
+				is_connected(policy, plug, slot) || would_clash(policy, plug, slot))
 				continue;
-			if (streq(slot->id, id))
+			if (streq(slot->id, plug->id))
 				return slot;
 			first = slot;
 		}
@@ -125,8 +111,7 @@ int policy_suggest(const struct policy *policy, const char *const *plugs, size_t
 
 	for (size_t i = 0; i < plug_count; i++) {
 		const struct plug *found = policy_plug(policy, plugs[i]);
-		const struct slot *slot =
-			found ? find_giver(policy, found->id, queue, missing) : NULL;
+		const struct slot *slot = found ? find_giver(policy, found, queue, missing) : NULL;
 		bool same_id = slot && streq(slot->id, found->id);
 
 		if (slot && (!giver || same_id)) {
@@ -162,21 +147,41 @@ struct question {
 	const struct plug *plug;
 	char plug_ref[REF_MAX + 1];
 	uint32_t permission;
-	const char *word;  /* of the permission */
-	const char *queue; /* without slash */
+	const char *word; /* of the permission */
+	const char *name; /* that the program says, without slash */
 	char shown[4 * QUEUE_NAME_MAX + 8];
+	/* Found: */
+	struct values values; /* for which the answer holds */
+	bool given;           /* by this rule: */
+	struct rule rule;
 };
+
+/* Values for which the plug has something under the name, by as many of its rules as possible;
+ * first by one that gives the permission, and if there is one, that is the rule. */
+static void find_values(struct question *question)
+{
+	const struct connections *connections = question->policy->connections;
+	const size_t first = connections_lower_bound(connections, question->plug_ref, "");
+	const struct slot *slot;
+	struct rule rule;
+
+	for (size_t at = first;
+		!question->given && (slot = next_slot(question->policy, question->plug_ref, &at));)
+		question->given = (slot->permissions & question->permission) &&
+				  find_rule(question->plug, slot, question->name, &question->values,
+					  &question->rule);
+	for (size_t at = first; (slot = next_slot(question->policy, question->plug_ref, &at));)
+		(void)find_rule(question->plug, slot, question->name, &question->values, &rule);
+}
 
 /* The request that an app would make to use the permission. To create is to open with O_CREAT, in
  * the access mode that is granted. */
-static void make_request(
-	const struct question *question, const struct grants *grants, struct request *request)
+static void make_request(const struct question *question, uint32_t granted, struct request *request)
 {
-	uint32_t granted = grants_lookup(grants, question->queue);
 	bool only_write = (granted & PERMISSION_WRITE) && !(granted & PERMISSION_READ);
 
 	*request = (struct request){.queue = QUEUE_NAMED};
-	(void)stpcpy(request->name, question->queue);
+	(void)stpcpy(request->name, question->name);
 	switch (question->permission) {
 	case PERMISSION_READ:
 		request->call = MQ_CALL_RECEIVE;
@@ -199,8 +204,10 @@ static void make_request(
 
 static int ask(const struct question *question, struct verdict *ret)
 {
+	const struct subject subject = values_subject(&question->values);
 	_cleanup_(grants_freep) struct grants *grants = NULL;
 	_cleanup_free_ struct request *request = malloc(sizeof(*request));
+	uint32_t granted;
 	int r;
 
 	if (!request)
@@ -208,30 +215,15 @@ static int ask(const struct question *question, struct verdict *ret)
 	r = grants_new(0, &grants);
 	if (r < 0)
 		return r;
-	r = policy_add_plug_grants(question->policy, question->plug_ref, grants);
+	r = policy_add_plug_grants(
+		question->policy, question->plug_ref, values_instance(&question->values), grants);
 	if (r < 0)
 		return r;
 	grants_seal(grants);
-	make_request(question, grants, request);
-	*ret = decide(grants, request);
+	granted = grants_find(grants, &subject, question->name).permissions;
+	make_request(question, granted, request);
+	*ret = decide(granted, request);
 	return 0;
-}
-
-/* The connected slot that gives the permission (connections add up; this is the first one). */
-static const struct slot *connected_giver(const struct question *question, uint32_t permissions)
-{
-	const struct connections *connections = question->policy->connections;
-
-	for (size_t i = connections_lower_bound(connections, question->plug_ref, "");
-		i < connections->count && streq(connections->items[i].plug, question->plug_ref);
-		i++) {
-		const struct slot *slot = policy_slot(question->policy, connections->items[i].slot);
-
-		if (connections->items[i].state != CONNECTION_UNDESIRED && slot &&
-			slot_gives(slot, question->queue, permissions))
-			return slot;
-	}
-	return NULL;
 }
 
 /* "" or what else is to be known about sending and receiving. */
@@ -246,23 +238,146 @@ static const char *mediation_note(const struct question *question)
 	       "says who has it open, \"--kill\" ends them";
 }
 
-static int explain_allowed(const struct question *question, struct explanation *ret)
+/* Which rule with which values, and what is special about its queues. */
+static void write_rule(const struct question *question, FILE *f)
 {
-	const struct slot *slot = connected_giver(question, question->permission);
+	static const char *const names[] = {"{pid}", "{uid}", "{instance}"};
+	const struct rule *rule = &question->rule;
+	const char *joint = ", with";
+
+	if (!streq(rule->name + 1, question->name))
+		(void)fprintf(f, " to %s", typed(rule->name));
+	for (size_t i = 0; i < ELEMENTSOF(names); i++)
+		if (strstr(rule->name, names[i])) {
+			(void)fprintf(f, "%s %s = %s", joint, names[i], question->values.texts[i]);
+			joint = " and";
+		}
+	if (rule->slot->host)
+		(void)fputs(", in the host's IPC namespace", f);
+	if (rule->slot->mode_cut && question->permission == PERMISSION_CREATE)
+		(void)fprintf(f, ", with at most mode %04o", ACCESSPERMS & ~rule->slot->mode_cut);
+}
+
+/* To whom it does not apply. */
+static void write_whose(const struct question *question, FILE *f)
+{
+	const struct values *values = &question->values;
+	const char *name = question->rule.name;
+
+	if (strstr(name, "{pid}"))
+		(void)fprintf(f,
+			"\nonly the process %s, in the PID namespace in which mq-run was "
+			"started, has this name",
+			values->texts[VARIABLE_PID]);
+	if (strstr(name, "{uid}"))
+		(void)fprintf(f, "\nonly processes of the user %s have this name",
+			values->texts[VARIABLE_UID]);
+	if (strstr(name, "{instance}"))
+		(void)fprintf(f, "\nonly what \"mq-run --instance %s\" has started has this name",
+			values->texts[VARIABLE_INSTANCE]);
+}
+
+static void write_allowed(const struct question *question, const char *slot, FILE *f)
+{
+	const struct rule *rule = &question->rule;
 	char permissions[PERMISSIONS_STRING_MAX];
 
+	(void)fprintf(f, "%s may %s %s", question->plug_ref, question->word, question->shown);
+	if (rule->queue && !streq(rule->queue + 1, question->name))
+		(void)fprintf(f, ", which is the queue %s", typed(rule->queue));
+	(void)fprintf(f, ": it is connected to %s, which gives %s", slot,
+		permissions_format(rule->slot->permissions, permissions));
+	write_rule(question, f);
+	write_whose(question, f);
+	(void)fputs(mediation_note(question), f);
+}
+
+static int explain_allowed(const struct question *question, struct explanation *ret)
+{
+	size_t size;
+	FILE *f;
+
 	ret->allowed = true;
-	ret->slot = slot ? ref_new(slot->package, slot->name) : NULL;
-	if (!ret->slot)
+	ret->slot = ref_new(question->rule.slot->package, question->rule.slot->name);
+	f = ret->slot ? open_memstream(&ret->text, &size) : NULL;
+	if (!f)
 		return -ENOMEM;
-	if (asprintf(&ret->text, "%s may %s %s: it is connected to %s, which gives %s%s",
-		    question->plug_ref, question->word, question->shown, ret->slot,
-		    permissions_format(slot->permissions, permissions),
-		    mediation_note(question)) < 0) {
-		ret->text = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	write_allowed(question, ret->slot, f);
+	return fclose(f) == 0 ? 0 : -ENOMEM;
+}
+
+/* A text for the reason that no slot can be proposed; NULL on lack of memory. */
+static char *no_other_names(const struct question *question)
+{
+	_cleanup_(names_clear) struct names names = {0};
+	_cleanup_free_ char *joined = NULL;
+	const struct plug *plug = question->plug;
+	char *text;
+	int r = 0;
+
+	for (size_t i = 0; i < plug->path_count && r == 0; i++)
+		r = names_add(&names, plug->paths[i]);
+	joined = r < 0 ? NULL : names_join(&names);
+	if (!joined || asprintf(&text, "the plug has queues by the names of its path only: %s",
+			       typed(joined)) < 0)
+		return NULL;
+	return text;
+}
+
+static char *offered_with_less(const struct slot *slot)
+{
+	char permissions[PERMISSIONS_STRING_MAX];
+	char *text;
+
+	return asprintf(&text, "no slot gives that; %s:%s offers the queue, but only with %s",
+		       slot->package->name, slot->name,
+		       permissions_format(slot->permissions, permissions)) < 0
+		       ? NULL
+		       : text;
+}
+
+static char *not_offered(const struct question *question, const struct names *queues)
+{
+	const char *nearest = nearest_name(question->name, queues->items, queues->count);
+	char *text;
+
+	if (!nearest)
+		return strdup("no slot offers that queue");
+	return asprintf(&text, "no slot offers that queue; did you mean /%s?", typed(nearest)) < 0
+		       ? NULL
+		       : text;
+}
+
+static bool plug_says(const struct question *question)
+{
+	const struct plug *plug = question->plug;
+	struct values values = {0};
+	bool says = plug->path_count == 0;
+
+	for (size_t i = 0; i < plug->path_count && !says; i++)
+		says = values_find(plug->paths[i] + 1, question->name, &values);
+	return says;
+}
+
+/* Any slot that fits a plug with names of its own would offer them. */
+static bool may_be_meant(const struct question *question, const struct slot *slot)
+{
+	const struct plug *plug = question->plug;
+
+	return plug->path_count == 0 || streq(plug->id, slot->id) ||
+	       is_connected(question->policy, plug, slot);
+}
+
+static char *gives_but_clashes(const struct slot *slot)
+{
+	char *says;
+
+	if (asprintf(&says,
+		    "%s:%s gives it, but with it a name of the plug would mean two queues; mqctl "
+		    "connect says which",
+		    slot->package->name, slot->name) < 0)
+		return NULL;
+	return says;
 }
 
 /* Why no slot can be proposed: nobody offers the queue, or nobody offers enough. */
@@ -270,67 +385,114 @@ static int hopeless_reason(const struct question *question, char **ret)
 {
 	const struct packages *packages = question->policy->packages;
 	_cleanup_(names_clear) struct names queues = {0};
-	const char *nearest;
-	int n;
+	const struct slot *less = NULL, *clashing = NULL;
 
 	for (size_t i = 0; i < packages->count; i++)
 		for (size_t j = 0; j < packages->items[i]->slot_count; j++) {
 			const struct slot *slot = &packages->items[i]->slots[j];
-			char permissions[PERMISSIONS_STRING_MAX];
 
-			if (slot_offers(slot, question->queue)) {
-				n = asprintf(ret,
-					"no slot gives that; %s:%s offers the queue, but only with "
-					"%s",
-					slot->package->name, slot->name,
-					permissions_format(slot->permissions, permissions));
-				return n < 0 ? -ENOMEM : 0;
+			if (slot_offers(question->plug, slot, question->name) &&
+				may_be_meant(question, slot)) {
+				if (question->permission & ~slot->permissions)
+					less = less ? less : slot;
+				else if (would_clash(question->policy, question->plug, slot))
+					clashing = slot;
 			}
 			for (size_t k = 0; k < slot->path_count; k++)
 				if (names_add(&queues, slot->paths[k] + 1) < 0)
 					return -ENOMEM;
 		}
-	nearest = nearest_name(question->queue, queues.items, queues.count);
-	n = nearest ? asprintf(ret, "no slot offers that queue; did you mean /%s?", typed(nearest))
-		    : asprintf(ret, "no slot offers that queue");
-	return n < 0 ? -ENOMEM : 0;
+	*ret = clashing               ? gives_but_clashes(clashing)
+	       : less                 ? offered_with_less(less)
+	       : !plug_says(question) ? no_other_names(question)
+	       : question->plug->path_count > 0
+		       ? strdup("no slot that the plug can be connected to gives that")
+		       : not_offered(question, &queues);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* What a connection is that gives nothing: "" or a line. 0 or -ENOMEM. */
+static int misfit_note(const struct question *question, char **ret)
+{
+	size_t at = connections_lower_bound(question->policy->connections, question->plug_ref, "");
+	_cleanup_(fault_clear) struct fault fault = {0};
+	const struct slot *slot;
+
+	while ((slot = next_slot(question->policy, question->plug_ref, &at)))
+		if (policy_check_fit(question->plug, slot, &fault) < 0)
+			break;
+	if (slot && !fault.message)
+		return -ENOMEM;
+	if (!slot)
+		*ret = strdup("");
+	else if (asprintf(ret, "\nit is connected to %s:%s, but that gives nothing: %s",
+			 slot->package->name, slot->name, fault.message) < 0)
+		*ret = NULL;
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* A rule gives it, but another one means another queue by the name, or it would. */
+static int clash_reason(const struct question *question, char **ret)
+{
+	const char *const plugs[] = {question->plug_ref};
+	const struct bound bound = {.plugs = plugs, .plug_count = 1};
+	_cleanup_(fault_clear) struct fault fault = {0};
+	int r = policy_check_names(question->policy, &bound, true, &fault);
+
+	if (r == 0 || !fault.message)
+		return r == 0 ? hopeless_reason(question, ret) : r;
+	*ret = take_pointer(fault.message);
+	return 0;
+}
+
+static int propose(const struct question *question, const struct slot *slot, const char *what,
+	struct explanation *ret, char **ret_reason)
+{
+	ret->slot = ref_new(slot->package, slot->name);
+	ret->command = connect_command(question->plug, slot);
+	if (!ret->slot || !ret->command)
+		return -ENOMEM;
+	if (asprintf(ret_reason, "%s gives %s, but is not connected%s", ret->slot, what,
+		    *any_id_option(question->plug, slot) ? ", and has another id" : "") < 0) {
+		*ret_reason = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int deny_reason(const struct question *question, uint32_t missing, struct explanation *ret,
+	char **ret_reason)
+{
+	const struct slot *slot;
+	const char *what = "it";
+
+	if (question->given && missing & question->permission)
+		return clash_reason(question, ret_reason);
+	slot = find_giver(question->policy, question->plug, question->name, missing);
+	if (!slot && missing & question->permission) {
+		what = question->word;
+		slot = find_giver(
+			question->policy, question->plug, question->name, question->permission);
+	}
+	return slot ? propose(question, slot, what, ret, ret_reason)
+		    : hopeless_reason(question, ret_reason);
 }
 
 static int explain_denied(
 	const struct question *question, uint32_t missing, struct explanation *ret)
 {
-	_cleanup_free_ char *reason = NULL;
+	_cleanup_free_ char *reason = NULL, *misfit = NULL;
 	char permissions[PERMISSIONS_STRING_MAX];
-	const char *what = "it";
-	const struct slot *slot;
-	int r = 0;
+	int r;
 
 	ret->missing = missing;
-	slot = find_giver(question->policy, question->plug->id, question->queue, missing);
-	if (!slot && missing & question->permission) {
-		what = question->word;
-		slot = find_giver(question->policy, question->plug->id, question->queue,
-			question->permission);
-	}
-	if (slot) {
-		ret->slot = ref_new(slot->package, slot->name);
-		ret->command = connect_command(question->plug, slot);
-		if (!ret->slot || !ret->command)
-			return -ENOMEM;
-		if (asprintf(&reason, "%s gives %s, but is not connected%s", ret->slot, what,
-			    *any_id_option(question->plug, slot) ? ", and has another id" : "") <
-			0) {
-			reason = NULL;
-			return -ENOMEM;
-		}
-	} else {
-		r = hopeless_reason(question, &reason);
-	}
+	r = deny_reason(question, missing, ret, &reason);
+	r = r < 0 ? r : misfit_note(question, &misfit);
 	if (r < 0)
 		return r;
-	if (asprintf(&ret->text, "%s may not %s %s: it lacks %s\n%s", question->plug_ref,
+	if (asprintf(&ret->text, "%s may not %s %s: it lacks %s\n%s%s", question->plug_ref,
 		    question->word, question->shown, permissions_format(missing, permissions),
-		    reason) < 0) {
+		    reason, misfit) < 0) {
 		ret->text = NULL;
 		return -ENOMEM;
 	}
@@ -359,7 +521,7 @@ static int read_question(struct question *question, const char *plug, const char
 			"\"%s\" is not a queue; a name is \"/\" and 1 to %d bytes without another "
 			"slash",
 			typed(queue), QUEUE_NAME_MAX);
-	question->queue = queue + 1;
+	question->name = queue + 1;
 	(void)escape(queue, question->shown, sizeof(question->shown));
 	return 0;
 }
@@ -375,7 +537,11 @@ int policy_explain(const struct policy *policy, const char *plug, const char *op
 	r = read_question(&question, plug, operation, queue, fault);
 	if (r < 0)
 		return r;
+	find_values(&question);
 	r = ask(&question, &verdict);
+	/* What gives it was not found for lack of memory. */
+	if (r == 0 && verdict.allow && !question.given)
+		r = -ENOMEM;
 	if (r < 0)
 		return r;
 	r = verdict.allow ? explain_allowed(&question, &explanation)

@@ -2,6 +2,7 @@
 /* Faults with a message, and the names that a message proposes. */
 #pragma once
 
+#include "include/log.h"
 #include "include/policy.h"
 
 /* Sets the fault. What comes from a person must have been through escape(). Returns error, or

@@ -33,7 +33,7 @@ static size_t distance(const char *a, size_t a_length, const char *b, size_t b_l
 
 const char *nearest_name(const char *text, const char *const *names, size_t count)
 {
-	size_t length = strlen(text), best = length / 3 + 1;
+	size_t length = strlen(text), best = length / 3 + 1, steps = 0;
 	const char *nearest = NULL;
 
 	if (length > LENGTH_MAX)
@@ -44,6 +44,9 @@ const char *nearest_name(const char *text, const char *const *names, size_t coun
 		if (name_length > LENGTH_MAX || name_length + best <= length ||
 			length + best <= name_length)
 			continue;
+		steps += length * name_length;
+		if (steps > NEAREST_STEPS_MAX)
+			break;
 		d = distance(text, length, names[i], name_length);
 		if (d < best) {
 			best = d;

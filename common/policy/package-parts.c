@@ -13,6 +13,7 @@ void plug_clear(struct plug *plug)
 {
 	free(plug->name);
 	free(plug->id);
+	free_names(plug->paths, plug->path_count);
 	*plug = (struct plug){0};
 }
 

@@ -155,15 +155,29 @@ void check_keys(struct package_reader *reader, const struct value *map, const ch
 	}
 }
 
-/* Of other interfaces only the name is read. */
-static void check_attribute_keys(
-	struct package_reader *reader, const struct value *attributes, const char *interface)
+static void check_sides(struct package_reader *reader, const char *side,
+	const struct value *attributes, const char *const *others)
 {
-	static const char *const ours[] = {
-		"interface", "mediation", "path", "path-pattern", "permissions", "posix-mq", NULL};
+	for (; *others; others++)
+		if (value_get(attributes, *others))
+			warn(reader, value_get(attributes, *others),
+				"key \"%s\" is ignored: a %s has none; remove it", *others, side);
+}
+
+/* Of other interfaces only the name is read. */
+static void check_attribute_keys(struct package_reader *reader, const char *side,
+	const struct value *attributes, const char *interface)
+{
+	static const char *const ours[] = {"interface", "max-mode", "mediation", "namespace",
+		"path", "path-pattern", "permissions", "posix-mq", NULL};
+	/* Of what snapd knows it ignores what is on the wrong side, and says nothing. */
+	static const char *const slots[] = {"max-mode", "namespace", NULL};
+	static const char *const plugs[] = {"mediation", NULL};
 	static const char *const others[] = {"interface", NULL};
 
 	check_keys(reader, attributes, streq(interface, "posix-mq") ? ours : others);
+	if (streq(interface, "posix-mq"))
+		check_sides(reader, side, attributes, streq(side, "plug") ? slots : plugs);
 }
 
 /* One that nobody has is most likely ours, misspelt. */
@@ -193,7 +207,7 @@ static const struct value *find_interface(struct package_reader *reader, const c
 		check_attributes(reader, side, name, definition);
 		interface = value_get(definition, "interface");
 		interface = interface ? interface : name;
-		check_attribute_keys(reader, definition, interface->text);
+		check_attribute_keys(reader, side, definition, interface->text);
 		return interface;
 	default:
 		refuse(reader, definition,

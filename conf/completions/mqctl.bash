@@ -50,7 +50,8 @@ _mqgate_connected() {
 		awk -v plug="$1" 'plug == "" { print $2; print $3 } $2 == plug { print $3 }' | sort -u
 }
 
-# The slots with the id of the plug that is in the line; all of them with --any-id.
+# The slots with the id of the plug that is in the line, and as many queues as it has names; with
+# --any-id also those of other ids.
 _mqgate_slots() {
 	{
 		_mqgate_table plugs
@@ -58,8 +59,17 @@ _mqgate_slots() {
 		_mqgate_table slots
 	} | awk -v line=" ${WORDS[*]} " '
 		NF == 0 { slots = 1; next }
-		!slots && index(line, " " $1 " ") { id = $2 }
+		!slots && index(line, " " $1 " ") { id = $2; names = $5 ~ /^\// ? split($5, path, ",") : 0 }
+		slots && names && ($4 ~ /[*?{]/ || split($4, path, ",") != names) { next }
 		slots && ($2 == id || index(line, " --any-id ")) { print $1 }'
+}
+
+# The names by which the plug calls queues: its own, else those of all slots.
+_mqgate_queues() {
+	local own
+
+	own=$(_mqgate_table plugs | awk -v plug="$1" '$1 == plug && $5 ~ /^\// { print $5 }')
+	tr , '\n' <<<"${own:-$(_mqgate_ask slots 4)}"
 }
 
 # _mqctl_argument WORD VERB ARGUMENT…: the arguments that are complete already
@@ -74,7 +84,7 @@ _mqctl_argument() {
 	connections:0) _mqgate_offer "$word" "$(_mqgate_packages)" ;;
 	explain:0) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
 	explain:1) _mqgate_offer "$word" "open read write create delete" ;;
-	explain:2) _mqgate_offer "$word" "$(_mqgate_ask slots 4 | tr , '\n')" ;;
+	explain:2) _mqgate_offer "$word" "$(_mqgate_queues "$3")" ;;
 	check:* | apply:0) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 	esac
 }
@@ -147,11 +157,11 @@ _mq_run() {
 	--slot) _mqgate_offer "$word" "$(_mqgate_ask slots 1)" ;;
 	--wall) _mqgate_offer "$word" "rules mount" ;;
 	--runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
-	--app) ;;
+	--app | --instance) ;;
 	*)
 		if [[ $word == -* ]]; then
 			_mqgate_offer "$word" \
-				"--plug --slot --app --wall --inherit-queues --runtime-dir --help --version"
+				"--plug --slot --app --instance --wall --inherit-queues --runtime-dir --help --version"
 		else
 			mapfile -t COMPREPLY < <(compgen -c -- "$word")
 		fi

@@ -21,6 +21,7 @@
 #include "include/log.h"
 #include "daemon/manager/core/timer.h"
 #include "daemon/manager/sessions/examination.h"
+#include "daemon/manager/sessions/sealed.h"
 #include "daemon/manager/sessions/session.h"
 #include "include/protocol.h"
 
@@ -96,7 +97,15 @@ static int answer_refusal(int socket, uint32_t version, int error, const char *t
 }
 
 static const char apart[] =
-	"the queues of this command are its own, and nobody else's: it is in another IPC namespace than mqgated; to share queues, take PrivateIPC= (or IPCNamespacePath=) out of its unit";
+	"the queues of this command are its own, and nobody else's: it is in another IPC namespace than mqgated; to share queues, take PrivateIPC= (or IPCNamespacePath=) out of its unit, or connect it to a slot with \"namespace: host\"";
+
+static bool shares_queues(const struct launch *launch)
+{
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+
+	return grants_of(&launch->manager->policy, &launch->session->bindings, 0, &grants) == 0 &&
+	       grants_have_host(grants);
+}
 
 static int answer_launcher(const struct launch *launch)
 {
@@ -105,7 +114,8 @@ static int answer_launcher(const struct launch *launch)
 		.mediation = launch->mediation,
 		.filter_id = launch->filter_id};
 
-	if (launch->state == LAUNCH_ATTACHING && identity_is_apart(&launch->identity))
+	if (launch->state == LAUNCH_ATTACHING && identity_is_apart(&launch->identity) &&
+		!shares_queues(launch))
 		(void)snprintf(answer.text, sizeof(answer.text), "%s", apart);
 	return send_answer(launch->socket, &answer);
 }
@@ -252,6 +262,35 @@ static void accept_hello(struct launch *launch)
 	launch->state = LAUNCH_HANDOVER;
 }
 
+static int check_names(const struct launch *launch, struct fault *fault)
+{
+	const struct bound bound = bindings_bound(&launch->bindings);
+
+	return policy_check_names(
+		&launch->manager->policy, &bound, launch->manager->has_host, fault);
+}
+
+static int bind_all(struct launch *launch, const struct launch_hello *hello, struct fault *fault)
+{
+	int r = bindings_from_hello(&launch->manager->policy, hello, &launch->bindings, fault);
+
+	return r < 0 ? r : check_names(launch, fault);
+}
+
+/* The policy may be another one than at the hello. */
+static int bind_again(struct launch *launch, struct fault *fault)
+{
+	struct bindings bindings;
+	int r;
+
+	r = bindings_again(&launch->bindings, &launch->manager->policy, &bindings);
+	if (r < 0)
+		return r;
+	bindings_clear(&launch->bindings);
+	launch->bindings = bindings;
+	return check_names(launch, fault);
+}
+
 static const char not_the_connector[] =
 	"this message is not from the process that has connected; a launcher does both itself";
 
@@ -289,8 +328,7 @@ static void on_hello(struct launch *launch)
 	}
 	r = check_launcher(launch, &text);
 	if (r == 0)
-		r = bindings_from_hello(
-			&launch->manager->policy, &hello, &launch->bindings, &fault);
+		r = bind_all(launch, &hello, &fault);
 	if (r < 0)
 		refuse(launch, r, text ? text : fault.message ? fault.message : strerror(-r));
 	else
@@ -337,27 +375,13 @@ static const char *session_error(int error)
 {
 	switch (error) {
 	case -E2BIG:
-		return "these plugs and slots have too many queues for one session; disconnect some, or use fewer";
+		return "these plugs and slots have too many queues for one session (GRANTS_MAX and GRANTS_PATTERNS_MAX in mqgate-limits(7)); disconnect some, or use fewer";
 	case -ENOENT:
 	case -EACCES:
 		return "mqgated cannot start its session program; see its log";
 	default:
 		return strerror(-error);
 	}
-}
-
-/* The policy may be another one than at the hello. */
-static int bind_again(struct launch *launch)
-{
-	struct bindings bindings;
-	int r;
-
-	r = bindings_again(&launch->bindings, &launch->manager->policy, &bindings);
-	if (r < 0)
-		return r;
-	bindings_clear(&launch->bindings);
-	launch->bindings = bindings;
-	return 0;
 }
 
 static int start_session(struct launch *launch, int *listener)
@@ -375,6 +399,7 @@ static int start_session(struct launch *launch, int *listener)
 static void on_handover(struct launch *launch)
 {
 	struct launch_handover handover;
+	struct fault fault = {0};
 	_cleanup_close_ int listener = -EBADF;
 	pid_t sender;
 	int r;
@@ -410,12 +435,13 @@ static void on_handover(struct launch *launch)
 		refuse(launch, -EAGAIN, "too many sessions; end some of them");
 		return;
 	}
-	r = bind_again(launch);
+	r = bind_again(launch, &fault);
 	r = r < 0 ? r : start_session(launch, &listener);
 	if (r < 0) {
 		log_errno(r, "cannot start a session for pid %d, uid %u", (int)launch->identity.pid,
 			launch->identity.uid);
-		refuse(launch, r, session_error(r));
+		refuse(launch, r, fault.message ? fault.message : session_error(r));
+		fault_clear(&fault);
 		return;
 	}
 	launch->state = LAUNCH_ATTACHING;

@@ -8,6 +8,7 @@
 #include "daemon/manager/peers/fd-receiver.h"
 #include "bus/peer.h"
 #include "changes/expiry.h"
+#include "changes/names.h"
 #include "changes/reload.h"
 #include "changes/report.h"
 #include "core/list.h"
@@ -148,6 +149,7 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 		.launch_socket = -EBADF,
 		.control_socket = -EBADF};
 	kernel_features_probe(&manager->features);
+	manager->has_host = task_has_host_ipc();
 	r = start_spawner(manager);
 	r = r < 0 ? r : start_loop(manager);
 	r = r < 0 ? r : lock_state_dir(options->state_dir, &manager->lock);
@@ -212,6 +214,7 @@ int manager_run(struct manager *manager)
 {
 	int r = store_take_over(manager);
 
+	names_log_clashes(manager);
 	r = r < 0 || manager->stopping ? r : sockets_serve(manager);
 	if (r < 0)
 		return r;

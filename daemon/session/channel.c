@@ -78,10 +78,17 @@ static int tell_examined(struct supervisor *session, int confined)
 static int take_launch(struct supervisor *session, const struct session_message *message,
 	const int fds[static 2], int pidfd)
 {
-	int r = process_begins_session(message->attach.launcher, pidfd, message->attach.filter_id);
+	uint32_t depth;
+	int r = process_begins_session(
+		message->attach.launcher, pidfd, message->attach.filter_id, &depth);
 
 	(void)safe_close(pidfd);
-	return r == 0 ? take_attach(session, message, fds) : tell_examined(session, r);
+	if (r != 0)
+		return tell_examined(session, r);
+	r = take_attach(session, message, fds);
+	if (r > 0)
+		session->inflight->pid_depth = depth;
+	return r;
 }
 
 static int take_first(struct supervisor *session)

@@ -13,10 +13,21 @@
  *   getattr  → messages size current         setattr n|-            stat  → uid gid mode
  *   umask MODE                               pid
  *   churn NAME COUNT                         creates and unlinks so many queues, one by one
+ *   poll [SECONDS]                           epoll [SECONDS]        → 1 if there is a message
+ *   fork, thread, exec                       the rest is done by a child, a thread, the same anew
+ *   unshare LETTERS                          of u(ser) p(id, of the next fork) i(pc)
+ *   setuid NUMBER
+ *
+ * %p in a name is getpid().
  *
  * "open /events r -> 0", "send hello -> -1 EACCES". The exit status is 1 if anything failed. */
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "app.h"
 
@@ -198,6 +209,104 @@ static int do_churn(char **words, char *text, size_t size)
 	return 0;
 }
 
+static int do_poll(char **words, char *text, size_t size)
+{
+	struct pollfd p = {.fd = queue(), .events = POLLIN};
+	int n = poll(&p, 1, words[1] ? atoi(words[1]) * 1000 : 2000);
+
+	snprintf(text, size, "%d", n);
+	return n < 0 ? -1 : 0;
+}
+
+static int do_epoll(char **words, char *text, size_t size)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	int epoll = epoll_create1(EPOLL_CLOEXEC), n;
+
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, queue(), &event) < 0)
+		return -1;
+	n = epoll_wait(epoll, &event, 1, words[1] ? atoi(words[1]) * 1000 : 2000);
+	snprintf(text, size, "%d", n);
+	(void)close(epoll);
+	return n < 0 ? -1 : 0;
+}
+
+/* The parent ends as its child does. */
+static int do_fork(char **words, char *text, size_t size)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid <= 0)
+		return pid;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+}
+
+static char **commands; /* that are left */
+
+static int try_all(void);
+
+static void *in_thread(void *unused)
+{
+	exit(try_all());
+}
+
+static int do_thread(char **words, char *text, size_t size)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, in_thread, NULL) != 0)
+		return -1;
+	for (;;)
+		(void)pause();
+}
+
+static int do_exec(char **words, char *text, size_t size)
+{
+	*--commands = (char *)"mqtry";
+	return execv("/proc/self/exe", commands);
+}
+
+static int write_file(const char *file, const char *text)
+{
+	int fd = open(file, O_WRONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+
+	(void)close(fd);
+	return n < 0 ? -1 : 0;
+}
+
+/* To 0. */
+static int map_id(const char *file, unsigned id)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "0 %u 1", id);
+	return write_file(file, text);
+}
+
+static int do_unshare(char **words, char *text, size_t size)
+{
+	int user = strchr(words[1], 'u') ? CLONE_NEWUSER : 0;
+	unsigned uid = getuid(), gid = getgid();
+
+	if (unshare(user | (strchr(words[1], 'p') ? CLONE_NEWPID : 0) |
+		    (strchr(words[1], 'i') ? CLONE_NEWIPC : 0)) < 0)
+		return -1;
+	if (!user)
+		return 0;
+	if (write_file("/proc/self/setgroups", "deny") < 0 || map_id("/proc/self/uid_map", uid) < 0)
+		return -1;
+	return map_id("/proc/self/gid_map", gid);
+}
+
+static int do_setuid(char **words, char *text, size_t size)
+{
+	return setuid((uid_t)atol(words[1]));
+}
+
 static int do_pid(char **words, char *text, size_t size)
 {
 	snprintf(text, size, "%d", getpid());
@@ -226,14 +335,26 @@ static const struct {
 	{"umask", 1, do_umask},
 	{"churn", 2, do_churn},
 	{"pid", 0, do_pid},
+	{"poll", 0, do_poll},
+	{"epoll", 0, do_epoll},
+	{"fork", 0, do_fork},
+	{"thread", 0, do_thread},
+	{"exec", 0, do_exec},
+	{"unshare", 1, do_unshare},
+	{"setuid", 1, do_setuid},
 };
 
 static int try(const char *line)
 {
 	char copy[4096], text[66000] = "0", *words[WORDS_MAX + 1] = {0}, *rest = copy;
+	const char *pid = strstr(line, "%p");
 	int count = 0;
 
-	snprintf(copy, sizeof(copy), "%s", line);
+	if (pid)
+		snprintf(
+			copy, sizeof(copy), "%.*s%d%s", (int)(pid - line), line, getpid(), pid + 2);
+	else
+		snprintf(copy, sizeof(copy), "%s", line);
 	for (char *word; count < WORDS_MAX && (word = strtok_r(rest, " \n", &rest));)
 		words[count++] = word;
 	for (size_t i = 0; count > 0 && i < sizeof(calls) / sizeof(calls[0]); i++) {
@@ -251,14 +372,22 @@ static int try(const char *line)
 	return 1;
 }
 
+static int status;
+
+static int try_all(void)
+{
+	while (*commands)
+		status |= try(*commands++);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	char line[4096];
-	int status = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (int i = 1; i < argc; i++)
-		status |= try(argv[i]);
+	commands = argv + 1;
+	(void)try_all();
 	while (argc < 2 && fgets(line, sizeof(line), stdin)) {
 		line[strcspn(line, "\n")] = '\0';
 		status |= try(line);

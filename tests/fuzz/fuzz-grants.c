@@ -5,11 +5,32 @@
 static void check_list(const struct grant *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		REQUIRE(*list[i].name && strlen(list[i].name) <= QUEUE_NAME_MAX);
+		REQUIRE(*list[i].name && strlen(list[i].name) <= PATTERN_MAX);
+		REQUIRE(!list[i].queue ||
+			(*list[i].queue && strlen(list[i].queue) <= QUEUE_NAME_MAX));
+		REQUIRE(!(list[i].mode_cut & ~(mode_t)07777));
 		REQUIRE(list[i].permissions & PERMISSION_OPEN);
 		REQUIRE(!(list[i].permissions & ~(uint32_t)PERMISSIONS_ALL));
-		REQUIRE(i == 0 || strcmp(list[i - 1].name, list[i].name) < 0);
+		REQUIRE(i == 0 || list[i - 1].plain <= list[i].plain);
+		REQUIRE(list[i].plain <= strlen(list[i].name));
 	}
+}
+
+/* All that is granted under a name means one queue, and is granted on that queue. */
+static void check_exact(const struct grants *grants, const struct grant *rule)
+{
+	const struct subject subject = {.pid = 4242, .uid = 1000};
+	struct granted granted = grants_find(grants, &subject, rule->name);
+	const char *queue = rule->queue ? rule->queue : rule->name;
+
+	if (granted.permissions == 0)
+		return;
+	REQUIRE(granted.host == rule->host && streq(granted.queue, queue));
+	REQUIRE((granted.permissions & rule->permissions) == rule->permissions);
+	REQUIRE((granted.mode_cut & rule->mode_cut) == rule->mode_cut);
+	REQUIRE((grants_on_queue(
+			 grants, &subject, queue, granted.host ? SPACE_HOST : SPACE_CALLER) &
+			granted.permissions) == granted.permissions);
 }
 
 static void check_grants(const struct grants *grants)
@@ -20,8 +41,7 @@ static void check_grants(const struct grants *grants)
 	REQUIRE(grants->pattern_count <= GRANTS_PATTERNS_MAX);
 	REQUIRE(grants_fingerprint(grants) != 0);
 	for (size_t i = 0; i < grants->exact_count; i++)
-		REQUIRE((grants_lookup(grants, grants->exact[i].name) &
-				grants->exact[i].permissions) == grants->exact[i].permissions);
+		check_exact(grants, &grants->exact[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

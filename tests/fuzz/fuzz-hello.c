@@ -43,6 +43,9 @@ static void bind(const struct launch_hello *hello)
 	check_bound(&bindings);
 	REQUIRE(bindings_again(&bindings, fuzz_policy(), &again) == 0);
 	REQUIRE(again.plug_count == bindings.plug_count && again.slot_count == bindings.slot_count);
+	REQUIRE(!bindings.instance == !again.instance);
+	REQUIRE(!again.instance ||
+		(instance_is_valid(again.instance) && streq(again.instance, bindings.instance)));
 }
 
 /* References as lines: what is not there is zero, as it must be. */
@@ -57,6 +60,7 @@ static void fill_hello(struct input *input, struct launch_hello *hello)
 		ref->kind = kind == 'p'   ? LAUNCH_REF_PLUG
 			    : kind == 's' ? LAUNCH_REF_SLOT
 			    : kind == 'a' ? LAUNCH_REF_APP
+			    : kind == 'i' ? LAUNCH_REF_INSTANCE
 					  : kind;
 		(void)strncpy(ref->text, text, sizeof(ref->text));
 	}

@@ -20,6 +20,9 @@ static const struct place {
 	{offsetof(struct inflight, queues.keys), 64},
 	{offsetof(struct inflight, queues.names), 3 * (QUEUE_NAME_MAX + 1)},
 	{offsetof(struct inflight, done), 64},
+	{offsetof(struct inflight, queues.aliases), 3 * (QUEUE_NAME_MAX + 1)},
+	{offsetof(struct inflight, queues.subjects), 16},
+	{offsetof(struct inflight, host_queues), 2 * sizeof(((struct host_queues *)0)->items[0])},
 };
 
 static int write_file(struct input *input)
@@ -52,20 +55,31 @@ static void check_waiting(const struct inflight *inflight)
 static void look_up(struct inflight *inflight)
 {
 	struct grants *grants;
-	const char *name;
+	const struct queue_facts facts = {.name = "events",
+		.alias = "e",
+		.spaces = SPACE_CALLER,
+		.subject = {.pid = 7, .uid = 8}};
+	uint32_t place;
 
 	REQUIRE(grants_new(1, &grants) == 0);
-	REQUIRE(grants_add(grants, "*", true, PERMISSION_READ) == 0);
+	REQUIRE(grants_add(grants, &(struct grant){.name = "*",
+					   .pattern = true,
+					   .permissions = PERMISSION_READ}) == 0);
 	grants_seal(grants);
-	name = queues_find(&inflight->queues, (struct queue_key){.device = 1, .inode = 1});
-	REQUIRE(!name || strlen(name) <= QUEUE_NAME_MAX);
+	place = queues_find(&inflight->queues, (struct queue_key){.device = 1, .inode = 1});
+	REQUIRE(place == SESSION_QUEUES_MAX ||
+		(place < SESSION_QUEUES_MAX &&
+			strlen(inflight->queues.names[place]) <= QUEUE_NAME_MAX &&
+			strlen(inflight->queues.aliases[place]) <= QUEUE_NAME_MAX));
 	(void)queues_lose(&inflight->queues, grants);
 	(void)queues_may_be_held(&inflight->queues, grants);
 	queues_update(&inflight->queues, grants);
-	queues_remember(&inflight->queues, (struct queue_key){3, 3}, "events", PERMISSION_READ);
+	queues_remember(&inflight->queues, (struct queue_key){3, 3}, &facts, grants);
 	queues_note_access(&inflight->queues, (struct queue_key){3, 3}, PERMISSION_WRITE);
-	name = queues_find(&inflight->queues, (struct queue_key){3, 3});
-	REQUIRE(name && streq(name, "events"));
+	place = queues_find(&inflight->queues, (struct queue_key){3, 3});
+	REQUIRE(place < SESSION_QUEUES_MAX && streq(inflight->queues.names[place], "events") &&
+		inflight->queues.permissions[place] == (PERMISSION_OPEN | PERMISSION_READ));
+	queues_adopt(&inflight->queues, place, &facts.subject, grants);
 	(void)threads_find(&inflight->threads, 4);
 	(void)grants_free(grants);
 }

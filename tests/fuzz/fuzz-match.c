@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pattern and name, a line each: the same as a matcher that tries everything, and as quick as
- * promised. */
+ * promised; and the values of variables that are found are some. */
+#include "common/policy/variables.h"
 #include "fuzz.h"
 
 #define LENGTH_MAX 255
@@ -38,6 +39,35 @@ static uint64_t processor_nsec(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
+/* As package.c lets them through. */
+static bool has_only_variables(const char *pattern)
+{
+	while (*(pattern += strcspn(pattern, "{}"))) {
+		const struct variable *variable = variable_at(pattern);
+
+		if (!variable)
+			return false;
+		pattern += strlen(variable->text);
+	}
+	return true;
+}
+
+static void check_values(const char *pattern, const char *name)
+{
+	char filled[PATTERN_MAX + 1];
+	struct values values = {0};
+	struct subject subject;
+
+	if (!has_only_variables(pattern) || !values_find(pattern, name, &values))
+		return;
+	subject = values_subject(&values);
+	if (fill_in(pattern,
+		    (const char *const[VARIABLE_COUNT]){
+			    [VARIABLE_INSTANCE] = values_instance(&values)},
+		    filled))
+		REQUIRE(pattern_match_for(filled, &subject, name));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = {data, size};
@@ -52,5 +82,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	matches = pattern_match(pattern, name);
 	REQUIRE(processor_nsec() - begin < START_NSEC + steps * STEP_NSEC);
 	REQUIRE(matches == matches_slowly(pattern, name));
+	check_values(pattern, name);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A package's document, whatever it says: what is accepted keeps every rule of names and bounds. */
 #include "common/policy/names.h"
+#include "common/policy/variables.h"
 #include "fuzz.h"
 
 static void check_name(const char *name)
@@ -20,6 +21,31 @@ static void check_queue(const char *queue)
 	REQUIRE(strlen(queue + 1) <= QUEUE_NAME_MAX);
 }
 
+/* Only variables are in braces, and none beside another. */
+static void check_variables(const char *queue)
+{
+	const char *after = NULL;
+
+	while (*(queue += strcspn(queue, "{}"))) {
+		const struct variable *variable = variable_at(queue);
+
+		REQUIRE(variable && queue != after);
+		queue = after = queue + strlen(variable->text);
+	}
+}
+
+static void check_paths(const struct plug *plug)
+{
+	REQUIRE(plug->path_count <= SLOT_QUEUES_MAX);
+	for (size_t i = 0; i < plug->path_count; i++) {
+		check_queue(plug->paths[i]);
+		check_variables(plug->paths[i]);
+		REQUIRE(!strpbrk(plug->paths[i], "*?"));
+		for (size_t j = 0; j < i; j++)
+			REQUIRE(!streq(plug->paths[i], plug->paths[j]));
+	}
+}
+
 static void check_slot(const struct slot *slot)
 {
 	check_name(slot->name);
@@ -28,10 +54,15 @@ static void check_slot(const struct slot *slot)
 	REQUIRE(!(slot->permissions & ~(uint32_t)PERMISSIONS_ALL));
 	REQUIRE(slot->path_count + slot->pattern_count >= 1);
 	REQUIRE(slot->path_count + slot->pattern_count <= SLOT_QUEUES_MAX);
-	for (size_t i = 0; i < slot->path_count; i++)
+	REQUIRE(slot->mode_cut <= 07777);
+	for (size_t i = 0; i < slot->path_count; i++) {
 		check_queue(slot->paths[i]);
-	for (size_t i = 0; i < slot->pattern_count; i++)
+		REQUIRE(!strpbrk(slot->paths[i], "*?{}"));
+	}
+	for (size_t i = 0; i < slot->pattern_count; i++) {
 		check_queue(slot->patterns[i]);
+		check_variables(slot->patterns[i]);
+	}
 }
 
 static void check_app(const struct package *package, const struct app *app)
@@ -60,6 +91,7 @@ static void check_package(const struct package *package)
 		REQUIRE(plug->mediation < MEDIATION_COUNT);
 		REQUIRE(package_plug(package, plug->name) == plug && plug->package == package);
 		check_id(plug->id);
+		check_paths(plug);
 	}
 	for (size_t i = 0; i < package->slot_count; i++) {
 		REQUIRE(package_slot(package, package->slots[i].name) == &package->slots[i]);

@@ -58,9 +58,15 @@ static const struct grants *some_grants(void)
 	if (grants)
 		return grants;
 	REQUIRE(grants_new(1, &grants) == 0);
-	REQUIRE(grants_add(grants, "events", false, PERMISSION_READ | PERMISSION_WRITE) == 0);
-	REQUIRE(grants_add(grants, "e", false, PERMISSION_DELETE) == 0);
-	REQUIRE(grants_add(grants, "m-*", true, PERMISSION_READ | PERMISSION_CREATE) == 0);
+	REQUIRE(grants_add(grants, &(struct grant){.name = "events",
+					   .permissions = PERMISSION_READ | PERMISSION_WRITE}) ==
+		0);
+	REQUIRE(grants_add(grants,
+			&(struct grant){.name = "e", .permissions = PERMISSION_DELETE}) == 0);
+	REQUIRE(grants_add(grants, &(struct grant){.name = "m-*",
+					   .pattern = true,
+					   .permissions = PERMISSION_READ | PERMISSION_CREATE}) ==
+		0);
 	grants_seal(grants);
 	return grants;
 }
@@ -104,8 +110,9 @@ static void check_copy(const struct request *request, const struct memory *memor
  * then refuses it. */
 static void check_verdict(const struct request *request)
 {
-	struct verdict verdict = decide(some_grants(), request);
-	uint32_t granted = grants_lookup(some_grants(), request->name);
+	struct verdict verdict = decide(
+		grants_find(some_grants(), &SUBJECT_NOBODY, request->name).permissions, request);
+	uint32_t granted = grants_find(some_grants(), &SUBJECT_NOBODY, request->name).permissions;
 
 	REQUIRE(verdict.allow == (verdict.error == 0));
 	REQUIRE(verdict.reason != REASON_UNDECIDED);

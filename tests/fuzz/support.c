@@ -143,19 +143,25 @@ const struct policy *fuzz_policy(void)
 			      "plugs:\n"
 			      "  events: {interface: posix-mq}\n"
 			      "  fast: {interface: posix-mq, mediation: open, posix-mq: events}\n"
-			      "  lost: {interface: posix-mq}\n");
+			      "  lost: {interface: posix-mq}\n"
+			      "  own: {interface: posix-mq, path: [/x, '/y-{pid}']}\n");
 	items[1] = parse_package(
 		"name: sensor\n"
 		"publisher: acme\n"
 		"slots:\n"
 		"  events: {interface: posix-mq, path: /events, permissions: [read, write]}\n"
-		"  many: {interface: posix-mq, path: [/a, /b], path-pattern: '/m-*?'}\n");
+		"  many: {interface: posix-mq, path: [/a, /b], path-pattern: '/m-*?'}\n"
+		"  replies: {interface: posix-mq, path-pattern: '/r-{pid}-*,{uid}'}\n"
+		"  two: {interface: posix-mq, path: [/a, /b], namespace: host, max-mode: 0640}\n");
 	policy.packages = &packages;
 	REQUIRE(connections_new(&policy.connections) == 0);
 	connect(&policy, "logger:events", "sensor:events", CONNECTION_MANUAL);
 	connect(&policy, "logger:fast", "sensor:events", CONNECTION_AUTO);
+	connect(&policy, "logger:fast", "sensor:replies", CONNECTION_MANUAL);
 	connect(&policy, "logger:lost", "gone:slot", CONNECTION_MANUAL);
 	connect(&policy, "logger:lost", "sensor:many", CONNECTION_UNDESIRED);
+	connect(&policy, "logger:own", "sensor:many", CONNECTION_MANUAL);
+	connect(&policy, "logger:own", "sensor:two", CONNECTION_MANUAL);
 	return &policy;
 }
 

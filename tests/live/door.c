@@ -148,10 +148,13 @@ void door_grant_both(struct door *door, uint32_t permissions, uint32_t permissio
 	cr_assert_eq(grants_new(++door->generation, &door->grants), 0);
 	if (permissions)
 		cr_assert_eq(
-			grants_add(door->grants, door->stage->queue + 1, false, permissions), 0);
+			grants_add(door->grants, &(struct grant){.name = door->stage->queue + 1,
+							 .permissions = permissions}),
+			0);
 	if (permissions_on_other)
-		cr_assert_eq(grants_add(door->grants, door->stage->other + 1, false,
-				     permissions_on_other),
+		cr_assert_eq(
+			grants_add(door->grants, &(struct grant){.name = door->stage->other + 1,
+							 .permissions = permissions_on_other}),
 			0);
 	grants_seal(door->grants);
 	send_grants(door);
@@ -335,7 +338,10 @@ void door_ask(struct door *door, uint64_t number, uint64_t wait_usec, bool kill)
 	size_t size;
 
 	cr_assert_eq(grants_new(0, &scope), 0);
-	cr_assert_eq(grants_add(scope, "*", true, PERMISSIONS_ALL), 0);
+	cr_assert_eq(grants_add(scope,
+			     &(struct grant){
+				     .name = "*", .pattern = true, .permissions = PERMISSIONS_ALL}),
+		0);
 	grants_seal(scope);
 	cr_assert_eq(grants_serialise(scope, &data, &size), 0);
 	cr_assert_eq(write(fd, data, size), (ssize_t)size);

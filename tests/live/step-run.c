@@ -96,6 +96,21 @@ static uint32_t permissions_on_own(const struct kind *kind)
 	return PERMISSION_OPEN | (kind->partly ? PERMISSION_WRITE : PERMISSIONS_ALL);
 }
 
+static void remember_own(const struct kind *kind)
+{
+	const struct grant rule = {.name = names[OWN] + 1, .permissions = permissions_on_own(kind)};
+	const struct queue_facts facts = {.name = rule.name,
+		.alias = rule.name,
+		.spaces = SPACE_CALLER,
+		.subject = SUBJECT_NOBODY};
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+
+	if (grants_new(1, &grants) < 0 || grants_add(grants, &rule) < 0)
+		abort();
+	grants_seal(grants);
+	queues_remember(&inflight->queues, look().key[OWN], &facts, grants);
+}
+
 void arrange(const struct kind *kind)
 {
 	if (kind->leased)
@@ -106,8 +121,7 @@ void arrange(const struct kind *kind)
 		arrange_messages(OWN, kind->messages);
 	inflight->queues.count = 0;
 	if (kind->known)
-		queues_remember(&inflight->queues, look().key[OWN], names[OWN] + 1,
-			permissions_on_own(kind));
+		remember_own(kind);
 	inflight->tainted = kind->tainted;
 	inflight->threads.count = 0;
 	memset(&inflight->processes, 0, sizeof(inflight->processes));

@@ -145,7 +145,10 @@ static int told_of_beginning(pid_t (*f)(void))
 {
 	pid_t pid = start(f, NULL);
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	int r = process_begins_session(pid, pidfd, filter_id);
+	uint32_t depth;
+	int r = process_begins_session(pid, pidfd, filter_id, &depth);
+
+	cr_expect_gt(depth, 0U);
 
 	(void)close(pidfd);
 	end(pid);
@@ -249,13 +252,14 @@ Test(confined, with_a_filter_of_our_own_nothing_can_be_told)
 {
 	pid_t pid = start(under_one, NULL), in = start(member, NULL), we;
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status;
+	uint32_t depth;
 
 	we = fork();
 
 	if (we == 0) {
 		allow_everything(1);
 		_exit(told(pid) == -EACCES && told(in) == -EACCES &&
-					process_begins_session(pid, pidfd, filter_id) == 0
+					process_begins_session(pid, pidfd, filter_id, &depth) == 0
 				? 0
 				: 1);
 	}

@@ -101,7 +101,7 @@ Test(on_behalf, creating_takes_everything_on_and_gives_it_back)
 
 	identity.fs_uid = FILE_USER;
 	identity.umask = 027;
-	fd = act_open(&own, &identity, &request, &created);
+	fd = act_open(&own, &identity, request.name, &request, &created);
 	cr_assert(fd >= 0, "%s", strerror(-fd));
 	cr_expect(created);
 	check_unchanged(before);
@@ -117,15 +117,15 @@ Test(on_behalf, opening_what_exists_creates_nothing)
 	struct credentials identity = identity_of_user();
 	bool created;
 
-	cr_assert(act_open(&own, &identity, &request, &created) >= 0);
+	cr_assert(act_open(&own, &identity, request.name, &request, &created) >= 0);
 	cr_assert(created);
-	cr_expect(act_open(&own, &identity, &request, &created) >= 0);
+	cr_expect(act_open(&own, &identity, request.name, &request, &created) >= 0);
 	cr_expect_not(created);
 	request.oflag |= O_EXCL;
-	cr_expect_eq(act_open(&own, &identity, &request, &created), -EEXIST);
+	cr_expect_eq(act_open(&own, &identity, request.name, &request, &created), -EEXIST);
 	cr_expect_not(created);
 	request.oflag = O_RDONLY;
-	cr_expect(act_open(&own, &identity, &request, &created) >= 0);
+	cr_expect(act_open(&own, &identity, request.name, &request, &created) >= 0);
 	cr_expect_not(created);
 }
 
@@ -136,14 +136,14 @@ Test(on_behalf, file_permissions_stay_in_force)
 	bool created;
 
 	request.mode = 0600;
-	cr_assert(act_open(&own, &owner, &request, &created) >= 0);
+	cr_assert(act_open(&own, &owner, request.name, &request, &created) >= 0);
 	request.oflag = O_RDONLY;
 	other.fs_uid = FILE_USER;
 	before = status_of_self();
-	cr_expect_eq(act_open(&own, &other, &request, &created), -EACCES);
+	cr_expect_eq(act_open(&own, &other, request.name, &request, &created), -EACCES);
 	cr_expect_eq(act_unlink(&own, &other, request.name), -EPERM);
 	check_unchanged(before);
-	cr_expect(act_open(&own, &owner, &request, &created) >= 0);
+	cr_expect(act_open(&own, &owner, request.name, &request, &created) >= 0);
 	cr_expect_eq(act_unlink(&own, &owner, request.name), 0);
 	check_unchanged(before);
 	free(before);
@@ -158,15 +158,15 @@ Test(on_behalf, groups_count)
 
 	request.mode = 0660;
 	owner.umask = 0;
-	cr_assert(act_open(&own, &owner, &request, &created) >= 0);
+	cr_assert(act_open(&own, &owner, request.name, &request, &created) >= 0);
 	request.oflag = O_RDWR;
 	member.real_uid = member.effective_uid = member.fs_uid = FILE_USER;
 	member.real_gid = member.effective_gid = member.fs_gid = FILE_USER;
 	before = status_of_self();
-	cr_expect_eq(act_open(&own, &member, &request, &created), -EACCES);
+	cr_expect_eq(act_open(&own, &member, request.name, &request, &created), -EACCES);
 	member.groups = groups;
 	member.group_count = 2;
-	cr_expect(act_open(&own, &member, &request, &created) >= 0);
+	cr_expect(act_open(&own, &member, request.name, &request, &created) >= 0);
 	check_unchanged(before);
 	free(before);
 }
@@ -177,12 +177,12 @@ Test(on_behalf, capabilities_are_lent_one_by_one)
 	bool created;
 
 	request.mode = 0;
-	cr_assert(act_open(&own, &owner, &request, &created) >= 0);
+	cr_assert(act_open(&own, &owner, request.name, &request, &created) >= 0);
 	request.oflag = O_RDWR;
 	other.fs_uid = FILE_USER;
-	cr_expect_eq(act_open(&own, &other, &request, &created), -EACCES);
+	cr_expect_eq(act_open(&own, &other, request.name, &request, &created), -EACCES);
 	other.capabilities = UINT64_C(1) << CAP_DAC_OVERRIDE;
-	cr_expect(act_open(&own, &other, &request, &created) >= 0);
+	cr_expect(act_open(&own, &other, request.name, &request, &created) >= 0);
 	cr_expect_eq(act_unlink(&own, &other, request.name), -EPERM, "sticky directory");
 	other.capabilities = UINT64_C(1) << CAP_FOWNER;
 	cr_expect_eq(act_unlink(&own, &other, request.name), 0);
@@ -194,9 +194,9 @@ Test(on_behalf, root_without_capabilities_is_nobody_special)
 	bool created;
 
 	request.mode = 0600;
-	cr_assert(act_open(&own, &owner, &request, &created) >= 0);
+	cr_assert(act_open(&own, &owner, request.name, &request, &created) >= 0);
 	request.oflag = O_RDWR;
-	cr_expect_eq(act_open(&own, &root, &request, &created), -EACCES);
+	cr_expect_eq(act_open(&own, &root, request.name, &request, &created), -EACCES);
 }
 
 Test(on_behalf, the_callers_limit_and_not_ours)
@@ -205,10 +205,10 @@ Test(on_behalf, the_callers_limit_and_not_ours)
 	bool created;
 
 	identity.queue_bytes = 10;
-	cr_expect_eq(act_open(&own, &identity, &request, &created), -EMFILE);
+	cr_expect_eq(act_open(&own, &identity, request.name, &request, &created), -EMFILE);
 	cr_expect_not(created);
 	identity.queue_bytes = 819200;
-	cr_expect(act_open(&own, &identity, &request, &created) >= 0);
+	cr_expect(act_open(&own, &identity, request.name, &request, &created) >= 0);
 }
 
 Test(on_behalf, bytes_are_charged_to_the_real_user)
@@ -221,13 +221,13 @@ Test(on_behalf, bytes_are_charged_to_the_real_user)
 	 * same real user does not fit, whatever its other ids. */
 	first.real_uid = second.real_uid = USER + 100;
 	first.queue_bytes = second.queue_bytes = 400;
-	cr_assert(act_open(&own, &first, &request, &created) >= 0);
+	cr_assert(act_open(&own, &first, request.name, &request, &created) >= 0);
 	(void)strcpy(name, request.name);
 	(void)strcat(request.name, "-2");
 	second.effective_uid = second.fs_uid = FILE_USER;
-	cr_expect_eq(act_open(&own, &second, &request, &created), -EMFILE);
+	cr_expect_eq(act_open(&own, &second, request.name, &request, &created), -EMFILE);
 	second.real_uid = FILE_USER;
-	cr_expect(act_open(&own, &second, &request, &created) >= 0);
+	cr_expect(act_open(&own, &second, request.name, &request, &created) >= 0);
 	cr_expect_eq(act_unlink(&own, &second, request.name), 0);
 	(void)strcpy(request.name, name);
 }
@@ -250,15 +250,15 @@ Test(on_behalf, another_ipc_namespace)
 	(void)snprintf(path, sizeof(path), "/proc/%d/ns/ipc", child);
 	identity.ipc_namespace = open(path, O_RDONLY | O_CLOEXEC);
 	cr_assert(identity.ipc_namespace >= 0);
-	cr_expect_eq(own_sees(&own, &identity, request.name), 0);
-	cr_expect(act_open(&own, &identity, &request, &created) >= 0);
+	cr_expect_eq(own_sees(&own, identity.ipc_namespace, request.name), 0);
+	cr_expect(act_open(&own, &identity, request.name, &request, &created) >= 0);
 	check_unchanged(before);
-	cr_expect_eq(own_sees(&own, &identity, request.name), 1);
-	cr_expect(own_look_up(&own, &identity, request.name) >= 0);
+	cr_expect_eq(own_sees(&own, identity.ipc_namespace, request.name), 1);
+	cr_expect(own_look_up(&own, identity.ipc_namespace, request.name) >= 0);
 	check_unchanged(before);
 	(void)safe_close(identity.ipc_namespace);
 	identity.ipc_namespace = -EBADF;
-	cr_expect_eq(own_sees(&own, &identity, request.name), 0, "not in ours");
+	cr_expect_eq(own_sees(&own, identity.ipc_namespace, request.name), 0, "not in ours");
 	cr_expect_eq(act_unlink(&own, &identity, request.name), -ENOENT);
 	(void)kill(child, SIGKILL);
 	(void)waitpid(child, NULL, 0);

@@ -71,13 +71,31 @@ offers "mqctl disconnect --f" "--forget"
 offers "mqctl check packages/lo" "packages/logger.yaml"
 offers "mqctl check pack" "packages"
 offers "mqctl --runtime-dir $WORK/nowhere connect " ""
+write_package caller.yaml <<'YAML'
+name: caller
+plugs:
+  one: {interface: posix-mq, posix-mq: events, path: /one}
+  two: {interface: posix-mq, posix-mq: events, path: [/one, /two]}
+YAML
+write_package patterns.yaml <<'YAML'
+name: patterns
+slots: {any: {interface: posix-mq, posix-mq: events, path-pattern: "@Q@*"}}
+YAML
+mqctl reload
+offers "mqctl connect logger:events " "patterns:any sensor:events sensor:state"
+offers "mqctl connect caller:one " "sensor:state"
+offers "mqctl connect caller:two " "sensor:events"
+offers "mqctl explain caller:two read " "/one /two"
+offers "mqctl connect --any-id caller:one " "sensor:other sensor:state"
+rm "$WORK/packages/caller.yaml" "$WORK/packages/patterns.yaml"
+mqctl reload
 COMP_WORDBREAKS=${COMP_WORDBREAKS//:/}
 offers "mqctl connect logger:" "logger:events logger:spare"
 FUNCTION=_mq_run
 offers "mq-run --plug " "logger:events logger:spare"
 offers "mq-run --plug logger:events --slot " "sensor:events sensor:other sensor:state"
 offers "mq-run --app " ""
-offers "mq-run --in" "--inherit-queues"
+offers "mq-run --in" "--inherit-queues --instance"
 offers "mq-run --inherit-queues --plug " "logger:events logger:spare"
 offers "mq-run --plug logger:events stopw" "stopwatch"
 offers "mq-run --plug logger:events cat packages/lo" "packages/logger.yaml"

@@ -297,9 +297,10 @@ Test(auto_connect, permissions_follow_the_document)
 
 		reload(documents);
 		cr_assert(grants_new(1, &grants) == 0);
-		cr_assert(policy_add_plug_grants(&policy, "panel:watch", grants) == 0);
+		cr_assert(policy_add_plug_grants(&policy, "panel:watch", NULL, grants) == 0);
 		grants_seal(grants);
-		cr_expect(grants_lookup(grants, "w") == (expected[i] | PERMISSION_OPEN));
+		cr_expect(grants_find(grants, &SUBJECT_NOBODY, "w").permissions ==
+			  (expected[i] | PERMISSION_OPEN));
 		grants_free(grants);
 		free(documents);
 	}
@@ -317,13 +318,15 @@ Test(auto_connect, names_and_patterns_add_up)
 	must_connect("ab:p", "ab:s", 0);
 	must_connect("ab:p", "ab:t", 0);
 	cr_assert(grants_new(1, &grants) == 0);
-	cr_assert(policy_add_plug_grants(&policy, "ab:p", grants) == 0);
+	cr_assert(policy_add_plug_grants(&policy, "ab:p", NULL, grants) == 0);
 	grants_seal(grants);
-	cr_expect(grants_lookup(grants, "x-1") ==
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "x-1").permissions ==
 		  (PERMISSION_OPEN | PERMISSION_READ | PERMISSION_WRITE));
-	cr_expect(grants_lookup(grants, "x-22") == (PERMISSION_OPEN | PERMISSION_READ));
-	cr_expect(grants_lookup(grants, "y") == (PERMISSION_OPEN | PERMISSION_WRITE));
-	cr_expect(grants_lookup(grants, "x") == 0);
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "x-22").permissions ==
+		  (PERMISSION_OPEN | PERMISSION_READ));
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "y").permissions ==
+		  (PERMISSION_OPEN | PERMISSION_WRITE));
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "x").permissions == 0);
 	grants_free(grants);
 }
 

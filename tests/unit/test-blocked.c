@@ -33,7 +33,9 @@ static int add(enum mq_call call, uint64_t size)
 
 	emulated.call = (struct data_call){.call = call, .size = size};
 	inflight->notification.id = ++latest_id;
-	return waiters_add(&waiters, inflight, &target, &emulated, "queue", PERMISSION_READ);
+	return waiters_add(&waiters, inflight, &target, &emulated,
+		&(struct wanted){
+			.name = "queue", .spaces = SPACE_CALLER, .needs = PERMISSION_READ});
 }
 
 static int add_open(void)
@@ -42,7 +44,8 @@ static int add_open(void)
 	struct target target = TARGET_CLOSED;
 
 	inflight->notification.id = ++latest_id;
-	return waiters_add_open(&waiters, inflight, &target, &request);
+	return waiters_add_open(&waiters, inflight, &target, &request,
+		&(struct wanted){.name = "queue", .needs = PERMISSION_READ});
 }
 
 /* No listener: whoever is answered is dropped all the same. */

@@ -458,6 +458,25 @@ Test(connect, resolving_refusals)
 	expect_fault(&slot, policy_resolve_slot(&policy, slot.first, &found_slot, &fault), &fault);
 }
 
+Test(connect, past_the_bound_of_steps_no_further_names_are_compared)
+{
+	char text[256], other[256];
+	const size_t count = NEAREST_STEPS_MAX / 255 / 255 + 1;
+	const char **names = calloc(count + 1, sizeof(*names));
+
+	memset(text, 'a', 255);
+	memset(other, 'b', 255);
+	text[255] = other[255] = '\0';
+	for (size_t i = 0; i < count; i++)
+		names[i] = other;
+	names[count - 2] = text;
+	cr_expect_str_eq(nearest_name(text, names, count), text);
+	names[count - 2] = other;
+	names[count - 1] = text;
+	cr_expect_null(nearest_name(text, names, count));
+	free(names);
+}
+
 Test(connect, nearest)
 {
 	static const char *const names[] = {"events", "event", "commands", "a"};
@@ -539,11 +558,11 @@ static uint32_t granted(const char *plug, const char *slot, const char *queue)
 
 	cr_assert(grants_new(1, &grants) == 0);
 	if (plug)
-		cr_assert(policy_add_plug_grants(&policy, plug, grants) == 0);
+		cr_assert(policy_add_plug_grants(&policy, plug, NULL, grants) == 0);
 	if (slot)
-		cr_assert(policy_add_slot_grants(&policy, slot, grants) == 0);
+		cr_assert(policy_add_slot_grants(&policy, slot, NULL, grants) == 0);
 	grants_seal(grants);
-	permissions = grants_lookup(grants, queue);
+	permissions = grants_find(grants, &SUBJECT_NOBODY, queue).permissions;
 	grants_free(grants);
 	return permissions;
 }

@@ -56,7 +56,9 @@ static struct grants *grants_of(const char *name, bool pattern, uint32_t permiss
 
 	cr_assert(grants_new(1, &grants) == 0);
 	if (name)
-		cr_assert(grants_add(grants, name, pattern, permissions) == 0);
+		cr_assert(grants_add(grants, &(struct grant){.name = name,
+						     .pattern = pattern,
+						     .permissions = permissions}) == 0);
 	grants_seal(grants);
 	return grants;
 }
@@ -79,7 +81,8 @@ static void expect_decision(
 	const struct kind *kind, const struct grants *grants, const char *name, uint32_t granted)
 {
 	struct request request = request_of(kind, name);
-	struct verdict verdict = decide(grants, &request);
+	struct verdict verdict =
+		decide(grants_find(grants, &SUBJECT_NOBODY, request.name).permissions, &request);
 	uint32_t missing = kind->needs & ~granted;
 
 	cr_expect(verdict.allow == (missing == 0), "%s with %x", kind->what, granted);
@@ -129,8 +132,11 @@ Test(decide, malformed_arguments_come_first)
 			struct verdict with, without;
 
 			request.refusal = refusals[j];
-			with = decide(all, &request);
-			without = decide(none, &request);
+			with = decide(grants_find(all, &SUBJECT_NOBODY, request.name).permissions,
+				&request);
+			without =
+				decide(grants_find(none, &SUBJECT_NOBODY, request.name).permissions,
+					&request);
 			cr_expect(!with.allow && with.error == refusals[j] &&
 				  with.reason == REASON_MALFORMED && with.missing == 0);
 			/* It tells nothing about the queue. */
@@ -150,7 +156,8 @@ Test(decide, what_is_no_queue_is_left_to_the_kernel)
 		struct verdict verdict;
 
 		request.queue = QUEUE_NONE;
-		verdict = decide(none, &request);
+		verdict = decide(
+			grants_find(none, &SUBJECT_NOBODY, request.name).permissions, &request);
 		if (by_name(kinds[i].call))
 			cr_expect(!verdict.allow && verdict.reason == REASON_NOT_GRANTED);
 		else
@@ -171,7 +178,8 @@ Test(decide, what_cannot_be_identified_is_denied)
 		if (by_name(kinds[i].call))
 			continue;
 		request.queue = QUEUE_UNKNOWN;
-		verdict = decide(all, &request);
+		verdict = decide(
+			grants_find(all, &SUBJECT_NOBODY, request.name).permissions, &request);
 		if (kinds[i].needs == 0)
 			cr_expect(verdict.allow && verdict.reason == REASON_HARMLESS);
 		else

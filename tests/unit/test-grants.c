@@ -13,9 +13,32 @@ static struct grants *new_grants(uint64_t generation)
 	return grants;
 }
 
+static int try_add(struct grants *grants, const char *name, bool pattern, uint32_t permissions)
+{
+	const struct grant rule = {.name = name, .pattern = pattern, .permissions = permissions};
+
+	return grants_add(grants, &rule);
+}
+
 static void add(struct grants *grants, const char *name, bool pattern, uint32_t permissions)
 {
-	cr_assert(grants_add(grants, name, pattern, permissions) == 0, "%s", name);
+	cr_assert(try_add(grants, name, pattern, permissions) == 0, "%s", name);
+}
+
+static void add_rule(struct grants *grants, struct grant rule)
+{
+	cr_assert(grants_add(grants, &rule) == 0, "%s", rule.name);
+}
+
+static struct granted find_for(const struct grants *grants, uint32_t pid, const char *name)
+{
+	return grants_find(grants, &(struct subject){.pid = pid, .uid = 1000}, name);
+}
+
+static uint32_t on_queue(
+	const struct grants *grants, uint32_t pid, const char *queue, uint32_t spaces)
+{
+	return grants_on_queue(grants, &(struct subject){.pid = pid, .uid = 1000}, queue, spaces);
 }
 
 Test(grants, words)
@@ -71,12 +94,12 @@ Test(grants, adding_up)
 	grants_seal(grants);
 	cr_expect(grants->generation == 7);
 	cr_expect(grants->exact_count == 2 && grants->pattern_count == 2);
-	cr_expect(grants_lookup(grants, "q") == PERMISSIONS_ALL);
-	cr_expect(grants_lookup(grants, "q2") ==
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "q").permissions == PERMISSIONS_ALL);
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "q2").permissions ==
 		  (PERMISSION_OPEN | PERMISSION_READ | PERMISSION_CREATE));
-	cr_expect(grants_lookup(grants, "other") == PERMISSION_OPEN);
-	cr_expect(grants_lookup(grants, "nothing") == 0);
-	cr_expect(grants_lookup(grants, "") == 0);
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "other").permissions == PERMISSION_OPEN);
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "nothing").permissions == 0);
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "").permissions == 0);
 	grants_free(grants);
 }
 
@@ -86,8 +109,9 @@ Test(grants, an_exact_name_is_no_pattern)
 
 	add(grants, "a*", false, PERMISSION_READ);
 	grants_seal(grants);
-	cr_expect(grants_lookup(grants, "a*") == (PERMISSION_OPEN | PERMISSION_READ));
-	cr_expect(grants_lookup(grants, "ab") == 0);
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "a*").permissions ==
+		  (PERMISSION_OPEN | PERMISSION_READ));
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "ab").permissions == 0);
 	grants_free(grants);
 }
 
@@ -96,7 +120,7 @@ Test(grants, empty_set)
 	struct grants *grants = new_grants(1);
 
 	grants_seal(grants);
-	cr_expect(grants_lookup(grants, "q") == 0);
+	cr_expect(grants_find(grants, &SUBJECT_NOBODY, "q").permissions == 0);
 	cr_expect(grants_free(grants) == NULL && grants_free(NULL) == NULL);
 }
 
@@ -112,7 +136,7 @@ Test(grants, many_names_are_all_found)
 	grants_seal(grants);
 	for (unsigned i = 0; i < 1000; i++) {
 		(void)snprintf(name, sizeof(name), "q%u", i * 7919 % 1000);
-		cr_expect(grants_lookup(grants, name) ==
+		cr_expect(grants_find(grants, &SUBJECT_NOBODY, name).permissions ==
 			  (PERMISSION_OPEN | (i % 2 ? PERMISSION_READ : PERMISSION_WRITE)));
 	}
 	grants_free(grants);
@@ -125,13 +149,12 @@ Test(grants, name_and_permission_bounds)
 
 	memset(name, 'n', sizeof(name));
 	name[QUEUE_NAME_MAX + 1] = '\0';
-	cr_expect(grants_add(grants, name, false, PERMISSION_READ) == -EINVAL);
-	cr_expect(grants_add(grants, name, true, PERMISSION_READ) == -EINVAL);
+	cr_expect(try_add(grants, name, false, PERMISSION_READ) == -EINVAL);
 	name[QUEUE_NAME_MAX] = '\0';
-	cr_expect(grants_add(grants, name, false, PERMISSION_READ) == 0);
-	cr_expect(grants_add(grants, name, true, PERMISSION_READ) == 0);
-	cr_expect(grants_add(grants, "", false, PERMISSION_READ) == -EINVAL);
-	cr_expect(grants_add(grants, "q", false, PERMISSIONS_ALL + 1) == -EINVAL);
+	cr_expect(try_add(grants, name, false, PERMISSION_READ) == 0);
+	cr_expect(try_add(grants, name, true, PERMISSION_READ) == 0);
+	cr_expect(try_add(grants, "", false, PERMISSION_READ) == -EINVAL);
+	cr_expect(try_add(grants, "q", false, PERMISSIONS_ALL + 1) == -EINVAL);
 	cr_expect(grants->exact_count == 1 && grants->pattern_count == 1);
 	cr_expect(grants->bytes == 2 * QUEUE_NAME_MAX);
 	grants_free(grants);
@@ -146,12 +169,12 @@ Test(grants, count_bounds)
 		(void)snprintf(name, sizeof(name), "p%u*", i);
 		add(grants, name, true, 0);
 	}
-	cr_expect(grants_add(grants, "one-more*", true, 0) == -E2BIG);
+	cr_expect(try_add(grants, "one-more*", true, 0) == -E2BIG);
 	for (unsigned i = 0; i < GRANTS_MAX - GRANTS_PATTERNS_MAX; i++) {
 		(void)snprintf(name, sizeof(name), "q%u", i);
 		add(grants, name, false, 0);
 	}
-	cr_expect(grants_add(grants, "one-more", false, 0) == -E2BIG);
+	cr_expect(try_add(grants, "one-more", false, 0) == -E2BIG);
 	grants_free(grants);
 }
 
@@ -161,9 +184,179 @@ Test(grants, bytes_bound)
 	struct grants *grants = new_grants(1);
 
 	grants->bytes = GRANTS_BYTES_MAX - 3;
-	cr_expect(grants_add(grants, "four", false, 0) == -E2BIG);
-	cr_expect(grants_add(grants, "3ch", false, 0) == 0);
-	cr_expect(grants_add(grants, "x", false, 0) == -E2BIG);
+	cr_expect(try_add(grants, "four", false, 0) == -E2BIG);
+	cr_expect(try_add(grants, "3ch", false, 0) == 0);
+	cr_expect(try_add(grants, "x", false, 0) == -E2BIG);
+	grants_free(grants);
+}
+
+/* --- names --------------------------------------------------------------------------------- */
+
+Test(grants, an_alias_means_another_queue)
+{
+	struct grants *grants = new_grants(1);
+	struct granted granted;
+
+	add_rule(grants,
+		(struct grant){.name = "in", .queue = "a-in", .permissions = PERMISSION_READ});
+	add(grants, "a-in", false, PERMISSION_WRITE);
+	grants_seal(grants);
+	granted = find_for(grants, 1, "in");
+	cr_expect_eq(granted.permissions, PERMISSION_OPEN | PERMISSION_READ);
+	cr_expect_str_eq(granted.queue, "a-in");
+	cr_expect_str_eq(find_for(grants, 1, "a-in").queue, "a-in");
+	cr_expect_eq(find_for(grants, 1, "other").permissions, 0U);
+	cr_expect_eq(on_queue(grants, 1, "a-in", SPACE_CALLER),
+		PERMISSION_OPEN | PERMISSION_READ | PERMISSION_WRITE, "by both names");
+	cr_expect_eq(on_queue(grants, 1, "in", SPACE_CALLER), 0U, "that is no queue of it");
+	grants_free(grants);
+}
+
+Test(grants, a_name_with_two_meanings_gives_nothing)
+{
+	struct grants *grants = new_grants(1);
+
+	add_rule(grants, (struct grant){.name = "in", .queue = "a"});
+	add_rule(grants, (struct grant){.name = "in", .queue = "b"});
+	add_rule(grants, (struct grant){.name = "x", .host = true});
+	add(grants, "x*", true, 0);
+	add_rule(grants, (struct grant){.name = "y", .queue = "z"});
+	add(grants, "?", true, 0);
+	grants_seal(grants);
+	cr_expect_eq(find_for(grants, 1, "in").permissions, 0U);
+	cr_expect_eq(find_for(grants, 1, "x").permissions, 0U, "in two namespaces");
+	cr_expect_eq(find_for(grants, 1, "y").permissions, 0U, "an alias, and itself");
+	cr_expect_neq(find_for(grants, 1, "xx").permissions, 0U);
+	cr_expect_neq(find_for(grants, 1, "z").permissions, 0U);
+	grants_free(grants);
+}
+
+Test(grants, numbers_count_for_who_has_them)
+{
+	struct grants *grants = new_grants(1);
+
+	add(grants, "r-{pid}", true, PERMISSION_READ);
+	add(grants, "r-*", true, PERMISSION_WRITE);
+	add(grants, "u{uid}", true, PERMISSION_READ);
+	add_rule(grants, (struct grant){.name = "me-{pid}", .pattern = true, .queue = "all"});
+	grants_seal(grants);
+	cr_expect(grants_have_variables(grants));
+	cr_expect_eq(find_for(grants, 42, "r-42").permissions,
+		PERMISSION_OPEN | PERMISSION_READ | PERMISSION_WRITE);
+	cr_expect(find_for(grants, 42, "r-42").by_subject);
+	cr_expect_eq(find_for(grants, 4, "r-42").permissions, PERMISSION_OPEN | PERMISSION_WRITE);
+	cr_expect_not(find_for(grants, 4, "r-42").by_subject);
+	cr_expect_eq(find_for(grants, 0, "r-0").permissions, PERMISSION_OPEN | PERMISSION_WRITE);
+	cr_expect_neq(find_for(grants, 0, "u1000").permissions, 0U);
+	cr_expect_eq(find_for(grants, 0, "u100").permissions, 0U);
+	cr_expect_str_eq(find_for(grants, 9, "me-9").queue, "all");
+	cr_expect_eq(on_queue(grants, 42, "r-42", SPACE_CALLER),
+		PERMISSION_OPEN | PERMISSION_READ | PERMISSION_WRITE);
+	cr_expect_neq(on_queue(grants, 9, "all", SPACE_CALLER), 0U);
+	cr_expect_eq(on_queue(grants, 0, "all", SPACE_CALLER), 0U, "nobody calls it so");
+	grants_free(grants);
+}
+
+/* However they lie in their order. */
+Test(grants, every_pattern_that_matches_is_found)
+{
+	static const char *const names[] = {"", "a", "ab", "abc", "b", "ba", "bbb", "ca", "z"};
+	struct grants *grants = new_grants(1);
+	char patterns[64][8];
+	size_t count = 0;
+
+	for (size_t i = 0; i < ELEMENTSOF(names); i++)
+		for (const char *end = "*?"; *end; end++) {
+			(void)snprintf(
+				patterns[count], sizeof(patterns[0]), "%s%c", names[i], *end);
+			(void)snprintf(
+				patterns[count + 1], sizeof(patterns[0]), "%s%ca", names[i], *end);
+			add_rule(grants, (struct grant){.name = patterns[count], .pattern = true});
+			add_rule(grants, (struct grant){.name = patterns[count + 1],
+						 .pattern = true,
+						 .permissions = PERMISSION_READ});
+			count += 2;
+		}
+	grants_seal(grants);
+	for (unsigned i = 0; i < 4 * 4 * 4 * 4; i++) {
+		char name[5] = {(char)('a' + i % 4), (char)('a' + i / 4 % 4),
+			(char)('a' + i / 16 % 4), (char)('a' + i / 64)};
+		uint32_t expected = 0;
+
+		name[i % 5] = '\0';
+		for (size_t j = 0; j < count; j++)
+			if (pattern_match(patterns[j], name))
+				expected |= PERMISSION_OPEN | (j % 2 ? PERMISSION_READ : 0);
+		cr_expect_eq(find_for(grants, 1, name).permissions, expected, "%s", name);
+		cr_expect_eq(on_queue(grants, 1, name, SPACE_CALLER), expected, "%s", name);
+	}
+	grants_free(grants);
+}
+
+Test(grants, namespaces_are_kept_apart)
+{
+	struct grants *grants = new_grants(1);
+
+	add_rule(grants, (struct grant){.name = "h", .host = true});
+	add(grants, "c", false, 0);
+	grants_seal(grants);
+	cr_expect(find_for(grants, 1, "h").host);
+	cr_expect_not(find_for(grants, 1, "c").host);
+	cr_expect_eq(on_queue(grants, 1, "h", SPACE_CALLER), 0U);
+	cr_expect_neq(on_queue(grants, 1, "h", SPACE_HOST), 0U);
+	cr_expect_eq(on_queue(grants, 1, "c", SPACE_HOST), 0U);
+	cr_expect_neq(on_queue(grants, 1, "c", SPACE_CALLER | SPACE_HOST), 0U);
+	grants_free(grants);
+}
+
+Test(grants, of_mode_bits_those_are_left_that_all_rules_allow)
+{
+	struct grants *grants = new_grants(1);
+
+	add_rule(grants, (struct grant){.name = "q", .mode_cut = 0007});
+	add_rule(grants, (struct grant){.name = "q*", .pattern = true, .mode_cut = 0020});
+	add(grants, "q", false, PERMISSION_CREATE);
+	grants_seal(grants);
+	cr_expect_eq(find_for(grants, 1, "q").mode_cut, (mode_t)0027);
+	cr_expect_eq(find_for(grants, 1, "q2").mode_cut, (mode_t)0020);
+	cr_expect_eq(grants->exact_count, 1U);
+	grants_free(grants);
+}
+
+Test(grants, what_a_changed_set_still_gives)
+{
+	struct grants *old = new_grants(1), *same = new_grants(2), *rewired = new_grants(3);
+
+	add_rule(old, (struct grant){.name = "in", .queue = "a"});
+	add_rule(same, (struct grant){.name = "in", .queue = "a", .mode_cut = 0777});
+	add(same, "more", false, 0);
+	add_rule(rewired, (struct grant){.name = "in", .queue = "b"});
+	grants_seal(old);
+	grants_seal(same);
+	grants_seal(rewired);
+	cr_expect(grants_give(same, old));
+	cr_expect_not(grants_give(old, same));
+	cr_expect_not(grants_give(rewired, old));
+	grants_free(old);
+	grants_free(same);
+	grants_free(rewired);
+}
+
+Test(grants, malformed_rules_are_refused)
+{
+	static const struct grant rules[] = {
+		{.name = "r-{pid", .pattern = true},
+		{.name = "r-pid}", .pattern = true},
+		{.name = "r-{instance}", .pattern = true},
+		{.name = "{}", .pattern = true},
+		{.name = "q", .queue = ""},
+		{.name = "q", .mode_cut = 010000},
+	};
+	struct grants *grants = new_grants(1);
+
+	for (size_t i = 0; i < ELEMENTSOF(rules); i++)
+		cr_expect_eq(grants_add(grants, &rules[i]), -EINVAL, "%s", rules[i].name);
+	add(grants, "r-{pid", false, 0);
 	grants_free(grants);
 }
 
@@ -177,6 +370,8 @@ static struct grants *sample(void)
 	add(grants, "a", false, PERMISSIONS_ALL);
 	add(grants, "with space\n", false, 0);
 	add(grants, "job-*", true, PERMISSION_WRITE | PERMISSION_CREATE);
+	add_rule(grants, (struct grant){.name = "in", .queue = "a-in", .mode_cut = 0007});
+	add_rule(grants, (struct grant){.name = "r-{pid}", .pattern = true, .host = true});
 	grants_seal(grants);
 	return grants;
 }
@@ -188,6 +383,8 @@ static void expect_same_list(
 	for (size_t i = 0; i < a_count; i++) {
 		cr_expect_str_eq(a[i].name, b[i].name);
 		cr_expect(a[i].permissions == b[i].permissions);
+		cr_expect(a[i].mode_cut == b[i].mode_cut && a[i].host == b[i].host);
+		cr_expect_str_eq(a[i].queue ? a[i].queue : "", b[i].queue ? b[i].queue : "");
 	}
 }
 
@@ -321,9 +518,10 @@ Test(grants, every_corrupted_byte, .timeout = 60)
 Test(grants, a_count_beyond_the_bound_is_refused)
 {
 	struct {
-		uint32_t magic, count;
+		uint32_t magic, version;
 		uint64_t generation;
-	} header = {.count = UINT32_MAX};
+		uint32_t count, reserved;
+	} header = {.version = 3, .count = UINT32_MAX};
 	struct grants *grants = sample();
 	void *data = NULL;
 	size_t size;
@@ -342,9 +540,9 @@ static bool has_unreadable(uint32_t exact, uint32_t pattern)
 
 	cr_assert_eq(grants_new(1, &grants), 0);
 	if (exact)
-		cr_assert_eq(grants_add(grants, "a", false, exact), 0);
+		cr_assert_eq(try_add(grants, "a", false, exact), 0);
 	if (pattern)
-		cr_assert_eq(grants_add(grants, "b*", true, pattern), 0);
+		cr_assert_eq(try_add(grants, "b*", true, pattern), 0);
 	grants_seal(grants);
 	r = grants_have_unreadable(grants);
 	(void)grants_free(grants);
@@ -362,21 +560,23 @@ Test(grants, what_may_not_be_read_is_seen)
 
 Test(grants, fingerprints_differ_with_what_is_given)
 {
-	static const struct {
-		const char *name;
-		bool pattern;
-		uint32_t permissions;
-	} sets[] = {{"a", false, PERMISSION_READ}, {"a", false, PERMISSION_WRITE},
-		{"a", true, PERMISSION_READ}, {"b", false, PERMISSION_READ},
-		{"aa", false, PERMISSION_READ}};
+	static const struct grant sets[] = {
+		{.name = "a", .permissions = PERMISSION_READ},
+		{.name = "a", .permissions = PERMISSION_WRITE},
+		{.name = "a", .permissions = PERMISSION_READ, .pattern = true},
+		{.name = "b", .permissions = PERMISSION_READ},
+		{.name = "aa", .permissions = PERMISSION_READ},
+		{.name = "a", .permissions = PERMISSION_READ, .queue = "b"},
+		{.name = "a", .permissions = PERMISSION_READ, .host = true},
+		{.name = "a", .permissions = PERMISSION_READ, .mode_cut = 1},
+	};
 	uint64_t seen[ELEMENTSOF(sets)];
 
 	for (size_t i = 0; i < ELEMENTSOF(sets); i++) {
 		struct grants *grants;
 
 		cr_assert_eq(grants_new(i, &grants), 0);
-		cr_assert_eq(
-			grants_add(grants, sets[i].name, sets[i].pattern, sets[i].permissions), 0);
+		cr_assert_eq(grants_add(grants, &sets[i]), 0);
 		grants_seal(grants);
 		seen[i] = grants_fingerprint(grants);
 		grants->generation += 100;

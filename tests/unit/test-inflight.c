@@ -153,24 +153,49 @@ static struct queues *new_queues(void)
 	return queues;
 }
 
+static struct grants *grants_on(const char *name, uint32_t permissions)
+{
+	struct grants *grants;
+
+	cr_assert_eq(grants_new(1, &grants), 0);
+	if (permissions)
+		cr_assert_eq(grants_add(grants,
+				     &(struct grant){.name = name, .permissions = permissions}),
+			0);
+	grants_seal(grants);
+	return grants;
+}
+
+static void remember(
+	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions)
+{
+	_cleanup_(grants_freep) struct grants *grants =
+		grants_on(strlen(name) <= QUEUE_NAME_MAX ? name : "a", permissions);
+	const struct queue_facts facts = {
+		.name = name, .alias = name, .spaces = SPACE_CALLER, .subject = SUBJECT_NOBODY};
+
+	queues_remember(queues, key, &facts, grants);
+}
+
 static const char *find(struct queues *queues, uint64_t inode)
 {
-	const char *name = queues_find(queues, (struct queue_key){.device = 1, .inode = inode});
+	uint32_t place = queues_find(queues, (struct queue_key){.device = 1, .inode = inode});
 
-	return name ? name : "(unknown)";
+	return place < SESSION_QUEUES_MAX ? queues->names[place] : "(unknown)";
 }
 
 Test(queues, remembers_by_device_and_inode)
 {
 	struct queues *queues = new_queues();
 
-	queues_remember(queues, (struct queue_key){1, 10}, "a", PERMISSIONS_ALL);
-	queues_remember(queues, (struct queue_key){2, 10}, "b", PERMISSIONS_ALL);
+	remember(queues, (struct queue_key){1, 10}, "a", PERMISSIONS_ALL);
+	remember(queues, (struct queue_key){2, 10}, "b", PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 10), "a");
-	cr_expect_str_eq(queues_find(queues, (struct queue_key){2, 10}), "b");
+	cr_expect_eq(queues_find(queues, (struct queue_key){2, 10}), 1U);
+	cr_expect_str_eq(queues->names[1], "b");
 	cr_expect_str_eq(find(queues, 11), "(unknown)");
-	cr_expect(queues_find(queues, (struct queue_key){0, 0}) == NULL);
-	queues_remember(queues, (struct queue_key){1, 10}, "renamed", PERMISSIONS_ALL);
+	cr_expect_eq(queues_find(queues, (struct queue_key){0, 0}), SESSION_QUEUES_MAX);
+	remember(queues, (struct queue_key){1, 10}, "renamed", PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 10), "renamed");
 	cr_expect(queues->count == 2);
 	free(queues);
@@ -181,9 +206,9 @@ Test(queues, forgets_the_least_recently_used)
 	struct queues *queues = new_queues();
 
 	for (uint64_t i = 1; i <= SESSION_QUEUES_MAX; i++)
-		queues_remember(queues, (struct queue_key){1, i}, "full", PERMISSIONS_ALL);
+		remember(queues, (struct queue_key){1, i}, "full", PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 1), "full");
-	queues_remember(
+	remember(
 		queues, (struct queue_key){1, SESSION_QUEUES_MAX + 1}, "one more", PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, SESSION_QUEUES_MAX + 1), "one more");
 	cr_expect_str_eq(find(queues, 1), "full", "used since, therefore kept");
@@ -199,22 +224,12 @@ Test(queues, names_that_no_queue_has_are_not_remembered)
 
 	memset(name, 'a', sizeof(name));
 	name[QUEUE_NAME_MAX + 1] = '\0';
-	queues_remember(queues, (struct queue_key){1, 5}, name, PERMISSIONS_ALL);
+	remember(queues, (struct queue_key){1, 5}, name, PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 5), "(unknown)");
 	name[QUEUE_NAME_MAX] = '\0';
-	queues_remember(queues, (struct queue_key){1, 5}, name, PERMISSIONS_ALL);
+	remember(queues, (struct queue_key){1, 5}, name, PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 5), name);
 	free(queues);
-}
-
-static struct grants *grants_on(const char *name, uint32_t permissions)
-{
-	struct grants *grants;
-
-	cr_assert_eq(grants_new(1, &grants), 0);
-	cr_assert_eq(grants_add(grants, name, false, permissions), 0);
-	grants_seal(grants);
-	return grants;
 }
 
 Test(queues, a_lost_permission_is_noticed_once)
@@ -225,7 +240,7 @@ Test(queues, a_lost_permission_is_noticed_once)
 	struct grants *other = grants_on("b", PERMISSIONS_ALL);
 
 	cr_expect_not(queues_lose(queues, other), "nothing was open");
-	queues_remember(queues, (struct queue_key){1, 1}, "a", PERMISSION_OPEN | PERMISSION_READ);
+	remember(queues, (struct queue_key){1, 1}, "a", PERMISSION_OPEN | PERMISSION_READ);
 	cr_expect_not(queues_lose(queues, read));
 	cr_expect_not(queues_lose(queues, all));
 	queues_update(queues, all);
@@ -245,9 +260,13 @@ static struct grants *reading(const char *name, const char *other)
 
 	cr_assert_eq(grants_new(0, &grants), 0);
 	if (name)
-		cr_assert_eq(grants_add(grants, name, false, PERMISSION_READ), 0);
+		cr_assert_eq(grants_add(grants,
+				     &(struct grant){.name = name, .permissions = PERMISSION_READ}),
+			0);
 	if (other)
-		cr_assert_eq(grants_add(grants, other, false, PERMISSION_READ), 0);
+		cr_assert_eq(grants_add(grants, &(struct grant){.name = other,
+							.permissions = PERMISSION_READ}),
+			0);
 	grants_seal(grants);
 	return grants;
 }
@@ -259,7 +278,7 @@ Test(queues, tell_what_may_be_held)
 	_cleanup_(grants_freep) struct grants *both = reading("a", "b");
 	struct queues *queues = new_queues();
 
-	queues_remember(queues, (struct queue_key){1, 10}, "a", PERMISSION_READ);
+	remember(queues, (struct queue_key){1, 10}, "a", PERMISSION_READ);
 	cr_expect_not(queues_may_be_held(queues, both), "it is granted");
 	queues_update(queues, nothing);
 	cr_expect(queues_may_be_held(queues, both));
@@ -268,8 +287,8 @@ Test(queues, tell_what_may_be_held)
 	queues_update(queues, a);
 	cr_expect_not(queues_may_be_held(queues, both), "it is granted again");
 	/* Opened with more, once: that descriptor may be open still. */
-	queues_remember(queues, (struct queue_key){1, 10}, "a", PERMISSIONS_ALL);
-	queues_remember(queues, (struct queue_key){1, 10}, "a", PERMISSION_READ);
+	remember(queues, (struct queue_key){1, 10}, "a", PERMISSIONS_ALL);
+	remember(queues, (struct queue_key){1, 10}, "a", PERMISSION_READ);
 	queues_update(queues, a);
 	cr_expect(queues_may_be_held(queues, a));
 	free(queues);
@@ -281,7 +300,7 @@ Test(queues, what_comes_from_outside_may_be_held_though_it_was_not_granted)
 	_cleanup_(grants_freep) struct grants *a = reading("a", NULL), *b = reading("b", NULL);
 	struct queues *queues = new_queues();
 
-	queues_remember(queues, (struct queue_key){1, 10}, "a", 0);
+	remember(queues, (struct queue_key){1, 10}, "a", 0);
 	queues_note_access(queues, (struct queue_key){1, 10}, PERMISSION_READ);
 	queues_note_access(queues, (struct queue_key){1, 11}, PERMISSION_WRITE);
 	cr_expect(queues_may_be_held(queues, a), "it can do more than is granted");
@@ -300,7 +319,7 @@ Test(queues, what_cannot_be_in_a_descriptor_is_not_held)
 	_cleanup_(grants_freep) struct grants *a = reading("a", NULL);
 	struct queues *queues = new_queues();
 
-	queues_remember(queues, (struct queue_key){1, 10}, "a",
+	remember(queues, (struct queue_key){1, 10}, "a",
 		PERMISSION_READ | PERMISSION_CREATE | PERMISSION_DELETE);
 	queues_update(queues, a);
 	cr_expect_not(queues_may_be_held(queues, a));

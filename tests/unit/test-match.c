@@ -132,3 +132,53 @@ Test(match, no_pattern_is_slow, .timeout = 20)
 	name[QUEUE_NAME_MAX - 1] = 'b';
 	cr_expect(pattern_match(pattern, name));
 }
+
+Test(match, variables_mean_numbers)
+{
+	static const struct {
+		const char *pattern, *name;
+		uint32_t pid, uid;
+		bool matches;
+	} cases[] = {
+		{"r-{pid}", "r-42", 42, 1000, true},
+		{"r-{pid}", "r-4", 42, 1000, false},
+		{"r-{pid}", "r-042", 42, 1000, false},
+		{"r-{pid}", "r-{pid}", 42, 1000, false},
+		{"r-{pid}", "r-", 0, 1000, false},
+		{"r-{pid}", "r-0", 0, 1000, false},
+		{"{uid},{pid}", "0,1", 1, 0, true},
+		{"{uid},{pid}", "1,0", 1, 0, false},
+		{"u{uid}", "u65534", 42, UID_NONE, false},
+		{"u{uid}", "u4294967295", 42, UINT32_MAX, false},
+		{"u{uid}", "u4294967294", 42, UINT32_MAX - 1, true},
+		{"*{pid}?", "xx2147483647y", INT32_MAX, 0, true},
+		{"{pid}*{pid}", "7-7", 7, 0, true},
+		{"{pid}*{pid}", "7-8", 7, 0, false},
+		{"plain*", "plain", 0, UID_NONE, true},
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		const struct subject subject = {cases[i].pid, cases[i].uid};
+
+		cr_expect(pattern_match_for(cases[i].pattern, &subject, cases[i].name) ==
+				  cases[i].matches,
+			"%s %s", cases[i].pattern, cases[i].name);
+	}
+}
+
+Test(match, the_longest_pattern_has_room_for_the_longest_numbers)
+{
+	const struct subject subject = {INT32_MAX, UINT32_MAX - 1};
+	char pattern[PATTERN_MAX + 2] = "", name[8 * PATTERN_MAX] = "";
+
+	for (size_t i = 0; i < PATTERN_MAX / 5; i++) {
+		strcat(pattern, "{uid}");
+		strcat(name, "4294967294");
+	}
+	cr_expect(pattern_is_valid(pattern));
+	cr_expect(pattern_match_for(pattern, &subject, name));
+	memset(pattern, 'x', PATTERN_MAX + 1);
+	cr_expect_not(pattern_is_valid(pattern));
+	pattern[PATTERN_MAX] = '\0';
+	cr_expect(pattern_is_valid(pattern));
+}

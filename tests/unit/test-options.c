@@ -64,6 +64,26 @@ Test(options, an_app_is_a_ref_too)
 	cr_assert_eq(options.refs[1].kind, LAUNCH_REF_PLUG);
 }
 
+Test(options, an_instance_is_a_ref_but_not_enough)
+{
+	char longest[INSTANCE_MAX + 2];
+
+	cr_assert_eq(parse("--instance", "East.9_x:-", "--plug", "a", "true"), 0, "%s", message);
+	cr_assert_eq(options.refs[0].kind, LAUNCH_REF_INSTANCE);
+	cr_assert_str_eq(options.refs[0].text, "East.9_x:-");
+	cr_assert_eq(parse("--instance", "a", "true"), -EINVAL);
+	assert_message("--plug, --slot and --app are all missing");
+	cr_assert_eq(parse("--instance", "a", "--instance", "a", "--plug", "a", "true"), -EINVAL);
+	assert_message("--instance a: it is given twice");
+	cr_assert_eq(parse("--instance", "", "--plug", "a", "true"), -EINVAL);
+	assert_message("--instance '': write 1 to 64 of");
+	memset(longest, 'a', sizeof(longest));
+	longest[INSTANCE_MAX + 1] = '\0';
+	cr_assert_eq(parse("--instance", longest, "--plug", "a", "true"), -EINVAL);
+	longest[INSTANCE_MAX] = '\0';
+	cr_assert_eq(parse("--instance", longest, "--plug", "a", "true"), 0, "%s", message);
+}
+
 Test(options, end_at_the_command)
 {
 	cr_assert_eq(parse("--plug", "a", "ls", "--plug", "b", "--nonsense"), 0, "%s", message);

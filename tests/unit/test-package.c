@@ -12,6 +12,8 @@ static void dump_plug(FILE *f, const struct plug *plug)
 {
 	fprintf(f, "plug %s id=%s mediation=%s%s\n", plug->name, plug->id,
 		plug->mediation == MEDIATION_OPEN ? "open" : "call", plug->scoped ? " scoped" : "");
+	for (size_t i = 0; i < plug->path_count; i++)
+		fprintf(f, "\tpath %s\n", plug->paths[i]);
 }
 
 static void dump_slot(FILE *f, const struct slot *slot)
@@ -20,6 +22,10 @@ static void dump_slot(FILE *f, const struct slot *slot)
 
 	fprintf(f, "slot %s id=%s permissions=%s%s\n", slot->name, slot->id,
 		permissions_format(slot->permissions, permissions), slot->scoped ? " scoped" : "");
+	if (slot->host)
+		fprintf(f, "\tnamespace host\n");
+	if (slot->mode_cut)
+		fprintf(f, "\tmax-mode %04o\n", ACCESSPERMS & ~slot->mode_cut);
 	for (size_t i = 0; i < slot->path_count; i++)
 		fprintf(f, "\tpath %s\n", slot->paths[i]);
 	for (size_t i = 0; i < slot->pattern_count; i++)

@@ -220,6 +220,28 @@ Test(print, rows_are_sorted_by_column)
 		"b:x   10   -       -\n");
 }
 
+/* Only for people, and only at the end. */
+Test(print, optional_columns_are_shown_with_values)
+{
+	static const struct column optional[] = {
+		{"Slot"}, {"Mode", .optional = true}, {"Path", COLUMN_LIST, .optional = true}};
+	_cleanup_(table_freep) struct table *table = NULL;
+	struct cell *cells;
+
+	cr_assert(table_new(optional, ELEMENTSOF(optional), &table) == 0);
+	cr_assert(table_add_row(table, &cells) == 0);
+	cr_assert(cell_set(&cells[0], "a:x") == 0);
+	cr_assert(cell_set(&cells[1], "") == 0);
+	check_output(table, FORM_TEXT, "Slot\na:x\n");
+	check_output(
+		table, FORM_JSON, "[\n  {\"slot\": \"a:x\", \"mode\": \"\", \"path\": []}\n]\n");
+	cr_assert(cell_set(&cells[1], "0660") == 0);
+	check_output(table, FORM_TEXT, "Slot  Mode\na:x   0660\n");
+	cr_assert(cell_set(&cells[1], "") == 0);
+	cr_assert(cell_set(&cells[2], "/q") == 0);
+	check_output(table, FORM_TEXT, "Slot  Mode  Path\na:x   -     /q\n");
+}
+
 static bool has_slot(const struct cell *cells, const void *slot)
 {
 	return streq(cell_text(&cells[0]), slot);

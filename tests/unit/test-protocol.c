@@ -90,7 +90,7 @@ Test(protocol, hello_refs)
 
 	message.refs[1].kind = LAUNCH_REF_NONE;
 	cr_expect(check_hello(&message) == -EBADMSG);
-	message.refs[1].kind = LAUNCH_REF_APP + 1;
+	message.refs[1].kind = LAUNCH_REF_INSTANCE + 1;
 	cr_expect(check_hello(&message) == -EBADMSG);
 	message = hello(2);
 	message.refs[1].text[0] = '\0';
@@ -103,6 +103,25 @@ Test(protocol, hello_refs)
 }
 
 /* Every byte of the refs that do not count. */
+Test(protocol, hello_instances)
+{
+	struct launch_hello message = hello(2);
+
+	message.refs[1].kind = LAUNCH_REF_INSTANCE;
+	strcpy(message.refs[1].text, "a b");
+	cr_expect_eq(check_hello(&message), -EBADMSG, "what no instance is");
+	strcpy(message.refs[1].text, "east");
+	cr_expect_eq(check_hello(&message), 0);
+	message.version = LAUNCH_VERSION_OLDEST;
+	cr_expect_eq(check_hello(&message), -EBADMSG, "0.1.0 knew none");
+	message.version = LAUNCH_VERSION;
+	message.refs[0] = message.refs[1];
+	cr_expect_eq(check_hello(&message), -EBADMSG, "two");
+	message.ref_count = 1;
+	memset(&message.refs[1], 0, sizeof(message.refs[1]));
+	cr_expect_eq(check_hello(&message), -EBADMSG, "nothing else");
+}
+
 Test(protocol, hello_rest_must_be_zero)
 {
 	struct launch_hello message = hello(1);

@@ -286,9 +286,9 @@ static struct grants *grants_of(const char *plug, const char *slot)
 
 	cr_assert(grants_new(1, &grants) == 0);
 	if (plug)
-		cr_assert(policy_add_plug_grants(&policy, plug, grants) == 0);
+		cr_assert(policy_add_plug_grants(&policy, plug, NULL, grants) == 0);
 	if (slot)
-		cr_assert(policy_add_slot_grants(&policy, slot, grants) == 0);
+		cr_assert(policy_add_slot_grants(&policy, slot, NULL, grants) == 0);
 	grants_seal(grants);
 	return grants;
 }
@@ -296,7 +296,7 @@ static struct grants *grants_of(const char *plug, const char *slot)
 static uint32_t granted(const char *plug, const char *slot, const char *queue)
 {
 	struct grants *grants = grants_of(plug, slot);
-	uint32_t permissions = grants_lookup(grants, queue);
+	uint32_t permissions = grants_find(grants, &SUBJECT_NOBODY, queue).permissions;
 
 	grants_free(grants);
 	return permissions;
@@ -313,7 +313,7 @@ static bool allows(const char *plug, enum mq_call call, int oflag, const char *q
 	request->oflag = oflag;
 	request->queue = QUEUE_NAMED;
 	strcpy(request->name, queue);
-	verdict = decide(grants, request);
+	verdict = decide(grants_find(grants, &SUBJECT_NOBODY, queue).permissions, request);
 	cr_expect(verdict.allow || verdict.error == EACCES, "every denial is EACCES");
 	grants_free(grants);
 	free(request);
@@ -391,7 +391,7 @@ static void expect_nothing_of(const char *attributes)
 	struct fault fault = {0};
 
 	cr_assert(grants_new(1, &grants) == 0);
-	cr_assert(policy_add_slot_grants(&bad, "producer:bad", grants) == 0);
+	cr_assert(policy_add_slot_grants(&bad, "producer:bad", NULL, grants) == 0);
 	cr_expect(grants->exact_count == 0 && grants->pattern_count == 0);
 	cr_expect(policy_connect(&bad, "producer:bad", "producer:bad", 0, false, &changed,
 			  &fault) == -ENOENT);

@@ -34,7 +34,8 @@ static struct snapshot some_snapshot(void)
 			.slot_count = 1,
 			.own_slot_count = 1,
 			.apps = some_apps,
-			.app_count = 1}};
+			.app_count = 1,
+			.instance = (char *)"east:1"}};
 }
 
 static int written(const struct snapshot *snapshot)
@@ -67,6 +68,13 @@ Test(snapshot, come_back)
 	cr_expect_str_eq(read.bindings.slots[0], "sensor:events");
 	cr_expect_eq(read.bindings.app_count, 1);
 	cr_expect_str_eq(read.bindings.apps[0], "logger.main");
+	cr_expect_str_eq(read.bindings.instance, "east:1");
+	snapshot_clear(&read);
+	(void)close(fd);
+	snapshot.bindings.instance = NULL;
+	fd = written(&snapshot);
+	cr_assert_eq(snapshot_read(fd, &read), 0);
+	cr_expect_null(read.bindings.instance);
 	snapshot_clear(&read);
 	(void)close(fd);
 }
@@ -118,8 +126,11 @@ static int of_version_2(int fd)
 Test(snapshot, of_the_version_before_come_back)
 {
 	struct snapshot snapshot = some_snapshot(), read;
-	int fd = written(&snapshot), copy = of_version_2(fd);
+	int fd, copy;
 
+	snapshot.bindings.instance = NULL;
+	fd = written(&snapshot);
+	copy = of_version_2(fd);
 	cr_assert_eq(snapshot_read(copy, &read), 0);
 	cr_expect_eq(read.launch_version, LAUNCH_VERSION_OLDEST);
 	cr_expect_eq(read.capabilities, snapshot.capabilities);
@@ -128,6 +139,21 @@ Test(snapshot, of_the_version_before_come_back)
 	snapshot_clear(&read);
 	(void)close(copy);
 	(void)close(fd);
+}
+
+Test(snapshot, instances_that_no_launcher_has_are_refused)
+{
+	static const char *const wrong[] = {"", "a b", "a/b", "*"};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct snapshot snapshot = some_snapshot(), read;
+		int fd;
+
+		snapshot.bindings.instance = (char *)wrong[i];
+		fd = written(&snapshot);
+		cr_expect_eq(snapshot_read(fd, &read), -EBADMSG, "'%s'", wrong[i]);
+		(void)close(fd);
+	}
 }
 
 Test(snapshot, that_were_not_written_by_us_are_refused)

@@ -39,6 +39,7 @@ static int set_refusal(sd_bus_error *error, struct refusal *refusal)
 		[REFUSAL_FAILED] = BUS_ERROR_FAILED,
 		[REFUSAL_STATE] = BUS_ERROR_STATE,
 		[REFUSAL_DOCUMENTS] = BUS_ERROR_POLICY,
+		[REFUSAL_NAMES] = BUS_ERROR_INVALID_ARGUMENT,
 	};
 	int r = sd_bus_error_set(
 		error, names[refusal->kind], refusal->text ? refusal->text : strerror(ENOMEM));
@@ -265,6 +266,17 @@ static int method_disconnect(sd_bus_message *message, void *userdata, sd_bus_err
 	return r;
 }
 
+static int answer_dry_run(struct peer *peer, struct connections *connections,
+	sd_bus_message *message, sd_bus_error *error)
+{
+	const struct policy policy = {peer->manager->policy.packages, connections};
+	struct refusal refusal = {0};
+	int r = change_check(peer->manager, &policy, &refusal);
+
+	return r < 0 ? set_refusal(error, &refusal)
+		     : bus_reply_apply(message, peer->manager->policy.connections, connections);
+}
+
 static int make_apply(struct peer *peer, struct connections *connections, bool dry_run,
 	const struct attempt *attempt, sd_bus_message *message, sd_bus_error *error)
 {
@@ -275,7 +287,7 @@ static int make_apply(struct peer *peer, struct connections *connections, bool d
 	int r;
 
 	if (dry_run) {
-		r = bus_reply_apply(message, before, after);
+		r = answer_dry_run(peer, connections, message, error);
 		(void)connections_unref(connections);
 		return r;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The signal Record. Keys: allowed b, call s, queue s, missing s, reason s, errno i, plug s, pid u,
- * uid u, command s, suggestion s, suppressed t, and text s, the line of the log. */
+/* The signal Record. Keys: allowed b, call s, queue s, means s, missing s, reason s, errno i, plug
+ * s, pid u, uid u, command s, suggestion s, suppressed t, and text s, the line of the log. */
 #include "include/bus.h"
 #include "messages.h"
 #include "daemon/manager/sessions/record.h"
@@ -15,6 +15,7 @@ static int append_record(sd_bus_message *message, const struct record *record)
 	r = sd_bus_message_append(message, "{sv}", "allowed", "b", (int)record->allowed);
 	r = r < 0 ? r : bus_append_string(message, "call", record->call);
 	r = r < 0 ? r : bus_append_string(message, "queue", record->queue);
+	r = r < 0 ? r : bus_append_string(message, "means", record->means);
 	r = r < 0 ? r : bus_append_string(message, "missing", record->missing);
 	r = r < 0 ? r : bus_append_string(message, "reason", record->reason);
 	r = r < 0 ? r : sd_bus_message_append(message, "{sv}", "errno", "i", record->error);

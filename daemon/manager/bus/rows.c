@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows of List. */
+#include <sys/stat.h>
+
 #include "include/limits.h"
 #include "include/log.h"
 #include "daemon/manager/core/list.h"
@@ -79,12 +81,18 @@ static bool is_live(const struct policy *policy, const struct connection *connec
 	       find_sides(policy, connection, &plug, &slot);
 }
 
-static bool ids_differ(const struct policy *policy, const struct connection *connection)
+static const char *sides_note(const struct policy *policy, const struct connection *connection)
 {
+	struct fault fault = {0};
 	const struct plug *plug;
 	const struct slot *slot;
+	int r;
 
-	return find_sides(policy, connection, &plug, &slot) && !streq(plug->id, slot->id);
+	if (!find_sides(policy, connection, &plug, &slot))
+		return "";
+	r = policy_check_fit(plug, slot, &fault);
+	fault_clear(&fault);
+	return r < 0 ? ",misfit" : streq(plug->id, slot->id) ? "" : ",any-id";
 }
 
 /* Plugs or slots that occur in live connections, sorted. The texts are the policy's. */
@@ -155,7 +163,7 @@ static const char *notes_format(const struct policy *policy, const struct connec
 		return "";
 	(void)snprintf(buffer, NOTES_MAX, "manual%s%s%s", connection->until > 0 ? ",until=" : "",
 		connection->until > 0 ? utc_format(connection->until, until) : "",
-		ids_differ(policy, connection) ? ",any-id" : "");
+		sides_note(policy, connection));
 	return buffer;
 }
 
@@ -227,6 +235,9 @@ static int append_plug(
 	r = r < 0 ? r
 		  : bus_append_string(message, "mediation", mediation_to_string(plug->mediation));
 	r = r < 0 ? r : bus_append_strings(message, "connected", slots.items, slots.count);
+	r = r < 0 ? r
+		  : bus_append_strings(
+			    message, "path", (const char *const *)plug->paths, plug->path_count);
 	r = r < 0 ? r : sd_bus_message_close_container(message);
 	free(slots.items);
 	return r;
@@ -271,6 +282,16 @@ static int append_queues(sd_bus_message *message, const struct slot *slot)
 	return bus_append_strings(message, "queues", queues, count);
 }
 
+/* "" if there is none. */
+static int append_max_mode(sd_bus_message *message, const struct slot *slot)
+{
+	char mode[sizeof("0777")] = "";
+
+	if (slot->mode_cut)
+		(void)snprintf(mode, sizeof(mode), "%04o", ACCESSPERMS & ~slot->mode_cut);
+	return bus_append_string(message, "max-mode", mode);
+}
+
 static int append_slot(const struct slot *slot, sd_bus_message *message)
 {
 	const char *words[5];
@@ -283,6 +304,8 @@ static int append_slot(const struct slot *slot, sd_bus_message *message)
 	r = r < 0 ? r : bus_append_string(message, "id", slot->id);
 	r = r < 0 ? r : bus_append_strings(message, "permissions", words, count);
 	r = r < 0 ? r : append_queues(message, slot);
+	r = r < 0 ? r : bus_append_string(message, "namespace", slot->host ? "host" : "");
+	r = r < 0 ? r : append_max_mode(message, slot);
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
@@ -314,6 +337,9 @@ static int append_session(const struct session *session, sd_bus_message *message
 		  : bus_append_strings(message, "slots",
 			    (const char *const *)session->bindings.slots,
 			    session->bindings.slot_count);
+	r = r < 0 ? r
+		  : bus_append_string(message, "instance",
+			    session->bindings.instance ? session->bindings.instance : "");
 	r = r < 0 ? r
 		  : bus_append_string(
 			    message, "mediation", mediation_to_string(session->mediation));

@@ -5,6 +5,8 @@
 
 #include "include/limits.h"
 #include "include/log.h"
+#include "concerned.h"
+#include "names.h"
 #include "daemon/manager/sessions/kept-processes.h"
 #include "daemon/manager/sessions/sealed.h"
 #include "daemon/manager/sessions/session-process.h"
@@ -143,35 +145,6 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static bool differs_for_plug(
-	const struct connections *a, const struct connections *b, const char *plug)
-{
-	size_t i = connections_lower_bound(a, plug, ""), j = connections_lower_bound(b, plug, "");
-
-	for (;; i++, j++) {
-		bool in_a = i < a->count && streq(a->items[i].plug, plug);
-		bool in_b = j < b->count && streq(b->items[j].plug, plug);
-
-		if (!in_a || !in_b)
-			return in_a != in_b;
-		if (!streq(a->items[i].slot, b->items[j].slot) ||
-			a->items[i].state != b->items[j].state)
-			return true;
-	}
-}
-
-static bool is_concerned(
-	const struct session *session, const struct policy *old, const struct policy *new)
-{
-	if (old->packages != new->packages)
-		return true;
-	for (size_t i = 0; i < session->bindings.plug_count; i++)
-		if (differs_for_plug(
-			    old->connections, new->connections, session->bindings.plugs[i]))
-			return true;
-	return false;
-}
-
 /* Whether the session has less by the new policy. */
 static int compare(
 	struct update *update, const struct session *session, const struct policy *policy)
@@ -236,7 +209,7 @@ static int prepare(struct change *change, const struct policy *policy)
 	FOREACH (session, manager->sessions) {
 		int r;
 
-		if (!is_concerned(session, &manager->policy, policy))
+		if (!session_is_concerned(session, &manager->policy, policy))
 			continue;
 		r = prepare_session(change, session, policy);
 		if (r < 0) {
@@ -355,6 +328,18 @@ static int save(
 		     : 0;
 }
 
+int change_check(
+	const struct manager *manager, const struct policy *policy, struct refusal *ret_refusal)
+{
+	_cleanup_(fault_clear) struct fault fault = {0};
+	int r = names_check(manager, policy, &fault);
+
+	if (r < 0 && fault.message)
+		return refuse(ret_refusal, r, REFUSAL_NAMES,
+			format("%s; nothing has changed", fault.message));
+	return r < 0 ? refuse_change(ret_refusal, r) : 0;
+}
+
 static int make(struct change *change, struct policy *policy, struct refusal *ret_refusal)
 {
 	struct manager *manager = change->manager;
@@ -365,6 +350,9 @@ static int make(struct change *change, struct policy *policy, struct refusal *re
 		r = follow_others(change);
 		return r < 0 ? refuse_change(ret_refusal, r) : 0;
 	}
+	r = change_check(manager, policy, ret_refusal);
+	if (r < 0)
+		return r;
 	r = prepare(change, policy);
 	if (r < 0)
 		return refuse_change(ret_refusal, r);

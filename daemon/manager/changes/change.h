@@ -29,6 +29,7 @@ enum refusal_kind {
 	REFUSAL_FAILED,
 	REFUSAL_STATE,     /* the state could not be written */
 	REFUSAL_DOCUMENTS, /* have errors */
+	REFUSAL_NAMES,     /* would clash */
 };
 
 /* Why nothing has changed. */
@@ -44,6 +45,10 @@ int refuse_change(struct refusal *refusal, int r);
 int change_new(struct manager *manager, const struct change_asker *asker, struct change **ret);
 struct change *change_free(struct change *change);
 DEFINE_CLEANUP(struct change *, change_free);
+
+/* Whether change_apply() would refuse a policy for what is in it: see names_check(). */
+int change_check(
+	const struct manager *manager, const struct policy *policy, struct refusal *ret_refusal);
 
 /* Makes the change: prepares every session's grants, then writes the state if connections changed,
  * then swaps and sends. Takes the references in policy if it succeeds, and the change in any case

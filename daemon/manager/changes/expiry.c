@@ -31,12 +31,16 @@ int settle_connections(const struct manager *manager, struct packages *packages,
 	int r;
 
 	r = policy_auto_connect(&policy, ret, &left_out);
-	if (r == 0 && left_out > 0)
+	if (r < 0)
+		return r;
+	policy.connections = *ret;
+	policy_report_misfits(&policy, diagnostics);
+	if (left_out > 0)
 		diagnostics_add(diagnostics, SEVERITY_WARNING, manager->options->state_dir, 0, 0,
 			"%zu automatic connections are left out, since there may be at most %d "
 			"connections; disconnect some, then reload",
 			left_out, CONNECTIONS_MAX);
-	return r;
+	return 0;
 }
 
 static int save_if_new(struct manager *manager, const struct connections *loaded)

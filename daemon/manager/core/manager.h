@@ -58,6 +58,7 @@ struct manager {
 	struct kernel_features features;
 	uint64_t generation; /* of the newest grants made for anybody */
 	bool stopping;
+	bool has_host; /* our IPC namespace is that of the system */
 
 	int lock;
 	int launch_socket, control_socket;

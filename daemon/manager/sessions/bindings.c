@@ -10,6 +10,7 @@ void bindings_clear(struct bindings *bindings)
 	(void)strings_free(bindings->plugs, bindings->plug_count);
 	(void)strings_free(bindings->slots, bindings->slot_count);
 	(void)strings_free(bindings->apps, bindings->app_count);
+	free(bindings->instance);
 	*bindings = (struct bindings){0};
 }
 
@@ -68,6 +69,9 @@ static int add_ref(struct bindings *bindings, const struct policy *policy,
 	case LAUNCH_REF_SLOT:
 		r = policy_resolve_slot(policy, ref->text, &slot, fault);
 		return r < 0 ? r : add_slot(bindings, slot);
+	case LAUNCH_REF_INSTANCE:
+		bindings->instance = strdup(ref->text);
+		return bindings->instance ? 0 : -ENOMEM;
 	default:
 		r = policy_find_app(policy, ref->text, &package, &app, fault);
 		return r < 0 ? r
@@ -154,6 +158,10 @@ int bindings_again(
 	_cleanup_(bindings_clear) struct bindings again = {0};
 	int r = allocate(&again);
 
+	if (r == 0 && bindings->instance) {
+		again.instance = strdup(bindings->instance);
+		r = again.instance ? 0 : -ENOMEM;
+	}
 	if (r == 0)
 		r = copy(bindings->plugs, bindings->own_plug_count, again.plugs, &again.plug_count);
 	if (r == 0)
@@ -167,6 +175,14 @@ int bindings_again(
 	*ret = again;
 	again = (struct bindings){0};
 	return 0;
+}
+
+struct bound bindings_bound(const struct bindings *bindings)
+{
+	return (struct bound){.plugs = (const char *const *)bindings->plugs,
+		.plug_count = bindings->plug_count,
+		.slots = (const char *const *)bindings->slots,
+		.slot_count = bindings->slot_count};
 }
 
 static enum mediation plug_mediation(const struct policy *policy, const char *ref)

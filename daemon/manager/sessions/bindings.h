@@ -11,6 +11,7 @@ struct bindings {
 	size_t own_plug_count, own_slot_count;
 	char **apps; /* "package.app" */
 	size_t app_count;
+	char *instance; /* NULL: none */
 };
 
 void bindings_clear(struct bindings *bindings);
@@ -18,6 +19,9 @@ void bindings_clear(struct bindings *bindings);
 /* 0; or -ENOENT, -EINVAL, -ENOTUNIQ or -E2BIG (SESSION_PLUGS_MAX) with a fault; or -ENOMEM. */
 int bindings_from_hello(const struct policy *policy, const struct launch_hello *hello,
 	struct bindings *ret, struct fault *fault);
+
+/* For what follows from them. */
+struct bound bindings_bound(const struct bindings *bindings);
 
 /* MEDIATION_OPEN if there is a plug and all of them ask for it. Slots do not count: nothing that
  * they have can be disconnected. */

@@ -63,8 +63,14 @@ static bool names_slot(const struct policy *policy, const char *ref)
 /* The queues that the slot offers; or all, if it was not named. */
 static int collect_scope(const struct policy *policy, const char *slot, struct grants *scope)
 {
-	return *slot ? policy_add_slot_grants(policy, slot, scope)
-		     : grants_add(scope, "*", true, PERMISSIONS_ALL);
+	struct grant all = {.name = "*", .pattern = true};
+	int r;
+
+	if (*slot)
+		return policy_add_slot_scope(policy, slot, scope);
+	r = grants_add(scope, &all);
+	all.host = true;
+	return r < 0 ? r : grants_add(scope, &all);
 }
 
 static int make_scope(struct holders_query *query, const char *slot)

@@ -47,8 +47,11 @@ char *record_format(const struct record *record)
 
 	if (!f)
 		return NULL;
-	(void)fprintf(f, "%s%s%s%s%s: ", verdict_of(record), record->call[0] ? " " : "",
-		record->call, record->queue[0] ? " " : "", record->queue);
+	(void)fprintf(f, "%s%s%s%s%s", verdict_of(record), record->call[0] ? " " : "", record->call,
+		record->queue[0] ? " " : "", record->queue);
+	if (record->means[0])
+		(void)fprintf(f, " (the queue %s)", record->means);
+	(void)fputs(": ", f);
 	print_why(f, record);
 	(void)fprintf(f, " (pid %d, uid %u, %s)", (int)record->pid, (unsigned)record->uid,
 		record->command);
@@ -77,12 +80,12 @@ static void log_record(const struct record *record)
 	}
 	(void)sd_journal_send("MESSAGE=%s", line, "PRIORITY=%i", LOG_NOTICE, "MQGATE_VERDICT=%s",
 		verdict_of(record), "MQGATE_CALL=%s", record->call, "MQGATE_QUEUE=%s",
-		record->queue, "MQGATE_MISSING=%s", record->missing, "MQGATE_REASON=%s",
-		record->reason, "MQGATE_ERRNO=%i", record->error, "MQGATE_PLUG=%s", record->plug,
-		"MQGATE_PID=%i", (int)record->pid, "MQGATE_UID=%u", (unsigned)record->uid,
-		"MQGATE_COMMAND=%s", record->command, "MQGATE_SUGGESTION=%s",
-		record->suggestion ? record->suggestion : "", "MQGATE_SUPPRESSED=%" PRIu64,
-		record->suppressed, NULL);
+		record->queue, "MQGATE_MEANS=%s", record->means, "MQGATE_MISSING=%s",
+		record->missing, "MQGATE_REASON=%s", record->reason, "MQGATE_ERRNO=%i",
+		record->error, "MQGATE_PLUG=%s", record->plug, "MQGATE_PID=%i", (int)record->pid,
+		"MQGATE_UID=%u", (unsigned)record->uid, "MQGATE_COMMAND=%s", record->command,
+		"MQGATE_SUGGESTION=%s", record->suggestion ? record->suggestion : "",
+		"MQGATE_SUPPRESSED=%" PRIu64, record->suppressed, NULL);
 }
 
 static char *join(char *const *strings, size_t count)
@@ -132,12 +135,22 @@ static bool is_valid(const struct session_message *message)
 	       message->record.reason <= REASON_KILLED &&
 	       !(message->record.missing & ~(uint32_t)PERMISSIONS_ALL) &&
 	       memchr(message->record.name, '\0', sizeof(message->record.name)) &&
+	       memchr(message->record.queue, '\0', sizeof(message->record.queue)) &&
 	       memchr(message->record.command, '\0', sizeof(message->record.command));
 }
 
 static bool is_allowed(enum reason reason)
 {
 	return reason == REASON_GRANTED || reason == REASON_HARMLESS || reason == REASON_NO_QUEUE;
+}
+
+/* With its slash; "" for "". */
+static void show_queue(const char *name, char ret[static RECORD_QUEUE_MAX])
+{
+	if (!*name)
+		return;
+	ret[0] = '/';
+	(void)escape(name, ret + 1, RECORD_QUEUE_MAX - 1);
 }
 
 static void fill(
@@ -157,10 +170,8 @@ static void fill(
 		.session_uid = session->launcher.uid,
 		.suppressed = message->record.suppressed};
 	(void)escape(message->record.command, record->command, sizeof(record->command));
-	if (message->record.name[0]) {
-		record->queue[0] = '/';
-		(void)escape(message->record.name, record->queue + 1, sizeof(record->queue) - 1);
-	}
+	show_queue(message->record.name, record->queue);
+	show_queue(message->record.queue, record->means);
 	if (message->record.missing)
 		(void)missing_format(message->record.missing, record->missing);
 }

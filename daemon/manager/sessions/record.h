@@ -10,12 +10,15 @@
 #include "include/limits.h"
 #include "include/util.h"
 
+#define RECORD_QUEUE_MAX (4 * QUEUE_NAME_MAX + 2) /* with the slash */
+
 struct record {
 	bool allowed;
 	bool killed;                          /* not a call denied, but a process killed */
 	const char *call;                     /* "" if killed outside one */
 	const char *reason;                   /* a phrase */
-	char queue[4 * QUEUE_NAME_MAX + 2];   /* with slash; "" if not known */
+	char queue[RECORD_QUEUE_MAX];         /* as the program says it; "" if not known */
+	char means[RECORD_QUEUE_MAX];         /* the queue's own name; "" if it is the same */
 	char missing[PERMISSIONS_STRING_MAX]; /* "" if nothing is */
 	char *plug;                           /* the one concerned, or all of the session */
 	char *suggestion;                     /* a command; NULL if nothing would help */

@@ -9,12 +9,12 @@ static int collect_grants(
 	int r;
 
 	for (size_t i = 0; i < bindings->plug_count; i++) {
-		r = policy_add_plug_grants(policy, bindings->plugs[i], grants);
+		r = policy_add_plug_grants(policy, bindings->plugs[i], bindings->instance, grants);
 		if (r < 0)
 			return r;
 	}
 	for (size_t i = 0; i < bindings->slot_count; i++) {
-		r = policy_add_slot_grants(policy, bindings->slots[i], grants);
+		r = policy_add_slot_grants(policy, bindings->slots[i], bindings->instance, grants);
 		if (r < 0)
 			return r;
 	}

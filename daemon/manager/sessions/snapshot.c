@@ -12,7 +12,7 @@
 
 #define FACTS_MAGIC UINT32_C(0x6d716674)
 
-/* Then the plugs, the slots and the apps, each with its NUL. */
+/* Then the plugs, the slots, the apps and the instance, each with its NUL. */
 struct header {
 	uint32_t magic;
 	uint32_t version;
@@ -29,12 +29,12 @@ struct header {
 	uint64_t capabilities;
 	/* Since version 3. */
 	uint32_t launch_version;
-	uint32_t reserved; /* 0 */
+	uint32_t instance_count; /* 0 or 1 */
 };
 
 #define HEADER_SIZE_MIN offsetof(struct header, launch_version)
 #define FACTS_SIZE_MAX \
-	(sizeof(struct header) + (2 * SESSION_PLUGS_MAX + LAUNCH_REFS_MAX) * (REF_MAX + 1))
+	(sizeof(struct header) + (2 * SESSION_PLUGS_MAX + LAUNCH_REFS_MAX + 1) * (REF_MAX + 1))
 
 void snapshot_clear(struct snapshot *snapshot)
 {
@@ -64,7 +64,8 @@ int snapshot_write(const struct snapshot *snapshot, int *ret_fd)
 		.gid = snapshot->launcher.gid,
 		.plug_count = (uint32_t)bindings->own_plug_count,
 		.slot_count = (uint32_t)bindings->own_slot_count,
-		.app_count = (uint32_t)bindings->app_count};
+		.app_count = (uint32_t)bindings->app_count,
+		.instance_count = bindings->instance != NULL};
 	_cleanup_free_ char *data = NULL;
 	size_t size = 0;
 	FILE *f = open_memstream(&data, &size);
@@ -75,6 +76,7 @@ int snapshot_write(const struct snapshot *snapshot, int *ret_fd)
 	print_strings(f, bindings->plugs, bindings->own_plug_count);
 	print_strings(f, bindings->slots, bindings->own_slot_count);
 	print_strings(f, bindings->apps, bindings->app_count);
+	print_strings(f, &bindings->instance, header.instance_count);
 	if (fclose(f) != 0)
 		return -ENOMEM;
 	*ret_fd = memfd_sealed(SNAPSHOT_MEMFD, data, size);
@@ -107,7 +109,7 @@ static int check_header(const struct header *header)
 	if (header->mediation > MEDIATION_OPEN || header->plug_count > SESSION_PLUGS_MAX ||
 		header->slot_count > SESSION_PLUGS_MAX || header->app_count > LAUNCH_REFS_MAX ||
 		header->launcher_pid <= 0 || !launch_version_is_known(header->launch_version) ||
-		header->reserved != 0)
+		header->instance_count > 1)
 		return -EBADMSG;
 	return 0;
 }
@@ -170,6 +172,17 @@ static int read_strings(struct reader *reader, size_t count, bool (*is_valid)(co
 	return 0;
 }
 
+static int read_instance(struct reader *reader, size_t count, char **ret)
+{
+	char **strings = NULL;
+	size_t read = 0;
+	int r = read_strings(reader, count, instance_is_valid, &strings, &read);
+
+	*ret = r == 0 && count > 0 ? take_pointer(strings[0]) : NULL;
+	(void)strings_free(strings, read);
+	return r;
+}
+
 static int read_bound(struct reader *reader, const struct header *header, struct bindings *bindings)
 {
 	int r = read_strings(reader, header->plug_count, plug_or_slot_ref_is_valid,
@@ -181,6 +194,7 @@ static int read_bound(struct reader *reader, const struct header *header, struct
 	r = r < 0 ? r
 		  : read_strings(reader, header->app_count, app_ref_is_valid, &bindings->apps,
 			    &bindings->app_count);
+	r = r < 0 ? r : read_instance(reader, header->instance_count, &bindings->instance);
 	bindings->own_plug_count = bindings->plug_count;
 	bindings->own_slot_count = bindings->slot_count;
 	return r < 0 ? r : reader->at == reader->end ? 0 : -EBADMSG;

@@ -8,7 +8,7 @@
 #include "bindings.h"
 #include "daemon/manager/peers/peer.h"
 
-/* Version 2, 0.1.0's, has no launch_version. */
+/* Version 2, 0.1.0's, has neither launch_version nor an instance. */
 #define SNAPSHOT_VERSION        3
 #define SNAPSHOT_VERSION_OLDEST 2
 

@@ -65,17 +65,17 @@ static int append(struct waiters *waiters, struct inflight *inflight, struct wai
 	return 0;
 }
 
-static void take_over(
-	struct waiter *waiter, struct target *target, const char *name, uint32_t needs)
+static void take_over(struct waiter *waiter, struct target *target, const struct wanted *wanted)
 {
 	waiter->target = *target;
 	*target = TARGET_CLOSED;
-	waiter->needs = needs;
-	(void)snprintf(waiter->name, sizeof(waiter->name), "%.*s", QUEUE_NAME_MAX, name);
+	(void)snprintf(waiter->name, sizeof(waiter->name), "%.*s", QUEUE_NAME_MAX, wanted->name);
+	waiter->wanted = *wanted;
+	waiter->wanted.name = waiter->name;
 }
 
 int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
-	struct emulated *emulated, const char *name, uint32_t needs)
+	struct emulated *emulated, const struct wanted *wanted)
 {
 	uint64_t bytes = waiters->bytes + message_bytes(emulated);
 	struct waiter *waiter;
@@ -83,7 +83,7 @@ int waiters_add(struct waiters *waiters, struct inflight *inflight, struct targe
 
 	if (r < 0)
 		return r;
-	take_over(waiter, target, name, needs);
+	take_over(waiter, target, wanted);
 	waiter->emulated = *emulated;
 	*emulated = EMULATED_NONE;
 	waiters->bytes = bytes;
@@ -91,7 +91,7 @@ int waiters_add(struct waiters *waiters, struct inflight *inflight, struct targe
 }
 
 int waiters_add_open(struct waiters *waiters, struct inflight *inflight, struct target *target,
-	const struct request *request)
+	const struct request *request, const struct wanted *wanted)
 {
 	_cleanup_free_ struct request *copy = malloc(sizeof(*copy));
 	struct waiter *waiter;
@@ -101,7 +101,7 @@ int waiters_add_open(struct waiters *waiters, struct inflight *inflight, struct 
 		return r;
 	*copy = *request;
 	waiter->open = take_pointer(copy);
-	take_over(waiter, target, request->name, request_needs(request));
+	take_over(waiter, target, wanted);
 	return 0;
 }
 
@@ -281,13 +281,22 @@ bool waiters_take_due(struct waiters *waiters, struct seccomp_notif **ret_note, 
 	return false;
 }
 
+static bool is_granted(const struct grants *grants, const struct wanted *wanted)
+{
+	uint32_t permissions =
+		wanted->spaces
+			? grants_on_queue(grants, &wanted->subject, wanted->name, wanted->spaces)
+			: grants_find(grants, &wanted->subject, wanted->name).permissions;
+
+	return (wanted->needs & ~permissions) == 0;
+}
+
 void waiters_revise(struct waiters *waiters, int listener, const struct grants *grants)
 {
 	for (size_t i = 0; i < waiters->count;) {
 		struct waiter *waiter = waiters->items[i];
 
-		if (waiter->refuse_at == 0 &&
-			(waiter->needs & ~grants_lookup(grants, waiter->name)) == 0) {
+		if (waiter->refuse_at == 0 && is_granted(grants, &waiter->wanted)) {
 			i++;
 			continue;
 		}

@@ -9,6 +9,14 @@
 #include "include/grants.h"
 #include "daemon/session/target/inflight.h"
 
+/* What a call needs to be granted. */
+struct wanted {
+	const char *name;
+	uint32_t spaces; /* it is the queue's, there; 0: it is the program's */
+	struct subject subject;
+	uint32_t needs; /* permissions */
+};
+
 struct waiter {
 	struct seccomp_notif *note; /* in inflight->waiting */
 	struct target target;
@@ -16,7 +24,7 @@ struct waiter {
 	struct emulated emulated;
 	struct request *open; /* an mq_open: the copy of it. NULL: it is none */
 	bool due;             /* it is to be tried again */
-	uint32_t needs;       /* permissions */
+	struct wanted wanted; /* its name is the next */
 	char name[QUEUE_NAME_MAX + 1];
 };
 
@@ -32,12 +40,12 @@ struct waiters {
 /* Takes over target and emulated. 0; -ENOSPC if SESSION_WAITING_MAX calls wait already, or it would
  * be more than SESSION_WAITING_BYTES_MAX; -ENOMEM. */
 int waiters_add(struct waiters *waiters, struct inflight *inflight, struct target *target,
-	struct emulated *emulated, const char *name, uint32_t needs);
+	struct emulated *emulated, const struct wanted *wanted);
 
 /* The mq_open in hand is to be tried again every few milliseconds. Takes over target. 0; -ENOSPC if
  * SESSION_WAITING_MAX calls wait already; -ENOMEM. */
 int waiters_add_open(struct waiters *waiters, struct inflight *inflight, struct target *target,
-	const struct request *request);
+	const struct request *request, const struct wanted *wanted);
 
 /* The next mq_open that is to be tried again: it waits no longer. True: it is in *ret_note, to be
  * taken up and then forgotten there (id 0), and in *ret. */

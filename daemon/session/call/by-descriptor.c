@@ -124,6 +124,7 @@ static int checked_queue(
 static int let_wait(struct supervisor *supervisor, struct call *call, struct emulated *emulated)
 {
 	_cleanup_(target_close) struct target target = TARGET_CLOSED;
+	const struct wanted wanted = call_wants(supervisor, call);
 	int r;
 
 	if (emulated_time_left(emulated) == 0)
@@ -131,8 +132,8 @@ static int let_wait(struct supervisor *supervisor, struct call *call, struct emu
 	emulated->queue = fcntl(emulated->queue, F_DUPFD_CLOEXEC, 3);
 	r = emulated->queue < 0 ? -errno : call_open_target(supervisor, call, &target);
 	r = r < 0 ? r
-		  : waiters_add(&supervisor->waiters, supervisor->inflight, &target, emulated,
-			    call->request.name, request_needs(&call->request));
+		  : waiters_add(
+			    &supervisor->waiters, supervisor->inflight, &target, emulated, &wanted);
 	if (r < 0)
 		(void)safe_close(emulated->queue);
 	call->waits = r == 0;

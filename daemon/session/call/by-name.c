@@ -35,7 +35,22 @@ static bool done_before(
 
 static bool exists(struct supervisor *supervisor, struct call *call)
 {
-	return own_sees(&supervisor->own, &call->identity, call->request.name) > 0;
+	return own_sees(&supervisor->own, call_actor(call).ipc_namespace, call->granted.queue) > 0;
+}
+
+static int open_as_caller(struct supervisor *supervisor, struct call *call)
+{
+	const struct credentials actor = call_actor(call);
+
+	return act_open(
+		&supervisor->own, &actor, call->granted.queue, &call->request, &call->created);
+}
+
+static int unlink_as_caller(struct supervisor *supervisor, const struct call *call)
+{
+	const struct credentials actor = call_actor(call);
+
+	return act_unlink(&supervisor->own, &actor, call->granted.queue);
 }
 
 static int create(struct supervisor *supervisor, struct call *call)
@@ -48,17 +63,64 @@ static int create(struct supervisor *supervisor, struct call *call)
 
 		if (done_before(supervisor, call, existed)) {
 			request->oflag &= ~(O_CREAT | O_EXCL);
-			fd = act_open(&supervisor->own, &call->identity, request, &call->created);
+			fd = open_as_caller(supervisor, call);
 			request->oflag = oflag;
 			call->created = fd >= 0;
 			return fd;
 		}
 		inflight_acting(supervisor->inflight, existed);
 	}
-	fd = act_open(&supervisor->own, &call->identity, request, &call->created);
+	fd = open_as_caller(supervisor, call);
 	if (oflag & O_EXCL)
 		inflight_acted(supervisor->inflight, fd < 0 ? fd : 0);
 	return fd;
+}
+
+/* What exists may be opened however many there are. */
+static int open_only(struct supervisor *supervisor, struct call *call)
+{
+	struct request *request = &call->request;
+	int oflag = request->oflag, fd;
+
+	if (!exists(supervisor, call))
+		return -ENOSPC;
+	if (oflag & O_EXCL)
+		return -EEXIST;
+	request->oflag &= ~O_CREAT;
+	fd = open_as_caller(supervisor, call);
+	request->oflag = oflag;
+	return fd == -ENOENT ? -ENOSPC : fd;
+}
+
+static int create_abroad(struct supervisor *supervisor, struct call *call)
+{
+	struct host_queues *queues = &supervisor->inflight->host_queues;
+	int place = host_queues_begin(
+		queues, &supervisor->host_files, &supervisor->own, call->granted.queue);
+	int fd = place < 0 ? open_only(supervisor, call) : create(supervisor, call);
+
+	if (place >= 0)
+		host_queues_end(queues, place, call->created ? fd : -EBADF);
+	return fd;
+}
+
+static int open_abroad(struct supervisor *supervisor, struct call *call)
+{
+	int fd = call->request.oflag & O_CREAT ? create_abroad(supervisor, call)
+					       : open_as_caller(supervisor, call);
+
+	if (fd >= 0)
+		host_queues_opened(&supervisor->inflight->host_queues, &supervisor->host_files, fd);
+	return fd;
+}
+
+static int open_queue(struct supervisor *supervisor, struct call *call)
+{
+	call->request.mode &= ~call->granted.mode_cut;
+	if (call_is_abroad(call))
+		return open_abroad(supervisor, call);
+	return call->request.oflag & O_CREAT ? create(supervisor, call)
+					     : open_as_caller(supervisor, call);
 }
 
 /* Puts the open queue into the app, and then takes the flags away that are ours: what has them is
@@ -79,14 +141,15 @@ static int inject(struct supervisor *supervisor, const struct call *call)
  * that its users might hold up. */
 static bool is_injected(struct supervisor *supervisor, const struct call *call, int number)
 {
+	const struct queues *queues = &supervisor->inflight->queues;
 	struct descriptor descriptor;
-	const char *name;
+	uint32_t place;
 	int flags;
 
 	if (target_descriptor(&call->target, number, &descriptor) < 0 || !descriptor.regular)
 		return false;
-	name = queues_find(&supervisor->inflight->queues, descriptor.key);
-	return name && streq(name, call->request.name) &&
+	place = queues_find(&supervisor->inflight->queues, descriptor.key);
+	return place < SESSION_QUEUES_MAX && streq(queues->names[place], call->granted.queue) &&
 	       target_descriptor_flags(&call->target, number, &flags) == 0 &&
 	       (flags & ACT_OPEN_FLAGS) == ACT_OPEN_FLAGS;
 }
@@ -136,7 +199,7 @@ static bool has_name(int queue)
 static struct answer take_back(struct supervisor *supervisor, const struct call *call, int error)
 {
 	if (call->created && error != -ENOENT && has_name(call->queue))
-		(void)act_unlink(&supervisor->own, &call->identity, call->request.name);
+		(void)unlink_as_caller(supervisor, call);
 	return answer_error(error == -EMFILE ? EMFILE : EACCES);
 }
 
@@ -154,11 +217,11 @@ static bool has_no_room(const struct request *request, const struct call *call)
 static struct answer let_wait_for_lease(struct supervisor *supervisor, struct call *call)
 {
 	_cleanup_(target_close) struct target target = TARGET_CLOSED;
-	const struct request *request = &call->request;
+	const struct wanted wanted = call_wants(supervisor, call);
 
-	call->waits =
-		call_open_target(supervisor, call, &target) == 0 &&
-		waiters_add_open(&supervisor->waiters, supervisor->inflight, &target, request) == 0;
+	call->waits = call_open_target(supervisor, call, &target) == 0 &&
+		      waiters_add_open(&supervisor->waiters, supervisor->inflight, &target,
+			      &call->request, &wanted) == 0;
 	return answer_error(EACCES);
 }
 
@@ -189,13 +252,11 @@ struct answer act_on_open(struct supervisor *supervisor, struct call *call)
 	/* Unconfined this comes before the look-up and before creating. */
 	if (call->table_full)
 		return answer_error(EMFILE);
-	call->queue = request->oflag & O_CREAT ? create(supervisor, call)
-					       : act_open(&supervisor->own, &call->identity,
-							 request, &call->created);
+	call->queue = open_queue(supervisor, call);
 	if (call->queue < 0)
 		return refuse_open(supervisor, call);
 	if (own_descriptor(call->queue, &descriptor) == 0) {
-		remember_queue(supervisor, call, &descriptor);
+		remember_opened(supervisor, call, &descriptor);
 		/* Each send and receive wakes the watch, too; where they do not come here it is of
 		 * no use. */
 		if (supervisor->mediation == MEDIATION_CALL)
@@ -219,7 +280,7 @@ struct answer act_on_unlink(struct supervisor *supervisor, struct call *call)
 		r = 0;
 	} else {
 		inflight_acting(supervisor->inflight, existed);
-		r = act_unlink(&supervisor->own, &call->identity, call->request.name);
+		r = unlink_as_caller(supervisor, call);
 		inflight_acted(supervisor->inflight, r);
 	}
 	return answer_of(r);

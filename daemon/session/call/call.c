@@ -46,6 +46,46 @@ int call_know_caller(struct supervisor *supervisor, struct call *call)
 	return r;
 }
 
+/* Every process of the session is in the PID namespace in which it began or in one below, so one at
+ * the same depth is in that very one. Below it a process could choose its number. */
+struct subject call_subject(const struct supervisor *supervisor, const struct call *call)
+{
+	const struct credentials *identity = &call->identity;
+	bool counts =
+		identity->pid_depth > 0 && identity->pid_depth == supervisor->inflight->pid_depth;
+
+	return (struct subject){
+		.pid = counts ? identity->nested_tgid : 0, .uid = identity->real_uid};
+}
+
+bool call_is_abroad(const struct call *call)
+{
+	return call->granted.host && call->identity.ipc_namespace >= 0;
+}
+
+/* Capabilities count in what is the container's. A rootful one shares our user namespace, and would
+ * have root's in our IPC namespace. */
+struct credentials call_actor(const struct call *call)
+{
+	struct credentials actor = call->identity;
+
+	if (call_is_abroad(call)) {
+		actor.ipc_namespace = -EBADF;
+		actor.capabilities = 0;
+	}
+	return actor;
+}
+
+struct wanted call_wants(const struct supervisor *supervisor, const struct call *call)
+{
+	const struct queues *queues = &supervisor->inflight->queues;
+
+	return (struct wanted){.name = call->request.name,
+		.spaces = call->entry < SESSION_QUEUES_MAX ? queues->spaces[call->entry] : 0,
+		.subject = call->subject,
+		.needs = request_needs(&call->request)};
+}
+
 int call_know_company(struct supervisor *supervisor, struct call *call)
 {
 	pid_t tid = call->target.tid;

@@ -19,6 +19,9 @@ struct call {
 	bool created;                  /* the queue is this call's own */
 	int queue;                     /* opened for the app, to be injected */
 	struct queue_key key;          /* of the descriptor that was looked at */
+	struct granted granted;        /* on the queue, by its grants */
+	struct subject subject;        /* to whom, if it matters */
+	uint32_t entry;                /* among the queues, if its descriptor was looked at */
 	bool too_wide;                 /* it does more than the session may, or perhaps does */
 	uint64_t threads;              /* of the caller's process; 0: not known */
 	bool alone;                    /* nobody can exchange the caller's descriptors */
@@ -32,6 +35,8 @@ struct call {
 	((struct call){.target = TARGET_CLOSED, \
 		.identity = CREDENTIALS_NONE,   \
 		.queue = -EBADF,                \
+		.subject = SUBJECT_NOBODY,      \
+		.entry = SESSION_QUEUES_MAX,    \
 		.verdict = VERDICT_DENY,        \
 		.answer = {.kind = ANSWER_ERROR, .error = EACCES}})
 
@@ -45,6 +50,18 @@ int call_know_identity(struct supervisor *supervisor, struct call *call);
 
 /* The same of a thread that calls by name: the first look at it. */
 int call_know_caller(struct supervisor *supervisor, struct call *call);
+
+/* As far as names depend on the caller, whose identity is known. */
+struct subject call_subject(const struct supervisor *supervisor, const struct call *call);
+
+/* Whether the queue is in our IPC namespace and the caller, whose identity is known, is not. */
+bool call_is_abroad(const struct call *call);
+
+/* As whom the call is carried out; its descriptor and groups are those of call->identity. */
+struct credentials call_actor(const struct call *call);
+
+/* What has to stay granted while it waits. */
+struct wanted call_wants(const struct supervisor *supervisor, const struct call *call);
 
 /* Looks whether the caller is alone. 0 or negative errno. */
 int call_know_company(struct supervisor *supervisor, struct call *call);

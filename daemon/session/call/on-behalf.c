@@ -134,9 +134,9 @@ static void return_identity(
 		abort();
 }
 
-static int open_queue(const struct request *request, int oflag)
+static int open_queue(const char *name, const struct request *request, int oflag)
 {
-	int fd = (int)syscall(SYS_mq_open, request->name, oflag | ACT_OPEN_FLAGS, request->mode,
+	int fd = (int)syscall(SYS_mq_open, name, oflag | ACT_OPEN_FLAGS, request->mode,
 		request->has_attributes ? &request->attributes : NULL);
 
 	return fd < 0 ? -errno : fd;
@@ -144,35 +144,35 @@ static int open_queue(const struct request *request, int oflag)
 
 /* O_CREAT without O_EXCL, but knowing who created. The kernel does the same for a queue that
  * exists, with O_CREAT or without. */
-static int create_queue(const struct request *request, bool *ret_created)
+static int create_queue(const char *name, const struct request *request, bool *ret_created)
 {
 	for (int i = 0; i < CREATE_TRIES; i++) {
-		int fd = open_queue(request, request->oflag | O_EXCL);
+		int fd = open_queue(name, request, request->oflag | O_EXCL);
 
 		*ret_created = fd >= 0;
 		if (fd != -EEXIST)
 			return fd;
-		fd = open_queue(request, request->oflag & ~O_CREAT);
+		fd = open_queue(name, request, request->oflag & ~O_CREAT);
 		if (fd != -ENOENT)
 			return fd;
 	}
-	return open_queue(request, request->oflag);
+	return open_queue(name, request, request->oflag);
 }
 
-static int open_or_create(const struct request *request, bool *ret_created)
+static int open_or_create(const char *name, const struct request *request, bool *ret_created)
 {
 	int fd;
 
 	if (!(request->oflag & O_CREAT))
-		return open_queue(request, request->oflag);
+		return open_queue(name, request, request->oflag);
 	if (!(request->oflag & O_EXCL))
-		return create_queue(request, ret_created);
-	fd = open_queue(request, request->oflag);
+		return create_queue(name, request, ret_created);
+	fd = open_queue(name, request, request->oflag);
 	*ret_created = fd >= 0;
 	return fd;
 }
 
-int act_open(const struct own_identity *own, const struct credentials *identity,
+int act_open(const struct own_identity *own, const struct credentials *identity, const char *name,
 	const struct request *request, bool *ret_created)
 {
 	bool to_create = request->oflag & O_CREAT;
@@ -181,7 +181,7 @@ int act_open(const struct own_identity *own, const struct credentials *identity,
 	*ret_created = false;
 	r = take_identity(own, identity, to_create);
 	/* What cannot be done as the app is not done at all. */
-	r = r < 0 ? -EACCES : open_or_create(request, ret_created);
+	r = r < 0 ? -EACCES : open_or_create(name, request, ret_created);
 	return_identity(own, identity, to_create);
 	return r;
 }

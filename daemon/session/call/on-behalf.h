@@ -17,8 +17,9 @@
 /* Opens the queue, creating it if asked to. Waits for nobody: -EAGAIN if somebody holds a lease on
  * it that has to be broken first, which this begins; the app that did not ask for O_NONBLOCK is to
  * wait, and the call to be made again. Returns a descriptor, or the negative errno that the app
- * gets. ret_created: this very call made the queue; assume it did not on error. */
-int act_open(const struct own_identity *own, const struct credentials *identity,
+ * gets. name: of the queue, which request->name may only mean. ret_created: this very call made the
+ * queue; assume it did not on error. */
+int act_open(const struct own_identity *own, const struct credentials *identity, const char *name,
 	const struct request *request, bool *ret_created);
 
 /* Deletes the queue. 0 or the negative errno that the app gets. Also takes back what act_open()

@@ -53,14 +53,17 @@ static void log_uncertain(struct supervisor *supervisor, struct target *target,
 	const struct seccomp_notif *noted, enum mq_call call)
 {
 	struct descriptor descriptor;
-	const char *name = NULL;
+	uint32_t place = SESSION_QUEUES_MAX;
+	const struct queues *queues = &supervisor->inflight->queues;
 	char queue[4 * QUEUE_NAME_MAX + 1];
 
 	if (target_descriptor(target, (int)noted->data.args[0], &descriptor) == 0)
-		name = queues_find(&supervisor->inflight->queues, descriptor.key);
+		place = queues_find(&supervisor->inflight->queues, descriptor.key);
 	log_warning("uncertain %s /%s of thread %d: the session process was killed in the middle "
 		    "of it; it may have been carried out, and was answered with EIO",
-		mq_call_to_string(call), escape(name ? name : "", queue, sizeof(queue)),
+		mq_call_to_string(call),
+		escape(place < SESSION_QUEUES_MAX ? queues->names[place] : "", queue,
+			sizeof(queue)),
 		(int)noted->pid);
 }
 

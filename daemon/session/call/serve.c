@@ -216,6 +216,23 @@ static bool worth_a_record(const struct supervisor *supervisor, const struct cal
 	return false;
 }
 
+/* The name that the program uses, and the queue's own if that is another one. */
+static void record_names(const struct supervisor *supervisor, const struct call *call,
+	struct session_message *message)
+{
+	const struct queues *queues = &supervisor->inflight->queues;
+	const char *name = call->request.name, *queue = "";
+
+	if (call->entry < SESSION_QUEUES_MAX && queues->aliases[call->entry][0]) {
+		queue = name;
+		name = queues->aliases[call->entry];
+	} else if (call->granted.permissions != 0 && !streq(call->granted.queue, name)) {
+		queue = call->granted.queue;
+	}
+	memcpy(message->record.name, name, strnlen(name, QUEUE_NAME_MAX));
+	memcpy(message->record.queue, queue, strnlen(queue, QUEUE_NAME_MAX));
+}
+
 static void record(struct supervisor *supervisor, const struct call *call)
 {
 	const struct request *request = &call->request;
@@ -230,7 +247,7 @@ static void record(struct supervisor *supervisor, const struct call *call)
 			.uid = call->identity.real_uid}};
 
 	memcpy(message.record.command, call->identity.command, sizeof(message.record.command));
-	memcpy(message.record.name, request->name, strnlen(request->name, QUEUE_NAME_MAX));
+	record_names(supervisor, call, &message);
 	recorder_note(&supervisor->recorder, supervisor->channel, &message);
 }
 
@@ -248,13 +265,33 @@ static bool does_more_than_answer(const struct supervisor *supervisor, const str
 	       (supervisor->inflight->tainted && !call->alone && !call->held);
 }
 
+/* Of a queue behind a descriptor it is known. */
+static void find_granted(const struct supervisor *supervisor, struct call *call)
+{
+	if (request_has_descriptor(&call->request) || call->request.refusal != 0)
+		return;
+	call->subject = call_subject(supervisor, call);
+	call->granted = grants_find(supervisor->grants, &call->subject, call->request.name);
+	/* That one is too long the kernel says; what it means is not. */
+	if (strlen(call->request.name) > QUEUE_NAME_MAX)
+		call->granted.queue = call->request.name;
+	/* The manager sees to it that it does not come to this. */
+	if (call->granted.host && !supervisor->own.has_host)
+		call->granted = (struct granted){0};
+}
+
+static struct verdict decide_on(const struct supervisor *supervisor, struct call *call)
+{
+	find_granted(supervisor, call);
+	return decide(call->granted.permissions, &call->request);
+}
+
 /* What follows the look, which had this result. */
 static void decide_and_answer(struct supervisor *supervisor, struct call *call, int looked)
 {
 	bool recorded;
 
-	call->verdict = looked < 0 ? verdict_on_failure(looked)
-				   : decide(supervisor->grants, &call->request);
+	call->verdict = looked < 0 ? verdict_on_failure(looked) : decide_on(supervisor, call);
 	if ((does_more_than_answer(supervisor, call) || call->too_wide) &&
 		!call_is_valid(supervisor, call))
 		return;

@@ -41,6 +41,7 @@ struct supervisor {
 	struct urgency urgency;
 	struct opened opened;
 	struct held held;
+	struct host_files host_files;
 	struct recorder recorder;
 	struct waiters waiters;
 	struct refusals refusals;

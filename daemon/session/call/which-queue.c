@@ -6,25 +6,37 @@
 #include "daemon/session/revoke/registrations.h"
 
 /* A descriptor that this session did not open: its link names it. A bind mount elsewhere can forge
- * the link, so the name must, in the caller's IPC namespace, lead to the same queue on the same
- * mount: the internal one, that no file system tree reaches. */
-static bool link_is_true(struct supervisor *supervisor, struct call *call,
-	const struct descriptor *descriptor, const char *name)
+ * the link, so the name must, in the caller's IPC namespace or in ours, lead to the same queue on
+ * the same mount: the internal one, that no file system tree reaches. */
+static bool leads_to(const struct supervisor *supervisor, int ipc_namespace, const char *name,
+	const struct descriptor *descriptor)
 {
-	_cleanup_close_ int fd = -EBADF;
+	_cleanup_close_ int fd = own_look_up(&supervisor->own, ipc_namespace, name);
 	struct descriptor named;
 
-	if (call_know_identity(supervisor, call) < 0 || !call_is_valid(supervisor, call))
-		return false;
-	fd = own_look_up(&supervisor->own, &call->identity, name);
 	if (fd < 0 || own_descriptor(fd, &named) < 0)
 		return false;
 	return queue_key_same(named.key, descriptor->key) && named.mount != 0 &&
 	       named.mount == descriptor->mount;
 }
 
-void remember_queue(
-	struct supervisor *supervisor, const struct call *call, const struct descriptor *descriptor)
+/* Where the link leads; 0: nowhere. */
+static uint32_t find_space(struct supervisor *supervisor, struct call *call,
+	const struct descriptor *descriptor, const char *name)
+{
+	int theirs;
+
+	if (call_know_identity(supervisor, call) < 0 || !call_is_valid(supervisor, call))
+		return 0;
+	theirs = call->identity.ipc_namespace;
+	if (leads_to(supervisor, theirs, name, descriptor))
+		return theirs < 0 ? SPACE_CALLER | SPACE_HOST : SPACE_CALLER;
+	return theirs >= 0 && leads_to(supervisor, -EBADF, name, descriptor) ? SPACE_HOST : 0;
+}
+
+/* The caller's identity is known. */
+static void remember_queue(struct supervisor *supervisor, const struct call *call,
+	const struct descriptor *descriptor, const struct queue_facts *facts)
 {
 	struct queues *queues = &supervisor->inflight->queues;
 	uint32_t victim = queues_find_victim(queues, descriptor->key);
@@ -34,8 +46,60 @@ void remember_queue(
 		queue = registrations_open(queues, victim, &supervisor->own, &call->identity);
 	if (queue >= 0 || (victim < SESSION_QUEUES_MAX && queue != -ENOENT))
 		queues->hidden = 1;
-	queues_remember(queues, descriptor->key, call->request.name,
-		grants_lookup(supervisor->grants, call->request.name));
+	queues_remember(queues, descriptor->key, facts, supervisor->grants);
+}
+
+void remember_opened(
+	struct supervisor *supervisor, const struct call *call, const struct descriptor *descriptor)
+{
+	const struct queue_facts facts = {.name = call->granted.queue,
+		.alias = call->request.name,
+		.spaces = call->identity.ipc_namespace < 0 ? SPACE_CALLER | SPACE_HOST
+			  : call->granted.host             ? SPACE_HOST
+							   : SPACE_CALLER,
+		.subject = call->granted.by_subject ? call->subject : SUBJECT_NOBODY};
+
+	remember_queue(supervisor, call, descriptor, &facts);
+}
+
+/* A queue that is remembered. What it gives those that did not open it is part of it. */
+static void take_queue(struct supervisor *supervisor, struct call *call, uint32_t place)
+{
+	const struct queues *queues = &supervisor->inflight->queues;
+	struct request *request = &call->request;
+
+	(void)strcpy(request->name, queues->names[place]);
+	request->queue = QUEUE_NAMED;
+	call->granted =
+		(struct granted){.permissions = queues->permissions[place], .queue = request->name};
+	call->subject = queues->subjects[place];
+	call->entry = place;
+}
+
+/* What the queue does not give everybody in the session it may give this caller, by its own number.
+ * It could as well open it, and pass it on. */
+static int look_at_caller(struct supervisor *supervisor, struct call *call)
+{
+	const struct request *request = &call->request;
+	struct queues *queues = &supervisor->inflight->queues;
+	struct subject subject;
+	int r;
+
+	if ((request_needs(request) & ~call->granted.permissions) == 0 ||
+		!grants_have_variables(supervisor->grants))
+		return 0;
+	r = call_know_identity(supervisor, call);
+	if (r < 0)
+		return r;
+	if (!call_is_valid(supervisor, call))
+		return -ESRCH;
+	subject = call_subject(supervisor, call);
+	if (grants_on_queue(
+		    supervisor->grants, &subject, request->name, queues->spaces[call->entry]) &
+		~call->granted.permissions)
+		queues_adopt(queues, call->entry, &subject, supervisor->grants);
+	take_queue(supervisor, call, call->entry);
+	return 0;
 }
 
 /* Also if it was not granted when it came: it may be by the time that it is taken back. */
@@ -49,20 +113,35 @@ static void note_access(
 	queues_note_access(&supervisor->inflight->queues, descriptor->key, access);
 }
 
+static bool take_stranger(struct supervisor *supervisor, struct call *call,
+	const struct descriptor *descriptor, const char *name)
+{
+	const struct queue_facts facts = {.name = name,
+		.alias = "",
+		.spaces = find_space(supervisor, call, descriptor, name),
+		.subject = SUBJECT_NOBODY};
+	uint32_t place;
+
+	if (facts.spaces == 0)
+		return false;
+	remember_queue(supervisor, call, descriptor, &facts);
+	note_access(supervisor, call, descriptor);
+	place = queues_find(&supervisor->inflight->queues, descriptor->key);
+	if (place < SESSION_QUEUES_MAX)
+		take_queue(supervisor, call, place);
+	return place < SESSION_QUEUES_MAX;
+}
+
 static enum queue_identity identify_stranger(
 	struct supervisor *supervisor, struct call *call, const struct descriptor *descriptor)
 {
-	struct request *request = &call->request;
+	const struct request *request = &call->request;
 	char link[QUEUE_NAME_MAX + 2];
 
 	if (target_descriptor_link(&call->target, request->fd, link, sizeof(link)) == 0 &&
 		link[0] == '/' && !strchr(link + 1, '/') &&
-		link_is_true(supervisor, call, descriptor, link + 1)) {
-		(void)strcpy(request->name, link + 1);
-		remember_queue(supervisor, call, descriptor);
-		note_access(supervisor, call, descriptor);
+		take_stranger(supervisor, call, descriptor, link + 1))
 		return QUEUE_NAMED;
-	}
 	return target_may_be_queue(&call->target, request->fd, descriptor->mount) ? QUEUE_UNKNOWN
 										  : QUEUE_NONE;
 }
@@ -78,9 +157,8 @@ static int compare_with_grants(struct supervisor *supervisor, struct call *call)
 		return 0;
 	if (request->queue == QUEUE_NAMED)
 		r = target_descriptor_access(&call->target, request->fd, &access);
-	call->too_wide =
-		request->queue == QUEUE_UNKNOWN ||
-		(access | PERMISSION_OPEN) & ~grants_lookup(supervisor->grants, request->name);
+	call->too_wide = request->queue == QUEUE_UNKNOWN ||
+			 (access | PERMISSION_OPEN) & ~call->granted.permissions;
 	return r;
 }
 
@@ -90,7 +168,7 @@ static int identify_by_key(struct supervisor *supervisor, struct call *call)
 {
 	struct request *request = &call->request;
 	struct descriptor descriptor;
-	const char *name;
+	uint32_t place;
 	int r = call_know_target(call);
 
 	if (r < 0)
@@ -101,15 +179,17 @@ static int identify_by_key(struct supervisor *supervisor, struct call *call)
 	if (!descriptor.regular)
 		return -EBADF;
 	call->key = descriptor.key;
-	name = queues_find(&supervisor->inflight->queues, descriptor.key);
-	if (name) {
-		(void)strcpy(request->name, name);
-		request->queue = QUEUE_NAMED;
+	place = queues_find(&supervisor->inflight->queues, descriptor.key);
+	if (place < SESSION_QUEUES_MAX) {
+		take_queue(supervisor, call, place);
 		opened_learn(&supervisor->opened, request->tid, request->fd, descriptor.key);
 	} else {
 		request->queue = identify_stranger(supervisor, call, &descriptor);
 	}
-	return request->queue == QUEUE_NONE ? -EBADF : compare_with_grants(supervisor, call);
+	if (request->queue == QUEUE_NONE)
+		return -EBADF;
+	r = request->queue == QUEUE_NAMED ? look_at_caller(supervisor, call) : 0;
+	return r < 0 ? r : compare_with_grants(supervisor, call);
 }
 
 /* Where descriptors may be exchanged it matters whether this caller's can. */
@@ -124,8 +204,8 @@ static bool needs_company(const struct supervisor *supervisor, const struct requ
  * be carried out here needs one that is held; what goes back to the kernel, none. */
 static bool find_known(struct supervisor *supervisor, struct call *call)
 {
-	struct request *request = &call->request;
-	const char *name;
+	const struct request *request = &call->request;
+	uint32_t place;
 
 	if (supervisor->inflight->tainted && !call->alone) {
 		call->held = held_find(&supervisor->held, request->tid, request->fd);
@@ -135,11 +215,10 @@ static bool find_known(struct supervisor *supervisor, struct call *call)
 	} else if (!opened_find(&supervisor->opened, request->tid, request->fd, &call->key)) {
 		return false;
 	}
-	name = queues_find(&supervisor->inflight->queues, call->key);
-	if (!name)
+	place = queues_find(&supervisor->inflight->queues, call->key);
+	if (place == SESSION_QUEUES_MAX)
 		return false;
-	(void)strcpy(request->name, name);
-	request->queue = QUEUE_NAMED;
+	take_queue(supervisor, call, place);
 	return true;
 }
 
@@ -148,8 +227,10 @@ int identify_queue(struct supervisor *supervisor, struct call *call)
 	struct request *request = &call->request;
 	int r = needs_company(supervisor, request) ? call_know_company(supervisor, call) : 0;
 
-	if (r < 0 || find_known(supervisor, call))
+	if (r < 0)
 		return r;
+	if (find_known(supervisor, call))
+		return look_at_caller(supervisor, call);
 	call->held = NULL;
 	r = identify_by_key(supervisor, call);
 	if (r == -EBADF)

@@ -4,10 +4,10 @@
 
 #include "call.h"
 
-/* Fills call->request.queue and name, call->key and too_wide. 0, or a negative errno: it could not
- * be looked. */
+/* Fills call->request.queue and name, what is granted on it and to whom, call->key and too_wide. 0,
+ * or a negative errno: it could not be looked. */
 int identify_queue(struct supervisor *supervisor, struct call *call);
 
-/* Remembers the queue of the call in hand, whose caller's identity is known. */
-void remember_queue(struct supervisor *supervisor, const struct call *call,
+/* Remembers the queue that the call in hand has opened. */
+void remember_opened(struct supervisor *supervisor, const struct call *call,
 	const struct descriptor *descriptor);

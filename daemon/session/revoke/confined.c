@@ -11,6 +11,7 @@
 
 #include <linux/seccomp.h>
 
+#include "daemon/session/target/credentials.h"
 #include "examine.h"
 #include "include/bpf.h"
 #include "include/filter-id.h"
@@ -129,9 +130,27 @@ int process_is_confined(pid_t pid, int pidfd)
 	return examine_patiently(pid, pidfd, NULL);
 }
 
-int process_begins_session(pid_t pid, int pidfd, uint64_t filter_id)
+static uint32_t find_depth(pid_t pid)
 {
+	_cleanup_close_ int proc = task_open(pid);
+	_cleanup_free_ char *status = NULL;
+	uint32_t tgid, depth;
+
+	if (proc < 0 || text_read_at(proc, "status", STATUS_FILE_MAX, &status) < 0 ||
+		credentials_parse_nested(status, &tgid, &depth) < 0)
+		return 0;
+	return depth;
+}
+
+int process_begins_session(pid_t pid, int pidfd, uint64_t filter_id, uint32_t *ret_depth)
+{
+	const struct member member = {.pid = pid, .pidfd = pidfd};
 	int r = examine_patiently(pid, pidfd, &filter_id);
+
+	*ret_depth = find_depth(pid);
+	/* Or it is somebody else's. */
+	if (!member_lives(&member))
+		*ret_depth = 0;
 
 	/* Nothing that it could do makes us unable to read. */
 	return r == -EACCES ? 0 : r;

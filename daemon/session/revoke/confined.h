@@ -19,5 +19,6 @@ int process_is_confined(pid_t pid, int pidfd);
 
 /* Whether a process is under the filter of a session that begins, and of no other: 0, or 1 if it is
  * of another one, -ENOENT if it is not under that filter, or another negative errno: it cannot be
- * told. Also 0 if we may read nobody's filters. The rest is the same. */
-int process_begins_session(pid_t pid, int pidfd, uint64_t filter_id);
+ * told. Also 0 if we may read nobody's filters. The rest is the same. ret_depth: in how many PID
+ * namespaces it is, as seen from here; 0: that is not known. */
+int process_begins_session(pid_t pid, int pidfd, uint64_t filter_id, uint32_t *ret_depth);

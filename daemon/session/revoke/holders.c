@@ -91,7 +91,7 @@ static void choose_queues(struct look *look)
 
 	look->queue_count = 0;
 	for (uint32_t i = 0; i < used; i++) {
-		if (queues->keys[i].inode == 0 || grants_lookup(look->scope, queues->names[i]) == 0)
+		if (queues->keys[i].inode == 0 || !queues_are_in(queues, i, look->scope))
 			continue;
 		look->queues[look->queue_count].key = queues->keys[i];
 		look->queues[look->queue_count++].permissions = queues->permissions[i];

@@ -64,7 +64,9 @@ int registrations_open(const struct queues *queues, uint32_t entry, const struct
 	struct descriptor descriptor;
 
 	step_begin();
-	queue = own_look_up(own, identity, queues->names[entry]);
+	queue = own_look_up(own,
+		queues->spaces[entry] & SPACE_HOST ? -EBADF : identity->ipc_namespace,
+		queues->names[entry]);
 	step_end();
 	if (queue < 0)
 		return queue;
@@ -132,7 +134,7 @@ struct search {
 static bool is_wanted(const struct search *search, uint32_t i)
 {
 	return may_not_be_read(search->queues, i) &&
-	       (!search->scope || grants_lookup(search->scope, search->queues->names[i]) != 0);
+	       (!search->scope || queues_are_in(search->queues, i, search->scope));
 }
 
 static enum registered look_by_names(

@@ -38,6 +38,19 @@ static void parse_command(const char *text, struct credentials *identity)
 	memcpy(identity->command, at, length);
 }
 
+int credentials_parse_nested(const char *text, uint32_t *ret_tgid, uint32_t *ret_depth)
+{
+	const char *at = text_field(text, "NStgid");
+	uint64_t number = 0;
+	int r = -EBADMSG;
+
+	*ret_depth = 0;
+	while (at && (r = text_next_number(&at, 10, &number)) > 0)
+		(*ret_depth)++;
+	*ret_tgid = (uint32_t)number;
+	return r == 0 && (*ret_depth == 0 || number == 0 || number > INT32_MAX) ? -EBADMSG : r;
+}
+
 int credentials_parse(const char *text, struct credentials *identity)
 {
 	uint64_t uids[4], gids[4], capabilities, mask, tgid;
@@ -59,6 +72,9 @@ int credentials_parse(const char *text, struct credentials *identity)
 	identity->umask = (mode_t)mask;
 	identity->tgid = (pid_t)tgid;
 	parse_command(text, identity);
+	/* A kernel without PID namespaces does not tell. */
+	if (credentials_parse_nested(text, &identity->nested_tgid, &identity->pid_depth) < 0)
+		identity->pid_depth = 0;
 	return parse_groups(text, identity);
 }
 

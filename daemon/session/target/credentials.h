@@ -15,6 +15,9 @@ struct credentials {
 	int ipc_namespace;  /* -EBADF if it is ours */
 	rlim_t queue_bytes; /* soft RLIMIT_MSGQUEUE; 0 until it is read with target_limits() */
 	pid_t tgid;
+	/* Its number in its own PID namespace, and how many of these it is in, as seen from here.
+	 */
+	uint32_t nested_tgid, pid_depth;
 	char command[16];
 };
 #define CREDENTIALS_NONE ((struct credentials){.ipc_namespace = -EBADF})
@@ -28,6 +31,9 @@ struct namespaces {
 	char user[NAMESPACE_NAME_SIZE], ipc[NAMESPACE_NAME_SIZE];
 };
 int namespaces_get(int proc, struct namespaces *ret);
+
+/* The same of a text. 0 or -EBADMSG. */
+int credentials_parse_nested(const char *text, uint32_t *ret_tgid, uint32_t *ret_depth);
 
 /* Adds what the text of /proc/TID/status says; the identity is to be cleared in any case. 0 or
  * -EBADMSG, -ENOMEM. */

@@ -10,10 +10,23 @@
 
 #include "include/util.h"
 
+static bool is_text(const char text[static QUEUE_NAME_MAX + 1])
+{
+	return strnlen(text, QUEUE_NAME_MAX + 1) <= QUEUE_NAME_MAX;
+}
+
+static bool host_names_are_sound(const struct host_queues *queues)
+{
+	for (uint32_t i = 0; i < HOST_QUEUES_MAX; i++)
+		if (!is_text(queues->items[i].name))
+			return false;
+	return true;
+}
+
 static bool names_are_sound(const struct queues *queues)
 {
 	for (uint32_t i = 0; i < queues->count; i++)
-		if (strnlen(queues->names[i], QUEUE_NAME_MAX + 1) > QUEUE_NAME_MAX)
+		if (!is_text(queues->names[i]) || !is_text(queues->aliases[i]))
 			return false;
 	return true;
 }
@@ -26,7 +39,8 @@ static bool is_sound(const struct inflight *inflight)
 	       inflight->queues.count <= SESSION_QUEUES_MAX &&
 	       inflight->threads.count <= SESSION_THREADS_MAX &&
 	       inflight->done.used <= SESSION_MESSAGE_MAX &&
-	       inflight->done.result <= SESSION_MESSAGE_MAX && names_are_sound(&inflight->queues);
+	       inflight->done.result <= SESSION_MESSAGE_MAX && names_are_sound(&inflight->queues) &&
+	       host_names_are_sound(&inflight->host_queues);
 }
 
 int inflight_map(int fd, struct inflight **ret)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "done.h"
+#include "host-queues.h"
 #include "include/inflight.h"
 #include "include/limits.h"
 #include "processes.h"
@@ -42,10 +43,12 @@ struct inflight {
 	uint32_t tainted;       /* 1: the session has lost something; it stays so */
 	uint32_t watching;      /* 1: it may open what it may not read: each mq_notify is watched */
 	uint32_t shares_tables; /* 1: processes may share a descriptor table; it stays so */
+	uint32_t pid_depth;     /* of the PID namespace in which the session began; 0: not known */
 	uint32_t returning;     /* 1: threads are being brought back, and perhaps not all of them */
 	struct threads threads;
 	struct processes processes;
 	struct queues queues;
+	struct host_queues host_queues;
 	/* Last: what no message ever needed takes no memory. */
 	struct done_call done;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who we are, and looking up names of the calling thread's as ourselves. */
+/* Who we are, and looking up names as ourselves. */
 #include "own.h"
 
 #include <fcntl.h>
@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "include/capabilities.h"
+#include "include/task.h"
 #include "include/util.h"
 
 static int get_groups(struct own_identity *own)
@@ -37,7 +38,7 @@ int own_end_with_parent(void)
 int own_identity_get(struct own_identity *ret)
 {
 	_cleanup_close_ int proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct own_identity own = {.ipc_namespace = -EBADF};
+	struct own_identity own = {.ipc_namespace = -EBADF, .has_host = task_has_host_ipc()};
 	int r;
 
 	if (proc < 0)
@@ -74,37 +75,35 @@ int own_enter_ipc_namespace(int fd)
 	return setns(fd, CLONE_NEWIPC) < 0 ? -errno : 0;
 }
 
-/* As ourselves, but where the thread's names are. */
-static int open_as_ourselves(const struct own_identity *own, const struct credentials *identity,
-	const char *name, int oflag)
+static int open_as_ourselves(
+	const struct own_identity *own, int ipc_namespace, const char *name, int oflag)
 {
 	int r = 0;
 
-	if (identity->ipc_namespace >= 0)
-		r = own_enter_ipc_namespace(identity->ipc_namespace);
+	if (ipc_namespace >= 0)
+		r = own_enter_ipc_namespace(ipc_namespace);
 	if (r == 0) {
 		r = (int)syscall(SYS_mq_open, name, oflag | O_NONBLOCK, 0, NULL);
 		if (r < 0)
 			r = -errno;
 	}
-	if (identity->ipc_namespace >= 0 && own_enter_ipc_namespace(own->ipc_namespace) < 0)
+	if (ipc_namespace >= 0 && own_enter_ipc_namespace(own->ipc_namespace) < 0)
 		abort();
 	return r;
 }
 
-int own_sees(const struct own_identity *own, const struct credentials *identity, const char *name)
+int own_sees(const struct own_identity *own, int ipc_namespace, const char *name)
 {
 	/* An access mode that the kernel refuses with EINVAL, but only after it has found the
 	 * queue. */
-	int r = open_as_ourselves(own, identity, name, O_ACCMODE);
+	int r = open_as_ourselves(own, ipc_namespace, name, O_ACCMODE);
 
 	if (r >= 0)
 		(void)safe_close(r);
 	return r != -ENOENT;
 }
 
-int own_look_up(
-	const struct own_identity *own, const struct credentials *identity, const char *name)
+int own_look_up(const struct own_identity *own, int ipc_namespace, const char *name)
 {
-	return open_as_ourselves(own, identity, name, O_RDONLY);
+	return open_as_ourselves(own, ipc_namespace, name, O_RDONLY);
 }

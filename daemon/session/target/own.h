@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who we are, and looking up names of the calling thread's as ourselves. */
+/* Who we are, and looking up names as ourselves. */
 #pragma once
 
 #include "credentials.h"
@@ -15,6 +15,7 @@ struct own_identity {
 	struct rlimit queue_bytes;
 	struct namespaces namespaces;
 	int ipc_namespace;
+	bool has_host; /* that is the system's */
 };
 
 /* Also makes uid changes leave capabilities alone (SECBIT_NO_SETUID_FIXUP), where allowed. 0 or
@@ -29,14 +30,13 @@ int own_identity_limit(struct own_identity *own, uint64_t capabilities);
  * ids, so act_open() and act_unlink() do it. 0 or negative errno. */
 int own_end_with_parent(void);
 
-/* 1 if a queue of that name exists in the thread's IPC namespace, 0 if not. Changes nothing. For
- * our own book-keeping only: the app must not learn it. */
-int own_sees(const struct own_identity *own, const struct credentials *identity, const char *name);
+/* 1 if a queue of that name exists in an IPC namespace (-EBADF: ours), 0 if not. Changes nothing.
+ * For our own book-keeping only: the app must not learn it. */
+int own_sees(const struct own_identity *own, int ipc_namespace, const char *name);
 
-/* Opens the queue as ourselves in the thread's IPC namespace, to find out which one the name means.
- * Waits for nobody: -EAGAIN if somebody holds a lease on it. */
-int own_look_up(
-	const struct own_identity *own, const struct credentials *identity, const char *name);
+/* Opens the queue as ourselves there, to find out which one the name means. Waits for nobody:
+ * -EAGAIN if somebody holds a lease on it. */
+int own_look_up(const struct own_identity *own, int ipc_namespace, const char *name);
 
 /* Enters an IPC namespace. 0 or negative errno. */
 int own_enter_ipc_namespace(int fd);

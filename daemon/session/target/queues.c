@@ -46,13 +46,37 @@ uint32_t queues_find_victim(const struct queues *queues, struct queue_key key)
 		       : least_recently_used(queues);
 }
 
-void queues_remember(
-	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions)
+static uint32_t permissions_of(const struct queues *queues, uint32_t i, const struct grants *grants)
+{
+	return grants_on_queue(grants, &queues->subjects[i], queues->names[i], queues->spaces[i]);
+}
+
+static void set_text(char text[static QUEUE_NAME_MAX + 1], const char *value)
+{
+	memset(text, 0, QUEUE_NAME_MAX + 1);
+	memcpy(text, value, strlen(value));
+}
+
+/* What somebody else was given by these grants stays: their loss must be noticed. */
+static void give(struct queues *queues, uint32_t i, uint32_t permissions)
+{
+	queues->permissions[i] |= permissions;
+	queues->opened[i] |= queues->permissions[i];
+}
+
+static bool are_numbers(const struct subject *subject)
+{
+	return subject->pid != SUBJECT_NOBODY.pid || subject->uid != SUBJECT_NOBODY.uid;
+}
+
+void queues_remember(struct queues *queues, struct queue_key key, const struct queue_facts *facts,
+	const struct grants *grants)
 {
 	uint32_t i;
 	bool known;
 
-	if (key.inode == 0 || strlen(name) > QUEUE_NAME_MAX)
+	if (key.inode == 0 || strlen(facts->name) > QUEUE_NAME_MAX ||
+		strlen(facts->alias) > QUEUE_NAME_MAX)
 		return;
 	i = find(queues, key);
 	known = i < SESSION_QUEUES_MAX;
@@ -65,15 +89,26 @@ void queues_remember(
 
 	/* In this order a half-written entry names nothing. */
 	__atomic_store_n(&queues->keys[i].inode, 0, __ATOMIC_SEQ_CST);
-	queues->opened[i] = permissions | (known ? queues->opened[i] : 0);
-	memset(queues->names[i], 0, sizeof(queues->names[i]));
-	memcpy(queues->names[i], name, strlen(name));
+	set_text(queues->names[i], facts->name);
+	set_text(queues->aliases[i], streq(facts->alias, facts->name) ? "" : facts->alias);
+	if (!known || are_numbers(&facts->subject))
+		queues->subjects[i] = facts->subject;
+	if (!known)
+		queues->spaces[i] = queues->permissions[i] = queues->opened[i] = 0;
+	queues->spaces[i] |= facts->spaces;
 	queues->keys[i].device = key.device;
-	queues->permissions[i] = permissions;
+	give(queues, i, permissions_of(queues, i, grants));
 	queues->last_used[i] = ++queues->clock;
 	__atomic_store_n(&queues->keys[i].inode, key.inode, __ATOMIC_SEQ_CST);
 	if (i == queues->count)
 		__atomic_store_n(&queues->count, i + 1, __ATOMIC_SEQ_CST);
+}
+
+void queues_adopt(struct queues *queues, uint32_t place, const struct subject *subject,
+	const struct grants *grants)
+{
+	queues->subjects[place] = *subject;
+	give(queues, place, permissions_of(queues, place, grants));
 }
 
 void queues_note_access(struct queues *queues, struct queue_key key, uint32_t access)
@@ -84,23 +119,19 @@ void queues_note_access(struct queues *queues, struct queue_key key, uint32_t ac
 		queues->opened[i] |= access;
 }
 
-const char *queues_find(struct queues *queues, struct queue_key key)
+uint32_t queues_find(struct queues *queues, struct queue_key key)
 {
-	uint32_t i;
+	uint32_t i = key.inode == 0 ? SESSION_QUEUES_MAX : find(queues, key);
 
-	if (key.inode == 0)
-		return NULL;
-	i = find(queues, key);
-	if (i == SESSION_QUEUES_MAX)
-		return NULL;
-	queues->last_used[i] = ++queues->clock;
-	return queues->names[i];
+	if (i < SESSION_QUEUES_MAX)
+		queues->last_used[i] = ++queues->clock;
+	return i;
 }
 
 bool queues_lose(const struct queues *queues, const struct grants *grants)
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)
-		if ((queues->permissions[i] & ~grants_lookup(grants, queues->names[i])) != 0)
+		if ((queues->permissions[i] & ~permissions_of(queues, i, grants)) != 0)
 			return true;
 	return queues->forgot != 0;
 }
@@ -109,16 +140,21 @@ uint32_t queues_find_lost(const struct queues *queues, const char *name, uint32_
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)
 		if ((queues->opened[i] & ~queues->permissions[i] & permissions) != 0 &&
-			strcmp(queues->names[i], name) == 0)
+			(streq(queues->names[i], name) || streq(queues->aliases[i], name)))
 			return i;
 	return SESSION_QUEUES_MAX;
+}
+
+bool queues_are_in(const struct queues *queues, uint32_t i, const struct grants *scope)
+{
+	return permissions_of(queues, i, scope) != 0;
 }
 
 bool queues_may_be_held(const struct queues *queues, const struct grants *scope)
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)
 		if ((queues->opened[i] & ~queues->permissions[i] & DATA_PERMISSIONS) != 0 &&
-			grants_lookup(scope, queues->names[i]) != 0)
+			queues_are_in(queues, i, scope))
 			return true;
 	return queues->forgot != 0;
 }
@@ -126,5 +162,5 @@ bool queues_may_be_held(const struct queues *queues, const struct grants *scope)
 void queues_update(struct queues *queues, const struct grants *grants)
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)
-		queues->permissions[i] = grants_lookup(grants, queues->names[i]);
+		queues->permissions[i] = permissions_of(queues, i, grants);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The queues that a session has opened: device and inode → name.
+/* The queues that a session has opened: device and inode → name, and by what it may use it.
  *
  * A queue is not pinned: even an O_PATH descriptor would keep a dead queue charged to its user. So
  * an entry outlives its queue, and its inode number may come back: after 2^32 allocations of the
@@ -32,14 +32,33 @@ struct queues {
 	uint32_t opened[SESSION_QUEUES_MAX];      /* that it had whenever it opened it, or that a
 						     descriptor from outside can do */
 	uint32_t last_used[SESSION_QUEUES_MAX];
+	uint32_t spaces[SESSION_QUEUES_MAX]; /* SPACE_…, where they are */
+	struct subject subjects[SESSION_QUEUES_MAX];
 	struct queue_key keys[SESSION_QUEUES_MAX];
-	char names[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1];
+	char names[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1];   /* their own */
+	char aliases[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1]; /* what programs call them; "": that
+							       */
 };
 
-/* Remembers (or renames) a queue; forgets the least recently used one when full. Names longer than
- * QUEUE_NAME_MAX, which no queue can have, are not remembered. */
-void queues_remember(
-	struct queues *queues, struct queue_key key, const char *name, uint32_t permissions);
+/* A queue that is opened. */
+struct queue_facts {
+	const char *name;
+	const char *alias;
+	uint32_t spaces;
+	/* Who opened it, if it was granted to nobody else: what one process of a session may open
+	 * those may use to which it passes the descriptor on. SUBJECT_NOBODY: it was granted to
+	 * all. */
+	struct subject subject;
+};
+
+/* Remembers (or renames) a queue, and what these grants give on it; forgets the least recently used
+ * one when full. Names longer than QUEUE_NAME_MAX, which no queue can have, are not remembered. */
+void queues_remember(struct queues *queues, struct queue_key key, const struct queue_facts *facts,
+	const struct grants *grants);
+
+/* These grants give somebody more than they give all, and the descriptor has come to that one. */
+void queues_adopt(struct queues *queues, uint32_t place, const struct subject *subject,
+	const struct grants *grants);
 
 /* The session has a descriptor of this queue that it did not open, and that can do this. */
 void queues_note_access(struct queues *queues, struct queue_key key, uint32_t access);
@@ -57,10 +76,14 @@ bool queues_may_be_held(const struct queues *queues, const struct grants *scope)
 /* These grants are in force. */
 void queues_update(struct queues *queues, const struct grants *grants);
 
-/* The place of a queue of this name on which the session has lost one of these permissions since it
- * opened it, or has a descriptor from outside that could do it; SESSION_QUEUES_MAX: there is none.
+/* Whether a queue is one of the scope. */
+bool queues_are_in(const struct queues *queues, uint32_t i, const struct grants *scope);
+
+/* The place of a queue of this name, its own or the program's, on which the session has lost one of
+ * these permissions since it opened it, or has a descriptor from outside that could do it;
+ * SESSION_QUEUES_MAX: there is none.
  */
 uint32_t queues_find_lost(const struct queues *queues, const char *name, uint32_t permissions);
 
-/* The name, valid until the next queues_remember(); NULL if unknown. */
-const char *queues_find(struct queues *queues, struct queue_key key);
+/* The place, valid until the next queues_remember(); SESSION_QUEUES_MAX if unknown. */
+uint32_t queues_find(struct queues *queues, struct queue_key key);
