@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The figures that grow: with packages, connections and sessions."""
+import os
 import time
 
 from figures import shortest, spawner
@@ -57,6 +58,32 @@ def calls_in_a_large_policy(bench):
             for n, app in apps.items()})
         bench.row('policy', f'{text}, 100,000 connections / 10', ratios(results, 100000, 10),
                   reach=1.1)
+    bench.end_apps()
+    bench.stop_daemons()
+
+
+def calls_with_variables(bench):
+    """Names that depend on who asks cost those who have them little."""
+    rounds, count, many = bench.size(21, 7), 300, 1024
+    patterns = ', '.join(f'"/bench-{i}-{{uid}}"' for i in range(many))
+    permissions = 'permissions: [read, write, create, delete]'
+    daemon = Daemon(bench, {'names.yaml': (
+        f'name: names\nplugs:\n  one: posix-mq\n  many: posix-mq\nslots:\n'
+        f'  plain: {{interface: posix-mq, posix-mq: one, path: /bench-plain, {permissions}}}\n'
+        f'  numbered: {{interface: posix-mq, posix-mq: many, path-pattern: [{patterns}], '
+        f'{permissions}}}\n')})
+    daemon.mqctl('connect', 'names:one', 'names:plain')
+    daemon.mqctl('connect', 'names:many', 'names:numbered')
+    queues = {'one': '/bench-plain', 'many': f'/bench-{many - 1}-{os.getuid()}'}
+    apps = {plug: daemon.app(f'names:{plug}') for plug in queues}
+    for plug, app in apps.items():
+        app.tell(f'use {queues[plug]} 64')
+        app.number(f'pairs {count}')
+    for text, command in (('send + receive', 'pairs {}'), ('mq_open + close', 'opens {} {} 0')):
+        results = alternate(rounds, {
+            plug: shortest(app, command.format(count, queues[plug])) for plug, app in apps.items()})
+        bench.row('names', f'{text}, {many:,} grants with variables / a plain one',
+                  ratios(results, 'many', 'one'), reach=1.2 if 'open' in text else 1.05)
     bench.end_apps()
     bench.stop_daemons()
 
@@ -181,6 +208,7 @@ def revoke(bench):
 
 GROUPS = {
     'policy': calls_in_a_large_policy,
+    'names': calls_with_variables,
     'connect': connect,
     'start': start,
     'memory': memory,
