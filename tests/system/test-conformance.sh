@@ -35,7 +35,24 @@ plugs:
     interface: posix-mq
     posix-mq: all
     mediation: open
+  renamed:
+    interface: posix-mq
+    path: [/mqgate-probe, /mqgate-probe-other, /mqgate-probe-no-such, /mqgate-probe-a, /mqgate-probe-b,
+      /mqgate-probe-c, /mqgate-probe-d, /mqgate-probe-0, /mqgate-probe-inside, /mqgate-tutorial,
+      /mqgate-tutorial-requests, /mqgate-tutorial-replies]
+  shared: posix-mq
 slots:
+  others:
+    interface: posix-mq
+    posix-mq: renamed
+    path: [/o-1, /o-2, /o-3, /o-4, /o-5, /o-6, /o-7, /o-8, /o-9, /o-10, /o-11, /o-12]
+    permissions: [read, write, create, delete]
+  hosts:
+    interface: posix-mq
+    posix-mq: shared
+    namespace: host
+    path-pattern: "/*"
+    permissions: [read, write, create, delete]
   every:
     interface: posix-mq
     posix-mq: all
@@ -45,7 +62,10 @@ YAML
 start_daemon
 mqctl connect everything:all everything:every
 mqctl connect everything:fast everything:every
+mqctl connect everything:renamed everything:others
+mqctl connect everything:shared everything:hosts
 PLUG=all
+WHERE=() # the confined ones run
 
 cat >"$WORK/bin/as" <<SCRIPT
 #!/bin/sh
@@ -57,13 +77,15 @@ SCRIPT
 chmod 755 "$WORK/bin/as"
 
 # bare WALL CMD…: with what this form of the wall leaves: without CAP_SYS_ADMIN, and below a directory, where
-# there are no user namespaces
+# there are no user namespaces; in another IPC namespace root is lent no capabilities
 bare() {
 	local wall=$1
 	shift
 	if [ "$wall" = mount ]; then
 		unshare -m sh -c 'mount --rbind / "$0" && exec chroot "$0" "$@"' "$WORK/below" \
 			setpriv --inh-caps=-sys_admin --bounding-set=-sys_admin -- "$@"
+	elif [ "$PLUG $2" = "shared root" ]; then
+		setpriv --inh-caps=-all --bounding-set=-all -- "$@"
 	else
 		"$@"
 	fi
@@ -86,13 +108,18 @@ both() {
 	settle "$who"
 	(cd / && bare "$wall" as "$who" timeout -k 2 $((60 * TEST_PATIENCE)) "$@") </dev/null >"$WORK/bare.txt" 2>&1
 	settle "$who"
-	(cd / && as "$who" timeout -k 2 $((60 * TEST_PATIENCE)) mq-run --wall="$wall" --plug "$PLUG" "$@") \
+	(cd / && "${WHERE[@]}" as "$who" timeout -k 2 $((60 * TEST_PATIENCE)) mq-run --wall="$wall" --plug "$PLUG" "$@") \
 		</dev/null >"$WORK/confined.txt" 2>&1
 }
 
 # same PATTERN: the bare output has this, so it ran to its end, and the confined one does not differ
 same() {
 	grep -q -- "$1" "$WORK/bare.txt" && diff "$WORK/bare.txt" "$WORK/confined.txt"
+}
+
+# without SECTION…: from now on
+without() {
+	SECTIONS=$(tr -s ' \t\n' '\n' <<<"$SECTIONS" | grep -vxF "$(printf '%s\n' "$@")")
 }
 
 # compare_sections WHO WALL PROBE
@@ -130,7 +157,24 @@ compare_sections user rules probe
 compare_tutorials user rules
 ! can_run_32_bit "$WORK/bin/probe-32" "32-bit programs (open)" ||
 	compare_sections root rules probe-32
+
+# Through other names: those that a plug can list.
+PLUG=renamed
+without names limits
+compare_sections user rules probe
+compare_sections root rules probe
+compare_tutorials user rules
+
+# In another IPC namespace, on the host's queues.
+PLUG=shared
+WHERE=(unshare --ipc)
+without namespaces
+compare_sections user rules probe
+without identity # which needs some of its own
+compare_sections root rules probe
+compare_tutorials user rules
 PLUG=all
+WHERE=()
 
 holds "no record: nothing was denied" test -z "$(grep denied "$WORK/daemon.log")"
 
