@@ -323,6 +323,9 @@ struct bound {
 int policy_check_names(
 	const struct policy *policy, const struct bound *bound, bool has_host, struct fault *fault);
 
+/* Whether any name that these have is one of {instance}. */
+bool policy_names_instance(const struct policy *policy, const struct bound *bound);
+
 /* Why a plug may or may not do something; runs decide(). For open with nothing connected see text.
  */
 struct explanation {

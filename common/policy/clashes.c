@@ -4,6 +4,7 @@
 #include "include/array.h"
 #include "names.h"
 #include "rules.h"
+#include "variables.h"
 
 /* A rule, and what is plain in its name: before its first and after its last wildcard or variable.
  */
@@ -268,4 +269,23 @@ bool would_clash(const struct policy *policy, const struct plug *plug, const str
 	r = r != 0 ? r : check_parts(&visitor.parts, &fault);
 	free(visitor.parts.items);
 	return r == -EEXIST;
+}
+
+/* 1: it has one. */
+static int look_for_instance(
+	struct visitor *visitor, const struct plug *plug, const struct slot *slot)
+{
+	const size_t count = rule_count(plug, slot);
+	bool found = false;
+
+	for (size_t i = 0; i < count && !found; i++)
+		found = has_variable(rule_at(plug, slot, i).name, VARIABLE_INSTANCE);
+	return found;
+}
+
+bool policy_names_instance(const struct policy *policy, const struct bound *bound)
+{
+	struct visitor visitor = {look_for_instance};
+
+	return visit_all(policy, bound, &visitor) > 0;
 }

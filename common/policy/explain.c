@@ -246,7 +246,7 @@ static void write_rule(const struct question *question, FILE *f)
 	const char *joint = ", with";
 
 	if (!streq(rule->name + 1, question->name))
-		(void)fprintf(f, " to %s", typed(rule->name));
+		(void)fprintf(f, " %s %s", rule->queue ? "by the name" : "to", typed(rule->name));
 	for (size_t i = 0; i < ELEMENTSOF(names); i++)
 		if (strstr(rule->name, names[i])) {
 			(void)fprintf(f, "%s %s = %s", joint, names[i], question->values.texts[i]);
@@ -368,6 +368,23 @@ static bool may_be_meant(const struct question *question, const struct slot *slo
 	       is_connected(question->policy, plug, slot);
 }
 
+/* Of the plug's id there may be one that does not fit. */
+static char *does_not_fit(const struct question *question)
+{
+	const struct packages *packages = question->policy->packages;
+	_cleanup_(fault_clear) struct fault fault = {0};
+
+	for (size_t i = 0; i < packages->count; i++)
+		for (size_t j = 0; j < packages->items[i]->slot_count; j++) {
+			const struct slot *slot = &packages->items[i]->slots[j];
+
+			if (streq(slot->id, question->plug->id) &&
+				policy_check_fit(question->plug, slot, &fault) < 0)
+				return take_pointer(fault.message);
+		}
+	return strdup("no slot that the plug can be connected to gives that");
+}
+
 static char *gives_but_clashes(const struct slot *slot)
 {
 	char *says;
@@ -405,8 +422,7 @@ static int hopeless_reason(const struct question *question, char **ret)
 	*ret = clashing               ? gives_but_clashes(clashing)
 	       : less                 ? offered_with_less(less)
 	       : !plug_says(question) ? no_other_names(question)
-	       : question->plug->path_count > 0
-		       ? strdup("no slot that the plug can be connected to gives that")
+	       : question->plug->path_count > 0 ? does_not_fit(question)
 		       : not_offered(question, &queues);
 	return *ret ? 0 : -ENOMEM;
 }

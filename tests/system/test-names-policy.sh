@@ -100,7 +100,15 @@ run mqctl explain reader:io read /in
 expect_status "… and gives nothing" 1
 expect_stdout "… which explain says" "it is connected to server:left, but that gives nothing: names in the path of reader:io: 2"
 refute "… connecting again says it" mqctl connect reader:io server:left
+reader "/in, /out, /other"
+mqctl reload
+mqctl disconnect reader:io server:left
+run mqctl explain reader:io read /in
+expect_stdout "one that fits no slot of its id: explain says why" \
+	"^names in the path of reader:io: 3, queues in the path of server:"
 reader /in
+mqctl reload
+mqctl connect reader:io server:left
 check "a reload after which they fit again" mqctl reload
 check "… it gives as before" mqctl explain reader:io read /in
 

@@ -196,6 +196,7 @@ for who in root user; do
 	run as "$who" mq-run --plug rpc:unit mqtry "open ${Q}-in rwc" "open $Q{instance}-in rwc"
 	[ "$(said)" = "-1 EACCES;-1 EACCES;" ]
 	verdict "$who: without an instance nothing" $? "$(said)"
+	expect_message "$who: which mq-run says" "^mq-run: names with \{instance\} mean nothing to this command: .*--instance NAME"
 done
 for instance in "" "*" "a b" "a/b" "{pid}" "ä" "$(printf 'i%.0s' {1..65})"; do
 	run mq-run --instance "$instance" --plug rpc:unit true

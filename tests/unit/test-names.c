@@ -670,7 +670,7 @@ Test(names, are_explained_with_their_values)
 	joined("app:pid", "srv:single");
 	expect_answer("app:pid", "write", "/p-9", true,
 		"app:pid may write /p-9, which is the queue /left: it is connected to srv:single, "
-		"which gives open,read,write to /p-{pid}, with {pid} = 9\nonly the process 9, in "
+		"which gives open,read,write by the name /p-{pid}, with {pid} = 9\nonly the process 9, in "
 		"the PID namespace in which mq-run was started, has this name");
 	expect_answer("app:pid", "write", "/p-x", false,
 		"app:pid may not write /p-x: it lacks write\n"

@@ -380,5 +380,8 @@ int session_process_attach(struct session_process *process, struct session *sess
 		return r;
 	r = grants_of(&session->manager->policy, &session->bindings, generation, &grants);
 	r = r < 0 ? r : sealed_memfd(grants, &fd, &size);
-	return r < 0 ? r : session_process_send_grants(process, fd, size, generation);
+	r = r < 0 ? r : session_process_send_grants(process, fd, size, generation);
+	/* It has looked at the launcher already, has said that it does not take the session, and
+	 * has ended. That is still to be read. */
+	return r == -EPIPE ? 0 : r;
 }
