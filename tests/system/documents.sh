@@ -75,7 +75,7 @@ run_example() {
 			</dev/null >>"$TRANSCRIPT" 2>&1 &
 		BESIDE+=($!)
 		pattern="*${pattern//$'\n'/*}*"
-	elif [[ $2 == journalctl* ]]; then
+	elif [[ $2 =~ ^(journalctl|ls|stat)\  ]]; then # what a service does may not be there yet
 		wait_until 30 shows "$2" "$pattern"
 	else
 		run_command "$2"
