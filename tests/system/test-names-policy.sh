@@ -143,6 +143,7 @@ expect_message "… both rules are named" "/in of reader:also .*/in of reader:io
 reader /in
 check "back" mqctl reload
 start_app first mq-run --app reader.first mqtry
+expect_answer "an app that has one of them runs" first pid "-> [0-9]"
 reader /in /in ", also"
 mark_log
 refute "a reload that binds both to a running app is refused" mqctl reload
@@ -153,6 +154,7 @@ reader /in
 check "back" mqctl reload
 stop_app first
 start_app both mq-run --app reader.both mqtry
+expect_answer "an app that has both runs" both pid "-> [0-9]"
 check "a session with both, by two names" mqctl disconnect reader:also server:right
 reader /in /in
 check "a reload without the connection" mqctl reload
