@@ -38,8 +38,9 @@ struct request {
 	 * copy is complete. Nothing after the place of the fault is filled. */
 	int refusal;
 
-	/* Queue name as the kernel sees it, without the slash that the C library strips.
-	 * mq_open and mq_unlink: from the app's memory. Others: proved, if queue is QUEUE_NAMED. */
+	/* Without the slash that the C library strips. mq_open and mq_unlink: what the program
+	 * says, from the app's memory; which queue it means, the grants say. Others: the queue's
+	 * own name, proved, if queue is QUEUE_NAMED. */
 	char name[PATH_MAX];
 
 	/* mq_open */

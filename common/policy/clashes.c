@@ -168,7 +168,9 @@ static int check_parts(struct parts *parts, struct fault *fault)
 struct visitor {
 	int (*visit)(struct visitor *visitor, const struct plug *plug, const struct slot *slot);
 	bool has_host;
-	bool plain; /* no name can mean anything but itself */
+	bool plain;              /* no name can mean anything but itself */
+	const struct plug *plug; /* as if it were connected to the slot, too; NULL: none */
+	const struct slot *slot;
 	struct parts parts;
 	struct fault *fault;
 };
@@ -198,7 +200,7 @@ static int visit_all(
 
 		r = slot ? visitor->visit(visitor, NULL, slot) : 0;
 	}
-	return r;
+	return r == 0 && visitor->slot ? visitor->visit(visitor, visitor->plug, visitor->slot) : r;
 }
 
 static int look(struct visitor *visitor, const struct plug *plug, const struct slot *slot)
@@ -240,35 +242,41 @@ static int collect(struct visitor *visitor, const struct plug *plug, const struc
 	return r;
 }
 
+static int check_names(
+	const struct policy *policy, const struct bound *bound, struct visitor *visitor)
+{
+	int r;
+
+	visitor->visit = look;
+	visitor->plain = true;
+	r = visit_all(policy, bound, visitor);
+	if (r < 0 || visitor->plain)
+		return r;
+	visitor->visit = collect;
+	r = visit_all(policy, bound, visitor);
+	if (r == 0)
+		r = check_parts(&visitor->parts, visitor->fault);
+	free(visitor->parts.items);
+	return MIN(r, 0);
+}
+
 int policy_check_names(
 	const struct policy *policy, const struct bound *bound, bool has_host, struct fault *fault)
 {
-	struct visitor visitor = {look, .has_host = has_host, .plain = true, .fault = fault};
-	int r;
+	struct visitor visitor = {.has_host = has_host, .fault = fault};
 
-	r = visit_all(policy, bound, &visitor);
-	if (r < 0 || visitor.plain)
-		return r;
-	visitor.visit = collect;
-	r = visit_all(policy, bound, &visitor);
-	if (r == 0)
-		r = check_parts(&visitor.parts, fault);
-	free(visitor.parts.items);
-	return MIN(r, 0);
+	return check_names(policy, bound, &visitor);
 }
 
 bool would_clash(const struct policy *policy, const struct plug *plug, const struct slot *slot)
 {
 	_cleanup_(fault_clear) struct fault fault = {0};
-	struct visitor visitor = {collect, .fault = &fault};
+	struct visitor visitor = {.has_host = true, .plug = plug, .slot = slot, .fault = &fault};
 	char ref[REF_MAX + 1];
-	int r;
+	const char *const plugs[] = {ref_format(plug->package->name, plug->name, ref)};
 
-	r = visit_plug(policy, ref_format(plug->package->name, plug->name, ref), &visitor);
-	r = r != 0 ? r : collect(&visitor, plug, slot);
-	r = r != 0 ? r : check_parts(&visitor.parts, &fault);
-	free(visitor.parts.items);
-	return r == -EEXIST;
+	return check_names(policy, &(struct bound){.plugs = plugs, .plug_count = 1}, &visitor) ==
+	       -EEXIST;
 }
 
 /* 1: it has one. */

@@ -419,11 +419,11 @@ static int hopeless_reason(const struct question *question, char **ret)
 				if (names_add(&queues, slot->paths[k] + 1) < 0)
 					return -ENOMEM;
 		}
-	*ret = clashing               ? gives_but_clashes(clashing)
-	       : less                 ? offered_with_less(less)
-	       : !plug_says(question) ? no_other_names(question)
+	*ret = clashing                         ? gives_but_clashes(clashing)
+	       : less                           ? offered_with_less(less)
+	       : !plug_says(question)           ? no_other_names(question)
 	       : question->plug->path_count > 0 ? does_not_fit(question)
-		       : not_offered(question, &queues);
+						: not_offered(question, &queues);
 	return *ret ? 0 : -ENOMEM;
 }
 

@@ -8,10 +8,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/fsuid.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "daemon/session/call/on-behalf.h"
+#include "daemon/session/target/host-queues.h"
 #include "door.h"
 
 #define USER      12345
@@ -263,4 +265,52 @@ Test(on_behalf, another_ipc_namespace)
 	(void)kill(child, SIGKILL);
 	(void)waitpid(child, NULL, 0);
 	free(before);
+}
+
+/* --- queues in our namespace, of callers in others ------------------------------------------- */
+
+static struct host_queues host_queues;
+static struct host_files host_files;
+
+/* Or what comes of having no descriptor left for it. */
+static void watch(int queue, bool works)
+{
+	struct rlimit limit, none;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){works ? limit.rlim_cur : 0, limit.rlim_max};
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	host_queues_opened(&host_queues, &host_files, queue);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Creates, deletes and closes one. 0, or -ENOSPC. */
+static int come_and_go(bool watched)
+{
+	const struct credentials root = {
+		.ipc_namespace = -EBADF, .capabilities = own.permitted, .queue_bytes = 819200};
+	int place = host_queues_begin(&host_queues, &host_files, &own, request.name), queue;
+	bool created;
+
+	if (place < 0)
+		return place;
+	queue = act_open(&own, &root, request.name, &request, &created);
+	cr_assert(queue >= 0 && created);
+	host_queues_end(&host_queues, place, queue);
+	watch(queue, watched);
+	cr_assert_eq(act_unlink(&own, &root, request.name), 0);
+	return close(queue);
+}
+
+Test(on_behalf, a_host_queue_that_is_deleted_and_closed_does_not_count)
+{
+	for (int i = 0; i <= HOST_QUEUES_MAX; i++)
+		cr_expect_eq(come_and_go(true), 0, "%d", i);
+}
+
+Test(on_behalf, a_host_queue_that_could_not_be_watched_counts)
+{
+	for (int i = 0; i < HOST_QUEUES_MAX; i++)
+		cr_expect_eq(come_and_go(false), 0, "%d", i);
+	cr_expect_eq(come_and_go(true), -ENOSPC);
 }

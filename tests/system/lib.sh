@@ -11,6 +11,7 @@
 #
 #	as_user CMD…          runs CMD as uid 65534 without groups
 #	as_uid UID[:GID] CMD… runs CMD as that user
+#	as_who root|user CMD… runs CMD as it is, or as_user
 #	$Q                    a prefix for queue names ("/…"), unique to this run; swept at the end
 #
 # What a user may have in queues, in bytes, is one sum for all that the user runs on this machine. A
@@ -191,6 +192,17 @@ refute() {
 	run "$@"
 	[ "$STATUS" != 0 ] && [ "$STATUS" -lt 124 ]
 	verdict "$description" $? "expected a failure"
+}
+
+# results: those that mqtry has printed in the last run, in one line
+results() {
+	sed 's/.* -> //' "$WORK/stdout" | tr '\n' ';'
+}
+
+# expect_results DESCRIPTION RESULTS: of the last run
+expect_results() {
+	[ "$(results)" = "$2" ]
+	verdict "$1" $? "expected the results $2, and not $(results)"
 }
 
 # holds DESCRIPTION CMD…: a condition in the shell itself (test, function)
@@ -516,7 +528,14 @@ SCRIPT
 #!/bin/sh
 exec setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
 SCRIPT
-	chmod 755 "$WORK/bin/as_uid" "$WORK/bin/as_user"
+	cat >"$WORK/bin/as_who" <<'SCRIPT'
+#!/bin/sh
+who=$1
+shift
+[ "$who" = root ] && exec "$@"
+exec as_user "$@"
+SCRIPT
+	chmod 755 "$WORK/bin/as_who" "$WORK/bin/as_uid" "$WORK/bin/as_user"
 }
 
 copy_programs() {

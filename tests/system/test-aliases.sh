@@ -30,27 +30,12 @@ for pair in a:first b:second fast:first reader:readable direct:itself tight:tigh
 	mqctl connect "wiring:${pair%:*}" "wiring:${pair#*:}"
 done
 
-cat >"$WORK/bin/as" <<'SCRIPT'
-#!/bin/sh
-who=$1
-shift
-[ "$who" = root ] && exec "$@"
-exec as_user "$@"
-SCRIPT
-chmod 755 "$WORK/bin/as"
-
-# said: the results of the last run, in one line
-said() {
-	sed 's/.* -> //' "$WORK/stdout" | tr '\n' ';'
-}
-
 # expect DESCRIPTION RESULTS PLUG WHO COMMAND…: of mqtry's
 expect() {
 	local description=$1 results=$2 plug=$3 who=$4
 	shift 4
-	run as "$who" mq-run --plug "wiring:$plug" mqtry "$@"
-	[ "$(said)" = "$results" ]
-	verdict "$description" $? "expected the results $results, and not $(said)"
+	run as_who "$who" mq-run --plug "wiring:$plug" mqtry "$@"
+	expect_results "$description" "$results"
 }
 
 queue_exists() {
@@ -64,7 +49,7 @@ no_queue() {
 for who in root user; do
 	# Two instances of one program, each with its own queues, which it calls the same.
 	for instance in a b; do
-		start_app "$instance" as "$who" mq-run --plug "wiring:$instance" mqtry
+		start_app "$instance" as_who "$who" mq-run --plug "wiring:$instance" mqtry
 		expect_answer "$who: $instance creates what it calls in" "$instance" "open ${Q}in rwcx" "-> 0"
 		expect_answer "$who: $instance creates what it calls out" "$instance" "open ${Q}out rwcx" "-> 1"
 		holds "$who: the queue has its own name" queue_exists "$instance-in"
@@ -141,8 +126,7 @@ expect_status "one name for two queues is refused" 125
 expect_message "and both rules are named" \
 	"^mq-run: .*${Q}in of wiring:a connected to wiring:first .*${Q}a-in.*${Q}in of wiring:b connected to wiring:second .*${Q}b-in"
 run mq-run --plug wiring:a --plug wiring:direct mqtry "open ${Q}in rwcx" "open ${Q}a-in w" "open ${Q}a-in r" "unlink ${Q}in"
-[ "$(said)" = "0;1;-1 EACCES;0;" ]
-verdict "a queue may have two names, each with its permissions" $? "$(said)"
+expect_results "a queue may have two names, each with its permissions" "0;1;-1 EACCES;0;"
 run mq-run --plug wiring:a --plug wiring:swap true
 expect_status "names that do not meet are no clash" 0
 
@@ -151,19 +135,16 @@ expect_status "names that do not meet are no clash" 0
 for who in root user; do
 	ids="0 0"
 	[ "$who" = root ] || ids="65534 65534"
-	run as "$who" mq-run --plug wiring:tight mqtry "umask 0000" "open ${Q}tight rwcx 07666" stat "unlink ${Q}tight" \
+	run as_who "$who" mq-run --plug wiring:tight mqtry "umask 0000" "open ${Q}tight rwcx 07666" stat "unlink ${Q}tight" \
 		"open ${Q}tight-x rwcx 0666" stat "unlink ${Q}tight-x" \
 		"open ${Q}tight rwc 0400" stat "unlink ${Q}tight" \
 		"umask 0022" "open ${Q}tight-y rwc 0777" stat "unlink ${Q}tight-y"
-	[ "$(said)" = "0;0;$ids 0640;0;1;$ids 0606;0;2;$ids 0400;0;0;3;$ids 0604;0;" ]
-	verdict "$who: queues get no more bits than max-mode allows" $? "$(said)"
+	expect_results "$who: queues get no more bits than max-mode allows" "0;0;$ids 0640;0;1;$ids 0606;0;2;$ids 0400;0;0;3;$ids 0604;0;"
 done
 run mq-run --slot wiring:tight-one mqtry "umask 0000" "open ${Q}tight rwcx 0666" stat "unlink ${Q}tight"
-[ "$(said)" = "0;0;0 0 0640;0;" ]
-verdict "neither do the slot's own" $? "$(said)"
+expect_results "neither do the slot's own" "0;0;0 0 0640;0;"
 mqtry "umask 0000" "open ${Q}tight rwcx 0666" >/dev/null
 run mq-run --plug wiring:tight mqtry "open ${Q}tight rwc 0600" stat "unlink ${Q}tight"
-[ "$(said)" = "0;0 0 0666;0;" ]
-verdict "what exists stays as it is" $? "$(said)"
+expect_results "what exists stays as it is" "0;0 0 0666;0;"
 stop_manager
 finish

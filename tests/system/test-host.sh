@@ -42,18 +42,12 @@ SCRIPT
 chmod 755 "$WORK/bin/in_own"
 declare -A ID=([root]=0 [user]=4711)
 
-# said: the results of the last run, in one line
-said() {
-	sed 's/.* -> //' "$WORK/stdout" | tr '\n' ';'
-}
-
 # expect DESCRIPTION RESULTS CMD…
 expect() {
 	local description=$1 results=$2
 	shift 2
 	run "$@"
-	[ "$(said)" = "$results" ]
-	verdict "$description" $? "expected the results $results, and not $(said)"
+	expect_results "$description" "$results"
 }
 
 # owner NAME: ids and mode of a queue of the host's
@@ -67,15 +61,6 @@ queue_exists() {
 
 no_queue() {
 	! queue_exists "$1"
-}
-
-# kill_session_processes: all that serve a session
-kill_session_processes() {
-	local pid
-
-	for pid in $(session_processes); do
-		kill -KILL "$pid"
-	done
 }
 
 for who in root user; do
@@ -100,7 +85,7 @@ for who in root user; do
 		--plug shared:plain mqtry "open ${Q}bus rwcx" "send x" receive "unlink ${Q}bus" "open ${Q}own r"
 	holds "$who: which are not the host's" queue_exists bus
 	expect "$who: open mediation" "0;0;z 0;" in_own "$who" mq-run --plug shared:fast mqtry "open ${Q}bus rw" "send z" receive
-	kill_session_processes
+	kill -KILL $(session_processes)
 	expect_answer "$who: after its session process was replaced: the descriptor" app "send y" "-> 0"
 	expect_answer "$who: the name" app "look ${Q}bus r" "-> 0"
 	take_down 15
@@ -167,7 +152,7 @@ expect_answer "and no more" app "look ${Q}many-x rwcx" ENOSPC
 expect_answer "in whatever way" app "look ${Q}many-x rwc" ENOSPC
 expect_answer "what exists may be opened" app "look ${Q}many-1 rwc" "-> 0"
 expect_answer "but not be created" app "look ${Q}many-1 rwcx" EEXIST
-kill_session_processes
+kill -KILL $(session_processes)
 expect_answer "another session process counts them, too" app "look ${Q}many-x rwcx" ENOSPC
 expect_answer "one less" app "unlink ${Q}many-1" "-> 0"
 expect_answer "and there is room" app "look ${Q}many-x rwcx 0600 1 64" "-> 0"
@@ -222,11 +207,9 @@ chmod 755 "$WORK/bin/with-queue"
 expect "an inherited queue of the host's is recognised" "0;0;x 0;" with-queue "${Q}bus" mq-run --inherit-queues --plug shared:bus \
 	mqtry "take 9" "send x" receive
 run with-queue "${Q}bus" mq-run --inherit-queues --plug shared:plain mqtry "take 9" "send x"
-[ "$(said)" != "0;0;" ]
-verdict "one of the same name in the caller's namespace is another queue" $? "$(said)"
+expect_results "one of the same name in the caller's namespace is another queue" "0;-1 EACCES;"
 run with-queue "${Q}own" mq-run --inherit-queues --plug shared:plain --plug shared:called mqtry "take 9" "send x"
-[ "$(said)" != "0;0;" ]
-verdict "also where the host's are looked at" $? "$(said)"
+expect_results "also where the host's are looked at" "0;-1 EACCES;"
 rm -f "/dev/mqueue${Q}bus" "/dev/mqueue${Q}own"
 
 # --- a container --------------------------------------------------------------------------------------
@@ -270,12 +253,10 @@ elif machine_makes_containers "a container"; then
 	mqtry "open ${Q}bus rwcx 0600" "send to-container" >/dev/null
 	container mq-run --plug shared:bus mqtry "open ${Q}bus rw" receive "send from-container" "open ${Q}own r" pid \
 		>"$WORK/stdout" 2>"$WORK/stderr" </dev/null
-	[ "$(said)" = "0;to-container 0;0;-1 EACCES;1;" ]
-	verdict "a container shares one queue with the host, and nothing else" $? "$(said)"
+	expect_results "a container shares one queue with the host, and nothing else" "0;to-container 0;0;-1 EACCES;1;"
 	expect "the host hears it" "0;from-container 0;0;" mqtry "open ${Q}bus r" receive "unlink ${Q}bus"
 	container mqtry "open ${Q}bus rw" >"$WORK/stdout" 2>"$WORK/stderr" </dev/null
-	[ "$(said)" = "-1 ENOENT;" ]
-	verdict "which without mqgate has none of the host's" $? "$(said)"
+	expect_results "which without mqgate has none of the host's" "-1 ENOENT;"
 fi
 stop_manager
 
@@ -292,4 +273,15 @@ expect_status "an mqgated with an IPC namespace of its own serves no host's queu
 expect_message "and says so" 'shared:host has "namespace: host", and mqgated runs in an IPC namespace of its own'
 run mq-run --plug shared:plain mqtry "look ${Q}own r"
 expect_stdout "others it serves" "ENOENT"
+stop_daemon
+
+# Only its session processes are elsewhere.
+cat >"$WORK/bin/apart" <<SCRIPT
+#!/bin/sh
+exec unshare --ipc $WORK/bin/mqgate-session
+SCRIPT
+chmod 755 "$WORK/bin/apart"
+start_daemon --session-program "$WORK/bin/apart"
+run mq-run --plug shared:bus --plug shared:called mqtry "look ${Q}bus rwc" "look ${Q}in rwc" "unlink ${Q}bus"
+expect_results "a session process that is not the host's opens none of its queues" "-1 EACCES;-1 EACCES;-1 EACCES;"
 finish

@@ -47,38 +47,14 @@ for pair in reply:replies mine:users unit:units any:all inbox:common long:short;
 	mqctl connect "rpc:${pair%:*}" "rpc:${pair#*:}"
 done
 
-cat >"$WORK/bin/as" <<'SCRIPT'
-#!/bin/sh
-# A leak sanitizer cannot look for leaks in a PID namespace that begins after it.
-export ASAN_OPTIONS="detect_leaks=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
-who=$1
-shift
-[ "$who" = root ] && exec "$@"
-exec as_user "$@"
-SCRIPT
-chmod 755 "$WORK/bin/as"
-
-# kill_session_processes: all that serve a session
-kill_session_processes() {
-	local pid
-
-	for pid in $(session_processes); do
-		kill -KILL "$pid"
-	done
-}
-
-# said: the results of the last run, in one line
-said() {
-	sed 's/.* -> //' "$WORK/stdout" | tr '\n' ';'
-}
-
 # expect DESCRIPTION RESULTS PLUG WHO COMMAND…: of mqtry's
 expect() {
 	local description=$1 results=$2 plug=$3 who=$4
 	shift 4
-	run as "$who" mq-run --plug "rpc:$plug" mqtry "$@"
-	[ "$(said)" = "$results" ]
-	verdict "$description" $? "expected the results $results, and not $(said)"
+	# A leak sanitizer cannot look for leaks in a PID namespace that begins after it.
+	run env ASAN_OPTIONS="detect_leaks=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}" as_who "$who" \
+		mq-run --plug "rpc:$plug" mqtry "$@"
+	expect_results "$description" "$results"
 }
 
 MADE="0;0;x 0;0;"
@@ -109,8 +85,8 @@ done
 
 # others_queue WHO: one by the number of a process of another session, which goes on
 for who in root user; do
-	start_app one as "$who" mq-run --plug rpc:reply mqtry
-	start_app two as "$who" mq-run --plug rpc:reply mqtry
+	start_app one as_who "$who" mq-run --plug rpc:reply mqtry
+	start_app two as_who "$who" mq-run --plug rpc:reply mqtry
 	tell one pid
 	one=${ANSWER##* }
 	tell two pid
@@ -122,7 +98,7 @@ for who in root user; do
 	expect_answer "$who: nor may it delete it" two "unlink $Q$one.reply" "EACCES"
 	expect_log "$who: the log says what, to whom" \
 		"denied mq_unlink $Q$one.reply: delete not granted to rpc:reply \\(pid $two, uid [0-9]*, mqtry\\)\$"
-	kill_session_processes
+	kill -KILL $(session_processes)
 	expect_answer "$who: after its session process was replaced: its descriptor" one "send a" "-> 0"
 	expect_answer "$who: its name" one "look $Q%p.reply r" "-> 0"
 	expect_answer "$who: and not two's" one "look $Q$two.reply r" "EACCES"
@@ -159,13 +135,11 @@ os.execvp(sys.argv[2], sys.argv[2:])
 SCRIPT
 chmod 755 "$WORK/bin/with-queue"
 for who in root user; do
-	run as "$who" with-queue "$Q%p.reply" mq-run --inherit-queues --plug rpc:reply \
+	run as_who "$who" with-queue "$Q%p.reply" mq-run --inherit-queues --plug rpc:reply \
 		mqtry "take 9" "send x" "receive" fork "send y" "receive"
-	[ "$(said)" = "0;0;x 0;0;0;y 0;" ]
-	verdict "$who: an inherited queue of its number is its own, and its child's" $? "$(said)"
-	run as "$who" with-queue "${Q}1%p.reply" mq-run --inherit-queues --plug rpc:reply mqtry "take 9" "send x"
-	[ "$(said)" != "0;0;" ]
-	verdict "$who: one of another number is not" $? "$(said)"
+	expect_results "$who: an inherited queue of its number is its own, and its child's" "0;0;x 0;0;0;y 0;"
+	run as_who "$who" with-queue "${Q}1%p.reply" mq-run --inherit-queues --plug rpc:reply mqtry "take 9" "send x"
+	expect_results "$who: one of another number is not" "0;-1 EACCES;"
 done
 
 # --- {uid} ----------------------------------------------------------------------------------------
@@ -178,24 +152,20 @@ expect "after a change the new one" "0;$MADE" mine root "setuid 4711" \
 	"open ${Q}user-4711 rwcx" "send x" "receive" "unlink ${Q}user-4711"
 run as_uid 4712 mq-run --plug rpc:mine mqtry "unshare u" "open ${Q}user-0 rwcx" "open ${Q}user-4712 rwcx" \
 	"send x" "receive"
-[ "$(said)" = "0;-1 EACCES;0;0;x 0;" ]
-verdict "in a user namespace it is the number outside" $? "$(said)"
+expect_results "in a user namespace it is the number outside" "0;-1 EACCES;0;0;x 0;"
 run as_user mq-run --plug rpc:mine mqtry "open ${Q}user-65534 rwcx"
-[ "$(said)" = "-1 EACCES;" ]
-verdict "65534 is nobody's number" $? "$(said)"
+expect_results "65534 is nobody's number" "-1 EACCES;"
 
 # --- {instance} -----------------------------------------------------------------------------------
 
 for who in root user; do
 	for instance in a B.9_x:y- "$(printf 'i%.0s' {1..64})"; do
-		run as "$who" mq-run --instance "$instance" --plug rpc:unit mqtry "open $Q$instance-in rwcx" \
+		run as_who "$who" mq-run --instance "$instance" --plug rpc:unit mqtry "open $Q$instance-in rwcx" \
 			"send x" "receive" "unlink $Q$instance-in" "open ${Q}other-in rwc"
-		[ "$(said)" = "${MADE}-1 EACCES;" ]
-		verdict "$who: instance $instance has its queue, and no other's" $? "$(said)"
+		expect_results "$who: instance $instance has its queue, and no other's" "${MADE}-1 EACCES;"
 	done
-	run as "$who" mq-run --plug rpc:unit mqtry "open ${Q}-in rwc" "open $Q{instance}-in rwc"
-	[ "$(said)" = "-1 EACCES;-1 EACCES;" ]
-	verdict "$who: without an instance nothing" $? "$(said)"
+	run as_who "$who" mq-run --plug rpc:unit mqtry "open ${Q}-in rwc" "open $Q{instance}-in rwc"
+	expect_results "$who: without an instance nothing" "-1 EACCES;-1 EACCES;"
 	expect_message "$who: which mq-run says" "^mq-run: names with \{instance\} mean nothing to this command: .*--instance NAME"
 done
 for instance in "" "*" "a b" "a/b" "{pid}" "ä" "$(printf 'i%.0s' {1..65})"; do
@@ -210,7 +180,7 @@ expect_status "an instance alone is not enough" 125
 start_app inst mq-run --instance eins --plug rpc:unit mqtry
 expect_answer "an instance's queue" inst "open ${Q}eins-in rwcx" "-> 0"
 holds "the sessions are told apart" grep -q eins <(mqctl sessions)
-kill_session_processes
+kill -KILL $(session_processes)
 expect_answer "after its session process was replaced" inst "look ${Q}eins-in r" "-> 0"
 take_down 15
 bring_up
@@ -241,8 +211,7 @@ for uid in 12345 123456; do
 	12345) expected="0;0;" ;;
 	*) expected="-1 ENAMETOOLONG;-1 ENAMETOOLONG;" ;;
 	esac
-	[ "$(said)" = "$expected" ]
-	verdict "a name of $((250 + ${#uid})) bytes is one for as long as the kernel says so" $? "$(said)"
+	expect_results "a name of $((250 + ${#uid})) bytes is one for as long as the kernel says so" "$expected"
 done
 stop_manager
 finish

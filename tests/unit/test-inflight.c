@@ -271,6 +271,38 @@ static struct grants *reading(const char *name, const char *other)
 	return grants;
 }
 
+/* One process of the session may read it, by its number, and another one may write to it. */
+Test(queues, what_somebody_was_given_is_not_forgotten_for_another_one)
+{
+	const struct grant rules[] = {
+		{.name = "r-{pid}-*", .pattern = true, .permissions = PERMISSION_READ},
+		{.name = "r-*-{pid}", .pattern = true, .permissions = PERMISSION_WRITE},
+	};
+	const struct queue_key key = {1, 10};
+	struct queue_facts facts = {
+		.name = "r-5-6", .alias = "r-5-6", .spaces = SPACE_CALLER, .subject = {.pid = 5}};
+	_cleanup_(grants_freep) struct grants *both = NULL, *writing = NULL;
+	struct queues *queues = new_queues();
+
+	cr_assert_eq(grants_new(1, &both), 0);
+	cr_assert_eq(grants_new(1, &writing), 0);
+	cr_assert_eq(grants_add(both, &rules[0]), 0);
+	cr_assert_eq(grants_add(both, &rules[1]), 0);
+	cr_assert_eq(grants_add(writing, &rules[1]), 0);
+	grants_seal(both);
+	grants_seal(writing);
+	queues_remember(queues, key, &facts, both);
+	facts.subject.pid = 6;
+	queues_remember(queues, key, &facts, both);
+	cr_expect_eq(queues->permissions[0], PERMISSION_OPEN | PERMISSION_READ | PERMISSION_WRITE);
+	cr_expect(queues_lose(queues, writing), "opened by another one");
+	queues_update(queues, both);
+	queues_adopt(queues, 0, &(struct subject){.pid = 5}, both);
+	cr_expect_eq(queues->permissions[0], PERMISSION_OPEN | PERMISSION_READ | PERMISSION_WRITE);
+	cr_expect(queues_lose(queues, writing), "come to another one");
+	free(queues);
+}
+
 Test(queues, tell_what_may_be_held)
 {
 	_cleanup_(grants_freep) struct grants *nothing = reading(NULL, NULL);

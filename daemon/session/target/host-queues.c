@@ -22,7 +22,7 @@ static bool is_open(const struct host_files *files, int place)
 	char path[48];
 
 	if (files->sets[place] <= 0)
-		return false;
+		return files->sets[place] < 0;
 	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", files->sets[place]);
 	return text_read_at(AT_FDCWD, path, FILES_TEXT_MAX, &text) < 0 || text_field(text, "tfd");
 }
@@ -99,8 +99,11 @@ void host_queues_opened(const struct host_queues *queues, struct host_files *fil
 
 	if (place < 0)
 		return;
-	if (files->sets[place] <= 0)
+	if (files->sets[place] == 0)
 		files->sets[place] = epoll_create1(EPOLL_CLOEXEC);
-	if (files->sets[place] > 0)
-		(void)epoll_ctl(files->sets[place], EPOLL_CTL_ADD, queue, &no_event);
+	if (files->sets[place] < 0 ||
+		epoll_ctl(files->sets[place], EPOLL_CTL_ADD, queue, &no_event) == 0)
+		return;
+	(void)safe_close(files->sets[place]);
+	files->sets[place] = -1;
 }

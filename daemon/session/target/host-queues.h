@@ -20,7 +20,7 @@ struct host_queues {
 
 /* Does not: of what an earlier session process has opened only the names count. For each queue an
  * epoll set of its open files, of which each leaves it with its last descriptor. Begins as all
- * zero; 0: there is none. */
+ * zero. 0: nothing was opened; -1: something that could not be watched, and so counts. */
 struct host_files {
 	int sets[HOST_QUEUES_MAX];
 };

@@ -28,7 +28,8 @@ struct queues {
 	uint32_t forgot;                          /* 1: one was forgotten that may be open still */
 	uint32_t hidden;                          /* 1: one that had its name still */
 	uint32_t permissions[SESSION_QUEUES_MAX]; /* that the session has on it, by the grants in
-						     force */
+						     force; what one of its processes is given,
+						     all are */
 	uint32_t opened[SESSION_QUEUES_MAX];      /* that it had whenever it opened it, or that a
 						     descriptor from outside can do */
 	uint32_t last_used[SESSION_QUEUES_MAX];
