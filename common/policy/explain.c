@@ -75,7 +75,7 @@ static const struct slot *find_giver(const struct policy *policy, const struct p
 			if ((first || plug->path_count > 0) && !streq(slot->id, plug->id))
 				continue;
 			if (!slot_gives(plug, slot, name, permissions) ||
-				is_connected(policy, plug, slot) || would_clash(policy, plug, slot))
+				is_connected(policy, plug, slot))
 				continue;
 			if (streq(slot->id, plug->id))
 				return slot;
@@ -112,9 +112,13 @@ int policy_suggest(const struct policy *policy, const char *const *plugs, size_t
 	for (size_t i = 0; i < plug_count; i++) {
 		const struct plug *found = policy_plug(policy, plugs[i]);
 		const struct slot *slot = found ? find_giver(policy, found, queue, missing) : NULL;
-		bool same_id = slot && streq(slot->id, found->id);
+		bool same_id;
 
-		if (slot && (!giver || same_id)) {
+		if (!slot || would_clash(policy, found, slot))
+			continue;
+		same_id = streq(slot->id, found->id);
+
+		if (!giver || same_id) {
 			giver = slot;
 			taker = found;
 		}
@@ -385,42 +389,26 @@ static char *does_not_fit(const struct question *question)
 	return strdup("no slot that the plug can be connected to gives that");
 }
 
-static char *gives_but_clashes(const struct slot *slot)
-{
-	char *says;
-
-	if (asprintf(&says,
-		    "%s:%s gives it, but with it a name of the plug would mean two queues; mqctl "
-		    "connect says which",
-		    slot->package->name, slot->name) < 0)
-		return NULL;
-	return says;
-}
-
 /* Why no slot can be proposed: nobody offers the queue, or nobody offers enough. */
 static int hopeless_reason(const struct question *question, char **ret)
 {
 	const struct packages *packages = question->policy->packages;
 	_cleanup_(names_clear) struct names queues = {0};
-	const struct slot *less = NULL, *clashing = NULL;
+	const struct slot *less = NULL;
 
 	for (size_t i = 0; i < packages->count; i++)
 		for (size_t j = 0; j < packages->items[i]->slot_count; j++) {
 			const struct slot *slot = &packages->items[i]->slots[j];
 
-			if (slot_offers(question->plug, slot, question->name) &&
-				may_be_meant(question, slot)) {
-				if (question->permission & ~slot->permissions)
-					less = less ? less : slot;
-				else if (would_clash(question->policy, question->plug, slot))
-					clashing = slot;
-			}
+			if (!less && slot_offers(question->plug, slot, question->name) &&
+				may_be_meant(question, slot) &&
+				question->permission & ~slot->permissions)
+				less = slot;
 			for (size_t k = 0; k < slot->path_count; k++)
 				if (names_add(&queues, slot->paths[k] + 1) < 0)
 					return -ENOMEM;
 		}
-	*ret = clashing                         ? gives_but_clashes(clashing)
-	       : less                           ? offered_with_less(less)
+	*ret = less                             ? offered_with_less(less)
 	       : !plug_says(question)           ? no_other_names(question)
 	       : question->plug->path_count > 0 ? does_not_fit(question)
 						: not_offered(question, &queues);
@@ -464,16 +452,22 @@ static int clash_reason(const struct question *question, char **ret)
 static int propose(const struct question *question, const struct slot *slot, const char *what,
 	struct explanation *ret, char **ret_reason)
 {
+	bool clashes = would_clash(question->policy, question->plug, slot);
+	int n;
+
 	ret->slot = ref_new(slot->package, slot->name);
-	ret->command = connect_command(question->plug, slot);
-	if (!ret->slot || !ret->command)
+	ret->command = clashes ? NULL : connect_command(question->plug, slot);
+	if (!ret->slot || (!clashes && !ret->command))
 		return -ENOMEM;
-	if (asprintf(ret_reason, "%s gives %s, but is not connected%s", ret->slot, what,
-		    *any_id_option(question->plug, slot) ? ", and has another id" : "") < 0) {
+	n = clashes ? asprintf(ret_reason,
+			      "%s gives %s, but with it a name of the plug would mean two queues; "
+			      "mqctl connect says which",
+			      ret->slot, what)
+		    : asprintf(ret_reason, "%s gives %s, but is not connected%s", ret->slot, what,
+			      *any_id_option(question->plug, slot) ? ", and has another id" : "");
+	if (n < 0)
 		*ret_reason = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	return n < 0 ? -ENOMEM : 0;
 }
 
 static int deny_reason(const struct question *question, uint32_t missing, struct explanation *ret,

@@ -650,6 +650,20 @@ Test(names, are_explained)
 		"no slot gives that; srv:host offers the queue, but only with open,read,create");
 }
 
+Test(names, that_would_clash_are_not_proposed)
+{
+	static const char *const plugs[] = {"app:io"};
+	char *plug, *command;
+
+	joined("app:io", "srv:host");
+	expect_answer("app:io", "write", "/in", false,
+		"app:io may not write /in: it lacks write\nsrv:left gives it, but with it a name of "
+		"the plug would mean two queues; mqctl connect says which");
+	cr_assert_eq(policy_suggest(&policy, plugs, 1, "in", PERMISSION_WRITE, &plug, &command), 0);
+	cr_expect_null(command);
+	cr_expect_null(plug);
+}
+
 Test(names, are_explained_with_their_values)
 {
 	joined("app:any", "srv:pattern");
