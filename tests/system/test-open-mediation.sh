@@ -323,10 +323,12 @@ for i in "${waits[@]}"; do
 	wait "$i" || failures=$((failures + 1))
 done
 cat "$WORK/waits."* >"$WORK/waits"
-holds "of 9 that look at once one fails ($failures)" test $failures = 1
-holds "and says how to look again" grep -q \
+# The look before may not have ended yet, though it has answered: then that is one of the 8.
+holds "of 9 that look at once one fails, or two ($failures)" \
+	test $failures -ge 1 -a $failures -le 2
+holds "and says how to look again" test $failures = "$(grep -c \
 	"1 session could not be examined .*; to try again: mqctl disconnect --wait 1 app:fast app:events$" \
-	"$WORK/waits"
+	"$WORK/waits")"
 mqctl disconnect --wait 1 --kill app:fast app:events >"$WORK/disconnected" 2>&1 &
 waits=$!
 holds "a session process looks for holders, to end them" wait_until 5 looks
