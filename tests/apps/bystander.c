@@ -10,19 +10,28 @@
  * was "N answered, M refused"; anything else is an error
  *
  * bystander feed DIRECTORY: sends "before" to the queue of each file in it, twenty times a second,
- * as far as there is room. */
+ * as far as there is room.
+ *
+ * bystander watch COUNT: has nothing to do with queues. So many processes that start another one
+ * fifty times a second, and wait for its end; at the end of its input says for how many
+ * milliseconds one of them was kept waiting. */
 #include <dirent.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "app.h"
 
-#define SAMPLES_MAX   20000
+#define SAMPLES_MAX   200000
 #define SEND_EVERY_MS 5
 #define FEED_EVERY_MS 50
 #define ASK_MS        50
+#define WATCH_MS      20
+#define WATCHERS_MAX  16
 #define LAST          UINT64_MAX
 
 struct message {
@@ -163,17 +172,68 @@ static int be_feeder(const char *directory)
 	return 0;
 }
 
+struct watcher {
+	int64_t since, longest; /* microseconds; since: when it last began to wait */
+};
+
+static void watch(volatile struct watcher *watcher)
+{
+	for (;;) {
+		pid_t child;
+
+		watcher->since = now_us();
+		pause_for(WATCH_MS);
+		child = fork();
+		if (child == 0)
+			_exit(0);
+		(void)waitpid(child, NULL, 0);
+		if (now_us() - watcher->since > watcher->longest)
+			watcher->longest = now_us() - watcher->since;
+	}
+}
+
+static int be_watcher(const char *text)
+{
+	int count = atoi(text);
+	int64_t longest = 0, now;
+	volatile struct watcher *watchers = mmap(NULL, sizeof(*watchers) * WATCHERS_MAX,
+		PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t children[WATCHERS_MAX];
+
+	if (watchers == MAP_FAILED || count < 1 || count > WATCHERS_MAX)
+		return failed("watch", text);
+	now = now_us();
+	for (int i = 0; i < count; i++) {
+		watchers[i].since = now;
+		children[i] = fork();
+		if (children[i] == 0)
+			watch(&watchers[i]);
+	}
+	while (!input_ends_within(1000))
+		;
+	now = now_us();
+	for (int i = 0; i < count; i++) {
+		int64_t waits = now - watchers[i].since;
+
+		longest = watchers[i].longest > longest ? watchers[i].longest : longest;
+		longest = waits > longest ? waits : longest;
+		(void)kill(children[i], SIGKILL);
+	}
+	printf("%jd\n", (intmax_t)longest / 1000);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		int (*be)(const char *name);
 	} kinds[] = {{"send", be_sender}, {"receive", be_receiver}, {"ask", be_asker},
-		{"feed", be_feeder}};
+		{"feed", be_feeder}, {"watch", be_watcher}};
 
 	for (size_t i = 0; argc == 3 && i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(kinds[i].name, argv[1]) == 0)
 			return kinds[i].be(argv[2]);
-	fprintf(stderr, "usage: bystander send|receive|ask QUEUE | feed DIRECTORY\n");
+	fprintf(stderr, "usage: bystander send|receive|ask QUEUE | feed DIRECTORY | watch COUNT\n");
 	return 2;
 }

@@ -25,6 +25,9 @@ TIMES=10
 NO_MATTER_MS=$((5000 * TEST_PATIENCE))
 NO_MATTER_US=$((20000 * TEST_PATIENCE))
 ALLOWED_KIB=512
+# mqgate kills a session that it cannot hear of for so long. Where the kernel does not let ordinary programs run for as long, it is not
+# told how mqgate serves bystanders.
+STARVED_MS=3000
 if grep -qa __asan_init "$MQGATED"; then
 	NO_MATTER_MS=$((4 * NO_MATTER_MS)) # who is served, and not how soon
 	ALLOWED_KIB=16384                   # what a sanitizer keeps of its own
@@ -131,6 +134,28 @@ longest() {
 	awk -v what="$1" '$1 == what && $3 > most { most = $3 } END { print most + 0 }' "$WORK/served"
 }
 
+STARVED=0
+
+# stop_watching: sets STARVED: for how many milliseconds somebody who has nothing to do with mqgate was kept from running, so far
+stop_watching() {
+	local starved
+
+	stop_app watch
+	starved=$(cat "$WORK/watch.out")
+	echo "# $1: a process on no queue was kept waiting for $starved ms"
+	[ "${starved:-0}" -le "$STARVED" ] || STARVED=$starved
+}
+
+# unless_starved DESCRIPTION CMD…: as holds
+unless_starved() {
+	if [ "$STARVED" -ge $STARVED_MS ] && ! "${@:2}" >/dev/null 2>&1; then
+		TAP_COUNT=$((TAP_COUNT + 1))
+		echo "ok $TAP_COUNT - $1 # SKIP this machine keeps ordinary programs from running for seconds"
+	else
+		holds "$@"
+	fi
+}
+
 start_pair() {
 	start_app receiver as_uid 65532 mq-run --plug adv:pair bystander receive "${Q}pair"
 	start_app sender as_uid 65532 mq-run --plug adv:pair bystander send "${Q}pair"
@@ -175,14 +200,14 @@ were_served() {
 
 	for what in launch status disconnect connect; do
 		echo "# $1: $what: $(grep -c "^$what " "$WORK/served") times, longest $(longest $what) ms of ${SERVED_MAX[$what]}"
-		holds "$1, bystanders: each $what has succeeded" \
+		unless_starved "$1, bystanders: each $what has succeeded" \
 			eval "grep '^$what ' served >$what; ! grep -v '^$what 0 ' $what && [ \$(wc -l <$what) -ge 5 ]"
-		holds "$1, bystanders: each $what in time" test "$(longest $what)" -le "${SERVED_MAX[$what]}"
+		unless_starved "$1, bystanders: each $what in time" test "$(longest $what)" -le "${SERVED_MAX[$what]}"
 	done
 	echo "# $1: the pair: $PAIR"
 	holds "$1, bystanders: each message of an honest pair arrives once, in order" test "$MEDIAN" != 0
-	holds "$1, bystanders: … half of them in time" test "$MEDIAN" -le "$PAIR_MEDIAN_MAX"
-	holds "$1, bystanders: … and the longest" test "$LONGEST" -le "$PAIR_LONGEST_MAX"
+	unless_starved "$1, bystanders: … half of them in time" test "$MEDIAN" -le "$PAIR_MEDIAN_MAX"
+	unless_starved "$1, bystanders: … and the longest" test "$LONGEST" -le "$PAIR_LONGEST_MAX"
 }
 
 # --- adversaries ----------------------------------------------------------------------------------
@@ -368,7 +393,7 @@ check_adversary() {
 
 	holds "$who, $kind: it could attack" eval "! grep 'cannot attack' $kind.out"
 	echo "# $who, $kind: mqctl disconnect: status and ms: $(cat "$WORK/taken/$kind") $(cat "$WORK/taken/$kind.err")"
-	holds "$who, $kind: mqctl disconnect is in force in time" is_in_force "$kind"
+	unless_starved "$who, $kind: mqctl disconnect is in force in time" is_in_force "$kind"
 	holds "$who, $kind: nothing gets through after it" nothing_came_through "$kind"
 	case $kind in
 	listener) holds "$who, $kind: there was no listener" eval "! grep -q listener listener.out" ;;
@@ -396,8 +421,12 @@ round() {
 
 	: >"$WORK/served"
 	: >"$WORK/serving"
+	start_app watch bystander watch 4
 	start_pair
-	serve &
+	{
+		close_apps # so that each ends when it is told to
+		serve
+	} &
 	SERVER=$!
 	start_all "$who"
 	for kind in $ADVERSARIES; do
@@ -415,6 +444,7 @@ round() {
 	sleep 2
 	tell_all end
 	sleep 0.3
+	stop_watching "$who"
 	for kind in $ADVERSARIES; do
 		check_adversary "$who" "$kind"
 	done
@@ -444,7 +474,7 @@ end_round() {
 	for name in $ADVERSARIES decoys stuck; do
 		stop_app "$name"
 	done
-	holds "$1: of their sessions nothing is left" wait_until 10 is_at_rest
+	unless_starved "$1: of their sessions nothing is left" wait_until 10 is_at_rest
 	holds "$1: the daemon is the same" daemon_alive
 	holds "$1: … and its spawner" test "$(spawner)" = "$SPAWNER"
 	look "$1"
@@ -489,8 +519,6 @@ holds "descriptors of the daemon: ${DESCRIPTORS[first]} at first, ${DESCRIPTORS[
 holds "memory of the daemon: ${MEMORY[${USERS%% *}]} KiB after the first round, ${MEMORY[$LAST]} at the end" \
 	test "${MEMORY[$LAST]}" -le $((MEMORY[${USERS%% *}] + ALLOWED_KIB))
 stop_app asks
-STATUS=$?
-COMMAND="the session that root plays with"
-expect_status "who was disconnected and connected again and again was only refused" 0
+unless_starved "who was disconnected and connected again and again was only refused" test $? = 0
 stop_app feeder
 finish
