@@ -16,8 +16,9 @@ fi
 export TMPDIR=/dev/shm
 
 USERS=${ADVERSARY_USERS:-as_user env}
-ADVERSARIES=${ADVERSARIES:-execlease execs recycle spent chain traced stopped idle dead-first exchange register register-writer flood
-	listener fuse-exec fuse-exit fuse-send fuse-name fuse-receive}
+# Last those that want a processor from the beginning.
+ADVERSARIES=${ADVERSARIES:-execlease traced stopped dead-first register listener fuse-exec fuse-exit fuse-send fuse-name fuse-receive
+	chain spent recycle execs exchange register-writer flood idle}
 # mqgate's own bound for a disconnect, whatever an app does. But here twenty of them want the processors at once, and so many mqctl.
 IN_FORCE_MS=$((5000 * TEST_PATIENCE))
 # How many times as long as undisturbed bystanders may take, and what is no matter how fast they are undisturbed.
@@ -29,6 +30,7 @@ ALLOWED_KIB=512
 # told how mqgate serves bystanders.
 STARVED_MS=3000
 if grep -qa __asan_init "$MQGATED"; then
+	USERS=${ADVERSARY_USERS:-as_user}  # root does the same things
 	NO_MATTER_MS=$((4 * NO_MATTER_MS)) # who is served, and not how soon
 	ALLOWED_KIB=16384                   # what a sanitizer keeps of its own
 fi
