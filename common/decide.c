@@ -104,6 +104,10 @@ const char *reason_to_string(enum reason reason)
 		return "needs no permission";
 	case REASON_FAILED:
 		return "could not be carried out";
+	case REASON_TOO_LONG:
+		return "a name of more than 255 bytes, which no queue can have";
+	case REASON_REFUSED:
+		return "granted, and refused by the kernel";
 	case REASON_KILLED:
 		return "what it had could not be taken back otherwise";
 	}

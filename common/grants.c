@@ -71,9 +71,29 @@ struct grants *grants_free(struct grants *grants)
 	if (grants) {
 		free_list(grants->exact, grants->exact_count);
 		free_list(grants->patterns, grants->pattern_count);
+		for (size_t i = 0; i < grants->giver_count; i++)
+			free(grants->givers[i]);
+		free(grants->givers);
 		free(grants);
 	}
 	return NULL;
+}
+
+int grants_set_giver(struct grants *grants, const char *ref)
+{
+	_cleanup_free_ char *copy = NULL;
+	int r;
+
+	if (isempty(ref) || strlen(ref) > REF_MAX)
+		return -EINVAL;
+	if (grants->giver_count >= GRANTS_GIVERS_MAX)
+		return -E2BIG;
+	copy = strdup(ref);
+	r = copy ? array_append(&grants->givers, &grants->giver_count, &copy, sizeof(copy))
+		 : -ENOMEM;
+	if (r == 0)
+		(void)take_pointer(copy);
+	return r;
 }
 
 static bool name_is_valid(const char *name)
@@ -123,7 +143,7 @@ int grants_add(struct grants *grants, const struct grant *rule)
 {
 	int r;
 
-	if (!rule_is_valid(rule))
+	if (!rule_is_valid(rule) || rule->giver > grants->giver_count)
 		return -EINVAL;
 	if (grants->exact_count + grants->pattern_count >= GRANTS_MAX ||
 		grants->bytes + rule_bytes(rule) > GRANTS_BYTES_MAX)
@@ -168,6 +188,7 @@ static void sort_and_fold(struct grant *list, size_t *count)
 		if (compare_rules(&list[i], &list[kept]) == 0) {
 			list[kept].permissions |= list[i].permissions;
 			list[kept].mode_cut |= list[i].mode_cut;
+			list[kept].giver = MIN(list[kept].giver, list[i].giver);
 			clear_rule(&list[i]);
 		} else {
 			list[++kept] = list[i];
@@ -235,6 +256,7 @@ static bool add_up(struct granted *granted, const struct grant *rule, const char
 	if (granted->permissions == 0) {
 		granted->queue = queue;
 		granted->host = rule->host;
+		granted->giver = rule->giver;
 	} else if (granted->host != rule->host || !streq(granted->queue, queue)) {
 		return false;
 	}
@@ -415,17 +437,18 @@ uint64_t grants_fingerprint(const struct grants *grants)
 	return hash ? hash : 1;
 }
 
-/* The wire form: a header, then entries, each followed by its name and the queue that it means (or
- * nothing), with their NULs. Both ends are on one machine. */
+/* The wire form: a header, then the givers, each its length and itself; then entries, each followed
+ * by its name and the queue that it means (or nothing); texts with their NULs. Both ends are on one
+ * machine. */
 #define WIRE_MAGIC   UINT32_C(0x6d716772)
-#define WIRE_VERSION 3
+#define WIRE_VERSION 4
 
 struct wire_header {
 	uint32_t magic;
 	uint32_t version;
 	uint64_t generation;
 	uint32_t count;
-	uint32_t reserved; /* 0 */
+	uint32_t giver_count;
 };
 
 struct wire_entry {
@@ -436,7 +459,18 @@ struct wire_entry {
 	uint16_t mode_cut;
 	uint16_t length;       /* of the name, without the NUL */
 	uint16_t queue_length; /* of the queue; 0: there is none */
+	uint16_t giver;
 };
+
+static void write_givers(FILE *f, const struct grants *grants)
+{
+	for (size_t i = 0; i < grants->giver_count; i++) {
+		const uint16_t length = (uint16_t)strlen(grants->givers[i]);
+
+		(void)fwrite(&length, sizeof(length), 1, f);
+		(void)fwrite(grants->givers[i], 1, length + 1U, f);
+	}
+}
 
 static void write_entries(FILE *f, const struct grant *list, size_t count)
 {
@@ -447,7 +481,8 @@ static void write_entries(FILE *f, const struct grant *list, size_t count)
 			.host = list[i].host,
 			.mode_cut = (uint16_t)list[i].mode_cut,
 			.length = (uint16_t)strlen(list[i].name),
-			.queue_length = (uint16_t)strlen(queue)};
+			.queue_length = (uint16_t)strlen(queue),
+			.giver = list[i].giver};
 
 		(void)fwrite(&entry, sizeof(entry), 1, f);
 		(void)fwrite(list[i].name, 1, entry.length + 1U, f);
@@ -460,6 +495,7 @@ int grants_serialise(const struct grants *grants, void **ret_data, size_t *ret_s
 	const struct wire_header header = {.magic = WIRE_MAGIC,
 		.version = WIRE_VERSION,
 		.count = (uint32_t)(grants->exact_count + grants->pattern_count),
+		.giver_count = (uint32_t)grants->giver_count,
 		.generation = grants->generation};
 	char *data = NULL;
 	FILE *f = open_memstream(&data, ret_size);
@@ -467,6 +503,7 @@ int grants_serialise(const struct grants *grants, void **ret_data, size_t *ret_s
 	if (!f)
 		return -ENOMEM;
 	(void)fwrite(&header, sizeof(header), 1, f);
+	write_givers(f, grants);
 	write_entries(f, grants->exact, grants->exact_count);
 	write_entries(f, grants->patterns, grants->pattern_count);
 	if (fclose(f) != 0) {
@@ -514,6 +551,18 @@ static bool in_order(const struct grants *grants, const struct grant *rule)
 	return count == 0 || compare_rules(&list[count - 1], rule) < 0;
 }
 
+static int read_giver(struct reader *reader, struct grants *grants)
+{
+	const char *ref;
+	uint16_t length;
+	int r;
+
+	if (read_bytes(reader, &length, sizeof(length)) < 0 || read_text(reader, length, &ref) < 0)
+		return -EBADMSG;
+	r = grants_set_giver(grants, ref);
+	return r == -EINVAL ? -EBADMSG : r;
+}
+
 static int read_entry(struct reader *reader, struct grants *grants)
 {
 	const char *name, *queue;
@@ -532,6 +581,7 @@ static int read_entry(struct reader *reader, struct grants *grants)
 		.mode_cut = entry.mode_cut,
 		.pattern = entry.pattern,
 		.host = entry.host,
+		.giver = entry.giver,
 		.name = name,
 		.queue = entry.queue_length > 0 ? queue : NULL};
 	rule.plain = plain_length(&rule);
@@ -549,9 +599,11 @@ int grants_deserialise(const void *data, size_t size, struct grants **ret)
 	int r;
 
 	if (read_bytes(&reader, &header, sizeof(header)) < 0 || header.magic != WIRE_MAGIC ||
-		header.version != WIRE_VERSION || header.reserved != 0)
+		header.version != WIRE_VERSION)
 		return -EBADMSG;
 	r = grants_new(header.generation, &grants);
+	for (uint32_t i = 0; r == 0 && i < header.giver_count; i++)
+		r = read_giver(&reader, grants);
 	for (uint32_t i = 0; r == 0 && i < header.count; i++)
 		r = read_entry(&reader, grants);
 	if (r < 0)

@@ -88,12 +88,21 @@ size_t utf8_length(const unsigned char *s)
 	return length;
 }
 
+/* What changes the order in which a terminal shows what follows, or begins a line. */
+static bool directs(const unsigned char *s)
+{
+	return (s[0] == 0xd8 && s[1] == 0x9c) ||
+	       (s[0] == 0xe2 && s[1] == 0x80 &&
+		       ((s[2] >= 0x8e && s[2] <= 0x8f) || (s[2] >= 0xa8 && s[2] <= 0xae))) ||
+	       (s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
+}
+
 /* Bytes of the sequence at s that is fit to print, 0 if there is none. C1 controls are not. */
 static size_t printable(const unsigned char *s)
 {
 	bool control = s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
 
-	return control || s[0] == '\\' ? 0 : utf8_length(s);
+	return control || directs(s) || s[0] == '\\' ? 0 : utf8_length(s);
 }
 
 char *escape(const char *text, char *buffer, size_t size)
@@ -116,4 +125,13 @@ char *escape(const char *text, char *buffer, size_t size)
 	}
 	buffer[at] = '\0';
 	return buffer;
+}
+
+void print_word(FILE *f, const char *escaped)
+{
+	for (const unsigned char *s = (const unsigned char *)escaped; *s; s++)
+		if (*s == ' ' || *s >= 0x80)
+			(void)fprintf(f, "\\x%02x", *s);
+		else
+			(void)fputc(*s, f);
 }

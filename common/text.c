@@ -137,24 +137,34 @@ bool text_link_is(int fd, const char *expected)
 }
 
 /* "unlimited" is what strtoull() does not read. */
-int text_limit(const char *text, const char *name, rlim_t *ret)
+static int read_limit(const char **at, rlim_t *ret)
 {
-	const char *at = strstr(text, name);
 	unsigned long long value;
 	char *end;
 
-	if (!at)
-		return -EBADMSG;
-	at += strlen(name);
-	at += strspn(at, " ");
-	if (startswith(at, "unlimited")) {
+	*at += strspn(*at, " ");
+	if (startswith(*at, "unlimited")) {
+		*at += strlen("unlimited");
 		*ret = RLIM_INFINITY;
 		return 0;
 	}
 	errno = 0;
-	value = strtoull(at, &end, 10);
-	if (errno != 0 || end == at)
+	value = strtoull(*at, &end, 10);
+	if (errno != 0 || end == *at)
 		return -EBADMSG;
+	*at = end;
 	*ret = value;
 	return 0;
+}
+
+int text_limit(const char *text, const char *name, struct rlimit *ret)
+{
+	const char *at = strstr(text, name);
+	int r;
+
+	if (!at)
+		return -EBADMSG;
+	at += strlen(name);
+	r = read_limit(&at, &ret->rlim_cur);
+	return r < 0 ? r : read_limit(&at, &ret->rlim_max);
 }

@@ -24,11 +24,24 @@
  *                                 keep: those that were automatic or had an end
  *   Apply(sa{sv}) → a{sv}         the same; the document is a string, as mqctl 0.1.0 sends it
  *   List(s) → aa{sv}              rows, see below
+ *   Counters() → a{sv}a(sat)a(uussa(sat))
+ *                                 of mqgated itself (to root and the admin-group): since t (time
+ *                                 of day in seconds), launches t, launches-refused t,
+ *                                 processes-replaced t (session processes), records-suppressed t
+ *                                 (by sessions), records-dropped t (not sent to a reader); and
+ *                                 connect, disconnect, apply, reload (tat): microseconds of all
+ *                                 together, and how many took up to each of DURATION_BOUNDS, and
+ *                                 longer;
+ *                                 by plug, or by slot for what it has of its own ("": not known
+ *                                 which), since then: the numbers of struct counters in that order;
+ *                                 of each session: pid, uid, command, instance, the same by plug
  *   Explain(sss) → a{sv}          plug, permission word, "/queue"
  *                                 → allowed b, text s, slot s, command s ("" if none)
+ *   Last(u) → aa{sv}              the last records of one process (0: of all), as the signal has
+ *                                 them, the oldest of each user first
  *   Reload() → as                 warnings, each as diagnostic_format() writes it
  *   Status() → a{sv}              every value a string; keys in the order shown
- *   signal Record(a{sv})          to root and the session's own user
+ *   signal Record(a{sv})          to root, the admin-group and the session's own user
  *
  * Who calls is known by the credentials of the socket, whatever it says in its greeting. A message
  * has at most CONTROL_MESSAGE_MAX bytes; descriptors are taken from root and the admin-group only.
@@ -51,6 +64,7 @@
  */
 #pragma once
 
+#define BUS_NAME      "org.mqgate" /* for clients that need one; nobody looks at it */
 #define BUS_PATH      "/org/mqgate"
 #define BUS_INTERFACE "org.mqgate.Manager1"
 #define BUS_SOCKET    "control"

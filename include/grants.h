@@ -27,6 +27,7 @@ struct grant {
 	mode_t mode_cut;   /* bits that a queue created by it does not get */
 	bool pattern;      /* name has *, ?, {pid} or {uid} */
 	bool host;         /* in the IPC namespace of mqgated, not in the caller's */
+	uint16_t giver;    /* for the counters only; in a set it is the set's */
 	size_t plain;      /* bytes before the first of those; computed */
 	const char *name;  /* in a set, this and the next are the set's */
 	const char *queue; /* NULL: the name itself */
@@ -40,6 +41,8 @@ struct grants {
 	size_t pattern_count;
 	size_t aliases; /* rules with another queue */
 	size_t bytes;   /* of all names and queues, against GRANTS_BYTES_MAX */
+	char **givers;  /* the plugs and slots that the rules are of; rules count them from 1 */
+	size_t giver_count;
 };
 
 /* Who asks, as far as names depend on it. */
@@ -56,6 +59,7 @@ struct granted {
 	mode_t mode_cut;
 	bool host;
 	bool by_subject;   /* some of it to nobody but the subject */
+	uint16_t giver;    /* of the first rule that gives something; 0: not known */
 	const char *queue; /* the name that was asked for, or in the grants */
 };
 
@@ -77,6 +81,10 @@ char *permissions_format(uint32_t permissions, char buffer[static PERMISSIONS_ST
 int grants_new(uint64_t generation, struct grants **ret);
 struct grants *grants_free(struct grants *grants);
 DEFINE_CLEANUP(struct grants *, grants_free);
+
+/* What is added from now on is of this plug or slot ("package:name"). 0, -ENOMEM, -EINVAL (not 1 to
+ * REF_MAX bytes) or -E2BIG (GRANTS_GIVERS_MAX). */
+int grants_set_giver(struct grants *grants, const char *ref);
 
 /* Adds a copy of a rule (PERMISSION_OPEN is implied); several of one name add up.
  * Returns 0, -ENOMEM, -E2BIG (GRANTS_MAX, GRANTS_PATTERNS_MAX, GRANTS_BYTES_MAX), or -EINVAL
@@ -108,7 +116,8 @@ bool grants_give(const struct grants *grants, const struct grants *others);
 /* False if whatever is granted may also be read. */
 bool grants_have_unreadable(const struct grants *grants);
 
-/* A number that two sets share only if they give the same (but for one chance in 2^64). Not 0. */
+/* A number that two sets share only if they give the same, whose it is aside (but for one chance in
+ * 2^64). Not 0. */
 uint64_t grants_fingerprint(const struct grants *grants);
 
 /* A sealed set as bytes and back. Reading trusts nothing: -EBADMSG for anything that

@@ -6,9 +6,12 @@
  * manager reads the head, nothing else. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define INFLIGHT_VERSION 10
+#include "include/counters.h"
+
+#define INFLIGHT_VERSION 11
 /* Its name; by it the manager tells what it gets back. */
 #define INFLIGHT_MEMFD "mqgate-inflight"
 /* Bytes. What is not written takes no memory. */
@@ -19,4 +22,11 @@ struct inflight_head {
 	 */
 	uint64_t since;
 	uint32_t version; /* 0 until the first session process has written INFLIGHT_VERSION */
+	uint32_t counted_count; /* entries that are in use; the first always is */
+	struct counted counted[COUNTED_MAX];
 };
+
+/* For the manager, while a session process may write: never more than there are. */
+uint32_t inflight_counted_count(const struct inflight_head *head);
+/* A copy; false if it is none that a session process of ours would have written. */
+bool inflight_counted_ref(const struct inflight_head *head, uint32_t i, char ret[static REF_MAX + 1]);

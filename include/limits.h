@@ -24,6 +24,7 @@
 #define APPLY_FILE_MAX      (32 * 1024 * 1024)    /* of mqctl apply */
 #define CONNECTION_SPAN_MAX (10 * 366 * 86400ULL) /* seconds of a timed connection */
 #define DISCONNECT_WAIT_MAX 3600                  /* seconds; of mqctl disconnect --wait */
+#define TOP_INTERVAL_MAX    3600                  /* seconds; of mqctl --interval */
 #define SLOT_QUEUES_MAX     1024                  /* names and patterns of one slot */
 #define VALUES_STEPS_MAX    1048576 /* of looking for the values of variables; none are found */
 /* Bytes compared with bytes to find the name that was meant; further names are not proposed. */
@@ -45,6 +46,7 @@
 #define GRANTS_MAX            16384 /* queue names and patterns of one session */
 #define GRANTS_PATTERNS_MAX   1024
 #define GRANTS_BYTES_MAX      (8 * 1024 * 1024)
+#define GRANTS_GIVERS_MAX     (2 * SESSION_PLUGS_MAX)
 /* Queues that a session whose callers are in other IPC namespaces has created in mqgated's, and
  * that exist; a further one is refused (ENOSPC). */
 #define HOST_QUEUES_MAX 32
@@ -81,6 +83,11 @@
 #define REFUSAL_DELAY_MAX_USEC   (20 * 1000ULL)
 #define REFUSAL_DELAY_LEAST_USEC (2 * 1000ULL) /* when several queues share it */
 #define REFUSALS_FORGET_USEC     (1 * 1000000ULL)
+/* Refusals of the kernel's, of different queues, that are told once each; then the earliest may be
+ * told again. */
+#define REFUSALS_TOLD_MAX 32
+/* The largest queues of a user that are named when it has used up its RLIMIT_MSGQUEUE. */
+#define KERNEL_QUEUES_TOLD_MAX 3
 /* A message carried by the session process; a larger one is refused in such a session. */
 #define SESSION_MESSAGE_MAX (16 * 1024 * 1024)
 /* All messages that such calls wait to send; a further one is refused. */
@@ -105,6 +112,10 @@
 #define HOLDER_LOOKS_MAX 8
 /* Processes that could not be ended of which the number is told; further ones are counted. */
 #define HOLDERS_PIDS_MAX 8
+
+/* Plugs and slots of sessions that have ended of which it is known what was counted; further ones
+ * are counted together. */
+#define TOTALS_REFS_MAX 4096
 
 /* Facts of a calling thread. Past one of these the call is denied. */
 #define STATUS_FILE_MAX   (1024 * 1024) /* /proc/TID/status: 65536 groups fit */
@@ -135,10 +146,16 @@
 #define CONTROL_REFUSED_MAX              4
 #define CONTROL_MESSAGE_MAX              65536 /* bytes; a longer one is not read, but refused */
 #define CONTROL_GREETING_MAX             4096  /* bytes before the first message; then closed */
-/* Records sent in a second, to all connections of a user together; further ones are left out. */
+/* Records of one user's sessions that are sent in a second, to all connections together; further
+ * ones are left out. */
 #define CONTROL_RECORDS_PER_USER_MAX 500
+/* Records that are kept for mqctl explain --last: of each user, and of so many users. */
+#define LAST_RECORDS_PER_USER_MAX 32
+#define LAST_RECORDS_USERS_MAX    64
+/* Bytes of records that a connection was sent and has not read; further ones are left out. */
+#define CONTROL_RECORDS_UNREAD_MAX (128 * 1024)
 /* Bytes that were sent to the connections of a user, and are neither read nor in the socket. Past
- * them a list is refused, and who does not read its records is dropped. */
+ * them a list is refused, and records are left out. */
 #define CONTROL_UNREAD_OF_ROOT_MAX  (32 * 1024 * 1024)
 #define CONTROL_UNREAD_PER_USER_MAX (1024 * 1024)
 

@@ -30,3 +30,6 @@ size_t utf8_length(const unsigned char *s);
 /* The text with control characters, backslashes and bytes that are not UTF-8 as \xNN; for all that
  * came from an app. Returns buffer, cut to size. */
 char *escape(const char *text, char *buffer, size_t size);
+
+/* Escaped text as one word of ASCII: in a sentence it cannot be taken for what follows. */
+void print_word(FILE *f, const char *escaped);

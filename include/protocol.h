@@ -27,6 +27,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "include/kernel-refusal.h"
 #include "include/limits.h"
 #include "include/util.h"
 
@@ -182,6 +183,7 @@ struct session_message {
 			char name[QUEUE_NAME_MAX + 1]; /* without slash; longer ones are cut */
 			/* The queue that it means; "": the same. */
 			char queue[QUEUE_NAME_MAX + 1];
+			struct kernel_refusal refusal; /* if REASON_REFUSED */
 		} record;
 	};
 };

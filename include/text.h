@@ -34,5 +34,5 @@ int text_link_at(int directory, const char *name, char *buffer, size_t size);
  * a user's own file system could forge. */
 bool text_link_is(int fd, const char *expected);
 
-/* The soft limit of that name, of the text of /proc/TID/limits. 0 or -EBADMSG. */
-int text_limit(const char *text, const char *name, rlim_t *ret);
+/* The limit of that name, of the text of /proc/TID/limits. 0 or -EBADMSG. */
+int text_limit(const char *text, const char *name, struct rlimit *ret);

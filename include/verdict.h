@@ -17,6 +17,8 @@ enum reason {
 	REASON_NO_QUEUE,      /* the kernel will refuse this descriptor itself */
 	REASON_HARMLESS,      /* removing a registration takes nothing */
 	REASON_FAILED,        /* something of ours failed, therefore denied */
+	REASON_TOO_LONG,      /* not granted, a name that no queue can have */
+	REASON_REFUSED,       /* granted, and the kernel has refused it: record.refusal says why */
 	REASON_KILLED,        /* no verdict: the process was killed, to take back what it had */
 };
 

@@ -162,8 +162,7 @@ static uint32_t wanted(const struct seccomp_data *data, enum mediation mediation
 								   : SECCOMP_RET_ALLOW;
 }
 
-/* --- calls whose arguments matter ---------------------------------------------------------------
- */
+/* --- calls whose arguments matter ----------------------------------------------------------- */
 
 /* No bit, all of them, each one. */
 #define BIT_PATTERNS 34
@@ -197,8 +196,7 @@ static bool answers_to_all_arguments(const struct proof *proof, struct seccomp_d
 	return true;
 }
 
-/* --- all calls ---------------------------------------------------------------------------------
- */
+/* --- all calls ------------------------------------------------------------------------------ */
 
 static bool answers(const struct proof *proof, uint32_t arch, uint32_t nr, uint32_t *ret_looked)
 {

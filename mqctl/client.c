@@ -149,20 +149,55 @@ static void report(int r, const sd_bus_error *error, const char *path, uint64_t 
 		report_errno(r, path, (unsigned)(timeout_usec / 1000000));
 }
 
+static char *control_path(const struct arguments *arguments)
+{
+	char *path;
+
+	return asprintf(&path, "%s/%s", arguments->runtime_dir, BUS_SOCKET) < 0 ? NULL : path;
+}
+
+/* A call that answers nothing, but says if somebody may not even ask. */
+static int ask(sd_bus *bus, uint64_t timeout_usec, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+	int r;
+
+	r = sd_bus_message_new_method_call(bus, &message, NULL, BUS_PATH, BUS_INTERFACE, "Last");
+	r = r < 0 ? r : sd_bus_message_append(message, "u", UINT32_MAX);
+	return r < 0 ? r : sd_bus_call(bus, message, timeout_usec, error, NULL);
+}
+
+int manager_connect(const struct arguments *arguments, uint64_t timeout_usec, sd_bus **ret)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
+	_cleanup_free_ char *path = control_path(arguments);
+	int r;
+
+	if (!path)
+		return print_no_memory();
+	r = open_bus(path, now_usec() + timeout_usec, &bus);
+	r = r < 0 ? r : ask(bus, timeout_usec, &error);
+	if (r < 0) {
+		report(r, &error, path, timeout_usec);
+		return r;
+	}
+	*ret = take_pointer(bus);
+	return 0;
+}
+
 int manager_call(const struct arguments *arguments, uint64_t timeout_usec,
 	sd_bus_message **ret_reply, const char *member, const char *types, ...)
 {
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	_cleanup_(sd_bus_close_unrefp) sd_bus *bus = NULL;
-	_cleanup_free_ char *path = NULL;
+	_cleanup_free_ char *path = control_path(arguments);
 	uint64_t deadline = now_usec() + timeout_usec;
 	va_list values;
 	int r;
 
-	if (asprintf(&path, "%s/%s", arguments->runtime_dir, BUS_SOCKET) < 0) {
-		path = NULL;
+	if (!path)
 		return print_no_memory();
-	}
 	r = open_bus(path, deadline, &bus);
 	if (r >= 0) {
 		va_start(values, types);

@@ -10,6 +10,9 @@
 int manager_call(const struct arguments *arguments, uint64_t timeout_usec,
 	sd_bus_message **ret_reply, const char *member, const char *types, ...);
 
+/* Connects only, for what the manager sends by itself. Reports its failures. */
+int manager_connect(const struct arguments *arguments, uint64_t timeout_usec, sd_bus **ret);
+
 /* Reads a dictionary: take() reads or skips the value of each key. 0, what take() failed with, or
  * another negative errno. */
 int reply_read(sd_bus_message *reply,

@@ -3,8 +3,7 @@
 #include <inttypes.h>
 #include <sys/ioctl.h>
 
-#include "client.h"
-#include "print.h"
+#include "list.h"
 
 #include "include/bus.h"
 #include "include/limits.h"
@@ -27,16 +26,18 @@ static int read_text(sd_bus_message *reply, struct cell *cell)
 	return r < 0 ? r : cell_set(cell, text);
 }
 
-static int read_number(sd_bus_message *reply, struct cell *cell)
+static int read_number(sd_bus_message *reply, char type, struct cell *cell)
 {
-	char text[sizeof("4294967295")];
-	uint32_t number;
+	char text[sizeof("18446744073709551615")];
+	uint64_t number = 0;
+	uint32_t small = 0;
 	int r;
 
-	r = sd_bus_message_read(reply, "u", &number);
+	r = type == 't' ? sd_bus_message_read(reply, "t", &number)
+			: sd_bus_message_read(reply, "u", &small);
 	if (r < 0)
 		return r;
-	(void)snprintf(text, sizeof(text), "%" PRIu32, number);
+	(void)snprintf(text, sizeof(text), "%" PRIu64, type == 't' ? number : small);
 	return cell_set(cell, text);
 }
 
@@ -45,11 +46,17 @@ static int read_value(sd_bus_message *reply, const struct column *column, struct
 {
 	static const char *const types[] = {
 		[COLUMN_TEXT] = "s", [COLUMN_NUMBER] = "u", [COLUMN_LIST] = "as"};
+	const char *type;
 	int r;
 
 	if (cell->items)
 		return -EBADMSG;
-	r = sd_bus_message_enter_container(reply, 'v', types[column->kind]);
+	r = sd_bus_message_peek_type(reply, NULL, &type);
+	if (r < 0)
+		return r;
+	if (column->kind != COLUMN_NUMBER || !streq(type, "t"))
+		type = types[column->kind];
+	r = sd_bus_message_enter_container(reply, 'v', type);
 	if (r < 0)
 		return r;
 	switch (column->kind) {
@@ -57,7 +64,7 @@ static int read_value(sd_bus_message *reply, const struct column *column, struct
 		r = read_text(reply, cell);
 		break;
 	case COLUMN_NUMBER:
-		r = read_number(reply, cell);
+		r = read_number(reply, *type, cell);
 		break;
 	case COLUMN_LIST:
 		r = sd_bus_message_read_strv(reply, &cell->items);
@@ -90,18 +97,13 @@ static int read_rows(sd_bus_message *reply, struct table *table)
 	return r;
 }
 
-/* Reports its failures. */
-static int list(const struct arguments *arguments, const char *what, const struct column *columns,
-	size_t column_count, struct table **ret)
+/* Takes the reply. Reports its failures. */
+static int read_table(sd_bus_message *reply, const struct column *columns, size_t column_count,
+	struct table **ret)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 	_cleanup_(table_freep) struct table *table = NULL;
-	int r;
+	int r = table_new(columns, column_count, &table);
 
-	r = manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "List", "s", what);
-	if (r < 0)
-		return r;
-	r = table_new(columns, column_count, &table);
 	if (r < 0)
 		return print_no_memory();
 	r = read_rows(reply, table);
@@ -112,8 +114,25 @@ static int list(const struct arguments *arguments, const char *what, const struc
 	return 0;
 }
 
-/* 0 if the output is not for a terminal. */
-static size_t terminal_width(void)
+int manager_list(const struct arguments *arguments, const char *what, const struct column *columns,
+	size_t column_count, struct table **ret)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r = manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "List", "s", what);
+
+	return r < 0 ? r : read_table(reply, columns, column_count, ret);
+}
+
+int manager_last(const struct arguments *arguments, uint32_t pid, const struct column *columns,
+	size_t column_count, struct table **ret)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r = manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "Last", "u", pid);
+
+	return r < 0 ? r : read_table(reply, columns, column_count, ret);
+}
+
+size_t terminal_width(void)
 {
 	struct winsize size = {0};
 
@@ -123,7 +142,7 @@ static size_t terminal_width(void)
 	return size.ws_col > 0 ? size.ws_col : 80;
 }
 
-static int print(const struct arguments *arguments, const struct table *table)
+int print_table(const struct arguments *arguments, const struct table *table)
 {
 	struct table_form form = {0};
 
@@ -142,8 +161,8 @@ static int list_and_print(const struct arguments *arguments, const char *what,
 	_cleanup_(table_freep) struct table *table = NULL;
 	int r;
 
-	r = list(arguments, what, columns, column_count, &table);
-	return r < 0 ? r : print(arguments, table);
+	r = manager_list(arguments, what, columns, column_count, &table);
+	return r < 0 ? r : print_table(arguments, table);
 }
 
 int verb_plugs(const struct arguments *arguments)
@@ -225,7 +244,7 @@ static int check_package(const struct arguments *arguments, const char *name)
 	_cleanup_(table_freep) struct table *table = NULL;
 	int r;
 
-	r = list(arguments, "packages", columns, ELEMENTSOF(columns), &table);
+	r = manager_list(arguments, "packages", columns, ELEMENTSOF(columns), &table);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < table->row_count; i++)
@@ -253,12 +272,12 @@ int verb_connections(const struct arguments *arguments)
 		if (r < 0)
 			return r;
 	}
-	r = list(arguments, "connections", columns, ELEMENTSOF(columns), &table);
+	r = manager_list(arguments, "connections", columns, ELEMENTSOF(columns), &table);
 	if (r < 0)
 		return r;
 	if (package)
 		table_keep(table, concerns_package, package);
 	else if (!arguments->all)
 		table_keep(table, is_connected, NULL);
-	return print(arguments, table);
+	return print_table(arguments, table);
 }

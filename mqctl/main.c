@@ -18,6 +18,11 @@ enum {
 	TAKES_OFFLINE = 1 << 6,
 	TAKES_KILL = 1 << 7,
 	TAKES_ANY_ID = 1 << 8,
+	TAKES_ONCE = 1 << 9,
+	TAKES_INTERVAL = 1 << 10,
+	TAKES_FORMAT = 1 << 11,
+	TAKES_LIVE = 1 << 12,
+	TAKES_LAST = 1 << 13,
 
 	TAKES_TABLE = TAKES_JSON | TAKES_NO_LEGEND,
 };
@@ -60,9 +65,26 @@ static const struct verb look_verbs[] = {
 		0, 0, TAKES_TABLE, verb_slots},
 	{"sessions", "[--json|--no-legend]", "list running confined programs",
 		"mqctl sessions --json", 0, 0, TAKES_TABLE, verb_sessions},
-	{"explain", "[--packages DIR [--state FILE]] PKG:PLUG PERMISSION /QUEUE",
+	{"queues", "[--json|--no-legend]", "list the queues there are, and who uses them",
+		"mqctl queues", 0, 0, TAKES_TABLE, verb_queues},
+	{"graph", "[--format=text|dot|mermaid] [--live [--interval S]]",
+		"draw which plug gets what from which slot",
+		"mqctl graph --format=dot | dot -Tsvg >graph.svg", 0, 0,
+		TAKES_FORMAT | TAKES_LIVE | TAKES_INTERVAL, verb_graph},
+	{"explain", "[--packages DIR] PKG:PLUG PERMISSION /QUEUE | --last [PID]",
 		"say whether a plug may use a queue, and why",
-		"mqctl explain logger:events read /events", 3, 3, TAKES_OFFLINE, verb_explain},
+		"mqctl explain logger:events read /events", 3, 3,
+		TAKES_OFFLINE | TAKES_LAST | TAKES_JSON, verb_explain},
+};
+
+static const struct verb watch_verbs[] = {
+	{"top", "[--once] [--interval S] [--json|--no-legend]",
+		"show what running programs do, the busiest first", "mqctl top", 0, 0,
+		TAKES_ONCE | TAKES_INTERVAL | TAKES_TABLE, verb_top},
+	{"monitor", "[--json] [PKG:PLUG...]", "show what is denied, as it happens",
+		"mqctl monitor logger:events", 0, -1, TAKES_JSON, verb_monitor},
+	{"metrics", "[--format=prometheus|openmetrics]", "print all counters, for Prometheus",
+		"mqctl metrics", 0, 0, TAKES_FORMAT, verb_metrics},
 };
 
 static const struct verb maintenance_verbs[] = {
@@ -76,11 +98,13 @@ static const struct verb maintenance_verbs[] = {
 static const struct verb_group groups[] = {
 	{"Connections", connection_verbs, ELEMENTSOF(connection_verbs)},
 	{"Show", look_verbs, ELEMENTSOF(look_verbs)},
+	{"Watch", watch_verbs, ELEMENTSOF(watch_verbs)},
 	{"Maintain", maintenance_verbs, ELEMENTSOF(maintenance_verbs)},
 };
 
-#define VERBS_COUNT \
-	(ELEMENTSOF(connection_verbs) + ELEMENTSOF(look_verbs) + ELEMENTSOF(maintenance_verbs))
+#define VERBS_COUNT                                                                        \
+	(ELEMENTSOF(connection_verbs) + ELEMENTSOF(look_verbs) + ELEMENTSOF(watch_verbs) + \
+		ELEMENTSOF(maintenance_verbs))
 
 static void print_help(void)
 {
@@ -102,6 +126,11 @@ static void print_help(void)
 		   "  --kill             disconnect: kill the sessions that still use the queues\n"
 		   "  --wait SECONDS     disconnect: wait at most this long for them to let go\n"
 		   "  --dry-run          apply: only show what would change\n"
+		   "  --last             explain: show the last denials and refusals\n"
+		   "  --format=FORMAT    graph, metrics: in which form\n"
+		   "  --live             graph: also draw who uses what, and how much\n"
+		   "  --once             top: print one table and end\n"
+		   "  --interval SECONDS top, graph --live: measure for so long\n"
 		   "  --packages DIR     explain: read packages here instead of asking the daemon\n"
 		   "  --state FILE       explain: with --packages, read connections here\n"
 		   "  --runtime-dir DIR  the daemon's socket directory (or MQGATE_RUNTIME_DIR)\n"
@@ -164,6 +193,11 @@ static const char *foreign_option(const struct verb *verb, const struct argument
 		{"--wait", arguments->wait != NULL, TAKES_KILL},
 		{"--dry-run", arguments->dry_run, TAKES_DRY_RUN},
 		{"--no-legend", arguments->no_legend, TAKES_NO_LEGEND},
+		{"--once", arguments->once, TAKES_ONCE},
+		{"--live", arguments->live, TAKES_LIVE},
+		{"--last", arguments->last, TAKES_LAST},
+		{"--interval", arguments->interval != NULL, TAKES_INTERVAL},
+		{"--format", arguments->format != NULL, TAKES_FORMAT},
 		{"--packages", *arguments->packages != NULL, TAKES_OFFLINE},
 		{"--state", arguments->state != NULL, TAKES_OFFLINE},
 	};
@@ -198,10 +232,11 @@ static void print_too_few(const struct verb *verb, const struct arguments *argum
 static int check_usage(const struct verb *verb, const struct arguments *arguments)
 {
 	const char *foreign = foreign_option(verb, arguments);
+	const int least = arguments->last ? 0 : verb->words_min;
 
 	if (foreign)
 		print_error("%s does not take %s", verb->name, foreign);
-	else if (arguments->word_count < verb->words_min)
+	else if (arguments->word_count < least)
 		print_too_few(verb, arguments);
 	else if (verb->words_max >= 0 && arguments->word_count > verb->words_max)
 		print_error("too many arguments for %s: \"%s\"", verb->name,
@@ -219,6 +254,8 @@ enum {
 	OPTION_WAIT,
 	OPTION_PACKAGES,
 	OPTION_STATE,
+	OPTION_INTERVAL,
+	OPTION_FORMAT,
 };
 
 struct command {
@@ -254,6 +291,12 @@ static void take_value(struct arguments *arguments, int option, char *value)
 	case OPTION_STATE:
 		arguments->state = value;
 		break;
+	case OPTION_INTERVAL:
+		arguments->interval = value;
+		break;
+	case OPTION_FORMAT:
+		arguments->format = value;
+		break;
 	}
 }
 
@@ -273,7 +316,12 @@ static int parse_options(int argc, char **argv, struct command *command)
 		{"dry-run", no_argument, &arguments->dry_run, true},
 		{"no-legend", no_argument, &arguments->no_legend, true},
 		{"packages", required_argument, NULL, OPTION_PACKAGES},
-		{"state", required_argument, NULL, OPTION_STATE}, {0}};
+		{"state", required_argument, NULL, OPTION_STATE},
+		{"once", no_argument, &arguments->once, true},
+		{"live", no_argument, &arguments->live, true},
+		{"last", no_argument, &arguments->last, true},
+		{"interval", required_argument, NULL, OPTION_INTERVAL},
+		{"format", required_argument, NULL, OPTION_FORMAT}, {0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0)

@@ -19,14 +19,16 @@ struct diagnostics;
 
 struct arguments {
 	const char *runtime_dir;
-	int json, no_legend, all, forget, dry_run, any_id,
-		kill;    /* true or false; getopt_long() sets them */
+	int json, no_legend, all, forget, dry_run, any_id, kill, once, live,
+		last;    /* true or false; getopt_long() sets them */
 	char **packages; /* of --packages, in order; NULL-terminated */
 	size_t package_count;
-	const char *state; /* of --state; NULL: none */
-	const char *span;  /* of --for; NULL: none */
-	const char *wait;  /* of --wait; NULL: none */
-	char **words;      /* after the verb; NULL-terminated */
+	const char *state;    /* of --state; NULL: none */
+	const char *span;     /* of --for; NULL: none */
+	const char *wait;     /* of --wait; NULL: none */
+	const char *interval; /* of --interval; NULL: none */
+	const char *format;   /* of --format; NULL: none */
+	char **words;         /* after the verb; NULL-terminated */
 	int word_count;
 };
 
@@ -35,7 +37,11 @@ typedef int verb_function(const struct arguments *arguments);
 
 verb_function verb_connect, verb_disconnect, verb_apply;
 verb_function verb_connections, verb_plugs, verb_slots, verb_sessions;
+verb_function verb_top, verb_monitor, verb_queues, verb_graph, verb_metrics;
 verb_function verb_explain, verb_check, verb_reload, verb_status;
+
+/* Of --interval, or otherwise, in seconds. Reports its failures: 0, or -EINVAL. */
+int read_interval(const struct arguments *arguments, uint64_t otherwise, uint64_t *ret);
 
 /* "error: TEXT" on stderr, control characters escaped, lines kept. */
 void print_error(const char *format, ...) _printf_(1, 2);

@@ -56,6 +56,11 @@ int table_add_row(struct table *table, struct cell **ret_cells)
 	return r;
 }
 
+void table_drop_last(struct table *table)
+{
+	free_row(table->rows[--table->row_count], table->column_count);
+}
+
 int cell_set(struct cell *cell, const char *text)
 {
 	char **items = calloc(2, sizeof(*items));
@@ -142,27 +147,49 @@ char *escape_all(const char *text)
 	return buffer;
 }
 
+/* Bytes of the first character. */
+static size_t next_character(const char *text, mbstate_t *state, size_t *ret_columns)
+{
+	wchar_t c;
+	size_t length = mbrtowc(&c, text, MB_CUR_MAX, state);
+	int columns;
+
+	if (length == 0 || length > MB_CUR_MAX) {
+		memset(state, 0, sizeof(*state));
+		*ret_columns = (*text & 0xc0) != 0x80;
+		return 1;
+	}
+	columns = wcwidth(c);
+	*ret_columns = columns < 0 ? 1 : (size_t)columns;
+	return length;
+}
+
 size_t display_width(const char *text)
 {
 	mbstate_t state = {0};
-	size_t width = 0;
+	size_t width = 0, columns;
 
 	while (*text) {
-		wchar_t c;
-		size_t length = mbrtowc(&c, text, MB_CUR_MAX, &state);
-		int columns = -1;
-
-		if (length == 0 || length > MB_CUR_MAX) {
-			memset(&state, 0, sizeof(state));
-			columns = (*text & 0xc0) != 0x80;
-			length = 1;
-		} else {
-			columns = wcwidth(c);
-		}
-		width += columns < 0 ? 1 : (size_t)columns;
-		text += length;
+		text += next_character(text, &state, &columns);
+		width += columns;
 	}
 	return width;
+}
+
+size_t display_cut(const char *text, size_t length, size_t width)
+{
+	mbstate_t state = {0};
+	size_t bytes = 0, columns;
+
+	while (bytes < length) {
+		size_t next = next_character(text + bytes, &state, &columns);
+
+		if (columns > width)
+			break;
+		width -= columns;
+		bytes += next;
+	}
+	return MIN(bytes, length);
 }
 
 /* The cell as shown to a person, malloc'd. Its items are separated by separator. */

@@ -39,6 +39,9 @@ DEFINE_CLEANUP(struct table *, table_free);
 /* A new row at the end, all its cells without a value. */
 int table_add_row(struct table *table, struct cell **ret_cells);
 
+/* Of at least one. */
+void table_drop_last(struct table *table);
+
 /* Replaces the value of a cell by one item. */
 int cell_set(struct cell *cell, const char *text);
 
@@ -72,6 +75,9 @@ void json_print_string(const char *text, FILE *file);
 /* Columns that a terminal uses for the text; what cannot be decoded counts as one each. Wide
  * characters are known if LC_CTYPE is a UTF-8 locale. */
 size_t display_width(const char *text);
+
+/* How many bytes of the text, which has length of them, fit into so many columns. */
+size_t display_cut(const char *text, size_t length, size_t width);
 
 /* The text as one line for a terminal, malloc'd; NULL on lack of memory. As escape(), except that
  * backslashes stay: what comes from an app has been through escape() in the manager. */

@@ -10,27 +10,8 @@
 #include "include/verdict.h"
 #include "names.h"
 #include "rules.h"
+#include "suggest.h"
 #include "variables.h"
-
-/* The first rule by which the slot, if connected to the plug, offers the name (without slash) for
- * the values, which then are complete. False if there is none. */
-static bool find_rule(const struct plug *plug, const struct slot *slot, const char *name,
-	struct values *values, struct rule *ret)
-{
-	const size_t count = rule_count(plug, slot);
-
-	for (size_t i = 0; i < count; i++) {
-		const struct rule rule = rule_at(plug, slot, i);
-
-		if (i < slot->path_count && !strchr(rule.name, '{')
-				? streq(rule.name + 1, name)
-				: values_find(rule.name + 1, name, values)) {
-			*ret = rule;
-			return true;
-		}
-	}
-	return false;
-}
 
 static bool slot_offers(const struct plug *plug, const struct slot *slot, const char *name)
 {
@@ -40,101 +21,11 @@ static bool slot_offers(const struct plug *plug, const struct slot *slot, const 
 	return find_rule(plug, slot, name, &values, &rule);
 }
 
-static bool slot_gives(
-	const struct plug *plug, const struct slot *slot, const char *name, uint32_t permissions)
-{
-	return (permissions & ~slot->permissions) == 0 && slot_offers(plug, slot, name);
-}
-
-static bool is_connected(
-	const struct policy *policy, const struct plug *plug, const struct slot *slot)
-{
-	char plug_ref[REF_MAX + 1], slot_ref[REF_MAX + 1];
-	const struct connection *connection;
-
-	ref_format(plug->package->name, plug->name, plug_ref);
-	ref_format(slot->package->name, slot->name, slot_ref);
-	connection = connections_find(policy->connections, plug_ref, slot_ref);
-	return connection && connection->state != CONNECTION_UNDESIRED;
-}
-
-/* The first slot by name that would give the plug the permissions, or if there is one, the first
- * with its id. One to which it is connected gives them to others only (names with variables). To a
- * plug with names of its own any slot that fits would give them: only one with its id is meant. */
-static const struct slot *find_giver(const struct policy *policy, const struct plug *plug,
-	const char *name, uint32_t permissions)
-{
-	const struct slot *first = NULL;
-
-	for (size_t i = 0; i < policy->packages->count; i++) {
-		const struct package *package = policy->packages->items[i];
-
-		for (size_t j = 0; j < package->slot_count; j++) {
-			const struct slot *slot = &package->slots[j];
-
-			if ((first || plug->path_count > 0) && !streq(slot->id, plug->id))
-				continue;
-			if (!slot_gives(plug, slot, name, permissions) ||
-				is_connected(policy, plug, slot))
-				continue;
-			if (streq(slot->id, plug->id))
-				return slot;
-			first = slot;
-		}
-	}
-	return first;
-}
-
 static char *ref_new(const struct package *package, const char *name)
 {
 	char *ref;
 
 	return asprintf(&ref, "%s:%s", package->name, name) < 0 ? NULL : ref;
-}
-
-static char *connect_command(const struct plug *plug, const struct slot *slot)
-{
-	char *command;
-
-	if (asprintf(&command, "mqctl connect %s%s:%s %s:%s", any_id_option(plug, slot),
-		    plug->package->name, plug->name, slot->package->name, slot->name) < 0)
-		return NULL;
-	return command;
-}
-
-int policy_suggest(const struct policy *policy, const char *const *plugs, size_t plug_count,
-	const char *queue, uint32_t missing, char **ret_plug, char **ret_command)
-{
-	_cleanup_free_ char *plug = NULL, *command = NULL;
-	const struct slot *giver = NULL;
-	const struct plug *taker = NULL;
-
-	for (size_t i = 0; i < plug_count; i++) {
-		const struct plug *found = policy_plug(policy, plugs[i]);
-		const struct slot *slot = found ? find_giver(policy, found, queue, missing) : NULL;
-		bool same_id;
-
-		if (!slot || would_clash(policy, found, slot))
-			continue;
-		same_id = streq(slot->id, found->id);
-
-		if (!giver || same_id) {
-			giver = slot;
-			taker = found;
-		}
-		if (same_id)
-			break;
-	}
-	*ret_plug = *ret_command = NULL;
-	if (!giver)
-		return 0;
-	plug = ref_new(taker->package, taker->name);
-	command = connect_command(taker, giver);
-	if (!plug || !command)
-		return -ENOMEM;
-	*ret_plug = take_pointer(plug);
-	*ret_command = take_pointer(command);
-	return 0;
 }
 
 void explanation_clear(struct explanation *explanation)
@@ -449,22 +340,54 @@ static int clash_reason(const struct question *question, char **ret)
 	return 0;
 }
 
-static int propose(const struct question *question, const struct slot *slot, const char *what,
-	struct explanation *ret, char **ret_reason)
+/* "a:b", or "a:b and c:d together"; malloc'd, NULL on lack of memory. */
+static char *givers(const struct suggestion *suggestion)
 {
-	bool clashes = would_clash(question->policy, question->plug, slot);
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return NULL;
+	for (size_t i = 0; i < suggestion->count; i++)
+		(void)fprintf(f, "%s%s:%s",
+			i == 0                       ? ""
+			: i + 1 == suggestion->count ? " and "
+						     : ", ",
+			suggestion->slots[i]->package->name, suggestion->slots[i]->name);
+	(void)fputs(suggestion->count > 1 ? " together" : "", f);
+	return fclose(f) == 0 ? text : NULL;
+}
+
+static const char *other_ids(const struct suggestion *suggestion)
+{
+	for (size_t i = 0; i < suggestion->count; i++)
+		if (*any_id_option(suggestion->plug, suggestion->slots[i]))
+			return suggestion->count == 1 ? ", and has another id"
+						      : ", and not all have its id";
+	return "";
+}
+
+static int propose(const struct suggestion *suggestion, const char *what, struct explanation *ret,
+	char **ret_reason)
+{
+	const struct slot *first = suggestion->slots[0];
+	_cleanup_free_ char *slots = givers(suggestion);
+	bool several = suggestion->count > 1;
 	int n;
 
-	ret->slot = ref_new(slot->package, slot->name);
-	ret->command = clashes ? NULL : connect_command(question->plug, slot);
-	if (!ret->slot || (!clashes && !ret->command))
+	ret->slot = ref_new(first->package, first->name);
+	ret->command = suggestion->clashes ? NULL : suggestion_command(suggestion);
+	if (!slots || !ret->slot || (!suggestion->clashes && !ret->command))
 		return -ENOMEM;
-	n = clashes ? asprintf(ret_reason,
-			      "%s gives %s, but with it a name of the plug would mean two queues; "
+	n = suggestion->clashes
+		    ? asprintf(ret_reason,
+			      "%s give%s %s, but with %s a name of the plug would mean two queues; "
 			      "mqctl connect says which",
-			      ret->slot, what)
-		    : asprintf(ret_reason, "%s gives %s, but is not connected%s", ret->slot, what,
-			      *any_id_option(question->plug, slot) ? ", and has another id" : "");
+			      slots, several ? "" : "s", what, several ? "them" : "it")
+		    : asprintf(ret_reason, "%s give%s %s, but %s not connected%s", slots,
+			      several ? "" : "s", what, several ? "are" : "is",
+			      other_ids(suggestion));
 	if (n < 0)
 		*ret_reason = NULL;
 	return n < 0 ? -ENOMEM : 0;
@@ -473,19 +396,20 @@ static int propose(const struct question *question, const struct slot *slot, con
 static int deny_reason(const struct question *question, uint32_t missing, struct explanation *ret,
 	char **ret_reason)
 {
-	const struct slot *slot;
+	struct suggestion suggestion;
 	const char *what = "it";
+	bool found;
 
 	if (question->given && missing & question->permission)
 		return clash_reason(question, ret_reason);
-	slot = find_giver(question->policy, question->plug, question->name, missing);
-	if (!slot && missing & question->permission) {
+	found = suggest(question->policy, question->plug, question->name, missing, &suggestion);
+	if (!found && missing & question->permission) {
 		what = question->word;
-		slot = find_giver(
-			question->policy, question->plug, question->name, question->permission);
+		found = suggest(question->policy, question->plug, question->name,
+			question->permission, &suggestion);
 	}
-	return slot ? propose(question, slot, what, ret, ret_reason)
-		    : hopeless_reason(question, ret_reason);
+	return found ? propose(&suggestion, what, ret, ret_reason)
+		     : hopeless_reason(question, ret_reason);
 }
 
 static int explain_denied(

@@ -16,6 +16,7 @@ static int add(const struct granting *granting, const struct rule *rule, uint32_
 	struct grant grant = {.permissions = permissions,
 		.mode_cut = rule->slot->mode_cut,
 		.host = rule->slot->host,
+		.giver = (uint16_t)granting->grants->giver_count,
 		.name = name};
 
 	if (!fill_in(rule->name + 1, granting->values, name) ||
@@ -50,7 +51,7 @@ int policy_add_plug_grants(
 	size_t at = connections_lower_bound(policy->connections, plug, "");
 	const struct plug *found = policy_plug(policy, plug);
 	const struct slot *slot;
-	int r = 0;
+	int r = grants_set_giver(grants, plug);
 
 	while (found && r == 0 && (slot = next_slot(policy, plug, &at)))
 		r = add_slot(&granting, found, slot, slot->permissions);
@@ -62,8 +63,9 @@ int policy_add_slot_grants(
 {
 	const struct granting granting = {grants, {[VARIABLE_INSTANCE] = instance}};
 	const struct slot *found = policy_slot(policy, slot);
+	int r = grants_set_giver(grants, slot);
 
-	return found ? add_slot(&granting, NULL, found, PERMISSIONS_ALL) : 0;
+	return found && r == 0 ? add_slot(&granting, NULL, found, PERMISSIONS_ALL) : r;
 }
 
 int policy_add_slot_scope(const struct policy *policy, const char *slot, struct grants *grants)

@@ -82,7 +82,7 @@ _mqctl_argument() {
 	disconnect:0) _mqgate_offer "$word" "$(_mqgate_connected "")" ;;
 	disconnect:1) _mqgate_offer "$word" "$(_mqgate_connected "$3")" ;;
 	connections:0) _mqgate_offer "$word" "$(_mqgate_packages)" ;;
-	explain:0) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
+	explain:0 | monitor:*) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
 	explain:1) _mqgate_offer "$word" "open read write create delete" ;;
 	explain:2) _mqgate_offer "$word" "$(_mqgate_queues "$3")" ;;
 	check:* | apply:0) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
@@ -95,12 +95,22 @@ _mqctl_options() {
 	disconnect) echo --forget --kill --wait ;;
 	apply) echo --dry-run ;;
 	connections) echo --all --json --no-legend ;;
-	plugs | slots | sessions) echo --json --no-legend ;;
-	status) echo --json ;;
-	explain) echo --packages --state ;;
+	plugs | slots | sessions | queues) echo --json --no-legend ;;
+	status | monitor) echo --json ;;
+	explain) echo --last --json --packages --state ;;
+	top) echo --once --interval --json --no-legend ;;
+	graph) echo --format --live --interval ;;
+	metrics) echo --format ;;
 	"") echo --version ;;
 	esac
 	echo --help --runtime-dir
+}
+
+_mqctl_formats() {
+	case $1 in
+	graph) echo text dot mermaid ;;
+	metrics) echo prometheus openmetrics ;;
+	esac
 }
 
 _mqctl() {
@@ -111,7 +121,7 @@ _mqctl() {
 	word=${WORDS[-1]}
 	for ((i = 1; i < ${#WORDS[@]} - 1; i++)); do
 		case ${WORDS[i]} in
-		--for | --wait | --runtime-dir | --packages | --state) i=$((i + 1)) ;;
+		--for | --wait | --runtime-dir | --packages | --state | --interval | --format) i=$((i + 1)) ;;
 		-*) ;;
 		*) arguments+=("${WORDS[i]}") ;;
 		esac
@@ -121,12 +131,14 @@ _mqctl() {
 	--state) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 	--for) _mqgate_offer "$word" "90s 10m 2h 1d" ;;
 	--wait) _mqgate_offer "$word" "10 60" ;;
+	--interval) _mqgate_offer "$word" "1 5 60" ;;
+	--format) _mqgate_offer "$word" "$(_mqctl_formats "${arguments[0]-}")" ;;
 	*)
 		if [[ $word == -* ]]; then
 			_mqgate_offer "$word" "$(_mqctl_options "${arguments[0]-}")"
 		elif [ ${#arguments[@]} = 0 ]; then
 			_mqgate_offer "$word" "connect disconnect apply connections plugs slots \
-sessions explain check reload status"
+sessions queues graph explain top monitor metrics check reload status"
 		else
 			_mqctl_argument "$word" "${arguments[@]}"
 		fi

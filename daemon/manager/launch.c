@@ -23,6 +23,7 @@
 #include "daemon/manager/sessions/examination.h"
 #include "daemon/manager/sessions/sealed.h"
 #include "daemon/manager/sessions/session.h"
+#include "daemon/manager/sessions/totals.h"
 #include "include/protocol.h"
 
 enum launch_state {
@@ -152,6 +153,7 @@ static void refuse(struct launch *launch, int error, const char *text)
 {
 	struct session *session = take_pointer(launch->session);
 
+	launch->manager->totals->launches_refused++;
 	if (launch->state == LAUNCH_EXAMINING)
 		discard_hello(launch->manager, launch->socket);
 	(void)answer_refusal(launch->socket, launch->version, error, text);
@@ -184,6 +186,7 @@ static void on_ready(void *userdata)
 	struct session *session = launch->session;
 	int r;
 
+	launch->manager->totals->launches++;
 	r = answer_launcher(launch);
 	(void)launch_free(launch);
 	if (r < 0)
@@ -534,6 +537,7 @@ static int launch_new(struct account *account, int *socket, struct identity *ide
 /* Without keeping anything of it. */
 static void turn_away(struct manager *manager, int *socket, int error, const char *text)
 {
+	manager->totals->launches_refused++;
 	discard_hello(manager, *socket);
 	(void)answer_refusal(*socket, LAUNCH_VERSION_OLDEST, error, text);
 	fd_receiver_close(manager, socket);

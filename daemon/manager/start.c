@@ -17,9 +17,11 @@
 #include "launch.h"
 #include "mounts.h"
 #include "sessions/holders.h"
+#include "sessions/records.h"
 #include "sessions/session-process.h"
 #include "sessions/session.h"
 #include "sessions/take-over.h"
+#include "sessions/totals.h"
 #include "sockets.h"
 #include "daemon/manager/sessions/spawner.h"
 
@@ -156,6 +158,7 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 	r = r < 0 ? r : load(manager);
 	r = r < 0 ? r : connections_start(manager);
 	r = r < 0 ? r : sockets_open(manager);
+	r = r < 0 ? r : totals_start(manager);
 	r = r < 0 ? r : start_parts(manager);
 	if (r < 0)
 		return r;
@@ -192,6 +195,8 @@ struct manager *manager_free(struct manager *manager)
 	manager->expiry_source = sd_event_source_disable_unref(manager->expiry_source);
 	policy_release(&manager->policy);
 	settings_clear(&manager->settings);
+	totals_free(manager);
+	last_records_free(manager);
 	manager->event = sd_event_unref(manager->event);
 	manager->lock = safe_close(manager->lock);
 	free(manager);

@@ -8,6 +8,7 @@
  */
 #include "session.h"
 
+#include "daemon/session/call/counting.h"
 #include "daemon/session/call/resume.h"
 #include "daemon/session/revoke/confined.h"
 #include "include/verdict.h"
@@ -271,6 +272,7 @@ static int take_grants(struct supervisor *session, struct grants *grants)
 
 	(void)grants_free(session->grants);
 	session->grants = grants;
+	counting_begin(session);
 	r = put_in_force(session);
 	if (r < 0 && r != -EBUSY)
 		return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* flood THREADS GRANTED DENIED: calls on a queue that is granted and on one that is not, from so
- * many threads, as fast as it is let. Says "flooding" when all of them do; at a line on stdin says
- * how many calls there were, and how many gave what they should not, and ends. */
+ * many threads, as fast as it is let. Says "flooding" when all of them do; at a line on stdin, or
+ * its end, says how many calls there were, and how many gave what they should not, and ends. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -63,7 +63,7 @@ int main(int argc, char **argv)
 	(void)pthread_barrier_wait(&barrier);
 	(void)puts("flooding");
 	(void)fflush(stdout);
-	if (!fgets(line, sizeof(line), stdin))
+	if (!fgets(line, sizeof(line), stdin) && ferror(stdin))
 		return 1;
 	printf("granted %lu denied %lu wrong %lu\n", granted, denied, wrong);
 	(void)fflush(stdout);

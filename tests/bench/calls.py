@@ -13,7 +13,7 @@ from harness import Failure, children
 LAUNCHES = 10
 LINE = re.compile(r'^(?:\d+ +)?(?:<\.\.\. )?([a-z_0-9]+)')
 RECEIVED = re.compile(r'NOTIF_RECV, \{.*?nr=__NR_(\w+),.*?args=\[\w+, (\w+)')
-ATTACH_DEADLINE = 10
+ATTACH_DEADLINE = 10 * int(os.environ.get("TEST_PATIENCE", "1"))
 
 
 class Strace:

@@ -204,11 +204,12 @@ static void check_list(const char *what, uid_t viewer)
 {
 	static struct manager manager;
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = new_message();
+	const struct bus_viewer who = {.uid = viewer, .all = viewer == 0};
 	int r;
 
 	manager.policy = *fuzz_policy();
 	REQUIRE(sd_bus_message_open_container(message, 'a', "a{sv}") >= 0);
-	r = bus_append_list(&manager, viewer, what, message);
+	r = bus_append_list(&manager, &who, what, message);
 	REQUIRE(r >= 0 || r == -EINVAL);
 }
 

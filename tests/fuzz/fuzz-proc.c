@@ -32,7 +32,7 @@ static void check_identity(const char *text)
 
 static void check_limits(const char *text)
 {
-	rlim_t limit;
+	struct rlimit limit;
 	int r = text_limit(text, "Max open files", &limit);
 
 	REQUIRE(r == 0 || r == -EBADMSG);

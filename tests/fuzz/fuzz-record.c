@@ -6,6 +6,18 @@
 #include "include/protocol.h"
 #include "include/verdict.h"
 
+/* It goes into a shell as it is. */
+static void check_remedy(const char *command)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789 ._/=+-:&";
+
+	REQUIRE(strspn(command, plain) == strlen(command));
+	REQUIRE(startswith(command, "sysctl ") || startswith(command, "prlimit --pid ") ||
+		startswith(command, "nsenter --target ") || startswith(command, "chmod ") ||
+		startswith(command, "chgrp "));
+}
+
 static void check_record(const struct record *record)
 {
 	_cleanup_free_ char *line = record_format(record);
@@ -14,7 +26,11 @@ static void check_record(const struct record *record)
 	REQUIRE(is_fit_to_print(record->queue) && is_fit_to_print(record->command));
 	REQUIRE(record->queue[0] == '\0' || record->queue[0] == '/');
 	REQUIRE(record->plug && is_fit_to_print(record->plug));
-	if (record->suggestion)
+	if (record->refused)
+		REQUIRE(record->why && is_fit_to_print(record->why));
+	if (record->suggestion && record->refused)
+		check_remedy(record->suggestion);
+	else if (record->suggestion)
 		check_suggestion(record->suggestion);
 	REQUIRE(!(record->allowed && record->killed));
 }

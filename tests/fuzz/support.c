@@ -226,19 +226,35 @@ static bool connects(const char *plug, const char *slot, bool any_id)
 	return policy_connect(fuzz_policy(), plug, slot, 0, any_id, &connections, &fault) == 0;
 }
 
-void check_suggestion(const char *command)
+/* Changes it. */
+static void check_command(char *slot)
 {
-	_cleanup_free_ char *text = strdup(command);
-	char *slot = text, *plug;
+	char *plug;
 	bool any_id;
 
-	REQUIRE(text && streq(strsep(&slot, " "), "mqctl") && streq(strsep(&slot, " "), "connect"));
+	REQUIRE(streq(strsep(&slot, " "), "mqctl") && streq(strsep(&slot, " "), "connect"));
 	plug = strsep(&slot, " ");
 	any_id = streq(plug, "--any-id");
 	if (any_id)
 		plug = strsep(&slot, " ");
 	REQUIRE(plug && slot && connects(plug, slot, any_id));
 	REQUIRE(!any_id || !connects(plug, slot, false));
+}
+
+void check_suggestion(const char *command)
+{
+	_cleanup_free_ char *text = strdup(command);
+	char *next;
+
+	REQUIRE(text);
+	for (char *one = text; one; one = next) {
+		next = strstr(one, " && ");
+		if (next) {
+			*next = '\0';
+			next += strlen(" && ");
+		}
+		check_command(one);
+	}
 }
 
 void check_connections(const struct connections *connections)

@@ -287,8 +287,7 @@ Test(lease, gives_what_it_gives_unconfined, .timeout = 60)
 	close_door(&door);
 }
 
-/* --- what ends the waiting --------------------------------------------------------------------
- */
+/* --- what ends the waiting ------------------------------------------------------------------ */
 
 static void be_signalled(enum handler handler)
 {
@@ -380,8 +379,7 @@ Test(lease, another_session_process_goes_on)
 	close_door(&door);
 }
 
-/* --- who is not held up ------------------------------------------------------------------------
- */
+/* --- who is not held up --------------------------------------------------------------------- */
 
 static void expect_opened_at_once(struct door *door, const char *queue)
 {
@@ -427,8 +425,7 @@ Test(lease, nobody_else_waits)
 	close_door(&door);
 }
 
-/* --- a descriptor that is used as soon as it is there ------------------------------------------
- */
+/* --- a descriptor that is used as soon as it is there --------------------------------------- */
 
 #define EXPECTED 200 /* the number that it will have */
 

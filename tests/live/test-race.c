@@ -138,8 +138,7 @@ Test(race, names_attributes_and_numbers_that_change, .timeout = 600)
 	(void)syscall(SYS_mq_unlink, denied);
 }
 
-/* --- a descriptor from outside that does more than is granted --------------------------------
- */
+/* --- a descriptor from outside that does more than is granted ------------------------------- */
 
 static int own;
 

@@ -125,8 +125,7 @@ Test(registrations_refused, who_does_so_on_one_that_may_only_be_written_is_kille
 	expect_killed_for_exchanging(WRITE_ONLY);
 }
 
-/* --- what cannot be asked before ---------------------------------------------------------------
- */
+/* --- what cannot be asked before ------------------------------------------------------------ */
 
 /* One of which it has no descriptor any more, as far as anybody knows. */
 static void register_on_the_other(struct stage *stage)
@@ -236,8 +235,7 @@ Test(registrations_refused, but_not_if_what_was_forgotten_is_gone)
 	cr_expect_eq(r, 0, "%ld", r);
 }
 
-/* --- what was given back before there was anything to watch for --------------------------------
- */
+/* --- what was given back before there was anything to watch for ----------------------------- */
 
 static struct sigevent *event_that_does_not_come;
 

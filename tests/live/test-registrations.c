@@ -21,8 +21,7 @@ static void on_signal(int signal)
 	told += signal == SIGUSR1;
 }
 
-/* --- what was registered before ----------------------------------------------------------------
- */
+/* --- what was registered before ------------------------------------------------------------- */
 
 /* That somebody wants it is told by a signal. */
 static void lease(void)

@@ -102,8 +102,8 @@ Test(target, limits)
 	start(become_user);
 	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
 	cr_assert_eq(target_limits(&target, &limits), 0);
-	cr_expect_eq(limits.queue_bytes, 1234);
-	cr_expect_eq(limits.descriptors, descriptors.rlim_cur);
+	cr_expect_eq(limits.queue_bytes.rlim_cur, 1234);
+	cr_expect_eq(limits.descriptors.rlim_cur, descriptors.rlim_cur);
 }
 
 static void keep_all(void)

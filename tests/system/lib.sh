@@ -147,6 +147,12 @@ run() {
 	} 2>/dev/null
 }
 
+# see CMD…: run, and what it prints is kept in $WORK/seen, for holds
+see() {
+	run "$@"
+	cp "$WORK/stdout" "$WORK/seen"
+}
+
 stdout() {
 	cat "$WORK/stdout"
 }

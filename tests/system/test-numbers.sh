@@ -97,7 +97,7 @@ for who in root user; do
 	expect_answer "$who: nor the other way round" two "open $Q$one.reply w" "EACCES"
 	expect_answer "$who: nor may it delete it" two "unlink $Q$one.reply" "EACCES"
 	expect_log "$who: the log says what, to whom" \
-		"denied mq_unlink $Q$one.reply: delete not granted to rpc:reply \\(pid $two, uid [0-9]*, mqtry\\)\$"
+		"denied mq_unlink $Q$one.reply: delete not granted to rpc:reply \\(pid $two, uid [0-9]*, mqtry\\); no slot"
 	kill -KILL $(session_processes)
 	expect_answer "$who: after its session process was replaced: its descriptor" one "send a" "-> 0"
 	expect_answer "$who: its name" one "look $Q%p.reply r" "-> 0"

@@ -90,8 +90,7 @@ static void must_connect(const char *plug, const char *slot, uint64_t until)
 	"panel:steer turbine:control auto\n" \
 	"panel:watch turbine:watch auto\n"
 
-/* --- who is connected ---------------------------------------------------------------------------
- */
+/* --- who is connected ----------------------------------------------------------------------- */
 
 Test(auto_connect, same_publisher_and_same_id)
 {
@@ -168,8 +167,7 @@ Test(auto_connect, slots_of_parallel_installations_never)
 	expect_connections("panel_two:watch turbine:watch auto\n");
 }
 
-/* --- what becomes of it -------------------------------------------------------------------------
- */
+/* --- what becomes of it --------------------------------------------------------------------- */
 
 /* most_likely_9 */
 Test(auto_connect, undesired_once_it_is_cut_by_hand)
@@ -226,8 +224,7 @@ Test(auto_connect, nothing_to_forget)
 	fault_clear(&fault);
 }
 
-/* --- packages that vanish, change and come back -------------------------------------------------
- */
+/* --- packages that vanish, change and come back --------------------------------------------- */
 
 static const char only_panel[] =
 	"name: panel\npublisher: us\nplugs: {watch: posix-mq, steer: posix-mq}\n";
@@ -330,8 +327,7 @@ Test(auto_connect, names_and_patterns_add_up)
 	grants_free(grants);
 }
 
-/* --- bounds
- * --------------------------------------------------------------------------------------- */
+/* --- bounds --------------------------------------------------------------------------------- */
 
 /* So many manual connections, as if read from the state. */
 static struct connections *many(size_t count)
@@ -360,8 +356,7 @@ Test(auto_connect, no_more_than_there_may_be)
 	cr_expect(settle() == 1);
 }
 
-/* --- timed ones
- * ----------------------------------------------------------------------------------- */
+/* --- timed ones ----------------------------------------------------------------------------- */
 
 static struct connections *expire(uint64_t now)
 {
@@ -465,8 +460,7 @@ Test(auto_connect, times_are_utc_and_only_that)
 	cr_expect(utc_parse("tomorrow", &seconds) == -EINVAL);
 }
 
-/* --- what differs
- * --------------------------------------------------------------------------------- */
+/* --- what differs --------------------------------------------------------------------------- */
 
 static void print_difference(
 	const struct connection *connection, enum connection_difference difference, void *userdata)
@@ -486,8 +480,7 @@ static void expect_differences(const struct connections *old, const char *expect
 	free(text);
 }
 
-/* --- apply
- * ---------------------------------------------------------------------------------------- */
+/* --- apply ---------------------------------------------------------------------------------- */
 
 static void apply(const char *list, const char *differences)
 {

@@ -13,6 +13,7 @@
 static struct waiters waiters;
 static struct inflight *inflight;
 static uint64_t latest_id;
+static struct counters counters;
 
 static void setup(void)
 {
@@ -34,8 +35,10 @@ static int add(enum mq_call call, uint64_t size)
 	emulated.call = (struct data_call){.call = call, .size = size};
 	inflight->notification.id = ++latest_id;
 	return waiters_add(&waiters, inflight, &target, &emulated,
-		&(struct wanted){
-			.name = "queue", .spaces = SPACE_CALLER, .needs = PERMISSION_READ});
+		&(struct wanted){.name = "queue",
+			.spaces = SPACE_CALLER,
+			.needs = PERMISSION_READ,
+			.counters = &counters});
 }
 
 static int add_open(void)
@@ -45,7 +48,7 @@ static int add_open(void)
 
 	inflight->notification.id = ++latest_id;
 	return waiters_add_open(&waiters, inflight, &target, &request,
-		&(struct wanted){.name = "queue", .needs = PERMISSION_READ});
+		&(struct wanted){.name = "queue", .needs = PERMISSION_READ, .counters = &counters});
 }
 
 /* No listener: whoever is answered is dropped all the same. */

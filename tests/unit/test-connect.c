@@ -608,9 +608,11 @@ Test(connect, explain_denials)
 		/* To create is to open as well. */
 		{"logger:events", "create", "/test", false,
 			PERMISSION_CREATE | PERMISSION_READ | PERMISSION_OPEN, "multi:can-create",
-			"mqctl connect --any-id logger:events multi:can-create",
+			"mqctl connect --any-id logger:events multi:can-create && "
+			"mqctl connect --any-id logger:events multi:can-read",
 			"logger:events may not create /test: it lacks open,read,create\n"
-			"multi:can-create gives create, but is not connected, and has another id"},
+			"multi:can-create and multi:can-read together give it, but are not "
+			"connected, and not all have its id"},
 	};
 
 	expect_answers(answers, ELEMENTSOF(answers));
@@ -688,7 +690,10 @@ Test(connect, suggestions)
 			"mqctl connect --any-id logger:events multi:can-write"},
 		{one, 1, "wild-7", PERMISSION_OPEN, "logger:events",
 			"mqctl connect --any-id logger:events multi:wild"},
-		{one, 1, "test", PERMISSION_READ | PERMISSION_WRITE, NULL, NULL},
+		{one, 1, "test", PERMISSION_READ | PERMISSION_WRITE, "logger:events",
+			"mqctl connect --any-id logger:events multi:can-read && "
+			"mqctl connect --any-id logger:events multi:can-write"},
+		{one, 1, "test", PERMISSION_DELETE, NULL, NULL},
 		{one, 1, "nowhere", PERMISSION_READ, NULL, NULL},
 		{one, 0, "events", PERMISSION_READ, NULL, NULL},
 	};

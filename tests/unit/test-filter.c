@@ -177,8 +177,7 @@ Test(filter, x32_has_no_calls)
 }
 #endif
 
-/* --- what is refused by its arguments -----------------------------------------------------------
- */
+/* --- what is refused by its arguments ------------------------------------------------------- */
 
 #define REFUSED(error) (SECCOMP_RET_ERRNO | (error))
 
@@ -300,8 +299,7 @@ Test(filter, no_filter_id_changes_an_answer)
 	free(other);
 }
 
-/* --- what libseccomp leaves out ------------------------------------------------------------------
- */
+/* --- what libseccomp leaves out ------------------------------------------------------------- */
 
 static unsigned rules, left_out;
 

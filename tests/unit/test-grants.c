@@ -520,16 +520,50 @@ Test(grants, a_count_beyond_the_bound_is_refused)
 	struct {
 		uint32_t magic, version;
 		uint64_t generation;
-		uint32_t count, reserved;
-	} header = {.version = 3, .count = UINT32_MAX};
+		uint32_t count, givers;
+	} header;
 	struct grants *grants = sample();
 	void *data = NULL;
 	size_t size;
 
 	cr_assert(grants_serialise(grants, &data, &size) == 0);
-	memcpy(&header.magic, data, sizeof(header.magic));
-	cr_expect(deserialise_copy(&header, sizeof(header)) == -EBADMSG);
+	memcpy(&header, data, sizeof(header));
+	cr_assert_eq(header.count, 6U);
+	header.count = UINT32_MAX;
+	memcpy(data, &header, sizeof(header));
+	cr_expect_eq(deserialise_copy(data, size), -EBADMSG);
+	header.count = 6;
+	header.givers = UINT32_MAX;
+	memcpy(data, &header, sizeof(header));
+	cr_expect_eq(deserialise_copy(data, size), -EBADMSG);
+	header.givers = 0;
+	memcpy(data, &header, sizeof(header));
+	cr_expect_eq(deserialise_copy(data, size), 0);
 	free(data);
+	grants_free(grants);
+}
+
+Test(grants, so_many_may_give_something)
+{
+	struct grants *grants, *back = NULL;
+	char ref[REF_MAX + 1];
+	void *data;
+	size_t size;
+
+	cr_assert_eq(grants_new(1, &grants), 0);
+	for (unsigned i = 0; i < GRANTS_GIVERS_MAX; i++) {
+		(void)snprintf(ref, sizeof(ref), "package:%0*u", REF_MAX - 8, i);
+		cr_assert_eq(grants_set_giver(grants, ref), 0, "%u", i);
+	}
+	cr_expect_eq(grants_set_giver(grants, "package:plug"), -E2BIG);
+	cr_expect_eq(grants_set_giver(grants, ""), -EINVAL);
+	grants_seal(grants);
+	cr_assert_eq(grants_serialise(grants, &data, &size), 0);
+	cr_assert_eq(grants_deserialise(data, size, &back), 0);
+	cr_assert_eq(back->giver_count, (size_t)GRANTS_GIVERS_MAX);
+	cr_expect_str_eq(back->givers[GRANTS_GIVERS_MAX - 1], ref);
+	free(data);
+	grants_free(back);
 	grants_free(grants);
 }
 

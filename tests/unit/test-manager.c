@@ -9,7 +9,7 @@
 #include "daemon/manager/mounts.h"
 #include "daemon/manager/peers/peer.h"
 #include "daemon/manager/sessions/kept-processes.h"
-#include "daemon/manager/sessions/record.h"
+#include "daemon/manager/sessions/records.h"
 #include "daemon/manager/sessions/session.h"
 #include "fixture.h"
 #include "include/protocol.h"
@@ -312,22 +312,22 @@ Test(record, that_no_session_process_sends_is_refused)
 
 	message = record_message();
 	message.record.call = MQ_CALL_COUNT;
-	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+	cr_expect_eq(records_handle(&session, &message), -EBADMSG);
 	message = record_message();
 	message.record.reason = REASON_KILLED;
-	cr_expect_eq(record_handle(&session, &message), -EBADMSG, "killed for a call");
+	cr_expect_eq(records_handle(&session, &message), -EBADMSG, "killed for a call");
 	message = record_message();
 	message.record.reason = 1000;
-	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+	cr_expect_eq(records_handle(&session, &message), -EBADMSG);
 	message = record_message();
 	message.record.missing = PERMISSIONS_ALL + 1;
-	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+	cr_expect_eq(records_handle(&session, &message), -EBADMSG);
 	message = record_message();
 	memset(message.record.name, 'x', sizeof(message.record.name));
-	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+	cr_expect_eq(records_handle(&session, &message), -EBADMSG);
 	message = record_message();
 	memset(message.record.command, 'x', sizeof(message.record.command));
-	cr_expect_eq(record_handle(&session, &message), -EBADMSG);
+	cr_expect_eq(records_handle(&session, &message), -EBADMSG);
 }
 
 /* --- mount table ------------------------------------------------------------------------------ */

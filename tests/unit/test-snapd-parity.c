@@ -414,8 +414,7 @@ Test(rules, a7_bad_paths_give_nothing)
 	expect_nothing_of("    path: {this-is-not-a-valid-path: true}\n");
 }
 
-/* --- O, B: auto-connection, and the interface's name --------------------------------------------
- */
+/* --- O, B: auto-connection, and the interface's name ---------------------------------------- */
 
 static size_t automatic(const char *documents)
 {
@@ -476,8 +475,7 @@ Test(snapd_parity, b1_nothing_automatic_without_a_publisher)
 			    "slots: {q: {interface: posix-mq, path: /q}}\n") == 0);
 }
 
-/* --- the ten most likely to go wrong ------------------------------------------------------------
- */
+/* --- the ten most likely to go wrong -------------------------------------------------------- */
 
 Test(rules, most_likely_1_an_empty_list_is_not_the_default)
 {

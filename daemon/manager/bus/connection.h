@@ -23,8 +23,12 @@ struct peer {
 	struct relay relay;
 	sd_bus *bus;
 	sd_event_source *outside_source, *inside_source, *silence_source;
-	size_t unread; /* as its account has it */
-	size_t owed;   /* that, when its silence was last looked at */
-	bool ready;    /* there may be something to be done for it */
-	bool gone;     /* nobody reads what it is sent */
+	size_t unread;    /* as its account has it */
+	size_t owed;      /* that, when its silence was last looked at */
+	size_t records;   /* of it records, which nobody has asked for: about so much */
+	uint64_t dropped; /* records that it was not sent since the last that it was */
+	bool sees_all;    /* it did when that was last looked at: */
+	uint64_t looked;  /* CLOCK_MONOTONIC */
+	bool ready;       /* there may be something to be done for it */
+	bool gone;        /* nobody reads what it is sent */
 };

@@ -10,9 +10,21 @@ int bus_append_string(sd_bus_message *message, const char *key, const char *valu
 int bus_append_uint32(sd_bus_message *message, const char *key, uint32_t value);
 int bus_append_strings(
 	sd_bus_message *message, const char *key, const char *const *values, size_t count);
-/* The rows of one List; viewer sees its own sessions, or all if root. -EINVAL: no such list. */
-int bus_append_list(
-	struct manager *manager, uid_t viewer, const char *what, sd_bus_message *message);
+/* Who looks: sees its own sessions, or all of them. */
+struct bus_viewer {
+	uid_t uid;
+	bool all; /* root, and the members of admin-group */
+};
+static inline bool bus_may_see(const struct bus_viewer *viewer, uid_t session_uid)
+{
+	return viewer->all || viewer->uid == session_uid;
+}
+/* The rows of one List. -EINVAL: no such list. */
+int bus_append_list(struct manager *manager, const struct bus_viewer *viewer, const char *what,
+	sd_bus_message *message);
+/* What Counters() answers. */
+int bus_append_counters(
+	const struct manager *manager, const struct bus_viewer *viewer, sd_bus_message *message);
 int bus_append_status(const struct manager *manager, sd_bus_message *message);
 /* An option of a method. */
 struct bus_option {
@@ -25,4 +37,8 @@ int bus_read_options(sd_bus_message *message, const struct bus_option *options, 
 	sd_bus_error *error);
 int bus_reply_apply(
 	sd_bus_message *call, const struct connections *before, const struct connections *after);
-int bus_send_record(sd_bus *bus, const struct record *record);
+/* The last records that the viewer may see, of one process, or of all (0). */
+int bus_append_last(const struct manager *manager, const struct bus_viewer *viewer, pid_t pid,
+	sd_bus_message *message);
+/* dropped: records before it that were not sent. */
+int bus_send_record(sd_bus *bus, const struct record *record, uint64_t dropped);

@@ -10,6 +10,7 @@
 #include "daemon/manager/changes/expiry.h"
 #include "daemon/manager/changes/reload.h"
 #include "daemon/manager/changes/report.h"
+#include "driver.h"
 #include "daemon/manager/sessions/holders.h"
 #include "include/bus.h"
 #include "include/limits.h"
@@ -474,25 +475,63 @@ static int method_change(sd_bus_message *message, void *userdata, sd_bus_error *
 
 /* --- what changes nothing --------------------------------------------------------------------- */
 
-static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
+struct bus_viewer bus_viewer_of(const struct peer *peer)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	struct peer *peer = userdata;
-	const char *what;
-	int r;
+	return (struct bus_viewer){
+		.uid = peer->identity.uid, .all = bus_is_administrator(peer) > 0};
+}
 
-	/* It can be long. */
+/* Before an answer that can be long. */
+static int check_reader(const struct peer *peer, sd_bus_error *error)
+{
 	if (peer->gone)
 		return -ECONNRESET;
 	if (account_is_full(peer->account, SHARE_UNREAD))
 		return sd_bus_error_set(error, BUS_ERROR_LIMIT,
 			"this user has too many unread answers from mqgated; read them first, or try again");
-	r = sd_bus_message_read(message, "s", &what);
+	return 0;
+}
+
+static int method_counters(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const struct peer *peer = userdata;
+	const struct bus_viewer viewer = bus_viewer_of(peer);
+	int r = check_reader(peer, error);
+
+	r = r < 0 ? r : sd_bus_message_new_method_return(message, &reply);
+	r = r < 0 ? r : bus_append_counters(peer->manager, &viewer, reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_last(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const struct peer *peer = userdata;
+	const struct bus_viewer viewer = bus_viewer_of(peer);
+	int r = check_reader(peer, error);
+	uint32_t pid;
+
+	r = r < 0 ? r : sd_bus_message_read(message, "u", &pid);
+	r = r < 0 ? r : sd_bus_message_new_method_return(message, &reply);
+	r = r < 0 ? r : bus_append_last(peer->manager, &viewer, (pid_t)pid, reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	struct peer *peer = userdata;
+	const struct bus_viewer viewer = bus_viewer_of(peer);
+	const char *what;
+	int r = check_reader(peer, error);
+
+	r = r < 0 ? r : sd_bus_message_read(message, "s", &what);
 	r = r < 0 ? r : sd_bus_message_new_method_return(message, &reply);
 	r = r < 0 ? r : sd_bus_message_open_container(reply, 'a', "a{sv}");
 	if (r < 0)
 		return r;
-	r = bus_append_list(peer->manager, peer->identity.uid, what, reply);
+	r = bus_append_list(peer->manager, &viewer, what, reply);
 	if (r == -EINVAL)
 		return sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGUMENT,
 			"there is no list of \"%s\"; known are packages, plugs, slots, "
@@ -553,7 +592,10 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD("Apply", "sa{sv}", "a{sv}", method_change, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("ApplyFile", "ha{sv}", "a{sv}", method_change, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("List", "s", "aa{sv}", method_list, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Counters", "", "a{sv}a(sat)a(uussa(sat))", method_counters,
+		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Explain", "sss", "a{sv}", method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Last", "u", "aa{sv}", method_last, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Reload", "", "as", method_change, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Status", "", "a{sv}", method_status, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_SIGNAL("Record", "a{sv}", 0),
@@ -602,6 +644,8 @@ int bus_serve_methods(struct peer *peer)
 	r = sd_bus_add_filter(peer->bus, NULL, on_message, peer);
 	r = r < 0 ? r : sd_bus_add_object(peer->bus, NULL, "/", no_object, peer);
 	r = r < 0 ? r : sd_bus_add_object(peer->bus, NULL, "/org", no_object, peer);
+	r = r < 0 ? r : sd_bus_add_object(peer->bus, NULL, "/org/freedesktop", no_object, peer);
+	r = r < 0 ? r : bus_serve_driver(peer->bus);
 	return r < 0 ? r
 		     : sd_bus_add_object_vtable(
 			       peer->bus, NULL, BUS_PATH, BUS_INTERFACE, vtable, peer);

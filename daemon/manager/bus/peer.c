@@ -20,7 +20,11 @@
 #include "messages.h"
 #include "methods.h"
 #include "daemon/manager/sessions/record.h"
+#include "daemon/manager/sessions/records.h"
+#include "daemon/manager/sessions/totals.h"
 #include "daemon/manager/core/timer.h"
+
+#define MEMBER_USEC 1000000 /* so long it is not asked again whether it is one of admin-group */
 
 static struct peer *peer_free(struct peer *peer)
 {
@@ -68,6 +72,7 @@ static void count_unread(struct peer *peer)
 
 	peer->account->taken[SHARE_UNREAD] += unread - peer->unread;
 	peer->unread = unread;
+	peer->records = MIN(peer->records, unread);
 }
 
 static int run(struct peer *peer)
@@ -106,7 +111,7 @@ static int step(struct peer *peer)
 
 static bool peer_owes(const struct peer *peer)
 {
-	return !peer_is_greeted(peer) || peer->unread > 0 || peer->relay.begun ||
+	return !peer_is_greeted(peer) || peer->unread > peer->records || peer->relay.begun ||
 	       peer->relay.shut || peer->confined != 0;
 }
 
@@ -228,39 +233,56 @@ static int on_event(sd_event_source *source, int fd, uint32_t events, void *user
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-static void send_record(struct peer *peer, const struct record *record)
+static bool has_room(const struct peer *peer)
 {
-	if (peer->share != SHARE_CONTROL || peer->examination || !peer_is_greeted(peer))
-		return;
-	if (peer->unread > 0 && account_is_full(peer->account, SHARE_UNREAD))
-		report_unread(peer);
-	else if (bus_send_record(peer->bus, record) >= 0 && run(peer) >= 0 &&
-		 watch_silence(peer, false) >= 0)
-		return;
-	(void)peer_free(peer);
+	return peer->unread < CONTROL_RECORDS_UNREAD_MAX &&
+	       !account_is_full(peer->account, SHARE_UNREAD);
 }
 
-/* Sending costs: whoever has many sessions and many connections has them slower. */
-static bool may_be_told(struct account *account)
+/* Nobody is waited for, and nobody who reads slowly is sent away: it is told how much it misses. */
+static void send_record(struct peer *peer, const struct record *record)
+{
+	const size_t unread = peer->unread;
+
+	if (!records_may_send(peer->manager, record) || !has_room(peer)) {
+		peer->dropped++;
+		peer->manager->totals->records_dropped++;
+		return;
+	}
+	if (bus_send_record(peer->bus, record, peer->dropped) < 0 || run(peer) < 0) {
+		(void)peer_free(peer);
+		return;
+	}
+	peer->dropped = 0;
+	peer->records += peer->unread - MIN(unread, peer->unread);
+	if (watch_silence(peer, false) < 0)
+		(void)peer_free(peer);
+}
+
+static bool is_member(struct peer *peer)
 {
 	const uint64_t now = now_usec();
 
-	if (now - account->told_since >= 1000000) {
-		account->told_since = now;
-		account->told = 0;
+	if (now - peer->looked >= MEMBER_USEC) {
+		peer->sees_all = bus_is_administrator(peer) > 0;
+		peer->looked = now;
 	}
-	return account->told++ < CONTROL_RECORDS_PER_USER_MAX;
+	return peer->sees_all;
+}
+
+static bool may_see(struct peer *peer, const struct record *record)
+{
+	if (peer->share != SHARE_CONTROL || peer->examination || !peer_is_greeted(peer))
+		return false;
+	return peer->identity.uid == record->session_uid || is_member(peer);
 }
 
 static void tell(struct manager *manager, const struct record *record)
 {
-	FOREACH (account, manager->accounts) {
-		if (account->uid != 0 && account->uid != record->session_uid)
-			continue;
+	FOREACH (account, manager->accounts)
 		FOREACH (peer, account->peers)
-			if (may_be_told(account))
+			if (may_see(peer, record))
 				send_record(peer, record);
-	}
 }
 
 /* --- from accept() on ------------------------------------------------------------------------- */

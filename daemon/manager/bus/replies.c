@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "daemon/manager/sessions/kept-processes.h"
+#include "daemon/manager/sessions/totals.h"
 #include "include/bus.h"
 #include "include/log.h"
 #include "messages.h"
@@ -13,7 +14,8 @@ struct reply *reply_new(enum reply_kind kind, sd_bus_message *call)
 	struct reply *reply = calloc(1, sizeof(*reply));
 
 	if (reply)
-		*reply = (struct reply){.kind = kind, .call = sd_bus_message_ref(call)};
+		*reply = (struct reply){
+			.kind = kind, .call = sd_bus_message_ref(call), .began = now_usec()};
 	return reply;
 }
 
@@ -89,11 +91,24 @@ static void on_holders(const struct holders_result *result, void *userdata)
 	(void)reply_free(reply);
 }
 
+static void count(const struct reply *reply, const struct change *change)
+{
+	static const enum change_kind kinds[] = {
+		[REPLY_CONNECTED] = CHANGE_CONNECT,
+		[REPLY_DISCONNECTED] = CHANGE_DISCONNECT,
+		[REPLY_RELOADED] = CHANGE_RELOAD,
+		[REPLY_APPLIED] = CHANGE_APPLY,
+	};
+
+	totals_count_change(change->manager->totals, kinds[reply->kind], now_usec() - reply->began);
+}
+
 static void on_change(const struct change *change, bool in_time, void *userdata)
 {
 	struct reply *reply = userdata;
 	int r;
 
+	count(reply, change);
 	if (in_time && reply->kind == REPLY_DISCONNECTED) {
 		holders_query_start(take_pointer(reply->query),
 			&(struct holders_asker){on_holders, drop, reply});

@@ -17,6 +17,7 @@ enum reply_kind {
 struct reply {
 	enum reply_kind kind;
 	sd_bus_message *call;
+	uint64_t began; /* CLOCK_MONOTONIC */
 	/* REPLY_DISCONNECTED */
 	size_t cut; /* connections */
 	struct holders_query *query;

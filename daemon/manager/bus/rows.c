@@ -39,7 +39,8 @@ static int open_row(sd_bus_message *message)
 	return sd_bus_message_open_container(message, 'a', "{sv}");
 }
 
-static int append_packages(struct manager *manager, uid_t viewer, sd_bus_message *message)
+static int append_packages(
+	struct manager *manager, const struct bus_viewer *viewer, sd_bus_message *message)
 {
 	const struct packages *packages = manager->policy.packages;
 	char file[PATH_MAX];
@@ -182,7 +183,8 @@ static int append_unconnected(sd_bus_message *message, const struct package *pac
 	return r;
 }
 
-static int append_connections(struct manager *manager, uid_t viewer, sd_bus_message *message)
+static int append_connections(
+	struct manager *manager, const struct bus_viewer *viewer, sd_bus_message *message)
 {
 	const struct policy *policy = &manager->policy;
 	struct refs plugs = {0}, slots = {0};
@@ -243,7 +245,8 @@ static int append_plug(
 	return r;
 }
 
-static int append_plugs(struct manager *manager, uid_t viewer, sd_bus_message *message)
+static int append_plugs(
+	struct manager *manager, const struct bus_viewer *viewer, sd_bus_message *message)
 {
 	const struct packages *packages = manager->policy.packages;
 	int r = 0;
@@ -309,7 +312,8 @@ static int append_slot(const struct slot *slot, sd_bus_message *message)
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-static int append_slots(struct manager *manager, uid_t viewer, sd_bus_message *message)
+static int append_slots(
+	struct manager *manager, const struct bus_viewer *viewer, sd_bus_message *message)
 {
 	const struct packages *packages = manager->policy.packages;
 	int r = 0;
@@ -350,12 +354,13 @@ static int append_session(const struct session *session, sd_bus_message *message
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-static int append_sessions(struct manager *manager, uid_t viewer, sd_bus_message *message)
+static int append_sessions(
+	struct manager *manager, const struct bus_viewer *viewer, sd_bus_message *message)
 {
 	int r = 0;
 
 	FOREACH (session, manager->sessions) {
-		if (viewer != 0 && viewer != session->launcher.uid)
+		if (!bus_may_see(viewer, session->launcher.uid))
 			continue;
 		r = append_session(session, message);
 		if (r < 0)
@@ -364,12 +369,13 @@ static int append_sessions(struct manager *manager, uid_t viewer, sd_bus_message
 	return r;
 }
 
-int bus_append_list(
-	struct manager *manager, uid_t viewer, const char *what, sd_bus_message *message)
+int bus_append_list(struct manager *manager, const struct bus_viewer *viewer, const char *what,
+	sd_bus_message *message)
 {
 	static const struct {
 		const char *what;
-		int (*append)(struct manager *manager, uid_t viewer, sd_bus_message *message);
+		int (*append)(struct manager *manager, const struct bus_viewer *viewer,
+			sd_bus_message *message);
 	} lists[] = {
 		{"packages", append_packages},
 		{"plugs", append_plugs},

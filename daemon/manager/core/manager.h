@@ -26,6 +26,7 @@ struct account;
 struct change;
 struct fd_receiver;
 struct holders_query;
+struct last_records;
 struct launch;
 struct mount_watch;
 struct record;
@@ -33,6 +34,7 @@ struct session;
 struct session_process;
 struct session_reports;
 struct stored;
+struct totals;
 
 struct manager_options {
 	const char *config_file;
@@ -90,6 +92,8 @@ struct manager {
 	uint64_t holders_requests;      /* asked so far */
 	sd_event_source *expiry_source; /* at the next end of a timed connection */
 	struct mount_watch *mounts;
+	struct totals *totals;
+	struct last_records *last_records;
 
 	const struct session_reports *session_reports; /* see sessions/state.h */
 	/* Records go there, too; not before it is set. */

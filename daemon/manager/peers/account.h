@@ -39,8 +39,6 @@ struct account {
 	size_t taken[SHARES]; /* whoever takes asks account_is_full() before, and gives it back */
 	struct peer *peers;   /* of the control bus */
 	bool reported;        /* the log has been told of one that does not read */
-	uint64_t told_since;  /* the second in which so many records were sent to these peers */
-	unsigned told;
 };
 
 /* To be unreferenced. NULL on lack of memory. */

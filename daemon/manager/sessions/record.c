@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Records: one decision each, told to the journal or to stderr, and to whoever listens on the
- * control bus. */
+#include "record.h"
+
 #include <inttypes.h>
-#include <systemd/sd-journal.h>
+#include <time.h>
 
 #include "include/log.h"
 #include "include/verdict.h"
-#include "record.h"
+#include "kernel-refusal.h"
 #include "state.h"
 
 void record_clear(struct record *record)
 {
 	free(record->plug);
 	free(record->suggestion);
+	free(record->why);
 	*record = (struct record){0};
 }
 
@@ -25,7 +26,9 @@ char *missing_format(uint32_t missing, char buffer[static PERMISSIONS_STRING_MAX
 
 static void print_why(FILE *f, const struct record *record)
 {
-	if (record->allowed)
+	if (record->refused)
+		(void)fputs(record->why, f);
+	else if (record->allowed)
 		(void)fprintf(f, "to %s", *record->plug ? record->plug : "the session");
 	else if (record->missing[0])
 		(void)fprintf(f, "%s not granted to %s", record->missing,
@@ -34,9 +37,12 @@ static void print_why(FILE *f, const struct record *record)
 		(void)fprintf(f, "%s", record->reason);
 }
 
-static const char *verdict_of(const struct record *record)
+const char *record_verdict(const struct record *record)
 {
-	return record->killed ? "killed" : record->allowed ? "allowed" : "denied";
+	return record->killed    ? "killed"
+	       : record->refused ? "refused"
+	       : record->allowed ? "allowed"
+				 : "denied";
 }
 
 char *record_format(const struct record *record)
@@ -47,16 +53,24 @@ char *record_format(const struct record *record)
 
 	if (!f)
 		return NULL;
-	(void)fprintf(f, "%s%s%s%s%s", verdict_of(record), record->call[0] ? " " : "", record->call,
-		record->queue[0] ? " " : "", record->queue);
-	if (record->means[0])
-		(void)fprintf(f, " (the queue %s)", record->means);
+	(void)fprintf(f, "%s%s%s%s%s", record_verdict(record),
+		record->refused ? " by the kernel:" : "", record->call[0] ? " " : "", record->call,
+		record->queue[0] ? " " : "");
+	print_word(f, record->queue);
+	if (record->means[0]) {
+		(void)fputs(" (the queue ", f);
+		print_word(f, record->means);
+		(void)fputs(")", f);
+	}
 	(void)fputs(": ", f);
 	print_why(f, record);
-	(void)fprintf(f, " (pid %d, uid %u, %s)", (int)record->pid, (unsigned)record->uid,
-		record->command);
+	(void)fprintf(f, " (pid %d, uid %u, ", (int)record->pid, (unsigned)record->uid);
+	print_word(f, record->command);
+	(void)fputs(")", f);
 	if (record->suggestion)
 		(void)fprintf(f, "; to allow: %s", record->suggestion);
+	else if (record->hopeless)
+		(void)fprintf(f, "; %s", record->hopeless);
 	if (record->suppressed > 0)
 		(void)fprintf(f, "; %" PRIu64 " before this one not recorded", record->suppressed);
 	if (fclose(f) != 0) {
@@ -64,28 +78,6 @@ char *record_format(const struct record *record)
 		return NULL;
 	}
 	return line;
-}
-
-static void log_record(const struct record *record)
-{
-	_cleanup_free_ char *line = record_format(record);
-
-	if (!line) {
-		log_error("out of memory: a record is lost");
-		return;
-	}
-	if (!log_to_journal()) {
-		log_notice("%s", line);
-		return;
-	}
-	(void)sd_journal_send("MESSAGE=%s", line, "PRIORITY=%i", LOG_NOTICE, "MQGATE_VERDICT=%s",
-		verdict_of(record), "MQGATE_CALL=%s", record->call, "MQGATE_QUEUE=%s",
-		record->queue, "MQGATE_MEANS=%s", record->means, "MQGATE_MISSING=%s",
-		record->missing, "MQGATE_REASON=%s", record->reason, "MQGATE_ERRNO=%i",
-		record->error, "MQGATE_PLUG=%s", record->plug, "MQGATE_PID=%i", (int)record->pid,
-		"MQGATE_UID=%u", (unsigned)record->uid, "MQGATE_COMMAND=%s", record->command,
-		"MQGATE_SUGGESTION=%s", record->suggestion ? record->suggestion : "",
-		"MQGATE_SUPPRESSED=%" PRIu64, record->suppressed, NULL);
 }
 
 static char *join(char *const *strings, size_t count)
@@ -117,6 +109,10 @@ static int find_plug(
 			queue, missing, &record->plug, &record->suggestion);
 	if (r < 0)
 		return r;
+	if (missing && !record->suggestion)
+		record->hopeless = queue_name_is_possible(queue)
+					   ? "no slot that could be connected gives that"
+					   : "no queue can have this name";
 	if (!record->suggestion || !record->plug) {
 		free(record->plug);
 		record->plug =
@@ -136,12 +132,16 @@ static bool is_valid(const struct session_message *message)
 	       !(message->record.missing & ~(uint32_t)PERMISSIONS_ALL) &&
 	       memchr(message->record.name, '\0', sizeof(message->record.name)) &&
 	       memchr(message->record.queue, '\0', sizeof(message->record.queue)) &&
-	       memchr(message->record.command, '\0', sizeof(message->record.command));
+	       memchr(message->record.command, '\0', sizeof(message->record.command)) &&
+	       (message->record.reason != REASON_REFUSED ||
+		       (message->record.error > 0 &&
+			       kernel_refusal_is_valid(&message->record.refusal)));
 }
 
 static bool is_allowed(enum reason reason)
 {
-	return reason == REASON_GRANTED || reason == REASON_HARMLESS || reason == REASON_NO_QUEUE;
+	return reason == REASON_GRANTED || reason == REASON_REFUSED || reason == REASON_HARMLESS ||
+	       reason == REASON_NO_QUEUE;
 }
 
 /* With its slash; "" for "". */
@@ -153,13 +153,23 @@ static void show_queue(const char *name, char ret[static RECORD_QUEUE_MAX])
 	(void)escape(name, ret + 1, RECORD_QUEUE_MAX - 1);
 }
 
+static uint64_t realtime_usec(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void fill(
 	struct record *record, const struct session *session, const struct session_message *message)
 {
 	enum reason reason = (enum reason)message->record.reason;
 
-	*record = (struct record){.allowed = is_allowed(reason),
+	*record = (struct record){.time = realtime_usec(),
+		.allowed = is_allowed(reason),
 		.killed = reason == REASON_KILLED,
+		.refused = reason == REASON_REFUSED,
 		.call = reason == REASON_KILLED
 				? ""
 				: mq_call_to_string((enum mq_call)message->record.call),
@@ -176,6 +186,21 @@ static void fill(
 		(void)missing_format(message->record.missing, record->missing);
 }
 
+/* The kernel's reason, and what would help. */
+static int explain_refusal(struct record *record, const struct session_message *message)
+{
+	const struct refused_call call = {.why = &message->record.refusal,
+		.error = message->record.error,
+		.queue = *message->record.queue ? message->record.queue : message->record.name,
+		.pid = message->record.tgid,
+		.uid = message->record.uid};
+
+	if (!record->refused)
+		return 0;
+	record->why = kernel_refusal_text(&call);
+	return record->why ? kernel_refusal_remedy(&call, &record->suggestion) : -ENOMEM;
+}
+
 int record_from_message(
 	const struct session *session, const struct session_message *message, struct record *ret)
 {
@@ -184,26 +209,11 @@ int record_from_message(
 	if (!is_valid(message))
 		return -EBADMSG;
 	fill(&record, session, message);
-	if (find_plug(&record, session, message->record.name, message->record.missing) < 0) {
+	if (find_plug(&record, session, message->record.name, message->record.missing) < 0 ||
+		explain_refusal(&record, message) < 0) {
 		record_clear(&record);
 		return -ENOMEM;
 	}
 	*ret = record;
-	return 0;
-}
-
-int record_handle(struct session *session, const struct session_message *message)
-{
-	struct record record;
-	int r = record_from_message(session, message, &record);
-
-	if (r == -ENOMEM)
-		log_error("out of memory: a record is lost");
-	if (r < 0)
-		return r == -ENOMEM ? 0 : r;
-	log_record(&record);
-	if (session->manager->tell)
-		session->manager->tell(session->manager, &record);
-	record_clear(&record);
 	return 0;
 }

@@ -13,15 +13,19 @@
 #define RECORD_QUEUE_MAX (4 * QUEUE_NAME_MAX + 2) /* with the slash */
 
 struct record {
+	uint64_t time; /* CLOCK_REALTIME, microseconds */
 	bool allowed;
 	bool killed;                          /* not a call denied, but a process killed */
+	bool refused;                         /* allowed, and refused by the kernel */
 	const char *call;                     /* "" if killed outside one */
 	const char *reason;                   /* a phrase */
+	char *why;                            /* the kernel's reason; NULL: it did not refuse */
 	char queue[RECORD_QUEUE_MAX];         /* as the program says it; "" if not known */
 	char means[RECORD_QUEUE_MAX];         /* the queue's own name; "" if it is the same */
 	char missing[PERMISSIONS_STRING_MAX]; /* "" if nothing is */
 	char *plug;                           /* the one concerned, or all of the session */
 	char *suggestion;                     /* a command; NULL if nothing would help */
+	const char *hopeless;                 /* why not; NULL: it helps, or that is not known */
 	char command[4 * 16 + 1];
 	int error; /* as answered, positive; 0: none */
 	pid_t pid;
@@ -39,8 +43,8 @@ int record_from_message(
 	const struct session *session, const struct session_message *message, struct record *ret);
 void record_clear(struct record *record);
 
-/* Tells it the log, and manager->tell(). 0 or -EBADMSG. */
-int record_handle(struct session *session, const struct session_message *message);
+/* "denied", "allowed", "refused" or "killed". */
+const char *record_verdict(const struct record *record);
 
 /* One line for the log, malloc'd; NULL on lack of memory. */
 char *record_format(const struct record *record);

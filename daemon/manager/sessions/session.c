@@ -14,10 +14,9 @@
 #include "include/log.h"
 #include "include/protocol.h"
 #include "kept-processes.h"
-#include "record.h"
+#include "records.h"
 #include "session-process.h"
-
-#define IN_HAND_MAP_SIZE 4096
+#include "totals.h"
 
 uint64_t restart_at(uint64_t *restart_time, uint64_t now)
 {
@@ -54,9 +53,9 @@ static void release_kernel_side(struct session *session)
 	session->listener_source = sd_event_source_disable_unref(session->listener_source);
 	session->restart_source = sd_event_source_disable_unref(session->restart_source);
 	session->listener = safe_close(session->listener);
-	if (session->in_hand)
-		(void)munmap((void *)session->in_hand, IN_HAND_MAP_SIZE);
-	session->in_hand = NULL;
+	if (session->head)
+		(void)munmap((void *)session->head, sizeof(*session->head));
+	session->head = NULL;
 	session->inflight = safe_close(session->inflight);
 	session->launcher.pidfd = safe_close(session->launcher.pidfd);
 }
@@ -73,6 +72,9 @@ static void leave_manager(struct session *session)
 	struct manager *manager = session->manager;
 
 	session->ended = true;
+	/* Otherwise the next manager has it still. */
+	if (session->head && !manager->stopping)
+		totals_add_session(manager->totals, session->head);
 	store_forget(session);
 	settle(session);
 	LIST_DROP(manager->sessions, session);
@@ -216,6 +218,7 @@ static void process_gone(struct session *session)
 		return;
 	}
 	session_guard_failed(session);
+	session->manager->totals->processes_replaced++;
 	when = restart_at(&session->restart_time, now);
 	if (when <= now)
 		start_process(session);
@@ -246,11 +249,11 @@ static int make_inflight(struct session *session)
 
 static int map_inflight(struct session *session)
 {
-	void *map = mmap(NULL, IN_HAND_MAP_SIZE, PROT_READ, MAP_SHARED, session->inflight, 0);
+	void *map = mmap(NULL, sizeof(*session->head), PROT_READ, MAP_SHARED, session->inflight, 0);
 
 	if (map == MAP_FAILED)
 		return -errno;
-	session->in_hand = map;
+	session->head = map;
 	return 0;
 }
 
@@ -261,7 +264,7 @@ static int on_watch(sd_event_source *source, uint64_t usec, void *userdata)
 	struct manager *manager = userdata;
 
 	FOREACH (session, manager->sessions) {
-		uint64_t since = *session->in_hand;
+		uint64_t since = __atomic_load_n(&session->head->since, __ATOMIC_RELAXED);
 
 		if (session->process && in_hand_too_long(since, session->in_hand_seen, now_usec()))
 			session_process_kill(
@@ -390,7 +393,7 @@ static int on_message(struct session *session, const struct session_message *mes
 	case SESSION_PROCESS:
 		return session_keep_process(session, message->process.pid, fd);
 	case SESSION_RECORD:
-		return record_handle(session, message);
+		return records_handle(session, message);
 	case SESSION_HOLDERS_FOUND:
 		holders_query_answer(session, message);
 		return 0;

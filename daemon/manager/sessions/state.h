@@ -55,7 +55,7 @@ struct session {
 	int listener;
 	sd_event_source *listener_source;
 	int inflight;
-	const volatile uint64_t *in_hand; /* struct inflight's `since`, mapped */
+	const struct inflight_head *head; /* of it, mapped */
 	uint64_t in_hand_seen;
 
 	struct session_process *process; /* NULL between two */

@@ -9,6 +9,7 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "session.h"
+#include "totals.h"
 
 struct stored {
 	struct stored *previous, *next;
@@ -67,8 +68,15 @@ static int *place_of(struct stored *stored, int fd)
 
 int store_take(struct manager *manager, int fd, const char *name)
 {
-	struct stored *stored = find_or_add(manager, name);
-	int *place = stored ? place_of(stored, fd) : NULL;
+	struct stored *stored;
+	int *place;
+
+	if (streq(name, TOTALS_NAME)) {
+		totals_take(manager, fd);
+		return 0;
+	}
+	stored = find_or_add(manager, name);
+	place = stored ? place_of(stored, fd) : NULL;
 
 	if (place && *place < 0) {
 		*place = fd;

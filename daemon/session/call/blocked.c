@@ -220,6 +220,8 @@ static bool try(int listener, struct waiter *waiter, struct done_call *done)
 	r = emulate_try(&waiter->target, &waiter->emulated, waiter->note->id, done);
 	if (r == -EINPROGRESS)
 		return false;
+	counters_outcome(
+		waiter->wanted.counters, waiter->emulated.call.call, waiter->emulated.call.size, r);
 	answer_result(listener, waiter, r);
 	emulate_answered(done);
 	return true;
@@ -300,6 +302,8 @@ void waiters_revise(struct waiters *waiters, int listener, const struct grants *
 			i++;
 			continue;
 		}
+		if (waiter->refuse_at == 0)
+			counter_add(&waiter->wanted.counters->denied, 1);
 		answer_result(listener, waiter, -EACCES);
 		drop(waiters, i);
 	}

@@ -14,7 +14,8 @@ struct wanted {
 	const char *name;
 	uint32_t spaces; /* it is the queue's, there; 0: it is the program's */
 	struct subject subject;
-	uint32_t needs; /* permissions */
+	uint32_t needs;            /* permissions */
+	struct counters *counters; /* where its outcome counts */
 };
 
 struct waiter {

@@ -165,7 +165,7 @@ static struct answer act_by_ourselves(struct supervisor *supervisor, struct call
 	long r = prepare(supervisor, call, &emulated);
 
 	if (r < 0)
-		return answer_error(r == -EPERM ? EACCES : (int)-r);
+		return r == -EPERM ? answer_error(EACCES) : refused_by_kernel(call, (int)-r);
 	/* A message must not be sent or taken for somebody who is gone. */
 	if (!call_is_valid(supervisor, call))
 		return answer_error(EACCES);
@@ -173,8 +173,8 @@ static struct answer act_by_ourselves(struct supervisor *supervisor, struct call
 		&call->target, &emulated, call->notification->id, &supervisor->inflight->done);
 	keep_memory(supervisor, call);
 	if (r == -EINPROGRESS)
-		r = -let_wait(supervisor, call, &emulated);
-	return answer_of(r);
+		return answer_error(let_wait(supervisor, call, &emulated));
+	return r < 0 ? refused_by_kernel(call, (int)-r) : answer_of(r);
 }
 
 bool request_registers(const struct request *request)

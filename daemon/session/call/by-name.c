@@ -194,23 +194,33 @@ static bool has_name(int queue)
 	return fstat(queue, &st) == 0 && st.st_nlink > 0;
 }
 
-/* The descriptor could not be put into the app: no trace of the call may remain, and it is refused.
- */
-static struct answer take_back(struct supervisor *supervisor, const struct call *call, int error)
-{
-	if (call->created && error != -ENOENT && has_name(call->queue))
-		(void)unlink_as_caller(supervisor, call);
-	return answer_error(error == -EMFILE ? EMFILE : EACCES);
-}
-
 /* Whether the caller has no room for a descriptor. Unconfined that comes first, whatever is wrong
  * with the name; where nothing was created it can as well be asked afterwards. */
-static bool has_no_room(const struct request *request, const struct call *call)
+static bool has_no_room(const struct request *request, struct call *call)
 {
 	struct target_limits limits;
 
-	return !(request->oflag & O_CREAT) && target_limits(&call->target, &limits) == 0 &&
-	       target_table_is_full(&call->target, limits.descriptors) > 0;
+	if (request->oflag & O_CREAT || target_limits(&call->target, &limits) < 0)
+		return false;
+	return target_table_is_full(&call->target, limits.descriptors.rlim_cur) > 0;
+}
+
+static struct answer no_room(struct call *call)
+{
+	struct target_limits limits;
+
+	if (call->limits.descriptors.rlim_max == 0 && target_limits(&call->target, &limits) == 0)
+		call->limits = limits;
+	call->no_room = true;
+	return refused_by_kernel(call, EMFILE);
+}
+
+/* The descriptor could not be put into the app: no trace of the call may remain. */
+static struct answer take_back(struct supervisor *supervisor, struct call *call, int error)
+{
+	if (call->created && error != -ENOENT && has_name(call->queue))
+		(void)unlink_as_caller(supervisor, call);
+	return error == -EMFILE ? no_room(call) : answer_error(EACCES);
 }
 
 /* For the end of a lease that somebody holds on the queue, as the caller would in the kernel. */
@@ -230,10 +240,10 @@ static struct answer refuse_open(struct supervisor *supervisor, struct call *cal
 	const struct request *request = &call->request;
 
 	if (has_no_room(request, call))
-		return answer_error(EMFILE);
+		return no_room(call);
 	return call->queue == -EAGAIN && !(request->oflag & O_NONBLOCK)
 		       ? let_wait_for_lease(supervisor, call)
-		       : answer_error(-call->queue);
+		       : refused_by_kernel(call, -call->queue);
 }
 
 struct answer act_on_open(struct supervisor *supervisor, struct call *call)
@@ -251,7 +261,7 @@ struct answer act_on_open(struct supervisor *supervisor, struct call *call)
 		held_drop(&supervisor->held, 0);
 	/* Unconfined this comes before the look-up and before creating. */
 	if (call->table_full)
-		return answer_error(EMFILE);
+		return no_room(call);
 	call->queue = open_queue(supervisor, call);
 	if (call->queue < 0)
 		return refuse_open(supervisor, call);
@@ -283,5 +293,5 @@ struct answer act_on_unlink(struct supervisor *supervisor, struct call *call)
 		r = unlink_as_caller(supervisor, call);
 		inflight_acted(supervisor->inflight, r);
 	}
-	return answer_of(r);
+	return r < 0 ? refused_by_kernel(call, -r) : answer_of(r);
 }

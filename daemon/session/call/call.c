@@ -76,6 +76,15 @@ struct credentials call_actor(const struct call *call)
 	return actor;
 }
 
+struct counters *call_counters(const struct supervisor *supervisor, const struct call *call)
+{
+	uint32_t place = call->counted;
+
+	if (place == 0 && supervisor->grants->giver_count == 1)
+		place = supervisor->counted[1];
+	return &supervisor->inflight->head.counted[place].counters;
+}
+
 struct wanted call_wants(const struct supervisor *supervisor, const struct call *call)
 {
 	const struct queues *queues = &supervisor->inflight->queues;
@@ -83,7 +92,8 @@ struct wanted call_wants(const struct supervisor *supervisor, const struct call 
 	return (struct wanted){.name = call->request.name,
 		.spaces = call->entry < SESSION_QUEUES_MAX ? queues->spaces[call->entry] : 0,
 		.subject = call->subject,
-		.needs = request_needs(&call->request)};
+		.needs = request_needs(&call->request),
+		.counters = call_counters(supervisor, call)};
 }
 
 int call_know_company(struct supervisor *supervisor, struct call *call)

@@ -15,6 +15,8 @@ struct call {
 	struct credentials identity;
 	bool identity_known;
 	bool table_full;               /* the app has no room for another descriptor */
+	bool no_room;                  /* therefore it was refused */
+	struct target_limits limits;   /* its own, if they were looked at */
 	bool resumed;                  /* an earlier session process had it in hand before */
 	bool created;                  /* the queue is this call's own */
 	int queue;                     /* opened for the app, to be injected */
@@ -28,6 +30,9 @@ struct call {
 	const struct queue_file *held; /* what its descriptor is; NULL: not held here */
 	uint32_t place;                /* of the process that is about to register (processes.h) */
 	bool waits;                    /* no answer yet: it is among the waiters */
+	bool again;                    /* it has waited, and was counted then */
+	bool refused;                  /* by the kernel, or as it would */
+	uint32_t counted; /* among those who give something; 0: not known whose it is */
 	struct verdict verdict;
 	struct answer answer;
 };
@@ -60,6 +65,9 @@ bool call_is_abroad(const struct call *call);
 /* As whom the call is carried out; its descriptor and groups are those of call->identity. */
 struct credentials call_actor(const struct call *call);
 
+/* Where this call counts: by whom its queue was given, or else the only one who could have. */
+struct counters *call_counters(const struct supervisor *supervisor, const struct call *call);
+
 /* What has to stay granted while it waits. */
 struct wanted call_wants(const struct supervisor *supervisor, const struct call *call);
 
@@ -76,4 +84,11 @@ bool call_is_valid(const struct supervisor *supervisor, const struct call *call)
 static inline struct answer answer_error(int error)
 {
 	return (struct answer){.kind = ANSWER_ERROR, .error = error};
+}
+
+/* What the kernel says, or would say, to a call that was allowed. */
+static inline struct answer refused_by_kernel(struct call *call, int error)
+{
+	call->refused = error != EAGAIN && error != ETIMEDOUT && error != EINTR;
+	return answer_error(error);
 }

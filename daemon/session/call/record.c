@@ -31,6 +31,12 @@ static bool send_record(struct recorder *recorder, int channel, struct session_m
 	return true;
 }
 
+bool recorder_has_room(struct recorder *recorder)
+{
+	refill(recorder);
+	return recorder->tokens_usec >= cost(recorder);
+}
+
 void recorder_note(struct recorder *recorder, int channel, const struct session_message *record)
 {
 	struct session_message copy = *record;

@@ -21,7 +21,7 @@
  *
  * - reply: exactly one answer. The verdict starts as deny, and every failure leaves it at that.
  *
- * - record: what was denied goes to the manager.
+ * - record: each call is counted, and what was denied goes to the manager.
  *
  * What is kept from one call to the next says where to look, never what was seen: the directory in
  * /proc of a thread that called lately (cache.h), and which of the files opened here a descriptor
@@ -68,8 +68,10 @@
 
 #include "by-descriptor.h"
 #include "by-name.h"
+#include "counting.h"
 #include "decode.h"
 #include "which-queue.h"
+#include "why.h"
 
 /* --- look ---------------------------------------------------------------------------------- */
 
@@ -80,8 +82,9 @@ static int look_at_limits(struct call *call)
 
 	if (r < 0)
 		return r;
-	call->identity.queue_bytes = limits.queue_bytes;
-	r = target_table_is_full(&call->target, limits.descriptors);
+	call->identity.queue_bytes = limits.queue_bytes.rlim_cur;
+	call->limits = limits;
+	r = target_table_is_full(&call->target, limits.descriptors.rlim_cur);
 	if (r < 0)
 		return r;
 	call->table_full = r;
@@ -204,6 +207,7 @@ static bool worth_a_record(const struct supervisor *supervisor, const struct cal
 	case REASON_UNKNOWN_QUEUE:
 	case REASON_FAILED:
 	case REASON_UNDECIDED:
+	case REASON_TOO_LONG:
 	case REASON_KILLED:
 		return true;
 	case REASON_GRANTED:
@@ -211,6 +215,7 @@ static bool worth_a_record(const struct supervisor *supervisor, const struct cal
 	case REASON_MALFORMED:
 	case REASON_NO_QUEUE:
 	case REASON_HARMLESS:
+	case REASON_REFUSED:
 		break;
 	}
 	return false;
@@ -248,6 +253,15 @@ static void record(struct supervisor *supervisor, const struct call *call)
 
 	memcpy(message.record.command, call->identity.command, sizeof(message.record.command));
 	record_names(supervisor, call, &message);
+	if (!call->verdict.allow && strlen(request->name) > QUEUE_NAME_MAX) {
+		message.record.reason = REASON_TOO_LONG;
+		message.record.missing = 0;
+	}
+	if (call->refused) {
+		message.record.reason = REASON_REFUSED;
+		if (recorder_has_room(&supervisor->recorder))
+			find_why(supervisor, call, &message.record.refusal);
+	}
 	recorder_note(&supervisor->recorder, supervisor->channel, &message);
 }
 
@@ -272,6 +286,7 @@ static void find_granted(const struct supervisor *supervisor, struct call *call)
 		return;
 	call->subject = call_subject(supervisor, call);
 	call->granted = grants_find(supervisor->grants, &call->subject, call->request.name);
+	call->counted = supervisor->counted[call->granted.giver];
 	/* That one is too long the kernel says; what it means is not. */
 	if (strlen(call->request.name) > QUEUE_NAME_MAX)
 		call->granted.queue = call->request.name;
@@ -301,10 +316,16 @@ static void decide_and_answer(struct supervisor *supervisor, struct call *call, 
 	if (recorded)
 		(void)call_know_identity(supervisor, call);
 	call->answer = act(supervisor, call);
-	if (call->waits ? call->verdict.allow : answer(supervisor, call) < 0)
+	/* Before anybody sees the answer. */
+	count_call(supervisor, call);
+	if (!call->waits && answer(supervisor, call) < 0)
 		return;
-	if (recorded)
+	if (call->waits && call->verdict.allow)
+		return;
+	if (recorded || why_is_news(&supervisor->told, call))
 		record(supervisor, call);
+	if (call->answer.kind == ANSWER_VALUE)
+		why_forget(&supervisor->told, call);
 }
 
 static void call_begin(struct supervisor *supervisor, struct call *ret)
@@ -328,14 +349,15 @@ static bool is_told_only(struct supervisor *supervisor, struct call *call)
 	return true;
 }
 
-void serve(struct supervisor *supervisor, bool resumed)
+void serve(struct supervisor *supervisor, enum served served)
 {
 	_cleanup_(call_clear) struct call call;
 
 	call_begin(supervisor, &call);
 	if (is_told_only(supervisor, &call))
 		return;
-	call.resumed = resumed;
+	call.resumed = served == SERVED_IN_HAND;
+	call.again = served == SERVED_WAITING;
 	decide_and_answer(supervisor, &call, look(supervisor, &call));
 }
 
@@ -347,6 +369,7 @@ void serve_again(struct supervisor *supervisor, const struct request *request)
 
 	call_begin(supervisor, &call);
 	call.request = *request;
+	call.again = true;
 	r = call_know_caller(supervisor, &call);
 	if (r == 0 && request->oflag & O_CREAT)
 		r = look_at_limits(&call);
@@ -361,7 +384,7 @@ int serve_next(struct supervisor *supervisor)
 	inflight_begin(inflight);
 	r = notify_receive(supervisor->listener, &inflight->notification);
 	if (r == 0)
-		serve(supervisor, false);
+		serve(supervisor, SERVED_FIRST);
 	inflight_end(inflight);
 	return r == -ENOENT || r == -EINTR ? 0 : r;
 }

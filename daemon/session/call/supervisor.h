@@ -28,12 +28,25 @@ struct recorder {
 	struct session_message held; /* the latest of the suppressed ones */
 };
 
+/* What of the kernel's refusals was told. */
+struct told_refusal {
+	enum mq_call call;
+	int error; /* 0: none */
+	char name[QUEUE_NAME_MAX + 1];
+};
+
+struct told {
+	struct told_refusal items[REFUSALS_TOLD_MAX];
+	size_t next;
+};
+
 /* A session process: what it serves, and with what. */
 struct supervisor {
 	int channel;  /* to the manager */
 	int listener; /* -EBADF before attach */
 	struct inflight *inflight;
 	struct grants *grants; /* NULL before the first message of them: nothing is answered */
+	uint16_t counted[GRANTS_GIVERS_MAX + 1]; /* where each giver of them is counted */
 	struct own_identity own;
 	enum mediation mediation;
 	bool tells_tables; /* the filter tells when a process is to share its descriptor table */
@@ -43,6 +56,7 @@ struct supervisor {
 	struct held held;
 	struct host_files host_files;
 	struct recorder recorder;
+	struct told told;
 	struct waiters waiters;
 	struct refusals refusals;
 	struct holder_search holders;
@@ -50,8 +64,10 @@ struct supervisor {
 	uint64_t owed; /* generation that is acknowledged when those who were killed have stopped */
 };
 
-/* Notes a record, sends it or holds it back; sends what was held back once there is room.
- * The recorder's time until then in milliseconds, -1 if nothing is held back. */
+/* Whether a record would be sent now; notes a record, sends it or holds it back; sends what was
+ * held back once there is room. The recorder's time until then in milliseconds, -1 if nothing is
+ * held back. */
+bool recorder_has_room(struct recorder *recorder);
 void recorder_note(struct recorder *recorder, int channel, const struct session_message *record);
 void recorder_flush(struct recorder *recorder, int channel);
 int recorder_timeout(const struct recorder *recorder);

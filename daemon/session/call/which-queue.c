@@ -57,6 +57,7 @@ void remember_opened(
 		.spaces = call->identity.ipc_namespace < 0 ? SPACE_CALLER | SPACE_HOST
 			  : call->granted.host             ? SPACE_HOST
 							   : SPACE_CALLER,
+		.counted = (uint16_t)call->counted,
 		.subject = call->granted.by_subject ? call->subject : SUBJECT_NOBODY};
 
 	remember_queue(supervisor, call, descriptor, &facts);
@@ -73,6 +74,7 @@ static void take_queue(struct supervisor *supervisor, struct call *call, uint32_
 	call->granted =
 		(struct granted){.permissions = queues->permissions[place], .queue = request->name};
 	call->subject = queues->subjects[place];
+	call->counted = queues->counted[place];
 	call->entry = place;
 }
 

@@ -23,10 +23,19 @@ static bool host_names_are_sound(const struct host_queues *queues)
 	return true;
 }
 
+static bool counted_are_sound(const struct inflight_head *head)
+{
+	for (uint32_t i = 0; i < head->counted_count; i++)
+		if (strnlen(head->counted[i].ref, REF_MAX + 1) > REF_MAX)
+			return false;
+	return true;
+}
+
 static bool names_are_sound(const struct queues *queues)
 {
 	for (uint32_t i = 0; i < queues->count; i++)
-		if (!is_text(queues->names[i]) || !is_text(queues->aliases[i]))
+		if (!is_text(queues->names[i]) || !is_text(queues->aliases[i]) ||
+			queues->counted[i] >= COUNTED_MAX)
 			return false;
 	return true;
 }
@@ -35,7 +44,8 @@ static bool names_are_sound(const struct queues *queues)
  * read leads to further memory, and then into an app. */
 static bool is_sound(const struct inflight *inflight)
 {
-	return inflight->waiting_used <= SESSION_WAITING_MAX &&
+	return inflight->head.counted_count >= 1 && inflight->head.counted_count <= COUNTED_MAX &&
+	       counted_are_sound(&inflight->head) && inflight->waiting_used <= SESSION_WAITING_MAX &&
 	       inflight->queues.count <= SESSION_QUEUES_MAX &&
 	       inflight->threads.count <= SESSION_THREADS_MAX &&
 	       inflight->done.used <= SESSION_MESSAGE_MAX &&
@@ -56,8 +66,10 @@ int inflight_map(int fd, struct inflight **ret)
 	inflight = mmap(NULL, INFLIGHT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (inflight == MAP_FAILED)
 		return -errno;
-	if (inflight->head.version == 0)
+	if (inflight->head.version == 0) {
+		inflight->head.counted_count = 1;
 		inflight->head.version = INFLIGHT_VERSION;
+	}
 	if (inflight->head.version != INFLIGHT_VERSION)
 		r = -EPROTONOSUPPORT;
 	else if (!is_sound(inflight))

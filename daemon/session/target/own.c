@@ -75,6 +75,42 @@ int own_enter_ipc_namespace(int fd)
 	return setns(fd, CLONE_NEWIPC) < 0 ? -errno : 0;
 }
 
+/* Which namespace's it is the kernel decides when it is opened. */
+static int open_limit(const struct own_identity *own, int ipc_namespace, const char *path)
+{
+	int r = 0;
+
+	if (ipc_namespace >= 0)
+		r = own_enter_ipc_namespace(ipc_namespace);
+	if (r == 0) {
+		r = open(path, O_RDONLY | O_CLOEXEC);
+		if (r < 0)
+			r = -errno;
+	}
+	if (ipc_namespace >= 0 && own_enter_ipc_namespace(own->ipc_namespace) < 0)
+		abort();
+	return r;
+}
+
+int own_read_limit(
+	const struct own_identity *own, int ipc_namespace, const char *name, uint64_t *ret)
+{
+	_cleanup_close_ int fd = -EBADF;
+	char path[64], text[32], *end;
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/fs/mqueue/%s", name);
+	fd = open_limit(own, ipc_namespace, path);
+	if (fd < 0)
+		return fd;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	*ret = strtoull(text, &end, 10);
+	return end == text ? -EBADMSG : 0;
+}
+
 static int open_as_ourselves(
 	const struct own_identity *own, int ipc_namespace, const char *name, int oflag)
 {

@@ -38,5 +38,9 @@ int own_sees(const struct own_identity *own, int ipc_namespace, const char *name
  * -EAGAIN if somebody holds a lease on it. */
 int own_look_up(const struct own_identity *own, int ipc_namespace, const char *name);
 
+/* One of /proc/sys/fs/mqueue, of an IPC namespace (-EBADF: ours). 0 or negative errno. */
+int own_read_limit(
+	const struct own_identity *own, int ipc_namespace, const char *name, uint64_t *ret);
+
 /* Enters an IPC namespace. 0 or negative errno. */
 int own_enter_ipc_namespace(int fd);

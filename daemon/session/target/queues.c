@@ -96,6 +96,7 @@ void queues_remember(struct queues *queues, struct queue_key key, const struct q
 	if (!known)
 		queues->spaces[i] = queues->permissions[i] = queues->opened[i] = 0;
 	queues->spaces[i] |= facts->spaces;
+	queues->counted[i] = facts->counted;
 	queues->keys[i].device = key.device;
 	give(queues, i, permissions_of(queues, i, grants));
 	queues->last_used[i] = ++queues->clock;

@@ -34,6 +34,7 @@ struct queues {
 						     descriptor from outside can do */
 	uint32_t last_used[SESSION_QUEUES_MAX];
 	uint32_t spaces[SESSION_QUEUES_MAX]; /* SPACE_…, where they are */
+	uint16_t counted[SESSION_QUEUES_MAX]; /* by whom it was given (counters.h); 0: not known */
 	struct subject subjects[SESSION_QUEUES_MAX];
 	struct queue_key keys[SESSION_QUEUES_MAX];
 	char names[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1];   /* their own */
@@ -46,6 +47,7 @@ struct queue_facts {
 	const char *name;
 	const char *alias;
 	uint32_t spaces;
+	uint16_t counted; /* by whom it was given */
 	/* Who opened it, if it was granted to nobody else: what one process of a session may open
 	 * those may use to which it passes the descriptor on. SUBJECT_NOBODY: it was granted to
 	 * all. */

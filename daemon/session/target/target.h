@@ -58,8 +58,8 @@ int target_open_witness(const struct target *target);
 
 /* Soft limits of the thread. */
 struct target_limits {
-	rlim_t queue_bytes; /* RLIMIT_MSGQUEUE */
-	rlim_t descriptors; /* RLIMIT_NOFILE */
+	struct rlimit queue_bytes; /* RLIMIT_MSGQUEUE */
+	struct rlimit descriptors; /* RLIMIT_NOFILE */
 };
 int target_limits(const struct target *target, struct target_limits *ret);
 
