@@ -161,6 +161,8 @@ Test(refusal, that_no_session_process_sends)
 	cr_expect(!kernel_refusal_is_valid(&why));
 	why = (struct kernel_refusal){.has_owner = 2};
 	cr_expect(!kernel_refusal_is_valid(&why));
+	why = (struct kernel_refusal){.why = KERNEL_WHY_TOO_LARGE, .wanted = 10, .limit = 10};
+	cr_expect(!kernel_refusal_is_valid(&why));
 	why = (struct kernel_refusal){.class = 'x'};
 	cr_expect(!kernel_refusal_is_valid(&why));
 	why = (struct kernel_refusal){.elsewhere = 2};

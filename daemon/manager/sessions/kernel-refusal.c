@@ -15,17 +15,6 @@
 #define SIZE_HARD_MAX     (16 * 1024 * 1024)
 #define ENTER_MAX         64
 
-bool kernel_refusal_is_valid(const struct kernel_refusal *why)
-{
-	if (why->why >= KERNEL_WHY_COUNT || why->has_owner > 1 || why->elsewhere > 1 ||
-		(why->class != 0 && why->class != 'u' && why->class != 'g' && why->class != 'o'))
-		return false;
-	for (size_t i = 0; i < KERNEL_QUEUES_TOLD_MAX; i++)
-		if (!memchr(why->largest[i].name, '\0', sizeof(why->largest[i].name)))
-			return false;
-	return true;
-}
-
 static bool is_too_many(const struct kernel_refusal *why)
 {
 	return why->limit > 0 && why->wanted > why->limit;
@@ -34,6 +23,19 @@ static bool is_too_many(const struct kernel_refusal *why)
 static bool is_too_long(const struct kernel_refusal *why)
 {
 	return why->size_limit > 0 && why->size_wanted > why->size_limit;
+}
+
+bool kernel_refusal_is_valid(const struct kernel_refusal *why)
+{
+	if (why->why >= KERNEL_WHY_COUNT || why->has_owner > 1 || why->elsewhere > 1 ||
+		(why->class != 0 && why->class != 'u' && why->class != 'g' && why->class != 'o'))
+		return false;
+	if (why->why == KERNEL_WHY_TOO_LARGE && !is_too_many(why) && !is_too_long(why))
+		return false;
+	for (size_t i = 0; i < KERNEL_QUEUES_TOLD_MAX; i++)
+		if (!memchr(why->largest[i].name, '\0', sizeof(why->largest[i].name)))
+			return false;
+	return true;
 }
 
 /* --- why ------------------------------------------------------------------------------------ */

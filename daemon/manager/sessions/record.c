@@ -134,7 +134,7 @@ static bool is_valid(const struct session_message *message)
 	       memchr(message->record.queue, '\0', sizeof(message->record.queue)) &&
 	       memchr(message->record.command, '\0', sizeof(message->record.command)) &&
 	       (message->record.reason != REASON_REFUSED ||
-		       (message->record.error > 0 &&
+		       (message->record.error > 0 && message->record.missing == 0 &&
 			       kernel_refusal_is_valid(&message->record.refusal)));
 }
 
