@@ -21,7 +21,7 @@ struct inflight_head {
 	/* CLOCK_MONOTONIC in microseconds when the request in hand was taken up; 0: none in hand.
 	 */
 	uint64_t since;
-	uint32_t version; /* 0 until the first session process has written INFLIGHT_VERSION */
+	uint32_t version;       /* 0 until the first session process has written INFLIGHT_VERSION */
 	uint32_t counted_count; /* entries that are in use; the first always is */
 	struct counted counted[COUNTED_MAX];
 };
@@ -29,4 +29,5 @@ struct inflight_head {
 /* For the manager, while a session process may write: never more than there are. */
 uint32_t inflight_counted_count(const struct inflight_head *head);
 /* A copy; false if it is none that a session process of ours would have written. */
-bool inflight_counted_ref(const struct inflight_head *head, uint32_t i, char ret[static REF_MAX + 1]);
+bool inflight_counted_ref(
+	const struct inflight_head *head, uint32_t i, char ret[static REF_MAX + 1]);

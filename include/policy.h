@@ -349,8 +349,8 @@ bool queue_name_is_possible(const char *name);
 
 /* For a record: the "mqctl connect [--any-id] PLUG SLOT" that would give missing permissions on a
  * queue (kernel's name, without slash) to one of these plugs, as narrowly as can be; where one does
- * not suffice, several with " && " between them. ret_command is NULL if nothing would, or if it would
- * be refused. 0 or -ENOMEM. */
+ * not suffice, several with " && " between them. ret_command is NULL if nothing would, or if it
+ * would be refused. 0 or -ENOMEM. */
 int policy_suggest(const struct policy *policy, const char *const *plugs, size_t plug_count,
 	const char *queue, uint32_t missing, char **ret_plug, char **ret_command);
 

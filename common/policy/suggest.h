@@ -23,9 +23,9 @@ bool find_rule(const struct plug *plug, const struct slot *slot, const char *nam
 bool is_connected(const struct policy *policy, const struct plug *plug, const struct slot *slot);
 
 /* The narrowest that helps: one slot before several; an exact name before a pattern; the plug's own
- * id before another; of those the one with the fewest permissions, then with the fewest queues, then
- * the first by name. False if nothing would help. To a plug with names of its own any slot that fits
- * would give them: only one with its id is meant. */
+ * id before another; of those the one with the fewest permissions, then with the fewest queues,
+ * then the first by name. False if nothing would help. To a plug with names of its own any slot
+ * that fits would give them: only one with its id is meant. */
 bool suggest(const struct policy *policy, const struct plug *plug, const char *name,
 	uint32_t missing, struct suggestion *ret);
 

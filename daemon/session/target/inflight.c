@@ -45,7 +45,8 @@ static bool names_are_sound(const struct queues *queues)
 static bool is_sound(const struct inflight *inflight)
 {
 	return inflight->head.counted_count >= 1 && inflight->head.counted_count <= COUNTED_MAX &&
-	       counted_are_sound(&inflight->head) && inflight->waiting_used <= SESSION_WAITING_MAX &&
+	       counted_are_sound(&inflight->head) &&
+	       inflight->waiting_used <= SESSION_WAITING_MAX &&
 	       inflight->queues.count <= SESSION_QUEUES_MAX &&
 	       inflight->threads.count <= SESSION_THREADS_MAX &&
 	       inflight->done.used <= SESSION_MESSAGE_MAX &&

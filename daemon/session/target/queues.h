@@ -33,7 +33,7 @@ struct queues {
 	uint32_t opened[SESSION_QUEUES_MAX];      /* that it had whenever it opened it, or that a
 						     descriptor from outside can do */
 	uint32_t last_used[SESSION_QUEUES_MAX];
-	uint32_t spaces[SESSION_QUEUES_MAX]; /* SPACE_…, where they are */
+	uint32_t spaces[SESSION_QUEUES_MAX];  /* SPACE_…, where they are */
 	uint16_t counted[SESSION_QUEUES_MAX]; /* by whom it was given (counters.h); 0: not known */
 	struct subject subjects[SESSION_QUEUES_MAX];
 	struct queue_key keys[SESSION_QUEUES_MAX];
