@@ -120,6 +120,9 @@ bool grants_have_unreadable(const struct grants *grants);
  * 2^64). Not 0. */
 uint64_t grants_fingerprint(const struct grants *grants);
 
+/* Whether the rule comes behind all of them in a sealed set: ascending, the patterns last. */
+bool grants_are_before(const struct grants *grants, struct grant rule);
+
 /* A sealed set as bytes and back. Reading trusts nothing: -EBADMSG for anything that
  * grants_serialise() would not have written, -E2BIG past a limit. ret_data is the caller's to free.
  */

@@ -14,6 +14,7 @@ enum kernel_why {
 	KERNEL_WHY_BYTES,     /* the new queue: wanted; RLIMIT_MSGQUEUE: limit; its user's: used */
 	KERNEL_WHY_TABLE,     /* RLIMIT_NOFILE: limit */
 	KERNEL_WHY_QUEUES,    /* fs.mqueue.queues_max: limit; that there are: queues */
+	KERNEL_WHY_HOST,      /* not the kernel: HOST_QUEUES_MAX */
 	KERNEL_WHY_OWNER,     /* the queue's owner and mode; PERMISSION_…: wanted */
 	KERNEL_WHY_COUNT,
 };

@@ -71,7 +71,7 @@ static const struct verb look_verbs[] = {
 		"draw which plug gets what from which slot",
 		"mqctl graph --format=dot | dot -Tsvg >graph.svg", 0, 0,
 		TAKES_FORMAT | TAKES_LIVE | TAKES_INTERVAL, verb_graph},
-	{"explain", "[--packages DIR] PKG:PLUG PERMISSION /QUEUE | --last [PID]",
+	{"explain", "PKG:PLUG PERMISSION /QUEUE | --last [PID] [--json]",
 		"say whether a plug may use a queue, and why",
 		"mqctl explain logger:events read /events", 3, 3,
 		TAKES_OFFLINE | TAKES_LAST | TAKES_JSON, verb_explain},
@@ -81,7 +81,7 @@ static const struct verb watch_verbs[] = {
 	{"top", "[--once] [--interval S] [--json|--no-legend]",
 		"show what running programs do, the busiest first", "mqctl top", 0, 0,
 		TAKES_ONCE | TAKES_INTERVAL | TAKES_TABLE, verb_top},
-	{"monitor", "[--json] [PKG:PLUG...]", "show what is denied, as it happens",
+	{"monitor", "[--json] [PKG:PLUG...]", "show what is denied or refused, as it happens",
 		"mqctl monitor logger:events", 0, -1, TAKES_JSON, verb_monitor},
 	{"metrics", "[--format=prometheus|openmetrics]", "print all counters, for Prometheus",
 		"mqctl metrics", 0, 0, TAKES_FORMAT, verb_metrics},
@@ -117,7 +117,7 @@ static void print_help(void)
 				groups[i].verbs[j].summary);
 	}
 	(void)puts("\nOptions:\n"
-		   "  --json             print tables and status as JSON\n"
+		   "  --json             print as JSON: tables, status, records\n"
 		   "  --no-legend        print tables without their header line\n"
 		   "  --all              connections: also show what is not connected\n"
 		   "  --any-id           connect: even if plug and slot have different ids\n"

@@ -154,7 +154,7 @@ _mq_run() {
 	word=${WORDS[-1]}
 	for ((i = 1; i < ${#WORDS[@]} - 1; i++)); do
 		case ${WORDS[i]} in
-		--plug | --slot | --app | --runtime-dir | --wall) i=$((i + 1)) ;;
+		--plug | --slot | --app | --instance | --runtime-dir | --wall) i=$((i + 1)) ;;
 		--) break ;;
 		-*) ;;
 		*) break ;;

@@ -15,6 +15,7 @@
 #include "daemon/session/call/on-behalf.h"
 #include "daemon/session/target/host-queues.h"
 #include "door.h"
+#include "include/capabilities.h"
 
 #define USER      12345
 #define GROUP     12346
@@ -199,6 +200,38 @@ Test(on_behalf, root_without_capabilities_is_nobody_special)
 	cr_assert(act_open(&own, &owner, request.name, &request, &created) >= 0);
 	request.oflag = O_RDWR;
 	cr_expect_eq(act_open(&own, &root, request.name, &request, &created), -EACCES);
+}
+
+/* 0 if neither could be done, and nothing was. */
+static int try_without_privileges(void)
+{
+	struct credentials other = identity_of_user();
+	struct own_identity ours;
+	bool created;
+
+	if (setresgid(GROUP + 1, GROUP + 1, GROUP + 1) < 0 || setgroups(0, NULL) < 0 ||
+		setresuid(USER + 1, USER + 1, USER + 1) < 0 || capabilities_set(0, 0) < 0 ||
+		own_identity_get(&ours) < 0)
+		return 1;
+	if (act_open(&ours, &other, request.name, &request, &created) != -ACT_IMPOSSIBLE || created)
+		return 2;
+	return act_unlink(&ours, &other, request.name) == -ACT_IMPOSSIBLE ? 0 : 3;
+}
+
+Test(on_behalf, what_cannot_be_done_as_the_app_is_not_done)
+{
+	pid_t child = fork();
+	bool created;
+	int status;
+
+	if (child == 0)
+		_exit(try_without_privileges());
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0, "%#x", (unsigned)status);
+	request.oflag = O_RDWR;
+	cr_expect_eq(act_open(&own, &(struct credentials){.ipc_namespace = -EBADF}, request.name,
+			     &request, &created),
+		-ENOENT);
 }
 
 Test(on_behalf, the_callers_limit_and_not_ours)

@@ -149,6 +149,7 @@ for i in $(seq "$max"); do
 done
 holds "a session creates $max of the host's queues" test "$filled" = "$max"
 expect_answer "and no more" app "look ${Q}many-x rwcx" ENOSPC
+expect_log "and no more: the record says why" "ENOSPC, the session has created as many queues on the host as it may \\(HOST_QUEUES_MAX: $max\\)"
 expect_answer "in whatever way" app "look ${Q}many-x rwc" ENOSPC
 expect_answer "what exists may be opened" app "look ${Q}many-1 rwc" "-> 0"
 expect_answer "but not be created" app "look ${Q}many-1 rwcx" EEXIST

@@ -191,9 +191,6 @@ see mqctl graph --format=mermaid
 expect_stdout "graph: mermaid" '^flowchart LR'
 see mqctl graph --format=dot --live
 expect_stdout "graph --live: who uses it" 'calls/s'
-if command -v dot >/dev/null; then
-	holds "graph: dot draws it" dot -Tsvg seen -o /dev/null
-fi
 see mqctl graph --format=png
 expect_status "graph: an unknown format" 2
 

@@ -132,6 +132,11 @@ Test(refusal, of_the_rest)
 	why.has_owner = 0;
 	why.class = 0;
 	expect(&why, EACCES, "EACCES, the queue's owner and mode do not allow it", NULL);
+	why = (struct kernel_refusal){.why = KERNEL_WHY_HOST};
+	expect(&why, ENOSPC,
+		"ENOSPC, the session has created as many queues on the host as it may "
+		"(HOST_QUEUES_MAX: 32)",
+		NULL);
 	why = (struct kernel_refusal){.why = KERNEL_WHY_OTHER};
 	expect(&why, ENOMEM, "ENOMEM, Cannot allocate memory", NULL);
 }

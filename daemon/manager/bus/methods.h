@@ -6,6 +6,4 @@
 #include "messages.h"
 
 int bus_serve_methods(struct peer *peer);
-/* 1 if it may change something, but for being confined, 0 if not, or negative errno. */
-int bus_is_administrator(const struct peer *peer);
 struct bus_viewer bus_viewer_of(const struct peer *peer);

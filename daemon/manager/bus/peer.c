@@ -18,6 +18,7 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "messages.h"
+#include "change-methods.h"
 #include "methods.h"
 #include "daemon/manager/sessions/record.h"
 #include "daemon/manager/sessions/records.h"

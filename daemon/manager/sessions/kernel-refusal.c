@@ -138,6 +138,12 @@ static void write_why(FILE *f, const struct refused_call *call)
 			"(fs.mqueue.queues_max: %" PRIu64 ")",
 			why->limit);
 		break;
+	case KERNEL_WHY_HOST:
+		(void)fprintf(f,
+			"the session has created as many queues on the host as it may "
+			"(HOST_QUEUES_MAX: %d)",
+			HOST_QUEUES_MAX);
+		break;
 	case KERNEL_WHY_OWNER:
 		write_owner(f, call);
 		break;
@@ -264,6 +270,7 @@ int kernel_refusal_remedy(const struct refused_call *call, char **ret)
 		r = open_up(call, ret);
 		break;
 	case KERNEL_WHY_NOTHING:
+	case KERNEL_WHY_HOST:
 	case KERNEL_WHY_OTHER:
 	case KERNEL_WHY_COUNT:
 		break;

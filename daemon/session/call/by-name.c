@@ -76,6 +76,12 @@ static int create(struct supervisor *supervisor, struct call *call)
 	return fd;
 }
 
+static int host_is_full(struct call *call)
+{
+	call->host_full = true;
+	return -ENOSPC;
+}
+
 /* What exists may be opened however many there are. */
 static int open_only(struct supervisor *supervisor, struct call *call)
 {
@@ -83,13 +89,13 @@ static int open_only(struct supervisor *supervisor, struct call *call)
 	int oflag = request->oflag, fd;
 
 	if (!exists(supervisor, call))
-		return -ENOSPC;
+		return host_is_full(call);
 	if (oflag & O_EXCL)
 		return -EEXIST;
 	request->oflag &= ~O_CREAT;
 	fd = open_as_caller(supervisor, call);
 	request->oflag = oflag;
-	return fd == -ENOENT ? -ENOSPC : fd;
+	return fd == -ENOENT ? host_is_full(call) : fd;
 }
 
 static int create_abroad(struct supervisor *supervisor, struct call *call)

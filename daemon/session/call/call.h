@@ -4,6 +4,7 @@
 
 #include "include/verdict.h"
 #include "daemon/session/target/notify.h"
+#include "on-behalf.h"
 #include "supervisor.h"
 #include "daemon/session/target/credentials.h"
 
@@ -16,6 +17,7 @@ struct call {
 	bool identity_known;
 	bool table_full;               /* the app has no room for another descriptor */
 	bool no_room;                  /* therefore it was refused */
+	bool host_full;                /* it was refused: HOST_QUEUES_MAX */
 	struct target_limits limits;   /* its own, if they were looked at */
 	bool resumed;                  /* an earlier session process had it in hand before */
 	bool created;                  /* the queue is this call's own */
@@ -86,9 +88,12 @@ static inline struct answer answer_error(int error)
 	return (struct answer){.kind = ANSWER_ERROR, .error = error};
 }
 
-/* What the kernel says, or would say, to a call that was allowed. */
+/* What the kernel says, or would say, to a call that was allowed. What could not be done as the
+ * caller at all nobody has refused. */
 static inline struct answer refused_by_kernel(struct call *call, int error)
 {
+	if (error == ACT_IMPOSSIBLE)
+		return answer_error(EACCES);
 	call->refused = error != EAGAIN && error != ETIMEDOUT && error != EINTR;
 	return answer_error(error);
 }

@@ -181,7 +181,7 @@ int act_open(const struct own_identity *own, const struct credentials *identity,
 	*ret_created = false;
 	r = take_identity(own, identity, to_create);
 	/* What cannot be done as the app is not done at all. */
-	r = r < 0 ? -EACCES : open_or_create(name, request, ret_created);
+	r = r < 0 ? -ACT_IMPOSSIBLE : open_or_create(name, request, ret_created);
 	return_identity(own, identity, to_create);
 	return r;
 }
@@ -191,7 +191,7 @@ int act_unlink(const struct own_identity *own, const struct credentials *identit
 	int r = take_identity(own, identity, false);
 
 	if (r < 0)
-		r = -EACCES;
+		r = -ACT_IMPOSSIBLE;
 	else if (syscall(SYS_mq_unlink, name) < 0)
 		r = -errno;
 	return_identity(own, identity, false);

@@ -280,6 +280,18 @@ static void because_of_owner(const struct call *call, struct kernel_refusal *ret
 		ret->class = class_of(&call->identity, ret);
 }
 
+static void because_of_queues(
+	const struct supervisor *supervisor, const struct call *call, struct kernel_refusal *ret)
+{
+	if (call->host_full) {
+		ret->why = KERNEL_WHY_HOST;
+		return;
+	}
+	ret->why = KERNEL_WHY_QUEUES;
+	ret->limit = limit(supervisor, call, "queues_max");
+	run_survey(call, NULL, NOBODY_KNOWN, ret);
+}
+
 void find_why(
 	const struct supervisor *supervisor, const struct call *call, struct kernel_refusal *ret)
 {
@@ -293,9 +305,7 @@ void find_why(
 		because_of_bytes(supervisor, call, ret);
 		break;
 	case ENOSPC:
-		ret->why = KERNEL_WHY_QUEUES;
-		ret->limit = limit(supervisor, call, "queues_max");
-		run_survey(call, NULL, NOBODY_KNOWN, ret);
+		because_of_queues(supervisor, call, ret);
 		break;
 	case EACCES:
 	case EPERM:
