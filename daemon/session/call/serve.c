@@ -21,7 +21,8 @@
  *
  * - reply: exactly one answer. The verdict starts as deny, and every failure leaves it at that.
  *
- * - record: each call is counted, and what was denied goes to the manager.
+ * - record: what was denied goes to the manager. A call is counted before it is answered: whoever
+ *   has its answer finds it counted.
  *
  * What is kept from one call to the next says where to look, never what was seen: the directory in
  * /proc of a thread that called lately (cache.h), and which of the files opened here a descriptor
@@ -316,7 +317,6 @@ static void decide_and_answer(struct supervisor *supervisor, struct call *call, 
 	if (recorded)
 		(void)call_know_identity(supervisor, call);
 	call->answer = act(supervisor, call);
-	/* Before anybody sees the answer. */
 	count_call(supervisor, call);
 	if (!call->waits && answer(supervisor, call) < 0)
 		return;
