@@ -253,17 +253,17 @@ static int add_item(struct cell *cell, const char *text)
 	return items[count] ? 0 : -ENOMEM;
 }
 
-static int add_holder(struct cell *cells, const char *pid)
+static int add_holder(struct cell *cells, int pid)
 {
-	char path[64], command[64] = "", text[160];
+	char path[64], command[64] = "", text[96];
 	_cleanup_close_ int fd = -EBADF;
 	ssize_t n;
 
-	(void)snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? 0 : read(fd, command, sizeof(command) - 1);
 	command[n > 0 ? n - 1 : 0] = '\0';
-	(void)snprintf(text, sizeof(text), "%s(%s)", pid, command);
+	(void)snprintf(text, sizeof(text), "%d(%s)", pid, command);
 	return add_item(&cells[QUEUE_OPEN], text);
 }
 
@@ -297,14 +297,14 @@ static struct cell *find_row(
 							   : NULL;
 }
 
-static int look_at_process(const struct queues *queues, struct table *table, const char *pid)
+static int look_at_process(const struct queues *queues, struct table *table, int pid)
 {
 	const struct dirent *entry;
 	char path[64];
 	DIR *directory;
 	int r = 0;
 
-	(void)snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	directory = opendir(path);
 	if (!directory)
 		return 0;
@@ -325,7 +325,7 @@ static int find_holders(const struct queues *queues, struct table *table)
 
 	while (directory && r == 0 && (entry = readdir(directory)))
 		if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
-			r = look_at_process(queues, table, entry->d_name);
+			r = look_at_process(queues, table, atoi(entry->d_name));
 	if (directory)
 		(void)closedir(directory);
 	return r;
