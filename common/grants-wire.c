@@ -5,6 +5,7 @@
 #include "include/array.h"
 #include "include/grants.h"
 #include "include/limits.h"
+#include "include/write.h"
 
 #define WIRE_MAGIC   UINT32_C(0x6d716772)
 #define WIRE_VERSION 4
@@ -166,4 +167,16 @@ int grants_deserialise(const void *data, size_t size, struct grants **ret)
 		return -EBADMSG;
 	*ret = take_pointer(grants);
 	return 0;
+}
+
+int grants_memfd(const struct grants *grants, int *ret_fd, size_t *ret_size)
+{
+	_cleanup_free_ void *data = NULL;
+	int r;
+
+	r = grants_serialise(grants, &data, ret_size);
+	if (r < 0)
+		return r;
+	*ret_fd = memfd_sealed("mqgate-grants", data, *ret_size);
+	return MIN(*ret_fd, 0);
 }

@@ -129,6 +129,9 @@ bool grants_are_before(const struct grants *grants, struct grant rule);
 int grants_serialise(const struct grants *grants, void **ret_data, size_t *ret_size);
 int grants_deserialise(const void *data, size_t size, struct grants **ret);
 
+/* The bytes in a sealed memfd. 0 or negative errno. */
+int grants_memfd(const struct grants *grants, int *ret_fd, size_t *ret_size);
+
 /* True if a name matches a pattern: '*' any bytes, '?' any one byte, all else itself. Bytes, no
  * locale. Each piece between stars is placed once, leftmost, and never moved again: no pattern is
  * slow. */

@@ -21,7 +21,6 @@
 #include "include/log.h"
 #include "daemon/manager/core/timer.h"
 #include "daemon/manager/sessions/examination.h"
-#include "daemon/manager/sessions/sealed.h"
 #include "daemon/manager/sessions/session.h"
 #include "daemon/manager/sessions/totals.h"
 #include "include/protocol.h"
@@ -104,7 +103,8 @@ static bool shares_queues(const struct launch *launch)
 {
 	_cleanup_(grants_freep) struct grants *grants = NULL;
 
-	return grants_of(&launch->manager->policy, &launch->session->bindings, 0, &grants) == 0 &&
+	return bindings_grants(&launch->session->bindings, &launch->manager->policy, 0, &grants) ==
+		       0 &&
 	       grants_have_host(grants);
 }
 

@@ -7,7 +7,7 @@
 #include "config.h"
 #include "include/capabilities.h"
 #include "include/log.h"
-#include "daemon/manager/sessions/session-program.h"
+#include "include/program.h"
 #include "daemon/manager/sessions/spawner.h"
 #include "start.h"
 
@@ -120,7 +120,8 @@ static int parse(int argc, char **argv, struct manager_options *options, const c
 /* Where nobody says it. *ret_beside holds it, if it is not a constant. */
 static const char *session_program(char **ret_beside)
 {
-	int r = session_program_beside(ret_beside);
+	int r = program_beside(
+		INSTALLED_PROGRAM, "mqgate-session", "session/mqgate-session", ret_beside);
 
 	if (r > 0)
 		return *ret_beside;

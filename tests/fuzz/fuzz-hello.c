@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What comes over the launcher socket, and what a hello is bound to. */
 #include "common/policy/names.h"
-#include "daemon/manager/sessions/bindings.h"
+#include "include/bindings.h"
 #include "fuzz.h"
 
 static void check_bound(const struct bindings *bindings)

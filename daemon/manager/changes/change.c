@@ -8,7 +8,6 @@
 #include "concerned.h"
 #include "names.h"
 #include "daemon/manager/sessions/kept-processes.h"
-#include "daemon/manager/sessions/sealed.h"
 #include "daemon/manager/sessions/session-process.h"
 #include "daemon/manager/core/timer.h"
 
@@ -150,12 +149,12 @@ static int compare(
 	struct update *update, const struct session *session, const struct policy *policy)
 {
 	_cleanup_(grants_freep) struct grants *old = NULL, *new = NULL;
-	int r = grants_of(&session->manager->policy, &session->bindings, 0, &old);
+	int r = bindings_grants(&session->bindings, &session->manager->policy, 0, &old);
 
 	r = r < 0 ? r
-		  : grants_of(policy, update->rebinds ? &update->bindings : &session->bindings,
-			    update->generation, &new);
-	r = r < 0 ? r : sealed_memfd(new, &update->grants, &update->size);
+		  : bindings_grants(update->rebinds ? &update->bindings : &session->bindings,
+			    policy, update->generation, &new);
+	r = r < 0 ? r : grants_memfd(new, &update->grants, &update->size);
 	update->revokes = r == 0 && !grants_give(new, old);
 	return r;
 }

@@ -8,7 +8,6 @@
 #include "include/log.h"
 #include "daemon/manager/core/timer.h"
 #include "include/protocol.h"
-#include "sealed.h"
 
 #define SLACK_USEC (2 * 1000000ULL)
 
@@ -85,7 +84,7 @@ static int make_scope(struct holders_query *query, const char *slot)
 	if (r < 0)
 		return r;
 	grants_seal(scope);
-	return sealed_memfd(scope, &query->scope, &query->scope_size);
+	return grants_memfd(scope, &query->scope, &query->scope_size);
 }
 
 int holders_query_new(struct manager *manager, const char *first, const char *second,

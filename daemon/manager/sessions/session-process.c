@@ -9,7 +9,6 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "include/protocol.h"
-#include "sealed.h"
 #include "spawner.h"
 #include "daemon/manager/core/timer.h"
 
@@ -378,8 +377,8 @@ int session_process_attach(struct session_process *process, struct session *sess
 		process->socket, &message, sizeof(message), fds, session->starter.userdata ? 3 : 2);
 	if (r < 0)
 		return r;
-	r = grants_of(&session->manager->policy, &session->bindings, generation, &grants);
-	r = r < 0 ? r : sealed_memfd(grants, &fd, &size);
+	r = bindings_grants(&session->bindings, &session->manager->policy, generation, &grants);
+	r = r < 0 ? r : grants_memfd(grants, &fd, &size);
 	r = r < 0 ? r : session_process_send_grants(process, fd, size, generation);
 	/* It has looked at the launcher already, has said that it does not take the session, and
 	 * has ended. That is still to be read. */

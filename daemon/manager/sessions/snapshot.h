@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "bindings.h"
+#include "include/bindings.h"
 #include "daemon/manager/peers/peer.h"
 
 /* Version 2, 0.1.0's, has neither launch_version nor an instance. */

@@ -2,7 +2,7 @@
 /* What is known of a session, of its session process, and of what is on its way to them. */
 #pragma once
 
-#include "bindings.h"
+#include "include/bindings.h"
 #include "daemon/manager/core/list.h"
 #include "daemon/manager/core/manager.h"
 #include "daemon/manager/peers/peer.h"

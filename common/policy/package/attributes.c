@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 #include "include/limits.h"
-#include "rules.h"
-#include "variables.h"
+#include "common/policy/rules.h"
+#include "common/policy/variables.h"
 
 #define PERMISSION_WORDS "open, read, write, create, delete"
 #define VARIABLES        "{pid}, {uid} or {instance}"

@@ -31,3 +31,7 @@ enum mediation bindings_mediation(const struct bindings *bindings, const struct 
  * to the apps is looked up again. 0, -E2BIG or -ENOMEM. */
 int bindings_again(
 	const struct bindings *bindings, const struct policy *policy, struct bindings *ret);
+
+/* What these plugs and slots have under this policy, sealed. 0 or negative errno. */
+int bindings_grants(const struct bindings *bindings, const struct policy *policy,
+	uint64_t generation, struct grants **ret);

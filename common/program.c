@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Run from a build directory, or as a copy, mqgated takes the session program that was built or
- * copied with it: the installed one, if there is one, may be of another version.
+/* Run from a build directory, or as a copy, a program takes the other one that was built or copied
+ * with it: the installed one, if there is one, may be of another version.
  *
- * It will run with all privileges, and is found by its path whenever a session process starts. So
- * the session program and every directory on the way to it, from the root on, must belong to root
- * or to the owner of this program, be no symbolic link, and be writable for nobody else for whom
- * this program is not: then nobody else can put one there, now or later. A copy in /tmp/bin does
- * not run what somebody else has put into /tmp/session; that /tmp itself is writable does not
- * matter above this program's own directory, for it is sticky. */
-#include "session-program.h"
+ * It will run with the same privileges, and is found by its path whenever it is needed. So the
+ * other program and every directory on the way to it, from the root on, must belong to root or to
+ * the owner of this program, be no symbolic link, and be writable for nobody else for whom this
+ * program is not: then nobody else can put one there, now or later. A copy in /tmp/bin does not run
+ * what somebody else has put into /tmp/session; that /tmp itself is writable does not matter above
+ * this program's own directory, for it is sticky. */
+#include "include/program.h"
 
 #include <limits.h>
 #include <sys/stat.h>
 
-#include "config.h"
 #include "include/util.h"
-
-#define NAME "mqgate-session"
 
 /* above: a directory above that of this program. */
 static bool is_as_guarded(const char *path, bool above, const struct stat *own)
@@ -47,7 +44,7 @@ static bool way_is_as_guarded(char *path, size_t length, const struct stat *own)
 	}
 }
 
-/* As session_program_beside(); in one place. */
+/* As program_beside(); in one place. */
 static int look(const char *directory, const char *below, const struct stat *own, char **ret)
 {
 	_cleanup_free_ char *path = NULL;
@@ -63,7 +60,7 @@ static int look(const char *directory, const char *below, const struct stat *own
 	return r;
 }
 
-int session_program_beside(char **ret)
+int program_beside(const char *self, const char *name, const char *below, char **ret)
 {
 	char directory[PATH_MAX];
 	struct stat own;
@@ -74,12 +71,12 @@ int session_program_beside(char **ret)
 	if (n < 0 || n == sizeof(directory) || stat("/proc/self/exe", &own) < 0)
 		return 0;
 	directory[n] = '\0';
-	if (streq(directory, INSTALLED_PROGRAM))
+	if (streq(directory, self))
 		return 0;
 	*strrchr(directory, '/') = '\0';
-	r = look(directory, NAME, &own, ret);
+	r = look(directory, name, &own, ret);
 	if (r != 0 || !*directory)
 		return r;
 	*strrchr(directory, '/') = '\0';
-	return look(directory, "session/" NAME, &own, ret);
+	return look(directory, below, &own, ret);
 }

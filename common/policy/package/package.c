@@ -2,7 +2,7 @@
 /* Packages: one document, one file. */
 #include "include/policy.h"
 
-#include "file.h"
+#include "common/policy/file.h"
 #include "include/limits.h"
 #include "package-parts.h"
 #include "package-yaml.h"

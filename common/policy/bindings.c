@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a session has: named by its hello, or bound to its apps. */
-#include "bindings.h"
+#include "include/bindings.h"
 
 #include "include/limits.h"
 #include "include/util.h"
@@ -201,4 +201,36 @@ enum mediation bindings_mediation(const struct bindings *bindings, const struct 
 		if (plug_mediation(policy, bindings->plugs[i]) != MEDIATION_OPEN)
 			return MEDIATION_CALL;
 	return bindings->plug_count > 0 ? MEDIATION_OPEN : MEDIATION_CALL;
+}
+
+static int collect_grants(
+	const struct bindings *bindings, const struct policy *policy, struct grants *grants)
+{
+	int r;
+
+	for (size_t i = 0; i < bindings->plug_count; i++) {
+		r = policy_add_plug_grants(policy, bindings->plugs[i], bindings->instance, grants);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < bindings->slot_count; i++) {
+		r = policy_add_slot_grants(policy, bindings->slots[i], bindings->instance, grants);
+		if (r < 0)
+			return r;
+	}
+	grants_seal(grants);
+	return 0;
+}
+
+int bindings_grants(const struct bindings *bindings, const struct policy *policy,
+	uint64_t generation, struct grants **ret)
+{
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+	int r;
+
+	r = grants_new(generation, &grants);
+	r = r < 0 ? r : collect_grants(bindings, policy, grants);
+	if (r == 0)
+		*ret = take_pointer(grants);
+	return r;
 }
