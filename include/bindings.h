@@ -35,3 +35,6 @@ int bindings_again(
 /* What these plugs and slots have under this policy, sealed. 0 or negative errno. */
 int bindings_grants(const struct bindings *bindings, const struct policy *policy,
 	uint64_t generation, struct grants **ret);
+
+/* What the person who has started it is told that names need which they have not; NULL: nothing. */
+const char *bindings_lack(const struct bindings *bindings, const struct policy *policy);

@@ -49,6 +49,16 @@
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
 #endif
+#ifndef LANDLOCK_SCOPE_SIGNAL
+#define LANDLOCK_SCOPE_SIGNAL (1ULL << 1)
+#endif
+
+/* Of landlock_create_ruleset(): as it is since 6.12. */
+struct ruleset_attr {
+	__u64 handled_access_fs;
+	__u64 handled_access_net; /* since 6.7 */
+	__u64 scoped;
+};
 
 /* Since 6.11, on a descriptor of /proc/PID/maps. */
 #ifndef PROCMAP_QUERY

@@ -41,6 +41,10 @@
 #define SESSIONS_PER_USER_MAX 2048 /* root: SESSIONS_MAX, of which users leave it so many */
 #define LAUNCH_REFS_MAX       32   /* plugs and slots of one hello */
 #define SESSION_PLUGS_MAX     256  /* plugs of one session, and as many slots */
+#define POLICY_FILES_MAX      64   /* --policy of one mq-run */
+#define FRONT_SIGNALS_MAX     16 /* sent to it at once; further ones are passed on without a look */
+#define LEARNED_MAX           4096 /* queues of one learned document; further ones are left out */
+#define DENIALS_TOLD_MAX      64   /* that it tells of, each once; further ones it does not */
 #define LAUNCH_TEXT_MAX       2048 /* message of an answer, longer ones are cut */
 #define WALL_COSTS_MAX        8    /* directories that mq-run's warning names; others are counted */
 #define GRANTS_MAX            16384 /* queue names and patterns of one session */

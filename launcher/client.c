@@ -67,6 +67,11 @@ int client_connect(const char *runtime_dir, struct client *ret, char **ret_messa
 	return 0;
 }
 
+void client_take(int socket, struct client *ret)
+{
+	*ret = (struct client){.socket = socket, .deadline = now_usec() + DEADLINE_USEC};
+}
+
 /* 0 once the socket is ready or has failed, -ETIMEDOUT. */
 static int wait_readable(const struct client *client)
 {
@@ -103,6 +108,11 @@ static int receive_answer(struct client *client, struct launch_answer *ret)
 
 static int refuse_silence(const struct client *client, int error, char **ret_message)
 {
+	if (!client->path)
+		return refuse(ret_message, error,
+			"mqgate-alone does not serve this command: %s; try again",
+			error == -ECONNRESET || error == -EPIPE ? "it has ended"
+								: strerror(-error));
 	switch (error) {
 	case -ETIMEDOUT:
 		return refuse(ret_message, error,

@@ -12,11 +12,14 @@
 struct client {
 	int socket; /* close-on-exec */
 	uint64_t deadline;
-	char *path; /* of the socket, for messages */
+	char *path; /* of the socket, for messages; NULL: it is mqgate-alone's */
 };
 
 int client_connect(const char *runtime_dir, struct client *ret, char **ret_message);
 void client_close(struct client *client);
+
+/* Of a run without mqgated: takes the socket to mqgate-alone. */
+void client_take(int socket, struct client *ret);
 
 /* Says which plugs, slots and apps; learns what the session's filter is to be. */
 int client_hello(struct client *client, const struct launch_ref *refs, size_t ref_count,

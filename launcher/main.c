@@ -2,23 +2,18 @@
 /* mq-run: becomes a command, confined to what its plugs and slots give it. */
 #include <sys/prctl.h>
 
+#include "alone.h"
 #include "client.h"
 #include "config.h"
 #include "connections.h"
 #include "descriptors.h"
+#include "exit-status.h"
 #include "filter.h"
 #include "include/log.h"
 #include "include/util.h"
 #include "options.h"
 #include "refuse.h"
 #include "wall.h"
-
-/* As env(1) has them. */
-enum {
-	EXIT_OWN_FAILURE = 125,
-	EXIT_NOT_EXECUTABLE = 126,
-	EXIT_NOT_FOUND = 127,
-};
 
 static const char usage[] =
 	"Usage: mq-run [OPTION]… [--] COMMAND [ARGUMENT]…\n"
@@ -28,6 +23,10 @@ static const char usage[] =
 	"      --slot [PACKAGE:]NAME  the queues that this slot offers, with every permission\n"
 	"      --app PACKAGE.APP      the plugs and slots of this app\n"
 	"                             (give at least one of the three; repeat as needed)\n"
+	"      --policy FILE          without mqgated: by the packages in these files (repeat as\n"
+	"                             needed), as any user, and with nothing left behind\n"
+	"      --learn FILE           without mqgated: allow everything, and write into this file\n"
+	"                             what the command needs, as a package\n"
 	"      --instance NAME        what {instance} means in the names of queues\n"
 	"      --wall=rules|mount     how to block every other way to a queue: with rules for the\n"
 	"                             file tree (default), or with private mounts (needs root;\n"
@@ -71,7 +70,7 @@ static int check_mediation(enum mediation mediation, int queue, char **ret_messa
 }
 
 /* From here on everything that fails ends the process: half a confinement is none. */
-static int confine(const struct options *options, int queue, char **ret_message)
+static int confine(const struct options *options, int socket, int queue, char **ret_message)
 {
 	_cleanup_(client_close) struct client client = {.socket = -EBADF};
 	_cleanup_free_ struct sock_filter *program = NULL;
@@ -80,9 +79,12 @@ static int confine(const struct options *options, int queue, char **ret_message)
 	unsigned short length;
 	enum mediation mediation;
 	uint64_t filter_id;
-	int r;
+	int r = 0;
 
-	r = client_connect(options->runtime_dir, &client, ret_message);
+	if (socket >= 0)
+		client_take(socket, &client);
+	else
+		r = client_connect(options->runtime_dir, &client, ret_message);
 	if (r < 0)
 		return r;
 	r = client_hello(
@@ -97,7 +99,7 @@ static int confine(const struct options *options, int queue, char **ret_message)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return refuse(ret_message, -errno, "cannot set no_new_privs: prctl: %s%s",
 			strerror(errno), remedy_of(-errno));
-	r = wall_raise(options->wall, &costs, ret_message);
+	r = wall_raise(options->wall, socket >= 0, &costs, ret_message);
 	if (r < 0)
 		return r;
 	r = filter_load(program, length, &listener, ret_message);
@@ -108,10 +110,14 @@ static int confine(const struct options *options, int queue, char **ret_message)
 
 static int launch(int argc, char *argv[], struct options *ret_options, char **ret_message)
 {
-	int queue, r;
+	int socket = -EBADF, queue, r;
 
 	r = options_parse(argc, argv, ret_options, ret_message);
 	if (r < 0 || ret_options->help || ret_options->version)
+		return r;
+	if (options_alone(ret_options))
+		r = alone_begin(ret_options, &socket, ret_message);
+	if (r < 0)
 		return r;
 	r = descriptors_check(ret_options->inherit_queues, &queue, ret_message);
 	r = r < 0 ? r : connections_close(ret_options->runtime_dir, ret_message);
@@ -120,7 +126,7 @@ static int launch(int argc, char *argv[], struct options *ret_options, char **re
 	r = descriptors_fill_standard();
 	if (r < 0)
 		return refuse(ret_message, r, "/dev/null: %s", strerror(-r));
-	r = confine(ret_options, queue, ret_message);
+	r = confine(ret_options, socket, queue, ret_message);
 	return r == 0 && queue >= 0 ? descriptors_show_queues(ret_message) : r;
 }
 

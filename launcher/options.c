@@ -46,6 +46,45 @@ static int add_instance(struct options *options, const char *text, char **ret_me
 	return add_ref(options, "--instance", LAUNCH_REF_INSTANCE, text, ret_message);
 }
 
+static int add_policy(struct options *options, char *file, char **ret_message)
+{
+	if (options->policy_count == POLICY_FILES_MAX)
+		return refuse(ret_message, -E2BIG,
+			"--policy %s: more than %d files; use fewer for one command", file,
+			POLICY_FILES_MAX);
+	options->policies[options->policy_count++] = file;
+	return 0;
+}
+
+static int add_learn(struct options *options, const char *file, char **ret_message)
+{
+	if (options->learn)
+		return refuse(ret_message, -EINVAL,
+			"--learn %s: it is given twice; one run writes one file", file);
+	options->learn = file;
+	return 0;
+}
+
+/* What is learned is for one plug, of whatever name; the hello has to name something. */
+static int check_learn(struct options *options, char **ret_message)
+{
+	const struct launch_ref *ref = &options->refs[0];
+
+	if (options->policy_count > 0)
+		return refuse(ret_message, -EINVAL,
+			"--learn and --policy: use one of the two; --learn adds to its file what is "
+			"missing");
+	if (options->ref_count > 1 || (options->ref_count == 1 && ref->kind != LAUNCH_REF_PLUG) ||
+		(options->ref_count == 1 && strchr(ref->text, ':')))
+		return refuse(ret_message, -EINVAL,
+			"--learn: name at most one plug, without its package, and nothing else");
+	if (options->ref_count == 1)
+		options->learn_plug = ref->text;
+	return options->ref_count == 1
+		       ? 0
+		       : add_ref(options, "--learn", LAUNCH_REF_PLUG, "learned", ret_message);
+}
+
 static int choose_wall(struct options *options, const char *form, char **ret_message)
 {
 	if (streq(form, "rules"))
@@ -63,6 +102,8 @@ enum {
 	OPTION_SLOT,
 	OPTION_APP,
 	OPTION_INSTANCE,
+	OPTION_POLICY,
+	OPTION_LEARN,
 	OPTION_WALL,
 	OPTION_INHERIT_QUEUES,
 	OPTION_RUNTIME_DIR,
@@ -75,6 +116,8 @@ static const struct option long_options[] = {
 	{"slot", required_argument, NULL, OPTION_SLOT},
 	{"app", required_argument, NULL, OPTION_APP},
 	{"instance", required_argument, NULL, OPTION_INSTANCE},
+	{"policy", required_argument, NULL, OPTION_POLICY},
+	{"learn", required_argument, NULL, OPTION_LEARN},
 	{"wall", required_argument, NULL, OPTION_WALL},
 	{"inherit-queues", no_argument, NULL, OPTION_INHERIT_QUEUES},
 	{"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
@@ -94,6 +137,10 @@ static int take_option(struct options *options, int option, char *argv[], char *
 		return add_ref(options, "--app", LAUNCH_REF_APP, optarg, ret_message);
 	case OPTION_INSTANCE:
 		return add_instance(options, optarg, ret_message);
+	case OPTION_POLICY:
+		return add_policy(options, optarg, ret_message);
+	case OPTION_LEARN:
+		return add_learn(options, optarg, ret_message);
 	case OPTION_WALL:
 		return choose_wall(options, optarg, ret_message);
 	case OPTION_INHERIT_QUEUES:
@@ -139,9 +186,18 @@ int options_parse(int argc, char *argv[], struct options *ret, char **ret_messag
 		return 0;
 	if (!*options.command)
 		return refuse(ret_message, -EINVAL, "the command is missing; see mq-run --help");
-	if (options.ref_count == options.instances)
+	if (options.learn) {
+		r = check_learn(ret, ret_message);
+		if (r < 0)
+			return r;
+	}
+	if (ret->ref_count == options.instances)
 		return refuse(ret_message, -EINVAL,
 			"--plug, --slot and --app are all missing; give at least one, see mq-run "
 			"--help");
+	if (options_alone(&options) && options.wall == WALL_MOUNT)
+		return refuse(ret_message, -EINVAL,
+			"--wall=mount is not to be had with --policy or --learn; use --wall=rules, or "
+			"mqgated");
 	return 0;
 }

@@ -98,12 +98,12 @@
 
 #define ABI_WITH_REFER    2
 #define ABI_WITH_TRUNCATE 3
+#define ABI_WITH_SCOPES   6
 #define PROOF_STACK       (64 * 1024)
 
 /* --- Landlock ------------------------------------------------------------------------------ */
 
-static int landlock_create_ruleset(
-	const struct landlock_ruleset_attr *attr, size_t size, uint32_t flags)
+static int landlock_create_ruleset(const struct ruleset_attr *attr, size_t size, uint32_t flags)
 {
 	return (int)syscall(SYS_landlock_create_ruleset, attr, size, flags);
 }
@@ -127,7 +127,7 @@ static uint64_t rights_of_files(int abi)
 /* The wall, and what it takes to prove it: rules on the same directories, for listing them. */
 struct rulesets {
 	int wall_fd, proof_fd;
-	uint64_t files;
+	uint64_t files, scoped;
 };
 
 static void rulesets_close(struct rulesets *rulesets)
@@ -208,11 +208,13 @@ static int add_rules(struct plan *plan, char **ret_message)
 	return r < 0 ? refuse_plan(r, ret_message) : 0;
 }
 
-static int make_ruleset(uint64_t rights, int *ret_fd, char **ret_message)
+/* Older kernels know the first field only. */
+static int make_ruleset(uint64_t rights, uint64_t scoped, int *ret_fd, char **ret_message)
 {
-	struct landlock_ruleset_attr attr = {.handled_access_fs = rights};
+	const struct ruleset_attr attr = {.handled_access_fs = rights, .scoped = scoped};
 
-	*ret_fd = landlock_create_ruleset(&attr, sizeof(attr), 0);
+	*ret_fd = landlock_create_ruleset(
+		&attr, scoped ? sizeof(attr) : sizeof(attr.handled_access_fs), 0);
 	if (*ret_fd >= 0)
 		return 0;
 	return refuse(ret_message, -errno, "cannot build the wall: landlock_create_ruleset: %s",
@@ -223,10 +225,11 @@ static int make_rulesets(struct rulesets *ret, char **ret_message)
 {
 	int r;
 
-	r = make_ruleset(ret->files | RIGHTS_OF_DIRECTORIES, &ret->wall_fd, ret_message);
+	r = make_ruleset(
+		ret->files | RIGHTS_OF_DIRECTORIES, ret->scoped, &ret->wall_fd, ret_message);
 	if (r < 0)
 		return r;
-	return make_ruleset(LANDLOCK_ACCESS_FS_READ_DIR, &ret->proof_fd, ret_message);
+	return make_ruleset(LANDLOCK_ACCESS_FS_READ_DIR, 0, &ret->proof_fd, ret_message);
 }
 
 static int refuse_domain(int error, char **ret_message)
@@ -367,9 +370,9 @@ static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 	return refuse_domain(proof.error, ret_message);
 }
 
-static int raise_rules(uint64_t files, char **ret_costs, char **ret_message)
+static int raise_rules(uint64_t files, uint64_t scoped, char **ret_costs, char **ret_message)
 {
-	_cleanup_(rulesets_close) struct rulesets rulesets = {-EBADF, -EBADF, files};
+	_cleanup_(rulesets_close) struct rulesets rulesets = {-EBADF, -EBADF, files, scoped};
 	_cleanup_(plan_clear) struct plan plan = {.add = add_landlock_rule, .userdata = &rulesets};
 	int r;
 
@@ -446,7 +449,7 @@ static int raise_mount(uint64_t files, char **ret_message)
 	_cleanup_close_ int ruleset_fd = -EBADF, anchor_fd = -EBADF;
 	int r = check_capabilities(ret_message);
 
-	r = r < 0 ? r : make_ruleset(files | RIGHTS_OF_DIRECTORIES, &ruleset_fd, ret_message);
+	r = r < 0 ? r : make_ruleset(files | RIGHTS_OF_DIRECTORIES, 0, &ruleset_fd, ret_message);
 	r = r < 0 ? r : view_enter(&anchor_fd, ret_message);
 	r = r < 0 ? r : allow_view(ruleset_fd, files, anchor_fd, ret_message);
 	r = r < 0 ? r : stand_behind(ruleset_fd, ret_message);
@@ -459,13 +462,15 @@ static int raise_mount(uint64_t files, char **ret_message)
 	return 0;
 }
 
-int wall_raise(enum wall_form form, char **ret_costs, char **ret_message)
+int wall_raise(enum wall_form form, bool keeps_signals, char **ret_costs, char **ret_message)
 {
 	int abi = check_landlock(ret_message);
+	const uint64_t scoped = keeps_signals && abi >= ABI_WITH_SCOPES ? LANDLOCK_SCOPE_SIGNAL : 0;
 
 	*ret_costs = NULL;
 	if (abi < 0)
 		return abi;
-	return form == WALL_MOUNT ? raise_mount(rights_of_files(abi), ret_message)
-				  : raise_rules(rights_of_files(abi), ret_costs, ret_message);
+	return form == WALL_MOUNT
+		       ? raise_mount(rights_of_files(abi), ret_message)
+		       : raise_rules(rights_of_files(abi), scoped, ret_costs, ret_message);
 }

@@ -185,7 +185,8 @@ static int read_list(struct apply_reader *reader, const struct value *root)
 	return 0;
 }
 
-static int read_root(struct apply_reader *reader, const struct value *root)
+/* False: there is no list to be read. */
+static bool check_root(const struct apply_reader *reader, const struct value *root)
 {
 	static const char *const known[] = {"version", "connections", NULL};
 	const struct value *version;
@@ -193,14 +194,14 @@ static int read_root(struct apply_reader *reader, const struct value *root)
 	if (!root || root->kind != VALUE_MAP) {
 		diagnostics_add(reader->diagnostics, SEVERITY_ERROR, reader->file, 1, 1,
 			"not a map; write \"version: 1\" and \"connections:\" with a list below it");
-		return 0;
+		return false;
 	}
 	check_keys(reader, root, known, "version and connections");
 	version = value_get(root, "version");
 	if (!version || version->kind != VALUE_INTEGER || !streq(version->text, "1"))
 		refuse(reader, version ? version : root, "version %s; write \"version: 1\"",
 			version ? "is not 1" : "is missing");
-	return read_list(reader, root);
+	return true;
 }
 
 /* One that was there and is not wanted: as policy_disconnect() does it. */
@@ -270,12 +271,25 @@ static int apply(const struct apply_reader *reader, struct connections **ret)
 	return 0;
 }
 
+int apply_list(const struct policy *policy, const char *file, const struct value *root,
+	struct diagnostics *diagnostics, struct connections **ret_connections)
+{
+	_cleanup_(reader_clear) struct apply_reader reader = {
+		.policy = policy, .file = file, .diagnostics = diagnostics};
+	size_t errors = diagnostics->errors;
+	int r = read_list(&reader, root);
+
+	if (r == 0 && diagnostics->errors > errors)
+		r = -EBADMSG;
+	return r < 0 ? r : apply(&reader, ret_connections);
+}
+
 int policy_apply(const struct policy *policy, const char *file, const char *text, size_t size,
 	struct diagnostics *diagnostics, struct connections **ret_connections)
 {
+	_cleanup_(connections_unrefp) struct connections *connections = NULL;
 	_cleanup_(tree_freep) struct tree *tree = NULL;
-	_cleanup_(reader_clear) struct apply_reader reader = {
-		.policy = policy, .file = file, .diagnostics = diagnostics};
+	struct apply_reader reader = {.policy = policy, .file = file, .diagnostics = diagnostics};
 	size_t errors = diagnostics->errors;
 	int r;
 
@@ -285,9 +299,14 @@ int policy_apply(const struct policy *policy, const char *file, const char *text
 		return -EBADMSG;
 	}
 	r = tree_parse(file, text, size, diagnostics, &tree);
-	if (r == 0)
-		r = read_root(&reader, tree->root);
+	if (r < 0)
+		return r;
+	if (!check_root(&reader, tree->root))
+		return -EBADMSG;
+	r = apply_list(policy, file, tree->root, diagnostics, &connections);
 	if (r == 0 && diagnostics->errors > errors)
 		r = -EBADMSG;
-	return r < 0 ? r : apply(&reader, ret_connections);
+	if (r == 0)
+		*ret_connections = take_pointer(connections);
+	return r;
 }

@@ -234,3 +234,12 @@ int bindings_grants(const struct bindings *bindings, const struct policy *policy
 		*ret = take_pointer(grants);
 	return r;
 }
+
+const char *bindings_lack(const struct bindings *bindings, const struct policy *policy)
+{
+	const struct bound bound = bindings_bound(bindings);
+
+	return !bindings->instance && policy_names_instance(policy, &bound)
+		       ? "names with {instance} mean nothing to this command: start it with mq-run --instance NAME"
+		       : NULL;
+}

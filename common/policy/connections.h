@@ -19,3 +19,9 @@ void connections_append(struct connections *connections, const struct connection
 
 /* By plug, then slot. */
 int connection_compare(const void *a, const void *b);
+
+/* The connections of a document's "connections", of which no other key is looked at: as
+ * policy_apply(), starting from what is connected by the policy. */
+struct value;
+int apply_list(const struct policy *policy, const char *file, const struct value *root,
+	struct diagnostics *diagnostics, struct connections **ret_connections);

@@ -154,7 +154,7 @@ _mq_run() {
 	word=${WORDS[-1]}
 	for ((i = 1; i < ${#WORDS[@]} - 1; i++)); do
 		case ${WORDS[i]} in
-		--plug | --slot | --app | --instance | --runtime-dir | --wall) i=$((i + 1)) ;;
+		--plug | --slot | --app | --policy | --learn | --instance | --runtime-dir | --wall) i=$((i + 1)) ;;
 		--) break ;;
 		-*) ;;
 		*) break ;;
@@ -168,12 +168,13 @@ _mq_run() {
 	--plug) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
 	--slot) _mqgate_offer "$word" "$(_mqgate_ask slots 1)" ;;
 	--wall) _mqgate_offer "$word" "rules mount" ;;
+	--policy | --learn) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 	--runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
 	--app | --instance) ;;
 	*)
 		if [[ $word == -* ]]; then
 			_mqgate_offer "$word" \
-				"--plug --slot --app --instance --wall --inherit-queues --runtime-dir --help --version"
+				"--plug --slot --app --policy --learn --instance --wall --inherit-queues --runtime-dir --help --version"
 		else
 			mapfile -t COMPREPLY < <(compgen -c -- "$word")
 		fi

@@ -108,20 +108,12 @@ static bool shares_queues(const struct launch *launch)
 	       grants_have_host(grants);
 }
 
-static const char no_instance[] =
-	"names with {instance} mean nothing to this command: start it with mq-run --instance NAME";
-
 /* For the person who has started it; NULL: nothing. */
 static const char *notice(const struct launch *launch)
 {
-	const struct bindings *bindings = &launch->session->bindings;
-	const struct bound bound = bindings_bound(bindings);
-
 	if (identity_is_apart(&launch->identity) && !shares_queues(launch))
 		return apart;
-	if (!bindings->instance && policy_names_instance(&launch->manager->policy, &bound))
-		return no_instance;
-	return NULL;
+	return bindings_lack(&launch->session->bindings, &launch->manager->policy);
 }
 
 static int answer_launcher(const struct launch *launch)

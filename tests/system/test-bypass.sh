@@ -167,6 +167,7 @@ travel() {
 		holds "$who: $road: not open even if bare: $reason" test "$(stdout)" != open
 	fi
 	travel_confined "$who" "$road" rules "$(closed_as "$road")" "$@"
+	travel_confined "$who" "$road" alone "$(closed_as "$road")" "$@"
 	travel_open "$who" "$road" "$@"
 	[ "$who" != root ] || travel_confined root "$road" mount "$(closed_as_by_mount "$road")" "$@"
 }
@@ -197,15 +198,15 @@ run_outside() {
 	run "$@" 5<"/proc/$(app_pid "bound-$who")/ns/mnt" 6<"/proc/$(app_pid "namespaces-$who")/ns/mnt" 7</proc/$$/ns/mnt 8</ 9</dev
 }
 
-# travel_confined WHO ROAD FORM EXPECTED CMD…
+# travel_confined WHO ROAD FORM EXPECTED CMD…: the form "alone" is that of rules, without the daemon
 travel_confined() {
-	local who=$1 road=$2 form=$3 expected=$4
+	local who=$1 road=$2 form=$3 expected=$4 confined=(mq-run --wall="$3" --plug "$PLUG")
 	shift 4
 
+	[ "$form" != alone ] || confined=(mq-run --policy "$WORK/packages/road.yaml" --plug "$PLUG")
 	make_queue "$@"
-	run_outside unshare -m "$@" mq-run --wall="$form" --plug "$PLUG" \
-		road "$road" "$TARGET" "$WORK/open/$who"
-	if stated_open "$form" "$who" "$road"; then
+	run_outside unshare -m "$@" "${confined[@]}" road "$road" "$TARGET" "$WORK/open/$who"
+	if stated_open "${form/alone/rules}" "$who" "$road"; then
 		expect_output "$who: $road: open under mq-run --wall=$form, as SECURITY.md says" open
 	else
 		expect_stdout "$who: $road: closed under mq-run --wall=$form ($PLUG)" \

@@ -65,7 +65,8 @@ mqctl connect everything:fast everything:every
 mqctl connect everything:renamed everything:others
 mqctl connect everything:shared everything:hosts
 PLUG=all
-WHERE=() # the confined ones run
+WHERE=()     # the confined ones run
+RUN=(mq-run) # by which
 
 cat >"$WORK/bin/as" <<SCRIPT
 #!/bin/sh
@@ -108,7 +109,7 @@ both() {
 	settle "$who"
 	(cd / && bare "$wall" as "$who" timeout -k 2 $((60 * TEST_PATIENCE)) "$@") </dev/null >"$WORK/bare.txt" 2>&1
 	settle "$who"
-	(cd / && "${WHERE[@]}" as "$who" timeout -k 2 $((60 * TEST_PATIENCE)) mq-run --wall="$wall" --plug "$PLUG" "$@") \
+	(cd / && "${WHERE[@]}" as "$who" timeout -k 2 $((60 * TEST_PATIENCE)) "${RUN[@]}" --wall="$wall" --plug "$PLUG" "$@") \
 		</dev/null >"$WORK/confined.txt" 2>&1
 }
 
@@ -157,6 +158,22 @@ compare_sections user rules probe
 compare_tutorials user rules
 ! can_run_32_bit "$WORK/bin/probe-32" "32-bit programs (open)" ||
 	compare_sections root rules probe-32
+
+# Without a daemon; for a user there are things that this cannot (test-alone.sh).
+ALL_SECTIONS=$SECTIONS
+PLUG=all
+RUN=(mq-run --policy "$WORK/packages/everything.yaml")
+compare_sections root rules probe
+without namespaces identity
+for probe in probe probe-32; do
+	[ $probe = probe ] || can_run_32_bit "$WORK/bin/probe-32" "32-bit programs (alone)" || continue
+	compare_sections user rules $probe
+done
+compare_tutorials user rules
+PLUG=fast
+compare_sections user rules probe
+RUN=(mq-run)
+SECTIONS=$ALL_SECTIONS
 
 # Through other names: those that a plug can list.
 PLUG=renamed

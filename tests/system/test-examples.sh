@@ -5,7 +5,8 @@
 #
 # A block that begins with "# /etc/…" is written to that file, below $WORK. What cannot run is in
 # tests/data/examples-not-run, with its reason; nothing else is left out but the tutorial, which is
-# run under systemd (test-tutorial.sh).
+# run under systemd (test-tutorial.sh). What is about app.yaml needs no daemon and no root: an ordinary
+# user runs it, in a directory of its own.
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/system/documents.sh
@@ -52,6 +53,10 @@ run_block() {
 	first=$(grep -m 1 . <<<"$2" | sed 's/^ *//')
 	if is_listed "$1"$'\t'"$first"; then
 		return
+	elif [[ $2 == *' app.yaml'* ]]; then
+		INSIDE=(setpriv --reuid=65534 --regid=65534 --clear-groups env -u MQGATE_RUNTIME_DIR -C "$WORK/open")
+		run_transcript "$1" "$2"
+		INSIDE=()
 	elif [[ $first == '$ '* ]]; then
 		run_transcript "$1" "$(here <<<"$2")"
 	elif [[ $first == '# /etc/'* ]]; then
@@ -65,7 +70,7 @@ run_block() {
 run_document() {
 	local block
 
-	rm -rf "$WORK/packages" "$WORK/state" "$WORK/mqgated.yaml" /dev/mqueue/events
+	rm -rf "$WORK/packages" "$WORK/state" "$WORK/mqgated.yaml" "$WORK/open/app.yaml" /dev/mqueue/events
 	mkdir "$WORK/packages" "$WORK/state"
 	cp "$EXAMPLES/sensor.yaml" "$EXAMPLES/logger.yaml" "$WORK/packages/"
 	TRANSCRIPT=$WORK/transcript
@@ -85,6 +90,22 @@ mv "$WORK/bin/mqgated" "$WORK/bin/mqgated.built"
 printf '#!/bin/sh\nexec "%s" --session-program "%s" "$@"\n' "$WORK/bin/mqgated.built" \
 	"$WORK/bin/mqgate-session" >"$WORK/bin/mqgated"
 chmod 755 "$WORK/bin/mqgated"
+# The program of those who have one: makes a queue, sends itself a message, and removes it.
+cat >"$WORK/open/app" <<'PYTHON'
+#!/usr/bin/python3
+import ctypes, os, sys
+
+libc = ctypes.CDLL(None)
+name = sys.argv[1].encode()
+queue = libc.mq_open(name, os.O_CREAT | os.O_RDWR, 0o600, None)
+if queue < 0:
+    sys.exit(1)
+buffer = ctypes.create_string_buffer(65536)
+libc.mq_send(queue, b"hello", 5, 0)
+libc.mq_receive(queue, buffer, 65536, None)
+libc.mq_unlink(name)
+PYTHON
+chmod 755 "$WORK/open/app"
 for document in "$SOURCE_ROOT"/*.md "$SOURCE_ROOT"/doc/*.md "$SOURCE_ROOT"/*/*.[1578] "$SOURCE_ROOT"/*/*/*.[1578]; do
 	[ ! -f "$document" ] || [ "${document##*/}" = mqgate-tutorial.7 ] || run_document "$document"
 done

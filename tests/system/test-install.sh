@@ -9,7 +9,7 @@ DEST="$WORK/dest"
 run meson install -C "$BUILD_ROOT" --no-rebuild --destdir "$DEST"
 expect_status "meson install" 0
 
-for path in usr/bin/mq-run usr/bin/mqctl usr/sbin/mqgated usr/libexec/mqgate/mqgate-session; do
+for path in usr/bin/mq-run usr/bin/mqctl usr/sbin/mqgated usr/libexec/mqgate/mqgate-session usr/libexec/mqgate/mqgate-alone; do
 	holds "$path" test -x "$DEST/$path"
 done
 for path in usr/lib/systemd/system/mqgated.service usr/lib/systemd/system/mqgate-sessions@.service \

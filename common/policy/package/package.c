@@ -6,6 +6,7 @@
 #include "include/limits.h"
 #include "package-parts.h"
 #include "package-yaml.h"
+#include "packages.h"
 #include "common/policy/yaml/tree.h"
 
 struct package *package_free(struct package *package)
@@ -79,7 +80,7 @@ int package_parse(const char *file, const char *text, size_t size, struct diagno
 	return 0;
 }
 
-static int refuse_unread(const char *file, int error, struct diagnostics *diagnostics)
+int package_refuse_unread(const char *file, int error, struct diagnostics *diagnostics)
 {
 	if (error == -ENOMEM)
 		return error;
@@ -100,7 +101,7 @@ int package_load(const char *file, struct diagnostics *diagnostics, struct packa
 
 	r = file_read(file, PACKAGE_FILE_MAX, &text, &size);
 	if (r < 0)
-		return refuse_unread(file, r, diagnostics);
+		return package_refuse_unread(file, r, diagnostics);
 	return package_parse(file, text, size, diagnostics, ret);
 }
 
@@ -113,7 +114,7 @@ int package_load_fd(int fd, const char *file, struct diagnostics *diagnostics, s
 	/* One byte too many is enough to be refused. */
 	r = file_read_fd(fd, PACKAGE_FILE_MAX + 1, &text, &size);
 	if (r < 0)
-		return refuse_unread(file, r, diagnostics);
+		return package_refuse_unread(file, r, diagnostics);
 	return package_parse(file, text, size, diagnostics, ret);
 }
 

@@ -2,9 +2,10 @@
 /* All packages: the documents of several directories. */
 #include <dirent.h>
 
+#include "packages.h"
+
 #include "include/array.h"
 #include "include/limits.h"
-#include "include/policy.h"
 
 /* The documents to read, one path for each file name. */
 struct paths {
@@ -253,6 +254,26 @@ int packages_load(const char *const *directories, size_t directory_count,
 	r = load_documents(&paths, diagnostics, packages);
 	if (r < 0)
 		return r;
+	packages_settle(packages, diagnostics);
+	*ret = take_pointer(packages);
+	return 0;
+}
+
+int packages_from(struct package ***items, size_t *count, struct diagnostics *diagnostics,
+	struct packages **ret)
+{
+	_cleanup_(packages_unrefp) struct packages *packages = calloc(1, sizeof(*packages));
+	int r;
+
+	if (!packages)
+		return -ENOMEM;
+	packages->references = 1;
+	r = copy_directories(NULL, 0, packages);
+	if (r < 0)
+		return r;
+	packages->items = take_pointer(*items);
+	packages->count = *count;
+	*count = 0;
 	packages_settle(packages, diagnostics);
 	*ret = take_pointer(packages);
 	return 0;

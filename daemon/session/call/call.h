@@ -92,8 +92,11 @@ static inline struct answer answer_error(int error)
  * caller at all nobody has refused. */
 static inline struct answer refused_by_kernel(struct call *call, int error)
 {
-	if (error == ACT_IMPOSSIBLE)
+	if (error == ACT_IMPOSSIBLE) {
+		call->verdict = VERDICT_DENY;
+		call->verdict.reason = REASON_FAILED;
 		return answer_error(EACCES);
+	}
 	call->refused = error != EAGAIN && error != ETIMEDOUT && error != EINTR;
 	return answer_error(error);
 }

@@ -81,14 +81,11 @@ static int take_creator(const struct own_identity *own, const struct credentials
 	return 0;
 }
 
-static int take_identity(
+static int take_ids(
 	const struct own_identity *own, const struct credentials *identity, bool to_create)
 {
 	int r;
 
-	if (identity->ipc_namespace >= 0 &&
-		(r = own_enter_ipc_namespace(identity->ipc_namespace)) < 0)
-		return r;
 	r = set_groups(own->groups, own->group_count, identity->groups, identity->group_count);
 	if (r < 0)
 		return r;
@@ -128,10 +125,26 @@ static void return_identity(
 	if (r == 0 && identity->ipc_namespace >= 0)
 		r = own_enter_ipc_namespace(own->ipc_namespace);
 	/* A change of ids makes the kernel forget it. */
-	if (r == 0)
+	if (r == 0 && !own->outlives_parent)
 		r = own_end_with_parent();
 	if (r < 0)
 		abort();
+}
+
+/* Negative: nothing is to be done in its name. */
+static int take_identity(
+	const struct own_identity *own, const struct credentials *identity, bool to_create)
+{
+	int r;
+
+	/* The first step: what has not been entered need not be left, for which we might not have
+	 * the right, either. */
+	if (identity->ipc_namespace >= 0 && own_enter_ipc_namespace(identity->ipc_namespace) < 0)
+		return -ACT_IMPOSSIBLE;
+	r = take_ids(own, identity, to_create);
+	if (r < 0)
+		return_identity(own, identity, to_create);
+	return r < 0 ? -ACT_IMPOSSIBLE : 0;
 }
 
 static int open_queue(const char *name, const struct request *request, int oflag)
@@ -181,7 +194,9 @@ int act_open(const struct own_identity *own, const struct credentials *identity,
 	*ret_created = false;
 	r = take_identity(own, identity, to_create);
 	/* What cannot be done as the app is not done at all. */
-	r = r < 0 ? -ACT_IMPOSSIBLE : open_or_create(name, request, ret_created);
+	if (r < 0)
+		return r;
+	r = open_or_create(name, request, ret_created);
 	return_identity(own, identity, to_create);
 	return r;
 }
@@ -191,8 +206,8 @@ int act_unlink(const struct own_identity *own, const struct credentials *identit
 	int r = take_identity(own, identity, false);
 
 	if (r < 0)
-		r = -ACT_IMPOSSIBLE;
-	else if (syscall(SYS_mq_unlink, name) < 0)
+		return r;
+	if (syscall(SYS_mq_unlink, name) < 0)
 		r = -errno;
 	return_identity(own, identity, false);
 	return r;

@@ -305,16 +305,13 @@ static struct verdict decide_on(const struct supervisor *supervisor, struct call
 /* What follows the look, which had this result. */
 static void decide_and_answer(struct supervisor *supervisor, struct call *call, int looked)
 {
-	bool recorded;
-
 	call->verdict = looked < 0 ? verdict_on_failure(looked) : decide_on(supervisor, call);
 	if ((does_more_than_answer(supervisor, call) || call->too_wide) &&
 		!call_is_valid(supervisor, call))
 		return;
 	if (call->too_wide)
 		supervisor->inflight->tainted = 1;
-	recorded = worth_a_record(supervisor, call);
-	if (recorded)
+	if (worth_a_record(supervisor, call))
 		(void)call_know_identity(supervisor, call);
 	call->answer = act(supervisor, call);
 	count_call(supervisor, call);
@@ -322,7 +319,9 @@ static void decide_and_answer(struct supervisor *supervisor, struct call *call, 
 		return;
 	if (call->waits && call->verdict.allow)
 		return;
-	if (recorded || why_is_news(&supervisor->told, call))
+	if (supervisor->observe)
+		supervisor->observe(supervisor->observer, call);
+	if (worth_a_record(supervisor, call) || why_is_news(&supervisor->told, call))
 		record(supervisor, call);
 	if (call->answer.kind == ANSWER_VALUE)
 		why_forget(&supervisor->told, call);

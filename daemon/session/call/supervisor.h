@@ -40,6 +40,8 @@ struct told {
 	size_t next;
 };
 
+struct call;
+
 /* A session process: what it serves, and with what. */
 struct supervisor {
 	int channel;  /* to the manager */
@@ -61,6 +63,9 @@ struct supervisor {
 	struct refusals refusals;
 	struct holder_search holders;
 	struct revoker revoker;
+	/* Is told of each call once it has its answer; NULL: nobody is. */
+	void (*observe)(void *observer, const struct call *call);
+	void *observer;
 	uint64_t owed; /* generation that is acknowledged when those who were killed have stopped */
 };
 

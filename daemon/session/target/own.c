@@ -78,15 +78,13 @@ int own_enter_ipc_namespace(int fd)
 /* Which namespace's it is the kernel decides when it is opened. */
 static int open_limit(const struct own_identity *own, int ipc_namespace, const char *path)
 {
-	int r = 0;
+	int r = ipc_namespace >= 0 ? own_enter_ipc_namespace(ipc_namespace) : 0;
 
-	if (ipc_namespace >= 0)
-		r = own_enter_ipc_namespace(ipc_namespace);
-	if (r == 0) {
-		r = open(path, O_RDONLY | O_CLOEXEC);
-		if (r < 0)
-			r = -errno;
-	}
+	if (r < 0)
+		return r;
+	r = open(path, O_RDONLY | O_CLOEXEC);
+	if (r < 0)
+		r = -errno;
 	if (ipc_namespace >= 0 && own_enter_ipc_namespace(own->ipc_namespace) < 0)
 		abort();
 	return r;
@@ -114,15 +112,13 @@ int own_read_limit(
 static int open_as_ourselves(
 	const struct own_identity *own, int ipc_namespace, const char *name, int oflag)
 {
-	int r = 0;
+	int r = ipc_namespace >= 0 ? own_enter_ipc_namespace(ipc_namespace) : 0;
 
-	if (ipc_namespace >= 0)
-		r = own_enter_ipc_namespace(ipc_namespace);
-	if (r == 0) {
-		r = (int)syscall(SYS_mq_open, name, oflag | O_NONBLOCK, 0, NULL);
-		if (r < 0)
-			r = -errno;
-	}
+	if (r < 0)
+		return r;
+	r = (int)syscall(SYS_mq_open, name, oflag | O_NONBLOCK, 0, NULL);
+	if (r < 0)
+		r = -errno;
 	if (ipc_namespace >= 0 && own_enter_ipc_namespace(own->ipc_namespace) < 0)
 		abort();
 	return r;

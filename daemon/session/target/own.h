@@ -15,7 +15,8 @@ struct own_identity {
 	struct rlimit queue_bytes;
 	struct namespaces namespaces;
 	int ipc_namespace;
-	bool has_host; /* that is the system's */
+	bool has_host;        /* that is the system's */
+	bool outlives_parent; /* instead of ending with it */
 };
 
 /* Also makes uid changes leave capabilities alone (SECBIT_NO_SETUID_FIXUP), where allowed. 0 or
@@ -27,7 +28,7 @@ int own_identity_get(struct own_identity *ret);
 int own_identity_limit(struct own_identity *own, uint64_t capabilities);
 
 /* From now on this process is killed when its parent, the spawner, ends; again after each change of
- * ids, so act_open() and act_unlink() do it. 0 or negative errno. */
+ * ids, so act_open() and act_unlink() do it, unless it outlives its parent. 0 or negative errno. */
 int own_end_with_parent(void);
 
 /* 1 if a queue of that name exists in an IPC namespace (-EBADF: ours), 0 if not. Changes nothing.

@@ -1,0 +1,198 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# mq-run --learn: the file that it writes gives the command what it needed, and no more; it is written
+# whatever becomes of the command, or it is said before the command starts that it cannot be.
+# shellcheck source=tests/system/lib.sh
+. "$(dirname "$0")/lib.sh"
+private_ipc
+setup
+
+F="$WORK/open/app.yaml"
+
+# learns DESCRIPTION STATUS CMD…: as a user, into $F
+learns() {
+	local description=$1 status=$2
+	shift 2
+
+	run as_user mq-run --learn "$F" -- "$@"
+	expect_status "$description: ends as ever" "$status"
+	expect_stderr "… and is learned from" "^mq-run: [0-9]+ queues? learned: mq-run --policy $F --plug app -- COMMAND"
+}
+
+has_denials() {
+	grep -q 'mq-run: denied' "$WORK/stderr"
+}
+
+# suffices DESCRIPTION CMD…: with what was learned nothing is denied; without any one of its permissions
+# something is
+suffices() {
+	local description=$1 line word needless=
+	shift
+
+	run as_user mq-run --policy "$F" --plug app -- "$@"
+	! has_denials
+	verdict "$description: with what was learned nothing is denied" $? "no denial"
+	while IFS=: read -r line words; do
+		for word in $(tr -d '[],' <<<"${words#*permissions: }"); do
+			sed "${line}s/\b$word\b,\? \?//" "$F" >"$WORK/less.yaml"
+			run as_user mq-run --policy "$WORK/less.yaml" --plug app -- "$@"
+			has_denials || needless+=" $line:$word"
+		done
+	done < <(grep -n 'permissions: \[.' "$F")
+	holds "… without any one of its permissions something is" test -z "$needless"
+	check "… it is a package without a fault" mqctl check "$F"
+}
+
+# --- what is learned ------------------------------------------------------------------------------
+
+TRY=("open ${Q}one rwc 0600 4 64" "send x" "open ${Q}two wc 0600 4 64" "open ${Q}two r" "unlink ${Q}two" "open ${Q}none r" "unlink ${Q}one")
+learns "a program" 1 mqtry "${TRY[@]}"
+expect_results "… every call is allowed" "0;0;1;2;0;-1 ENOENT;0;"
+suffices "a program" mqtry "${TRY[@]}"
+holds "… by exact names" test -z "$(grep -E '^ *path-pattern' "$F")"
+cp "$F" "$WORK/before.yaml"
+learns "the same again" 1 mqtry "${TRY[@]}"
+holds "… adds nothing" cmp "$F" "$WORK/before.yaml"
+learns "one that forks" 0 mqtry "open ${Q}one rwc 0600" "fork" "open ${Q}three rwc 0600" "unlink ${Q}three" "unlink ${Q}one"
+holds "… adds what is new, and takes nothing away" \
+	test -z "$(diff "$WORK/before.yaml" "$F" | grep '^<')" -a -n "$(grep "${Q}three" "$F")"
+suffices "… with what was there" mqtry "${TRY[@]}" "open ${Q}one rwc 0600" "fork" "open ${Q}three rwc 0600" "unlink ${Q}three" "unlink ${Q}one"
+
+# What its own rights do not reach a user does not need.
+rm -f "$F"
+check "a queue of root's" mqtry "open ${Q}root rwc 0600"
+learns "a program without the right" 1 mqtry "open ${Q}root rw" "open ${Q}one rc 0600" "unlink ${Q}one"
+expect_results "… is refused as ever" "-1 EACCES;0;0;"
+holds "… which is no need" test -z "$(grep -v '^#' "$F" | grep "${Q}root")"
+mqtry "unlink ${Q}root" >/dev/null
+
+# Names of a process's own number
+rm -f "$F"
+OWN=("open ${Q}%p rwc 0600" "unlink ${Q}%p")
+learns "a program with its own number in a name" 0 mqtry "${OWN[@]}"
+holds "… has that pointed out" grep -q "#     path-pattern: \"$Q{pid}\"" "$F"
+sed -i 's/^ *path:$/    path-pattern: "'"${Q//\//\\/}"'{pid}"/; /^ *- /d' "$F"
+suffices "… which a person can take" mqtry "${OWN[@]}"
+learns "… after which another number" 0 mqtry "${OWN[@]}"
+holds "… is nothing new" test "$(grep -c interface: "$F")" = 1
+
+rm -f "$F"
+learns "stress-ng" 0 stress-ng --temp-path "$WORK/open" --mq 2 --mq-ops 200 --quiet
+holds "… its numbered names are pointed out" grep -q '#     path-pattern: "/mq-.*\*"' "$F"
+sed -i 's/^ *path:$/    path-pattern: "\/mq-*"/; /^ *- /d' "$F"
+suffices "stress-ng" stress-ng --temp-path "$WORK/open" --mq 2 --mq-ops 200 --quiet
+
+rm -f "$F"
+cat >"$WORK/bin/queue.py" <<'PYTHON'
+#!/usr/bin/env python3
+"""A queue by the C library: O_CREAT, a message there and back."""
+import ctypes, os, sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+name = sys.argv[1].encode()
+queue = libc.mq_open(name, os.O_CREAT | os.O_RDWR, 0o600, None)
+assert queue >= 0 and libc.mq_send(queue, b"hello", 5, 0) == 0
+buffer = ctypes.create_string_buffer(65536)
+assert libc.mq_receive(queue, buffer, 65536, None) == 5 and buffer.value == b"hello"
+libc.mq_unlink(name)
+PYTHON
+learns "a Python program" 0 python3 "$WORK/bin/queue.py" "${Q}python"
+suffices "a Python program" python3 "$WORK/bin/queue.py" "${Q}python"
+holds "… which is named" grep -q "calls by python3; first 2" "$F"
+
+# --- whatever becomes of it -----------------------------------------------------------------------
+
+knows() {
+	grep -q "$1\b" "$F"
+}
+for signal in TERM KILL; do
+	rm -f "$F"
+	start_app learning as_user mq-run --learn "$F" -- mqtry
+	tell learning "open ${Q}killed rwc 0600"
+	kill -$signal "$(app_pid learning)"
+	stop_app learning
+	holds "killed by $signal: what was seen until then is written" wait_until 5 knows "${Q}killed"
+done
+rm -f "$F"
+start_app learning as_user setsid mq-run --learn "$F" -- mqtry
+tell learning "open ${Q}killed rwc 0600"
+tell learning "open ${Q}late rwc 0600"
+sleep 1.5
+kill -KILL -- "-$(app_pid learning)"
+stop_app learning
+holds "killed with all that belongs to it: but for the last second" knows "${Q}late"
+rm -f "/dev/mqueue${Q}killed" "/dev/mqueue${Q}late"
+rm -f "$F"
+learns "what a command leaves behind" 0 sh -c 'setsid sh -c "sleep 1; mqtry \"open $0 rwc 0600\" \"unlink $0\"" "$0" >/dev/null 2>&1 &' "${Q}left"
+holds "… is learned from as well" wait_until 5 knows "${Q}left"
+holds "nothing else is left" test -z "$(find "$WORK/open" -name '.mqgate*')"
+
+# --- the file -------------------------------------------------------------------------------------
+
+# refused DESCRIPTION REGEX FILE OPTION…: said before the command starts, and the file stays
+refused() {
+	local description=$1 message=$2 file=$3
+	shift 3
+
+	run as_user mq-run --learn "$file" "$@" -- touch "$WORK/open/started"
+	expect_status "$description: 125" 125
+	expect_stderr "… says why, and what to do" "$message"
+	holds "… nothing is started" test ! -e "$WORK/open/started"
+	rm -f "$WORK/open/started"
+}
+D="$WORK/open/d"
+as_user mkdir "$D"
+refused "a directory that is missing" "^$D/no/app.yaml: error: cannot be written: No such file.*make the directory" "$D/no/app.yaml"
+refused "one that may not be written to" "^$WORK/app.yaml: error: cannot be written: Permission denied; choose another directory" "$WORK/app.yaml"
+refused "a directory" "^$D/: error: cannot be written: Is a directory" "$D/"
+ln -s "$F" "$D/link.yaml"
+refused "a symbolic link" "^$D/link.yaml: error: cannot be written: .*symbolic link" "$D/link.yaml"
+mkfifo "$D/fifo"
+refused "no regular file" "^$D/fifo: error: cannot be written: .*name a regular file" "$D/fifo"
+as_user sh -c "echo 'name: app' >'$D/read.yaml'; chmod 444 '$D/read.yaml'"
+refused "a file that may not be written" "^$D/read.yaml: error: cannot be written: Permission denied; make it writable" "$D/read.yaml"
+printf 'name: app\nplugs: [\n' >"$D/bad.yaml"
+chown 65534 "$D/bad.yaml"
+cp "$D/bad.yaml" "$WORK/bad.yaml"
+refused "a malformed one" "^$D/bad.yaml:[0-9]+:[0-9]+: error: " "$D/bad.yaml"
+holds "… stays as it is" cmp "$D/bad.yaml" "$WORK/bad.yaml"
+printf 'name: app\nplugs: {a: posix-mq, b: posix-mq}\n' >"$D/two.yaml"
+chown 65534 "$D/two.yaml"
+refused "more than one plug" "^$D/two.yaml: error: there is more than one plug" "$D/two.yaml"
+run as_user mq-run --learn "$D/two.yaml" --plug b -- mqtry "open ${Q}b rc 0600" "unlink ${Q}b"
+expect_stderr "… of which one is named" "--policy $D/two.yaml --plug b -- COMMAND"
+run as_user mq-run --policy "$D/two.yaml" --plug b -- mqtry "open ${Q}b rc 0600" "unlink ${Q}b"
+expect_results "… which has it then" "0;0;"
+refused "a slot" "^mq-run: --learn: name at most one plug" "$F" --slot app:x
+refused "a policy" "^mq-run: --learn and --policy: use one of the two" "$F" --policy "$F"
+refused "two files" "^mq-run: --learn .*: it is given twice" "$F" --learn "$F"
+refused "the other wall" "^mq-run: --wall=mount is not to be had" "$F" --wall=mount
+
+# What a person has written stays, also if it is written while the command runs; so do mode and owner.
+cat >"$D/mine.yaml" <<YAML
+# of a person
+name: mine
+plugs:
+  in: posix-mq     # here
+slots:
+  # and here
+  one: {interface: posix-mq, posix-mq: in, path: ${Q}one, permissions: [read]}
+YAML
+chown 65534 "$D/mine.yaml"
+chmod 640 "$D/mine.yaml"
+cp "$D/mine.yaml" "$WORK/mine.yaml"
+start_app learning as_user mq-run --learn "$D/mine.yaml" -- mqtry
+tell learning "open ${Q}one rc 0600"
+as_user sh -c "printf '# and later\n' >>'$D/mine.yaml'"
+tell learning "unlink ${Q}one"
+stop_app learning
+holds "what a person has written stays" \
+	test -z "$(diff "$WORK/mine.yaml" "$D/mine.yaml" | grep '^<')" -a -n "$(grep 'and later' "$D/mine.yaml")"
+holds "… with its mode and owner" test "$(stat -c '%a %u' "$D/mine.yaml")" = "640 65534"
+run as_user mq-run --policy "$D/mine.yaml" --plug in -- mqtry "open ${Q}one rc 0600" "unlink ${Q}one"
+expect_results "… and what was missing is there" "0;0;"
+learns "a file name that is no package's" 0 true
+run as_user mq-run --learn "$D/My App (2).yaml" -- true
+holds "… is made one" grep -q '^name: my-app-2$' "$D/My App (2).yaml"
+
+finish
