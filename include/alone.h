@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 /* The descriptors on which mqgate-alone finds the two. Its arguments are the number of the process
- * that becomes the command, its child, and then ALONE_POLICY with files, or ALONE_LEARN with a file,
- * a plug (or "") and the command. */
+ * that becomes the command, its child, and then ALONE_POLICY with files, or ALONE_LEARN with a
+ * file, a plug (or "") and the command. */
 #define ALONE_LAUNCH_FD 3
 #define ALONE_FRONT_FD  4
 

@@ -37,6 +37,7 @@
  *                                 of each session: pid, uid, command, instance, the same by plug
  *   Explain(sss) → a{sv}          plug, permission word, "/queue"
  *                                 → allowed b, text s, slot s, command s ("" if none)
+ *   Denials(s) → sa(ayutttuuiay)  of a plug: its id, and what its sessions were denied (messages.h)
  *   Last(u) → aa{sv}              the last records of one process (0: of all), as the signal has
  *                                 them, the oldest of each user first
  *   Reload() → as                 warnings, each as diagnostic_format() writes it

@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 #include "include/counters.h"
+#include "include/denials.h"
 
-#define INFLIGHT_VERSION 11
+#define INFLIGHT_VERSION 12
 /* Its name; by it the manager tells what it gets back. */
 #define INFLIGHT_MEMFD "mqgate-inflight"
 /* Bytes. What is not written takes no memory. */
@@ -24,6 +25,7 @@ struct inflight_head {
 	uint32_t version;       /* 0 until the first session process has written INFLIGHT_VERSION */
 	uint32_t counted_count; /* entries that are in use; the first always is */
 	struct counted counted[COUNTED_MAX];
+	struct denials denials;
 };
 
 /* For the manager, while a session process may write: never more than there are. */

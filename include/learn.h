@@ -32,6 +32,9 @@ void needs_clear(struct needs *needs);
 int needs_add(struct needs *needs, const char *name, uint32_t permissions,
 	const struct subject *subject, const char *command);
 
+/* So many more calls on a queue that is in it, the first of them then. 0. */
+int needs_count(struct needs *needs, const char *name, uint64_t calls, uint64_t first);
+
 /* The document of a file that gives this to a plug: exactly these names and permissions, each with
  * a comment. text is what the file has now; NULL: nothing. All of that stays, and what it gives is
  * not given again. plug is a name; NULL: that of the file, or the only one in it. what is named in
@@ -39,3 +42,7 @@ int needs_add(struct needs *needs, const char *name, uint32_t permissions,
  * name of the plug; both are the caller's to free. */
 int learn_document(const char *file, const char *text, const char *plug, const struct needs *needs,
 	const char *what, struct diagnostics *diagnostics, char **ret_text, char **ret_plug);
+
+/* A package of its own with slots that give this to a plug ("package:plug") with that id, and the
+ * commands that connect them. 0 or -ENOMEM. */
+int learn_slots(const char *plug, const char *id, const struct needs *needs, char **ret_text);

@@ -87,6 +87,10 @@
 #define REFUSAL_DELAY_MAX_USEC   (20 * 1000ULL)
 #define REFUSAL_DELAY_LEAST_USEC (2 * 1000ULL) /* when several queues share it */
 #define REFUSALS_FORGET_USEC     (1 * 1000000ULL)
+/* Denials of different queues or permissions that a session remembers; then the oldest is
+ * forgotten. The same of all sessions of a user that have ended, by their plugs. */
+#define SESSION_DENIALS_MAX        256
+#define ENDED_DENIALS_PER_USER_MAX 512
 /* Refusals of the kernel's, of different queues, that are told once each; then the earliest may be
  * told again. */
 #define REFUSALS_TOLD_MAX 32

@@ -220,6 +220,7 @@ static int explain_last(const struct arguments *arguments)
 	r = manager_last(arguments, pid, columns, LAST_COLUMNS, &table);
 	if (r < 0)
 		return r;
+	table_sort(table); /* by time */
 	if (arguments->json) {
 		table_print_json(table, stdout);
 		return DONE;

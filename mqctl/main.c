@@ -71,6 +71,8 @@ static const struct verb look_verbs[] = {
 		"draw which plug gets what from which slot",
 		"mqctl graph --format=dot | dot -Tsvg >graph.svg", 0, 0,
 		TAKES_FORMAT | TAKES_LIVE | TAKES_INTERVAL, verb_graph},
+	{"learn", "PKG:PLUG", "print slots that would allow what a plug was denied",
+		"mqctl learn logger:events", 1, 1, 0, verb_learn},
 	{"explain", "PKG:PLUG PERMISSION /QUEUE | --last [PID] [--json]",
 		"say whether a plug may use a queue, and why",
 		"mqctl explain logger:events read /events", 3, 3,

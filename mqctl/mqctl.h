@@ -38,7 +38,7 @@ typedef int verb_function(const struct arguments *arguments);
 verb_function verb_connect, verb_disconnect, verb_apply;
 verb_function verb_connections, verb_plugs, verb_slots, verb_sessions;
 verb_function verb_top, verb_monitor, verb_queues, verb_graph, verb_metrics;
-verb_function verb_explain, verb_check, verb_reload, verb_status;
+verb_function verb_learn, verb_explain, verb_check, verb_reload, verb_status;
 
 /* Of --interval, or otherwise, in seconds. Reports its failures: 0, or -EINVAL. */
 int read_interval(const struct arguments *arguments, uint64_t otherwise, uint64_t *ret);

@@ -82,7 +82,7 @@ _mqctl_argument() {
 	disconnect:0) _mqgate_offer "$word" "$(_mqgate_connected "")" ;;
 	disconnect:1) _mqgate_offer "$word" "$(_mqgate_connected "$3")" ;;
 	connections:0) _mqgate_offer "$word" "$(_mqgate_packages)" ;;
-	explain:0 | monitor:*) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
+	explain:0 | learn:0 | monitor:*) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
 	explain:1) _mqgate_offer "$word" "open read write create delete" ;;
 	explain:2) _mqgate_offer "$word" "$(_mqgate_queues "$3")" ;;
 	check:* | apply:0) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
@@ -138,7 +138,7 @@ _mqctl() {
 			_mqgate_offer "$word" "$(_mqctl_options "${arguments[0]-}")"
 		elif [ ${#arguments[@]} = 0 ]; then
 			_mqgate_offer "$word" "connect disconnect apply connections plugs slots \
-sessions queues graph explain top monitor metrics check reload status"
+sessions queues graph learn explain top monitor metrics check reload status"
 		else
 			_mqctl_argument "$word" "${arguments[@]}"
 		fi

@@ -31,6 +31,7 @@ struct alone {
 	pid_t command; /* our child */
 	int status;    /* of wait(2), once it has ended */
 	bool has_ended, was_told;
+	int stopped_by;      /* the signal, if mq-run has not told of it; 0: none */
 	int front;           /* to mq-run; -EBADF: it is gone */
 	int signals;         /* a signalfd; all are blocked */
 	uint64_t came[NSIG]; /* when each signal last came to us, microseconds of CLOCK_MONOTONIC */

@@ -14,30 +14,6 @@
 /* Between the first and the last of us that is sent the same signal. */
 #define TOGETHER_USEC 50000
 
-static void note_child(struct alone *alone, pid_t pid, int status)
-{
-	if (pid != alone->command)
-		return;
-	if (WIFSTOPPED(status)) {
-		tell_stopped(alone, WSTOPSIG(status));
-		return;
-	}
-	alone->has_ended = true;
-	alone->status = status;
-	finish_lesson(alone, true);
-	tell_ended(alone);
-}
-
-/* Also what the command has left behind, whose parent we are. */
-static void reap(struct alone *alone)
-{
-	int status;
-	pid_t pid;
-
-	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0)
-		note_child(alone, pid, status);
-}
-
 static void drop(struct alone *alone, size_t i)
 {
 	alone->waiting_count--;
@@ -54,6 +30,37 @@ static bool drop_waiting(struct alone *alone, int number)
 			return true;
 		}
 	return false;
+}
+
+/* What stops it has come to it; mq-run may get to tell of the same only when it has gone on. */
+static void note_stop(struct alone *alone, int number)
+{
+	alone->stopped_by = drop_waiting(alone, number) ? 0 : number;
+	tell_stopped(alone, number);
+}
+
+static void note_child(struct alone *alone, pid_t pid, int status)
+{
+	if (pid != alone->command)
+		return;
+	if (WIFSTOPPED(status)) {
+		note_stop(alone, WSTOPSIG(status));
+		return;
+	}
+	alone->has_ended = true;
+	alone->status = status;
+	finish_lesson(alone, true);
+	tell_ended(alone);
+}
+
+/* Also what the command has left behind, whose parent we are. */
+static void reap(struct alone *alone)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0)
+		note_child(alone, pid, status);
 }
 
 void take_signals(struct alone *alone)
@@ -93,6 +100,13 @@ void take_front_signal(struct alone *alone, const struct alone_message *message)
 
 	if (signal.number < 1 || signal.number >= NSIG)
 		return;
+	/* mq-run says this one after all that came to it before. */
+	if (signal.number == SIGCONT)
+		alone->stopped_by = 0;
+	if (signal.number == alone->stopped_by) {
+		alone->stopped_by = 0;
+		return;
+	}
 	came = &alone->came[signal.number];
 	if (*came != 0 && now_usec() - *came < TOGETHER_USEC)
 		*came = 0;

@@ -71,17 +71,13 @@ static int read_policy(struct alone *alone, const struct launch *launch)
 	return r < 0 ? answer(launch, r, strerror(-r)) : 0;
 }
 
-static int take_hello(struct alone *alone, const struct launch *launch)
+static int bind_hello(
+	struct alone *alone, const struct launch *launch, const struct launch_hello *hello)
 {
 	struct fault fault = {0};
-	struct launch_hello hello;
 	struct bound bound;
-	int r = hear(launch, &hello, sizeof(hello), NULL);
+	int r = bindings_from_hello(&alone->policy, hello, &alone->bindings, &fault);
 
-	r = r < 0 ? r : launch_hello_check(&hello, sizeof(hello));
-	if (r < 0 || alone_learns(alone))
-		return r;
-	r = bindings_from_hello(&alone->policy, &hello, &alone->bindings, &fault);
 	bound = bindings_bound(&alone->bindings);
 	if (r == 0)
 		r = policy_check_names(&alone->policy, &bound, alone->session.own.has_host, &fault);
@@ -89,6 +85,20 @@ static int take_hello(struct alone *alone, const struct launch *launch)
 		r = answer(launch, r, fault.message ?: strerror(-r));
 	fault_clear(&fault);
 	return r;
+}
+
+/* It is heard before anything is answered: who closes a socket with something unread in it takes
+ * back what it has said. */
+static int take_hello(struct alone *alone, const struct launch *launch)
+{
+	struct launch_hello hello;
+	int r = hear(launch, &hello, sizeof(hello), NULL);
+
+	r = r < 0 ? r : launch_hello_check(&hello, sizeof(hello));
+	r = r < 0 ? r : read_policy(alone, launch);
+	if (r == 0 && chdir("/") < 0)
+		r = -errno;
+	return r < 0 || alone_learns(alone) ? r : bind_hello(alone, launch, &hello);
 }
 
 /* One message to the session from its manager, which is us. */
@@ -111,7 +121,7 @@ static int attach(struct alone *alone, const struct launch *launch, int listener
 			.tells_tables = true,
 			.filter_id = launch->filter_id}};
 	const int fds[] = {listener, inflight};
-	uint64_t capabilities;
+	uint64_t capabilities = 0;
 	int r = inflight < 0 || ftruncate(inflight, INFLIGHT_SIZE) < 0
 			? -errno
 			: capabilities_get(&capabilities);
@@ -187,10 +197,7 @@ int alone_launch(struct alone *alone)
 		.socket = ALONE_LAUNCH_FD, .deadline = now_usec() + LAUNCH_DEADLINE_USEC};
 	int r;
 
-	r = read_policy(alone, &launch);
-	if (r == 0 && chdir("/") < 0)
-		r = -errno;
-	r = r < 0 ? r : take_hello(alone, &launch);
+	r = take_hello(alone, &launch);
 	if (r == 0 && getrandom(&launch.filter_id, sizeof(launch.filter_id), 0) !=
 			      (ssize_t)sizeof(launch.filter_id))
 		r = -EIO;

@@ -95,10 +95,12 @@ static int try_to_write(const struct learner *learner, struct diagnostics *diagn
 	return 0;
 }
 
+/* Whether it could be added to. */
 static int check_file(const struct learner *learner, struct diagnostics *diagnostics)
 {
 	_cleanup_free_ char *text = NULL, *learned = NULL, *plug = NULL;
-	const struct needs nothing = {0};
+	struct need any = {.name = "any", .permissions = PERMISSIONS_ALL};
+	const struct needs needs = {.items = &any, .count = 1};
 	struct stat st;
 	int r = read_file(learner, &text, &st);
 
@@ -110,7 +112,7 @@ static int check_file(const struct learner *learner, struct diagnostics *diagnos
 			diagnostics, learner, r, "name a regular file of yours, or a new one");
 	if (text && faccessat(learner->directory, learner->name, W_OK, AT_EACCESS) < 0)
 		return refuse(diagnostics, learner, -errno, "make it writable (chmod u+w)");
-	return learn_document(learner->file, text, learner->plug, &nothing, learner->what,
+	return learn_document(learner->file, text, learner->plug, &needs, learner->what,
 		diagnostics, &learned, &plug);
 }
 

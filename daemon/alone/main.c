@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "alone.h"
+#include "daemon/session/target/child.h"
 #include "include/alone.h"
 #include "include/log.h"
 
@@ -83,6 +84,7 @@ int main(int argc, char *argv[])
 	if (r == 0)
 		r = own_identity_get(&alone.session.own);
 	alone.session.own.outlives_parent = true;
+	child_look_by_thread();
 	r = r < 0 ? r : tell_started(&alone);
 	r = r < 0 ? r : alone_launch(&alone);
 	if (r == 0)

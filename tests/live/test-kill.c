@@ -18,6 +18,7 @@
 #include "door.h"
 #include "include/limits.h"
 #include "include/task.h"
+#include "include/text.h"
 #include "include/util.h"
 #include "tests/must-work.h"
 #include "tests/patience.h"
@@ -84,6 +85,40 @@ Test(child, what_computes_is_not_held_up)
 Test(child, its_death_is_told)
 {
 	cr_expect_eq(child_run(die, NULL, 5000, in_seconds(5)), -ECHILD);
+}
+
+/* By a thread it is the same, and what it traced goes on. */
+
+struct traced {
+	pid_t pid;
+	volatile bool seized;
+};
+
+static void trace_and_be_held_up(void *context)
+{
+	struct traced *traced = context;
+
+	traced->seized = ptrace(PTRACE_SEIZE, traced->pid, NULL, NULL) == 0;
+	be_held_up(NULL);
+}
+
+Test(thread, is_given_up_as_a_child_is)
+{
+	struct traced traced = {.pid = fork()};
+	uint64_t begun = now_usec(), tracer = 1;
+
+	if (traced.pid == 0)
+		(void)pause();
+	child_look_by_thread();
+	cr_expect_eq(child_look(compute, NULL, 5000, in_seconds(5)), 0);
+	cr_expect_eq(child_look(trace_and_be_held_up, &traced, 5000, in_seconds(5)), -ETIMEDOUT);
+	cr_expect(traced.seized);
+	cr_expect_eq(text_status(traced.pid, "TracerPid", &tracer), 0);
+	cr_expect_eq(tracer, 0U);
+	cr_expect_eq(child_look(be_held_up_elsewhere, NULL, 5000, now_usec() + 100000), -ETIME);
+	cr_expect_eq(child_look(compute, NULL, 5000, in_seconds(5)), 0);
+	cr_expect_lt(now_usec() - begun, SECOND_USEC * (uint64_t)patience());
+	(void)kill(traced.pid, SIGKILL);
 }
 
 static pid_t start(void (*what)(void *), void *context)

@@ -6,11 +6,13 @@
  *	machine ring-install     asks io_uring for its request that installs a descriptor
  *	machine userfaultfd      asks to be told of the kernel's own faults
  *	machine real-time        becomes a real-time program
+ *	machine yama             opens Yama's setting (kernel.yama.ptrace_scope)
  *
  * Exit status 0: it can, or this processor has nothing of the kind. 1: it cannot, and standard
  * output says how that was found. 2: it could not be asked. */
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/io_uring.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -112,6 +114,13 @@ static int become_real_time(void)
 	return sched_setscheduler(0, SCHED_FIFO, &parameters) < 0 ? errno : 0;
 }
 
+static int open_yama(void)
+{
+	if (open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC) >= 0)
+		return 0;
+	return errno == ENOENT ? EOPNOTSUPP : errno;
+}
+
 static const struct deed {
 	const char *name;
 	int (*deed)(void); /* 0 or errno */
@@ -127,6 +136,7 @@ static const struct deed {
 	{"ring-install", install, "has no io_uring that installs descriptors"},
 	{"userfaultfd", see_faults, "tells nobody of the kernel's faults"},
 	{"real-time", become_real_time, "has no time for real-time programs"},
+	{"yama", open_yama, "has no Yama"},
 };
 
 static int ask(const struct deed *deed)
@@ -157,6 +167,6 @@ int main(int argc, char *argv[])
 		if (strcmp(deeds[i].name, what) == 0)
 			return ask(&deeds[i]);
 	fprintf(stderr, "usage: machine 32-bit-programs | int-0x80 | ring-install | userfaultfd | "
-			"real-time\n");
+			"real-time | yama\n");
 	return 2;
 }

@@ -69,7 +69,7 @@ everyone_can_read() {
 cannot_read() {
 	local verb
 
-	for verb in plugs slots "connections --all" sessions status "explain logger:events read ${Q}events"; do
+	for verb in plugs slots "connections --all" sessions status "explain logger:events read ${Q}events" "learn logger:events"; do
 		# shellcheck disable=SC2086
 		run "${@:2}" mqctl $verb
 		expect_status "$1 cannot read: $verb" 1

@@ -50,6 +50,11 @@ for who in root user; do
 	holds "$who: … no process" wait_until 5 no_alone_left
 done
 
+# Where it may open what it may not read, mq_notify of a program of several threads is watched.
+sed '$a\  three: {interface: posix-mq, posix-mq: app, path: '"$Q"'three, permissions: [write]}' "$WORK/app.yaml" >"$WORK/watched.yaml"
+run as_user mq-run --policy "$WORK/watched.yaml" --plug app -- mqtry "open ${Q}one rwc 0600" thread "notify" "unlink ${Q}one" "open ${Q}three r"
+expect_results "with a queue that it may not read it is told of another's messages" "0;0;0;-1 EACCES;"
+
 # --- the end of the command -----------------------------------------------------------------------
 
 for status in 0 1 37 255; do
@@ -81,23 +86,13 @@ came() {
 	tail -n +2 "$WORK/signalled.out" | tr '\n' ';'
 }
 
-# comes SIGNALS: exactly these
-comes() {
-	wait_until 5 test "$(came)" = "$1" || true
-	sleep 0.4 # one more would have come
-	[ "$(came)" = "$1" ] || {
-		came
-		return 1
-	}
-}
-
 signalled_alone
 kill -TERM "$FRONT"
 kill -USR1 "$FRONT"
 kill -HUP "$FRONT"
 comes_all() {
-	wait_until 5 test "$(wc -l <"$WORK/signalled.out")" -ge "$1"
-	sleep 0.4
+	wait_until 5 more_lines "$WORK/signalled.out" $(($1 - 1))
+	sleep 0.4 # one more would have come
 	came | tr ';' '\n' | sort | tr '\n' ' '
 }
 expect_came() {
@@ -295,6 +290,9 @@ printf 'name: app\nplugs:\n  -app-: posix-mq\n' >"$F/warning.yaml"
 printf 'name: other\nplugs:\n  other: posix-mq\n' >"$F/other.yaml"
 cp "$WORK/app.yaml" "$F/twin.yaml"
 install -m 600 "$WORK/app.yaml" "$F/unreadable.yaml"
+for _ in 1 2 3 4 5 6; do
+	refused "a file with errors" "^mq-run: --policy: nothing is started" --policy "$F/malformed.yaml" --plug app
+done
 refused "a file that is missing" "^$F/no.yaml: error: cannot be read: No such file" --policy "$F/no.yaml" --plug app
 refused "one that may not be read" "^$F/unreadable.yaml: error: cannot be read: Permission denied" --policy "$F/unreadable.yaml" --plug app
 refused "a directory" "^$F: error: cannot be read: Is a directory" --policy "$F" --plug app

@@ -137,6 +137,7 @@ refused() {
 	run as_user mq-run --learn "$file" "$@" -- touch "$WORK/open/started"
 	expect_status "$description: 125" 125
 	expect_stderr "… says why, and what to do" "$message"
+	[ "$message" != "${message#^mq-run}" ] || expect_stderr "… and that nothing is started" "^mq-run: --learn: nothing is started"
 	holds "… nothing is started" test ! -e "$WORK/open/started"
 	rm -f "$WORK/open/started"
 }
@@ -156,6 +157,9 @@ chown 65534 "$D/bad.yaml"
 cp "$D/bad.yaml" "$WORK/bad.yaml"
 refused "a malformed one" "^$D/bad.yaml:[0-9]+:[0-9]+: error: " "$D/bad.yaml"
 holds "… stays as it is" cmp "$D/bad.yaml" "$WORK/bad.yaml"
+printf 'name: app\nslots: {}\n' >"$D/brackets.yaml"
+chown 65534 "$D/brackets.yaml"
+refused "one that cannot be added to" "^$D/brackets.yaml:2:8: error: nothing can be added between brackets" "$D/brackets.yaml"
 printf 'name: app\nplugs: {a: posix-mq, b: posix-mq}\n' >"$D/two.yaml"
 chown 65534 "$D/two.yaml"
 refused "more than one plug" "^$D/two.yaml: error: there is more than one plug" "$D/two.yaml"
@@ -194,5 +198,82 @@ expect_results "… and what was missing is there" "0;0;"
 learns "a file name that is no package's" 0 true
 run as_user mq-run --learn "$D/My App (2).yaml" -- true
 holds "… is made one" grep -q '^name: my-app-2$' "$D/My App (2).yaml"
+
+# --- from what was denied: mqctl learn ------------------------------------------------------------
+
+write_package job.yaml <<'YAML'
+name: job
+plugs:
+  work: {interface: posix-mq, posix-mq: "of work"}
+  other: posix-mq
+YAML
+start_daemon
+TRY=("open ${Q}one rwc 0600" "send x" "open ${Q}two r" "unlink ${Q}one")
+run mqctl learn job:work
+expect_status "before anything was denied: 1" 1
+expect_message "… says so" "^error: job:work was denied nothing that mqgated remembers"
+run as_user mq-run --plug job:work mqtry "${TRY[@]}"
+expect_results "a program that is denied" "-1 EACCES;-1 EBADF;-1 EACCES;-1 EACCES;"
+start_app job as_user mq-run --plug job:work mqtry
+expect_answer "one that runs still" job "open ${Q}three r" "EACCES"
+see as_user mqctl learn job:work
+expect_status "mqctl learn, of a program that has ended and one that runs" 0
+stop_app job
+holds "… nothing is changed by it" test -z "$(mqctl connections | grep job)"
+cp "$WORK/seen" "$WORK/packages/job-learned.yaml"
+check "… what it prints is a package without a fault" mqctl check "$WORK/packages/job-learned.yaml"
+check "… that mqgated takes" mqctl reload
+while read -r line; do
+	# shellcheck disable=SC2086
+	check "… with this command" $line
+done < <(sed -n 's/^# *\(mqctl connect .*\)/\1/p' "$WORK/seen")
+run as_user mq-run --plug job:work mqtry "${TRY[@]}" "open ${Q}three w"
+expect_results "… after which that is allowed, and no more" "0;0;-1 ENOENT;0;-1 EACCES;"
+run as_uid 65533 mqctl learn job:work
+expect_status "another user has not seen it" 1
+see mqctl learn job:work
+holds "root sees all" grep -q "${Q}three" "$WORK/seen"
+run mqctl learn job:wrk
+expect_message "an unknown plug: the nearest is named" "job.*wrk.*work"
+run mqctl learn
+expect_status "no plug: 2" 2
+
+# So many are remembered, whatever the rate of records.
+MOST=$(bound SESSION_DENIALS_MAX)
+NAMES=()
+for i in $(seq 1 $((MOST + 10))); do NAMES+=("open ${Q}n$i r"); done
+start_app many as_user mq-run --plug job:other mqtry "${NAMES[@]}"
+remembered() {
+	mqctl learn job:other | grep -c "^      - ${Q}n"
+}
+has_most() {
+	[ "$(remembered)" = "$MOST" ]
+}
+holds "the last SESSION_DENIALS_MAX are remembered" wait_until 5 has_most
+holds "… the first ones are not" test -z "$(mqctl learn job:other | grep -w "${Q}n1")"
+wait_until 5 app_gone many
+stop_app many
+holds "… also when the session has ended" wait_until 5 has_most
+for round in 1 2 3; do
+	NAMES=()
+	for i in $(seq 1 $((MOST - 10))); do NAMES+=("open ${Q}r$round-$i r"); done
+	run as_user mq-run --plug job:other mqtry "${NAMES[@]}"
+done
+ENDED=$(bound ENDED_DENIALS_PER_USER_MAX)
+all_remembered() {
+	[ "$(mqctl learn job:other | grep -c "^      - $Q")" = "$ENDED" ]
+}
+holds "of sessions of a user that have ended, ENDED_DENIALS_PER_USER_MAX" wait_until 5 all_remembered
+
+# explain --last: also what the rate of records has held back.
+NAMES=()
+for i in $(seq 1 60); do NAMES+=("open ${Q}e$i r"); done
+start_app many as_user mq-run --plug job:other sh -c 'mqtry "$@"; cat' sh "${NAMES[@]}"
+wait_until 5 grep -q "${Q}e60" "$WORK/many.out"
+see mqctl explain --last --json
+holds "explain --last has each, whatever the rate of records" \
+	test "$(grep -o "\"queue\": *\"${Q}e[0-9]*\"" "$WORK/seen" | sort -u | wc -l)" = 60
+stop_app many
+stop_daemon
 
 finish

@@ -615,3 +615,64 @@ int learn_document(const char *file, const char *text, const char *plug, const s
 	*ret_text = take_pointer(result);
 	return r;
 }
+
+/* --- slots alone ------------------------------------------------------------------------------ */
+
+/* Of whoever was denied: its package's, and that it was learned. */
+static void name_package(const char *plug, char ret[static PACKAGE_NAME_MAX + 1])
+{
+	(void)snprintf(
+		ret, PACKAGE_NAME_MAX + 1, "%.*s-" NAME_DEFAULT, (int)strcspn(plug, ":"), plug);
+	if (!package_name_is_valid(ret))
+		(void)strcpy(ret, NAME_DEFAULT);
+}
+
+static int print_slots_alone(FILE *f, const char *plug, struct lesson *lesson)
+{
+	_cleanup_free_ char *slots = NULL;
+	size_t size = 0;
+	FILE *s = open_memstream(&slots, &size);
+	int r = s ? print_slots(s, 2, lesson, "") : -ENOMEM;
+
+	if (s && fclose(s) != 0)
+		r = -ENOMEM;
+	if (r < 0)
+		return r;
+	(void)fprintf(f,
+		"# What %s was denied. Nothing is changed by this: to allow it, put it into\n"
+		"# /etc/mqgate/packages.d/%s.yaml, and then:\n"
+		"#     mqctl reload\n",
+		plug, lesson->package_name);
+	for (size_t i = 0; i < lesson->slot_count; i++)
+		(void)fprintf(f, "#     mqctl connect %s %s:%s\n", plug, lesson->package_name,
+			lesson->slots[i]);
+	(void)fprintf(f, "name: %s\nslots:\n%s", lesson->package_name, slots);
+	return 0;
+}
+
+int learn_slots(const char *plug, const char *id, const struct needs *needs, char **ret_text)
+{
+	_cleanup_(lesson_clear) struct lesson lesson = {.needs = needs, .id = id};
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	FILE *f;
+	int r;
+
+	name_package(plug, lesson.package_name);
+	lesson.left = calloc(MAX(needs->count, 1U), sizeof(*lesson.left));
+	lesson.done = calloc(MAX(needs->count, 1U), sizeof(*lesson.done));
+	if (!lesson.left || !lesson.done)
+		return -ENOMEM;
+	for (size_t i = 0; i < needs->count; i++)
+		lesson.left[i] = left_of(needs->items[i].permissions, 0);
+	r = find_likes(&lesson);
+	f = r < 0 ? NULL : open_memstream(&text, &size);
+	if (!f)
+		return -ENOMEM;
+	r = print_slots_alone(f, plug, &lesson);
+	if (fclose(f) != 0)
+		r = -ENOMEM;
+	if (r == 0)
+		*ret_text = take_pointer(text);
+	return r;
+}

@@ -79,3 +79,13 @@ int needs_add(struct needs *needs, const char *name, uint32_t permissions,
 	add_command(need, command);
 	return r;
 }
+
+int needs_count(struct needs *needs, const char *name, uint64_t calls, uint64_t first)
+{
+	const size_t at =
+		array_first(needs->items, needs->count, sizeof(*needs->items), name, compare_name);
+
+	needs->items[at].calls += calls;
+	needs->items[at].first = MIN(needs->items[at].first, first);
+	return 0;
+}

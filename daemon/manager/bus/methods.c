@@ -55,6 +55,29 @@ static int method_last(sd_bus_message *message, void *userdata, sd_bus_error *er
 	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }
 
+static int method_denials(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	const struct peer *peer = userdata;
+	const struct bus_viewer viewer = bus_viewer_of(peer);
+	struct fault fault = {0};
+	const struct plug *plug;
+	int r = check_reader(peer, error);
+	const char *ref;
+
+	r = r < 0 ? r : sd_bus_message_read(message, "s", &ref);
+	if (r < 0)
+		return r;
+	r = policy_find_plug(&peer->manager->policy, ref, &plug, &fault);
+	if (r < 0)
+		r = bus_set_fault(error, r, &fault);
+	fault_clear(&fault);
+	r = r < 0 ? r : sd_bus_message_new_method_return(message, &reply);
+	r = r < 0 ? r : sd_bus_message_append(reply, "s", plug->id);
+	r = r < 0 ? r : bus_append_denials(peer->manager, &viewer, ref, reply);
+	return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
 static int method_list(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -134,6 +157,8 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_METHOD("Counters", "", "a{sv}a(sat)a(uussa(sat))", method_counters,
 		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Explain", "sss", "a{sv}", method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD(
+		"Denials", "s", "sa(ayutttuuiay)", method_denials, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Last", "u", "aa{sv}", method_last, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Reload", "", "as", bus_method_change, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("Status", "", "a{sv}", method_status, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -6,6 +6,10 @@
 #include "messages.h"
 #include "daemon/manager/core/list.h"
 #include "daemon/manager/sessions/records.h"
+#include "daemon/manager/sessions/state.h"
+#include "include/inflight.h"
+#include "include/protocol.h"
+#include "include/verdict.h"
 
 static int append_record(sd_bus_message *message, const struct record *record, uint64_t dropped)
 {
@@ -46,10 +50,69 @@ static int append_row(sd_bus_message *message, const struct record *record)
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
+/* Whether the rate of records has let one of it through, and it is remembered. */
+static bool was_told(const struct manager *manager, const struct record *record)
+{
+	const struct record *told;
+
+	FOREACH (records, manager->last_records)
+		for (size_t i = 0;
+			records->uid == record->session_uid && (told = last_records_at(records, i));
+			i++)
+			if (streq(told->queue, record->queue) &&
+				streq(told->missing, record->missing))
+				return true;
+	return false;
+}
+
+static int append_untold(
+	sd_bus_message *message, struct session *session, const struct denial *denial)
+{
+	struct session_message as_record = {.type = SESSION_RECORD,
+		.record = {.call = denial->call,
+			.reason = REASON_NOT_GRANTED,
+			.error = EACCES,
+			.missing = denial->missing,
+			.tid = denial->pid,
+			.tgid = denial->pid,
+			.uid = denial->uid}};
+	struct record record;
+	int r;
+
+	memcpy(as_record.record.command, denial->command, sizeof(denial->command));
+	memcpy(as_record.record.name, denial->name, sizeof(denial->name));
+	r = record_from_message(session, &as_record, &record);
+	if (r < 0)
+		return r == -EBADMSG ? 0 : r;
+	record.time = denial->last * 1000000;
+	if (!was_told(session->manager, &record))
+		r = append_row(message, &record);
+	record_clear(&record);
+	return r;
+}
+
+/* left: how many may still be looked at. */
+static int append_session(sd_bus_message *message, struct session *session, pid_t pid, size_t *left)
+{
+	const struct denials *denials = session->head ? &session->head->denials : NULL;
+	const uint32_t count = denials ? denials_count(denials) : 0;
+	struct denial denial;
+	int r = 0;
+
+	for (uint32_t i = 0; i < count && r >= 0 && *left > 0; i++) {
+		if (!denials_read(denials, i, &denial) || (pid != 0 && denial.pid != pid))
+			continue;
+		(*left)--;
+		r = append_untold(message, session, &denial);
+	}
+	return r;
+}
+
 int bus_append_last(const struct manager *manager, const struct bus_viewer *viewer, pid_t pid,
 	sd_bus_message *message)
 {
 	const struct record *record;
+	size_t left = SESSION_DENIALS_MAX;
 	int r = sd_bus_message_open_container(message, 'a', "a{sv}");
 
 	FOREACH (records, manager->last_records)
@@ -58,6 +121,41 @@ int bus_append_last(const struct manager *manager, const struct bus_viewer *view
 			i++)
 			if (pid == 0 || record->pid == pid)
 				r = append_row(message, record);
+	FOREACH (session, manager->sessions)
+		if (r >= 0 && bus_may_see(viewer, session->launcher.uid))
+			r = append_session(message, session, pid, &left);
+	return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
+static int append_denial(const struct denial *denial, void *userdata)
+{
+	sd_bus_message *message = userdata;
+	int r = sd_bus_message_open_container(message, 'r', "ayutttuuiay");
+
+	r = r < 0 ? r
+		  : sd_bus_message_append_array(message, 'y', denial->name, strlen(denial->name));
+	r = r < 0 ? r
+		  : sd_bus_message_append(message, "utttuui", denial->missing, denial->count,
+			    denial->first, denial->last, denial->subject_pid, denial->uid,
+			    denial->pid);
+	r = r < 0 ? r
+		  : sd_bus_message_append_array(
+			    message, 'y', denial->command, strlen(denial->command));
+	return MIN(r < 0 ? r : sd_bus_message_close_container(message), 0);
+}
+
+static bool may_see(const void *viewer, uid_t uid)
+{
+	return bus_may_see(viewer, uid);
+}
+
+int bus_append_denials(const struct manager *manager, const struct bus_viewer *viewer,
+	const char *plug, sd_bus_message *message)
+{
+	int r = sd_bus_message_open_container(message, 'a', "(ayutttuuiay)");
+
+	r = r < 0 ? r
+		  : last_records_denials(manager, plug, may_see, viewer, append_denial, message);
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 

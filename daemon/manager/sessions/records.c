@@ -16,6 +16,7 @@ static struct last_records *records_free(struct manager *manager, struct last_re
 	LIST_DROP(manager->last_records, records);
 	for (size_t i = 0; i < LAST_RECORDS_PER_USER_MAX; i++)
 		record_clear(&records->items[i]);
+	free(records->ended);
 	free(records);
 	return NULL;
 }
@@ -95,6 +96,86 @@ const struct record *last_records_at(const struct last_records *records, size_t 
 	return i < records->count
 		       ? &records->items[(records->oldest + i) % LAST_RECORDS_PER_USER_MAX]
 		       : NULL;
+}
+
+/* --- what was denied ------------------------------------------------------------------------- */
+
+/* Where one of a plug's is, or may be put. */
+static struct ended_denial *place_of(
+	struct last_records *records, const char *plug, const struct denial *denial)
+{
+	struct ended_denial *oldest = records->ended;
+
+	for (size_t i = 0; i < records->ended_count; i++) {
+		struct ended_denial *ended = &records->ended[i];
+
+		if (denial_is_same(&ended->denial, denial) && streq(ended->plug, plug))
+			return ended;
+		if (ended->denial.last < oldest->denial.last)
+			oldest = ended;
+	}
+	if (records->ended_count < ENDED_DENIALS_PER_USER_MAX)
+		oldest = &records->ended[records->ended_count++];
+	*oldest = (struct ended_denial){.denial.missing = 0};
+	(void)snprintf(oldest->plug, sizeof(oldest->plug), "%s", plug);
+	return oldest;
+}
+
+static int keep(const struct denial *denial, void *userdata)
+{
+	const struct session *session = userdata;
+	struct last_records *records = find_or_add(session->manager, session->launcher.uid);
+
+	if (records && !records->ended)
+		records->ended = calloc(ENDED_DENIALS_PER_USER_MAX, sizeof(*records->ended));
+	if (!records || !records->ended)
+		return -ENOMEM;
+	for (size_t i = 0; i < session->bindings.plug_count; i++)
+		denial_add(&place_of(records, session->bindings.plugs[i], denial)->denial, denial);
+	records->changed = (uint64_t)time(NULL) * 1000000;
+	return 0;
+}
+
+static int take_denials(const struct session *session, take_denial_t take, void *userdata)
+{
+	const struct denials *denials = session->head ? &session->head->denials : NULL;
+	const uint32_t count = denials ? denials_count(denials) : 0;
+	struct denial denial;
+	int r = 0;
+
+	for (uint32_t i = 0; i < count && r == 0; i++)
+		if (denials_read(denials, i, &denial))
+			r = take(&denial, userdata);
+	return r;
+}
+
+void last_records_keep(struct session *session)
+{
+	(void)take_denials(session, keep, session);
+}
+
+static bool has_plug(const struct session *session, const char *plug)
+{
+	for (size_t i = 0; i < session->bindings.plug_count; i++)
+		if (streq(session->bindings.plugs[i], plug))
+			return true;
+	return false;
+}
+
+int last_records_denials(const struct manager *manager, const char *plug,
+	bool (*may_see)(const void *viewer, uid_t uid), const void *viewer, take_denial_t take,
+	void *userdata)
+{
+	int r = 0;
+
+	FOREACH (records, manager->last_records)
+		for (size_t i = 0; may_see(viewer, records->uid) && i < records->ended_count; i++)
+			if (r == 0 && streq(records->ended[i].plug, plug))
+				r = take(&records->ended[i].denial, userdata);
+	FOREACH (session, manager->sessions)
+		if (r == 0 && may_see(viewer, session->launcher.uid) && has_plug(session, plug))
+			r = take_denials(session, take, userdata);
+	return r;
 }
 
 /* --- told and kept -------------------------------------------------------------------------- */

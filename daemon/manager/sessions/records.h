@@ -5,11 +5,20 @@
 #pragma once
 
 #include "daemon/manager/core/manager.h"
+#include "include/denials.h"
 #include "record.h"
+
+/* Of a session that has ended, for one of its plugs. */
+struct ended_denial {
+	char plug[REF_MAX + 1];
+	struct denial denial;
+};
 
 struct last_records {
 	struct last_records *previous, *next;
-	uid_t uid; /* whose sessions */
+	uid_t uid;                  /* whose sessions */
+	struct ended_denial *ended; /* ENDED_DENIALS_PER_USER_MAX, or NULL */
+	size_t ended_count;
 	struct record items[LAST_RECORDS_PER_USER_MAX];
 	size_t count, oldest;
 	uint64_t changed; /* CLOCK_REALTIME, microseconds */
@@ -34,3 +43,13 @@ void last_records_free(struct manager *manager);
 
 /* The i'th of a user's, the oldest first; NULL: there are no more. */
 const struct record *last_records_at(const struct last_records *records, size_t i);
+
+/* Remembers what a session that has ended was denied. */
+void last_records_keep(struct session *session);
+
+/* Calls take() with each denial that sessions with this plug have or had, of users that the viewer
+ * may see. Until it returns something else than 0: that; or 0. */
+typedef int (*take_denial_t)(const struct denial *denial, void *userdata);
+int last_records_denials(const struct manager *manager, const char *plug,
+	bool (*may_see)(const void *viewer, uid_t uid), const void *viewer, take_denial_t take,
+	void *userdata);

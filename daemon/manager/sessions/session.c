@@ -73,8 +73,10 @@ static void leave_manager(struct session *session)
 
 	session->ended = true;
 	/* Otherwise the next manager has it still. */
-	if (session->head && !manager->stopping)
+	if (session->head && !manager->stopping) {
 		totals_add_session(manager->totals, session->head);
+		last_records_keep(session);
+	}
 	store_forget(session);
 	settle(session);
 	LIST_DROP(manager->sessions, session);

@@ -266,6 +266,24 @@ static void record(struct supervisor *supervisor, const struct call *call)
 	recorder_note(&supervisor->recorder, supervisor->channel, &message);
 }
 
+/* Whatever the rate of records: mqctl learn asks for it. */
+static void note_denial(struct supervisor *supervisor, const struct call *call)
+{
+	const struct request *request = &call->request;
+	struct denial denial = {.missing = call->verdict.missing,
+		.call = request->call,
+		.uid = call->identity.real_uid,
+		.pid = call->identity.tgid};
+
+	if (call->verdict.reason != REASON_NOT_GRANTED || !call->identity_known ||
+		strlen(request->name) > QUEUE_NAME_MAX)
+		return;
+	denial.subject_pid = call_subject(supervisor, call).pid;
+	memcpy(denial.command, call->identity.command, sizeof(denial.command));
+	(void)strcpy(denial.name, request->name);
+	denials_note(&supervisor->inflight->head.denials, &denial);
+}
+
 /* --- one call ------------------------------------------------------------------------------ */
 
 /* Answering asks the kernel by itself whether the notification is still valid, and does nothing if
@@ -319,6 +337,7 @@ static void decide_and_answer(struct supervisor *supervisor, struct call *call, 
 		return;
 	if (call->waits && call->verdict.allow)
 		return;
+	note_denial(supervisor, call);
 	if (supervisor->observe)
 		supervisor->observe(supervisor->observer, call);
 	if (worth_a_record(supervisor, call) || why_is_news(&supervisor->told, call))

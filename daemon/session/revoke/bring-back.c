@@ -397,7 +397,7 @@ static int ask_and_answer(const struct target *target, uint32_t arch, uint64_t p
 
 	if (!asking.outcome)
 		return -EPERM;
-	(void)child_run(
+	(void)child_look(
 		answer_and_wait, &asking, STEP_USEC, now_usec() + patience + READY_DEADLINE_USEC);
 	r = !asking.outcome->answered ? -EPERM : asking.outcome->out ? 0 : -ETIMEDOUT;
 	child_memory_free(asking.outcome, sizeof(*asking.outcome));

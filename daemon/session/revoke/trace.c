@@ -85,9 +85,23 @@ bool trace_is_ours(pid_t tid)
 
 int trace_stopped(pid_t tid, int *ret_status)
 {
-	pid_t r = waitpid(tid, ret_status, WNOHANG | __WALL);
+	siginfo_t info = {0};
 
-	return r == 0 ? 0 : r < 0 ? -ECHILD : WIFSTOPPED(*ret_status) ? 1 : -ESRCH;
+	if (waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL) < 0)
+		return -ECHILD;
+	if (info.si_pid == 0)
+		return 0;
+	if (info.si_code == CLD_TRAPPED) {
+		info.si_pid = 0;
+		if (waitid(P_PID, (id_t)tid, &info, WSTOPPED | WNOHANG | __WALL) < 0)
+			return -ECHILD;
+		*ret_status = W_STOPCODE(info.si_status);
+		return info.si_pid != 0;
+	}
+	/* How a child of our own has ended is for whoever waits for it (daemon/alone/command.c). */
+	if (status_pid(tid, "PPid") != getpid())
+		(void)waitpid(tid, ret_status, WNOHANG | __WALL);
+	return -ESRCH;
 }
 
 int trace_detach(pid_t tid, int status)

@@ -10,8 +10,10 @@
  * A child that does not get to run is not held up: only a step in which it sleeps counts. */
 #include "child.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "include/task.h"
@@ -120,4 +122,106 @@ int child_run(void (*work)(void *context), void *context, uint64_t step_usec, ui
 	r = run(work, context, step_usec, deadline, busy);
 	child_memory_free(busy, sizeof(*busy_since));
 	return r;
+}
+
+/* --- by a thread ----------------------------------------------------------------------------- */
+
+#define LEAVE SIGSYS /* nobody sends it */
+
+static bool by_thread;
+
+/* The disposable thread. One that could not be ended is never waited for again; as long as it is
+ * there, there is no other. */
+static struct looker {
+	void (*work)(void *context);
+	void *context;
+	pthread_t thread;
+	bool begun;
+	volatile uint64_t busy;
+	volatile pid_t tid;
+} looker;
+
+/* Comes before anything else that the thread would do: it never sees again what it was given. */
+static void leave(int number)
+{
+	(void)syscall(SYS_exit, number);
+}
+
+static void *look(void *argument)
+{
+	struct looker *self = argument;
+	sigset_t one;
+
+	(void)sigemptyset(&one);
+	(void)sigaddset(&one, LEAVE);
+	(void)pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+	self->tid = (pid_t)syscall(SYS_gettid);
+	self->work(self->context);
+	return NULL;
+}
+
+/* What it traced is let go by then. */
+static bool has_gone(const struct looker *self)
+{
+	return self->tid != 0 && syscall(SYS_tgkill, getpid(), self->tid, 0) < 0;
+}
+
+static int watch_thread(const struct looker *self, uint64_t step_usec, uint64_t deadline)
+{
+	for (useconds_t pause = CHECK_LEAST_USEC; !has_gone(self);
+		pause = MIN(2 * pause, CHECK_MOST_USEC)) {
+		bool late = now_usec() > deadline;
+		uint64_t since = self->busy;
+
+		if (late)
+			return -ETIME;
+		if (self->tid != 0 && is_held_up(self->tid, since, step_usec) &&
+			self->busy == since)
+			return -ETIMEDOUT;
+		(void)usleep(pause);
+	}
+	return 0;
+}
+
+static void end_thread(struct looker *self)
+{
+	uint64_t deadline = now_usec() + DEATH_USEC;
+
+	(void)pthread_kill(self->thread, LEAVE);
+	while (!has_gone(self) && now_usec() < deadline)
+		(void)usleep(CHECK_LEAST_USEC);
+}
+
+static int run_thread(
+	void (*work)(void *context), void *context, uint64_t step_usec, uint64_t deadline)
+{
+	int r;
+
+	if (looker.begun && !has_gone(&looker))
+		return -EBUSY;
+	looker = (struct looker){.work = work, .context = context};
+	busy_since = &looker.busy;
+	r = -pthread_create(&looker.thread, NULL, look, &looker);
+	looker.begun = r == 0;
+	if (r == 0)
+		r = watch_thread(&looker, step_usec, deadline);
+	busy_since = NULL;
+	if (r == -ETIME || r == -ETIMEDOUT)
+		end_thread(&looker);
+	if (looker.begun && has_gone(&looker)) {
+		(void)pthread_join(looker.thread, NULL);
+		looker.begun = false;
+	}
+	return r;
+}
+
+void child_look_by_thread(void)
+{
+	by_thread = signal(LEAVE, leave) != SIG_ERR;
+}
+
+int child_look(void (*work)(void *context), void *context, uint64_t step_usec, uint64_t deadline)
+{
+	return by_thread ? run_thread(work, context, step_usec, deadline)
+			 : child_run(work, context, step_usec, deadline);
 }

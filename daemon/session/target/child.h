@@ -21,6 +21,15 @@ void child_memory_free(void *memory, size_t size);
  *may call it, too. */
 int child_run(void (*work)(void *context), void *context, uint64_t step_usec, uint64_t deadline);
 
+/* As child_run(), of work that traces, or asks what only a tracer may. Yama lets only those do that
+ * who are above the process in question, which a child of ours is not; in mqgate-alone, which is,
+ * the work is done by a thread, which is as disposable: its end lets go of whatever it traced.
+ * -EBUSY: an earlier one has not ended yet. */
+int child_look(void (*work)(void *context), void *context, uint64_t step_usec, uint64_t deadline);
+
+/* To be called by mqgate-alone. */
+void child_look_by_thread(void);
+
 /* In the child, around each system call that something of an app's may hold up. They do nothing
  * elsewhere. */
 void step_begin(void);

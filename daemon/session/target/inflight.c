@@ -31,6 +31,17 @@ static bool counted_are_sound(const struct inflight_head *head)
 	return true;
 }
 
+static bool denials_are_sound(const struct denials *denials)
+{
+	if (denials->count > SESSION_DENIALS_MAX || denials->newest >= SESSION_DENIALS_MAX)
+		return false;
+	for (uint32_t i = 0; i < denials->count; i++)
+		if (!is_text(denials->items[i].name) ||
+			!memchr(denials->items[i].command, '\0', sizeof(denials->items[i].command)))
+			return false;
+	return true;
+}
+
 static bool names_are_sound(const struct queues *queues)
 {
 	for (uint32_t i = 0; i < queues->count; i++)
@@ -45,7 +56,7 @@ static bool names_are_sound(const struct queues *queues)
 static bool is_sound(const struct inflight *inflight)
 {
 	return inflight->head.counted_count >= 1 && inflight->head.counted_count <= COUNTED_MAX &&
-	       counted_are_sound(&inflight->head) &&
+	       counted_are_sound(&inflight->head) && denials_are_sound(&inflight->head.denials) &&
 	       inflight->waiting_used <= SESSION_WAITING_MAX &&
 	       inflight->queues.count <= SESSION_QUEUES_MAX &&
 	       inflight->threads.count <= SESSION_THREADS_MAX &&

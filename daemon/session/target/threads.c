@@ -93,7 +93,7 @@ static void forget_outside(struct threads *threads)
 	if (!outside)
 		return;
 	/* Who was not looked at stays noted. */
-	(void)child_run(look_at_all, &look, STEP_USEC, now_usec() + FORGET_USEC);
+	(void)child_look(look_at_all, &look, STEP_USEC, now_usec() + FORGET_USEC);
 	for (uint32_t i = 0; i < threads->count; i++)
 		if (!outside[i])
 			threads->entries[kept++] = threads->entries[i];
