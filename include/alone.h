@@ -23,6 +23,9 @@
 #define ALONE_POLICY "--policy"
 #define ALONE_LEARN  "--learn"
 
+/* Nothing of the command is left: mqgate-alone ends, too. */
+#define ALONE_NOTHING_LEFT 1
+
 #define ALONE_TEXT_MAX 1024
 
 enum alone_message_type {
@@ -35,8 +38,8 @@ enum alone_message_type {
 
 struct alone_message {
 	uint32_t type;
-	int32_t number; /* of the signal; the status */
-	int32_t code;   /* of the signal: si_code */
+	int32_t number; /* of the signal; the pid; the status */
+	int32_t code;   /* of the signal: si_code; ended: ALONE_NOTHING_LEFT, or 0 */
 	uint32_t unused;
 	uint64_t value; /* that came with the signal, if it was queued */
 	char text[ALONE_TEXT_MAX];

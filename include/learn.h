@@ -24,13 +24,19 @@ struct need {
 struct needs {
 	struct need *items; /* sorted by name */
 	size_t count;       /* at most LEARNED_MAX */
+	size_t bytes;       /* that they take in a document, about; at most LEARNED_BYTES_MAX */
 	size_t left_out;    /* calls on further ones */
+	uint32_t *pids;     /* of all who called, as of subjects; at most LEARNED_MAX */
+	size_t pid_count;
 };
 void needs_clear(struct needs *needs);
 
 /* Notes a call. 1: it is a new queue, or needs a new permission; 0; -ENOMEM; -E2BIG. */
 int needs_add(struct needs *needs, const char *name, uint32_t permissions,
 	const struct subject *subject, const char *command);
+
+/* Whether one of that number called. */
+bool needs_know_pid(const struct needs *needs, uint64_t pid);
 
 /* So many more calls on a queue that is in it, the first of them then. 0. */
 int needs_count(struct needs *needs, const char *name, uint64_t calls, uint64_t first);

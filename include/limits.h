@@ -38,15 +38,16 @@
 
 /* Sessions. Past one of these the launch is refused (mq-run exits with 125). */
 #define SESSIONS_MAX          8192
-#define SESSIONS_PER_USER_MAX 2048 /* root: SESSIONS_MAX, of which users leave it so many */
-#define LAUNCH_REFS_MAX       32   /* plugs and slots of one hello */
-#define SESSION_PLUGS_MAX     256  /* plugs of one session, and as many slots */
-#define POLICY_FILES_MAX      64   /* --policy of one mq-run */
-#define FRONT_SIGNALS_MAX     16 /* sent to it at once; further ones are passed on without a look */
-#define LEARNED_MAX           4096 /* queues of one learned document; further ones are left out */
-#define DENIALS_TOLD_MAX      64   /* that it tells of, each once; further ones it does not */
-#define LAUNCH_TEXT_MAX       2048 /* message of an answer, longer ones are cut */
-#define WALL_COSTS_MAX        8    /* directories that mq-run's warning names; others are counted */
+#define SESSIONS_PER_USER_MAX 2048   /* root: SESSIONS_MAX, of which users leave it so many */
+#define LAUNCH_REFS_MAX       32     /* plugs and slots of one hello */
+#define SESSION_PLUGS_MAX     256    /* plugs of one session, and as many slots */
+#define POLICY_FILES_MAX      64     /* --policy of one mq-run */
+#define FRONT_SIGNALS_MAX     16     /* that wait for a look; with more the first is passed on */
+#define LEARNED_MAX           4096   /* queues of one learned document; further ones are left out */
+#define LEARNED_BYTES_MAX     900000 /* that they take in it, about, below PACKAGE_FILE_MAX */
+#define DENIALS_TOLD_MAX      64     /* that it tells of, each once; further ones it does not */
+#define LAUNCH_TEXT_MAX       2048   /* message of an answer, longer ones are cut */
+#define WALL_COSTS_MAX        8 /* directories that mq-run's warning names; others are counted */
 #define GRANTS_MAX            16384 /* queue names and patterns of one session */
 #define GRANTS_PATTERNS_MAX   1024
 #define GRANTS_BYTES_MAX      (8 * 1024 * 1024)

@@ -24,7 +24,7 @@
 #include "include/util.h"
 #include "refuse.h"
 
-#define OUT_OF_THE_WAY 16 /* of the descriptors that mqgate-alone expects */
+#define OUT_OF_THE_WAY (ALONE_FRONT_FD + 1) /* of the descriptors that mqgate-alone expects */
 
 struct pairs {
 	int launch[2], front[2]; /* the second is mqgate-alone's */
@@ -139,29 +139,40 @@ static _noreturn_ void become_supervisor(
 	char **arguments = make_arguments(options, number);
 
 	(void)snprintf(number, sizeof(number), "%d", (int)command);
-	if (arguments && signal(SIGCHLD, SIG_DFL) != SIG_ERR && keep_two(pairs) == 0)
+	if (arguments && keep_two(pairs) == 0)
 		(void)execv(program, arguments);
 	_exit(EXIT_FAILURE);
+}
+
+/* As a child whose parent ignores how children end, it could not tell how the command has. */
+static pid_t fork_watched(struct sigaction *ret_before)
+{
+	const struct sigaction usual = {.sa_handler = SIG_DFL};
+
+	return sigaction(SIGCHLD, &usual, ret_before) < 0 ? -1 : fork();
 }
 
 static int split(const char *program, const struct options *options, struct pairs *pairs,
 	const sigset_t *mask)
 {
 	const pid_t front = getpid();
+	struct sigaction before;
 	pid_t child = fork();
 
 	if (child < 0)
 		return -errno;
 	if (child > 0)
-		front_run(take_fd(&pairs->front[0]));
+		front_run(take_fd(&pairs->front[0]), child);
 	closep(&pairs->front[0]);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		_exit(EXIT_FAILURE);
-	child = fork();
+	child = fork_watched(&before);
 	if (child < 0)
 		_exit(EXIT_FAILURE);
 	if (child > 0)
 		become_supervisor(program, options, child, pairs);
+	if (sigaction(SIGCHLD, &before, NULL) < 0)
+		_exit(EXIT_FAILURE);
 	return begin_command(pairs, front, mask);
 }
 

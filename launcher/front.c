@@ -19,11 +19,17 @@
 #include "include/alone.h"
 #include "include/log.h"
 #include "include/protocol.h"
+#include "include/task.h"
 
 struct front {
 	int socket, signals;
+	pid_t supervisor;
 	int command; /* pidfd; -EBADF before it is known */
+	pid_t pid;   /* of the command */
 };
+
+#define SUPERVISOR_MS 1000 /* that mqgate-alone may take to end, if it has nothing more to do */
+#define ROOM_MS       100  /* that it may take to hear us */
 
 /* Nobody waits for a pipe of the command's because of us. */
 static void keep_little(struct front *front)
@@ -68,6 +74,35 @@ static _noreturn_ void end_as(int status)
 	exit(128 + WTERMSIG(status));
 }
 
+/* So that our parent, who waits for us, has nothing of ours left, and is told of all the time that
+ * was used. */
+static void see_supervisor_off(const struct front *front)
+{
+	for (int i = 0; i < SUPERVISOR_MS && waitpid(front->supervisor, NULL, WNOHANG) == 0; i++)
+		(void)usleep(1000);
+}
+
+/* One that tells of a stop may be read only after we were stopped by the same and have gone on. */
+static bool is_stopped(pid_t pid)
+{
+	struct task task;
+
+	return task_read_by_number(pid, &task) == 0 && task.state == 'T';
+}
+
+/* A command that is a shell has the terminal for a process group of its own, and whoever continues
+ * us gives it to ours. */
+static void stop(const struct front *front, int number)
+{
+	const pid_t group = getpgid(front->pid);
+	_cleanup_close_ int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	const bool had_it = group > 0 && group != getpgrp() && tcgetpgrp(terminal) == group;
+
+	suffer(number);
+	if (had_it && tcgetpgrp(terminal) == getpgrp())
+		(void)tcsetpgrp(terminal, group);
+}
+
 /* A door without anybody behind it stays shut: what the command can do then is nothing that it was
  * started for. */
 static _noreturn_ void end_alone(const struct front *front)
@@ -101,20 +136,28 @@ static void take_message(struct front *front)
 	if (came == 1) {
 		(void)safe_close(front->command);
 		front->command = fd;
+		front->pid = message.number;
 	}
 	if (message.type == ALONE_TEXT)
 		print(message.text);
-	else if (message.type == ALONE_STOPPED)
-		suffer(message.number);
-	else if (message.type == ALONE_ENDED)
+	else if (message.type == ALONE_STOPPED && is_stopped(front->pid))
+		stop(front, message.number);
+	else if (message.type == ALONE_ENDED) {
+		if (message.code == ALONE_NOTHING_LEFT)
+			see_supervisor_off(front);
 		end_as(message.number);
+	}
 }
 
 static void take_signal(const struct front *front)
 {
 	struct alone_message message = {.type = ALONE_SIGNAL};
+	struct pollfd room = {.fd = front->socket, .events = POLLOUT};
 	struct signalfd_siginfo info;
 
+	/* Until it is heard, the kernel keeps it. */
+	if (poll(&room, 1, ROOM_MS) != 1 || !(room.revents & POLLOUT))
+		return;
 	if (read(front->signals, &info, sizeof(info)) != sizeof(info))
 		return;
 	/* Writing to a pipe without a reader is our own doing. */
@@ -126,9 +169,9 @@ static void take_signal(const struct front *front)
 	(void)message_send(front->socket, &message, sizeof(message), NULL, 0);
 }
 
-_noreturn_ void front_run(int socket)
+_noreturn_ void front_run(int socket, pid_t supervisor)
 {
-	struct front front = {.socket = socket, .command = -EBADF};
+	struct front front = {.socket = socket, .supervisor = supervisor, .command = -EBADF};
 	sigset_t all;
 
 	(void)sigfillset(&all);
@@ -143,8 +186,12 @@ _noreturn_ void front_run(int socket)
 		struct pollfd fds[] = {{.fd = front.signals, .events = POLLIN},
 			{.fd = front.socket, .events = POLLIN}};
 
-		if (poll(fds, ELEMENTSOF(fds), -1) < 0)
-			continue;
+		if (poll(fds, ELEMENTSOF(fds), -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			/* The command, which may change our limits, has left us none. */
+			end_alone(&front);
+		}
 		if (fds[0].revents)
 			take_signal(&front);
 		if (fds[1].revents)

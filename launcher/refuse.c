@@ -29,6 +29,8 @@ const char *remedy_of(int error)
 		return "; allow more processes (ulimit -u; LimitNPROC= or TasksMax= of the unit)";
 	case -EMFILE:
 		return "; allow more descriptors (ulimit -n; LimitNOFILE= of the unit)";
+	case -EFBIG:
+		return "; allow larger files (ulimit -f; LimitFSIZE= of the unit)";
 	default:
 		return "";
 	}

@@ -204,7 +204,7 @@ int manager_call(const struct arguments *arguments, uint64_t timeout_usec,
 		r = call(bus, deadline, &error, ret_reply, member, types, values);
 		va_end(values);
 	}
-	if (r < 0)
+	if (r < 0 && !arguments->quiet)
 		report(r, &error, path, timeout_usec);
 	return r < 0 ? r : 0;
 }

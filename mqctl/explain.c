@@ -143,10 +143,13 @@ static void print_present(const struct arguments *arguments, const struct cell *
 	const char *plug = cell_text(&row[LAST_PLUG]), *missing = cell_text(&row[LAST_MISSING]);
 	_cleanup_free_ char *permission = strndup(missing, strcspn(missing, ","));
 	struct explained answer = {.allowed = -1, .command = ""};
+	struct arguments quietly = *arguments;
 
+	/* The plug may be gone. */
+	quietly.quiet = true;
 	if (!permission || !*permission || !strchr(plug, ':') || strchr(plug, ','))
 		return;
-	if (manager_call(arguments, CONTROL_DEADLINE_USEC, &reply, "Explain", "sss", plug,
+	if (manager_call(&quietly, CONTROL_DEADLINE_USEC, &reply, "Explain", "sss", plug,
 		    permission, cell_text(&row[LAST_QUEUE])) == 0 &&
 		read_answer(reply, &answer) == 0 && answer.allowed)
 		print_lines("  by now: ", answer.text, stdout);

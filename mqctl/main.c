@@ -93,6 +93,9 @@ static const struct verb maintenance_verbs[] = {
 	{"check", "FILE|DIR|-...", "check package files; works without the daemon",
 		"mqctl check /etc/mqgate/packages.d", 1, -1, 0, verb_check},
 	{"reload", "", "read all packages again", "mqctl reload", 0, 0, 0, verb_reload},
+	{"doctor", "[--json] [--packages DIR]... [--state FILE]",
+		"find out whether mqgate keeps its promise on this machine", "mqctl doctor", 0, 0,
+		TAKES_JSON | TAKES_OFFLINE, verb_doctor},
 	{"status", "[--json]", "show the state of the daemon", "mqctl status", 0, 0, TAKES_JSON,
 		verb_status},
 };

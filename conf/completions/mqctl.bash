@@ -97,6 +97,7 @@ _mqctl_options() {
 	connections) echo --all --json --no-legend ;;
 	plugs | slots | sessions | queues) echo --json --no-legend ;;
 	status | monitor) echo --json ;;
+	doctor) echo --json --packages --state ;;
 	explain) echo --last --json --packages --state ;;
 	top) echo --once --interval --json --no-legend ;;
 	graph) echo --format --live --interval ;;
@@ -138,7 +139,7 @@ _mqctl() {
 			_mqgate_offer "$word" "$(_mqctl_options "${arguments[0]-}")"
 		elif [ ${#arguments[@]} = 0 ]; then
 			_mqgate_offer "$word" "connect disconnect apply connections plugs slots \
-sessions queues graph learn explain top monitor metrics check reload status"
+sessions queues graph learn explain top monitor metrics check reload doctor status"
 		else
 			_mqctl_argument "$word" "${arguments[@]}"
 		fi

@@ -31,10 +31,13 @@ struct alone {
 	pid_t command; /* our child */
 	int status;    /* of wait(2), once it has ended */
 	bool has_ended, was_told;
-	int stopped_by;      /* the signal, if mq-run has not told of it; 0: none */
-	int front;           /* to mq-run; -EBADF: it is gone */
-	int signals;         /* a signalfd; all are blocked */
-	uint64_t came[NSIG]; /* when each signal last came to us, microseconds of CLOCK_MONOTONIC */
+	int stopped_by; /* the signal, if mq-run has not told of it; 0: none */
+	int front;      /* to mq-run; -EBADF: it is gone */
+	int signals;    /* a signalfd; all are blocked */
+	struct {
+		uint64_t last; /* microseconds of CLOCK_MONOTONIC */
+		unsigned count;
+	} came[NSIG]; /* to us, and not yet to mq-run */
 	struct front_signal waiting[FRONT_SIGNALS_MAX];
 	size_t waiting_count;
 	int reports; /* what the session says to its manager, which is us */

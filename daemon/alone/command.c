@@ -11,6 +11,8 @@
 #include "alone.h"
 #include "include/alone.h"
 
+#define OWN_FAILURE 125 /* as mq-run has it */
+
 /* Between the first and the last of us that is sent the same signal. */
 #define TOGETHER_USEC 50000
 
@@ -63,6 +65,26 @@ static void reap(struct alone *alone)
 		note_child(alone, pid, status);
 }
 
+static void note_signal(struct alone *alone, int number)
+{
+	const uint64_t now = now_usec();
+
+	if (now - alone->came[number].last >= TOGETHER_USEC)
+		alone->came[number].count = 0;
+	alone->came[number].last = now;
+	alone->came[number].count++;
+}
+
+/* Whether one has come to us that was not yet told of. */
+static bool has_come(struct alone *alone, int number)
+{
+	if (alone->came[number].count == 0 ||
+		now_usec() - alone->came[number].last >= TOGETHER_USEC)
+		return false;
+	alone->came[number].count--;
+	return true;
+}
+
 void take_signals(struct alone *alone)
 {
 	struct signalfd_siginfo info;
@@ -72,7 +94,7 @@ void take_signals(struct alone *alone)
 		if (info.ssi_signo == SIGCHLD)
 			children = true;
 		else if (info.ssi_signo < NSIG && !drop_waiting(alone, (int)info.ssi_signo))
-			alone->came[info.ssi_signo] = now_usec();
+			note_signal(alone, (int)info.ssi_signo);
 	}
 	if (children)
 		reap(alone);
@@ -96,7 +118,6 @@ void take_front_signal(struct alone *alone, const struct alone_message *message)
 		.code = message->code,
 		.value = message->value,
 		.due = now_usec() + TOGETHER_USEC};
-	uint64_t *came;
 
 	if (signal.number < 1 || signal.number >= NSIG)
 		return;
@@ -107,13 +128,18 @@ void take_front_signal(struct alone *alone, const struct alone_message *message)
 		alone->stopped_by = 0;
 		return;
 	}
-	came = &alone->came[signal.number];
-	if (*came != 0 && now_usec() - *came < TOGETHER_USEC)
-		*came = 0;
-	else if (alone->waiting_count < ELEMENTSOF(alone->waiting))
-		alone->waiting[alone->waiting_count++] = signal;
-	else
+	/* What a shell continues is a process group, which the command may have left. */
+	if (signal.number == SIGCONT && getpgid(alone->command) != getpgrp()) {
 		pass_on(alone, &signal);
+		return;
+	}
+	if (has_come(alone, signal.number))
+		return;
+	if (alone->waiting_count == ELEMENTSOF(alone->waiting)) {
+		pass_on(alone, &alone->waiting[0]);
+		drop(alone, 0);
+	}
+	alone->waiting[alone->waiting_count++] = signal;
 }
 
 int pass_signals_on(struct alone *alone)
@@ -135,10 +161,13 @@ void wait_for_command(struct alone *alone)
 	int status;
 
 	while (!alone->has_ended) {
-		if (waitpid(alone->command, &status, 0) == alone->command)
-			note_child(alone, alone->command, status);
-		else if (errno != EINTR)
-			break;
+		if (waitpid(alone->command, &status, 0) < 0) {
+			if (errno == EINTR)
+				continue;
+			/* Nobody can know how it has ended. */
+			status = W_EXITCODE(OWN_FAILURE, 0);
+		}
+		note_child(alone, alone->command, status);
 	}
 	tell_ended(alone);
 }

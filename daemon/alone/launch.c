@@ -35,10 +35,10 @@ static int answer(const struct launch *launch, int error, const char *text)
 	return error < 0 ? error : r;
 }
 
-/* 0; -ECONNRESET: it is gone; or another negative errno. */
+/* 0; -ECONNRESET: it is gone; -EOWNERDEAD: mq-run is; or another negative errno. */
 static int hear(const struct launch *launch, void *message, size_t size, int *ret_fd)
 {
-	struct pollfd p = {.fd = launch->socket, .events = POLLIN};
+	struct pollfd p[] = {{.fd = launch->socket, .events = POLLIN}, {.fd = ALONE_FRONT_FD}};
 	uint64_t now;
 	int r;
 
@@ -46,7 +46,9 @@ static int hear(const struct launch *launch, void *message, size_t size, int *re
 		now = now_usec();
 		if (now >= launch->deadline)
 			return -ETIMEDOUT;
-		r = poll(&p, 1, (int)((launch->deadline - now) / 1000) + 1);
+		r = poll(p, ELEMENTSOF(p), (int)((launch->deadline - now) / 1000) + 1);
+		if (r > 0 && p[1].revents != 0)
+			return -EOWNERDEAD;
 		if (r > 0)
 			r = message_receive(launch->socket, message, size, ret_fd, ret_fd ? 1 : 0);
 		else
@@ -71,6 +73,17 @@ static int read_policy(struct alone *alone, const struct launch *launch)
 	return r < 0 ? answer(launch, r, strerror(-r)) : 0;
 }
 
+/* What could have been meant. */
+static void tell_plugs(struct alone *alone)
+{
+	const struct packages *packages = alone->policy.packages;
+
+	for (size_t i = 0; i < packages->count; i++)
+		for (size_t j = 0; j < packages->items[i]->plug_count; j++)
+			tell_text(alone, "%s: plug %s", packages->items[i]->file,
+				packages->items[i]->plugs[j].name);
+}
+
 static int bind_hello(
 	struct alone *alone, const struct launch *launch, const struct launch_hello *hello)
 {
@@ -81,6 +94,8 @@ static int bind_hello(
 	bound = bindings_bound(&alone->bindings);
 	if (r == 0)
 		r = policy_check_names(&alone->policy, &bound, alone->session.own.has_host, &fault);
+	if (r == -ENOENT)
+		tell_plugs(alone);
 	if (r < 0)
 		r = answer(launch, r, fault.message ?: strerror(-r));
 	fault_clear(&fault);
@@ -173,9 +188,16 @@ static int begin_session(struct alone *alone, const struct launch *launch, int l
 
 static const char *session_error(int error)
 {
-	return error == -E2BIG
-		       ? "these plugs and slots have too many queues for one session (GRANTS_MAX and GRANTS_PATTERNS_MAX in mqgate-limits(7)); use fewer"
-		       : strerror(-error);
+	switch (error) {
+	case -E2BIG:
+		return "these plugs and slots have too many queues for one session (GRANTS_MAX and GRANTS_PATTERNS_MAX in mqgate-limits(7)); use fewer";
+	case -EFBIG:
+		return "cannot begin a session: File too large; allow larger files (ulimit -f; LimitFSIZE= of the unit)";
+	case -EMFILE:
+		return "cannot begin a session: Too many open files; allow more descriptors (ulimit -n; LimitNOFILE= of the unit)";
+	default:
+		return strerror(-error);
+	}
 }
 
 static int take_listener(struct alone *alone, const struct launch *launch)
@@ -186,7 +208,7 @@ static int take_listener(struct alone *alone, const struct launch *launch)
 
 	r = r < 0 ? r : launch_handover_check(&handover, sizeof(handover));
 	r = r < 0 ? r : begin_session(alone, launch, listener);
-	if (r < 0 && r != -ECONNRESET)
+	if (r < 0 && r != -ECONNRESET && r != -EOWNERDEAD)
 		return answer(launch, r, session_error(r));
 	return r < 0 ? r : answer(launch, 0, bindings_lack(&alone->bindings, &alone->policy));
 }

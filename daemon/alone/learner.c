@@ -7,7 +7,9 @@
 #include "learner.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "daemon/session/call/call.h"
@@ -21,6 +23,18 @@ static int refuse(struct diagnostics *diagnostics, const struct learner *learner
 	diagnostics_add(diagnostics, SEVERITY_ERROR, learner->file, 0, 0,
 		"cannot be written: %s; %s", strerror(-error), remedy);
 	return -EBADMSG;
+}
+
+#define TEMPORARY_SIZE sizeof(".mqgate-learn-0123456789abcdef")
+
+/* That nobody can take beforehand. */
+static void random_name(char ret[static TEMPORARY_SIZE])
+{
+	uint64_t number;
+
+	if (getrandom(&number, sizeof(number), 0) < 0)
+		number = now_usec();
+	(void)snprintf(ret, TEMPORARY_SIZE, ".mqgate-learn-%016" PRIx64, number);
 }
 
 /* What the file has now; NULL: it is not there. 0 or negative errno. */
@@ -56,13 +70,14 @@ static int read_file(const struct learner *learner, char **ret, struct stat *ret
 }
 
 /* Whole or not at all. st: of the file that it replaces; NULL: it is new. */
-static int write_file(const struct learner *learner, const char *text, const struct stat *st)
+static int write_file(
+	const struct learner *learner, const char *text, const struct stat *st, bool at_the_end)
 {
 	_cleanup_close_ int fd = -EBADF;
-	char name[NAME_MAX + 1];
+	char name[TEMPORARY_SIZE];
 	int r;
 
-	(void)snprintf(name, sizeof(name), ".mqgate-learn-%d", (int)getpid());
+	random_name(name);
 	fd = openat(learner->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		st ? 0600 : 0666);
 	if (fd < 0)
@@ -72,7 +87,7 @@ static int write_file(const struct learner *learner, const char *text, const str
 		r = -errno;
 	if (r == 0 && st && fchmod(fd, st->st_mode & ALLPERMS) < 0)
 		r = -errno;
-	if (r == 0 && fsync(fd) < 0)
+	if (r == 0 && at_the_end && fsync(fd) < 0)
 		r = -errno;
 	if (r == 0 && renameat(learner->directory, name, learner->directory, learner->name) < 0)
 		r = -errno;
@@ -83,10 +98,10 @@ static int write_file(const struct learner *learner, const char *text, const str
 
 static int try_to_write(const struct learner *learner, struct diagnostics *diagnostics)
 {
-	char name[NAME_MAX + 1];
+	char name[TEMPORARY_SIZE];
 	int fd;
 
-	(void)snprintf(name, sizeof(name), ".mqgate-learn-%d", (int)getpid());
+	random_name(name);
 	fd = openat(learner->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return refuse(diagnostics, learner, -errno, "choose another directory");
@@ -157,7 +172,8 @@ void learner_note(
 		call->identity_known ? call_subject(supervisor, call) : SUBJECT_NOBODY;
 	int r;
 
-	if (!call->verdict.allow || call->verdict.reason != REASON_GRANTED ||
+	if (strlen(call->request.name) > QUEUE_NAME_MAX || !call->verdict.allow ||
+		call->verdict.reason != REASON_GRANTED ||
 		(call->answer.kind == ANSWER_ERROR && call->answer.error == EACCES))
 		return;
 	r = needs_add(&learner->needs, call->request.name, request_needs(&call->request), &subject,
@@ -198,8 +214,10 @@ int learner_write(struct learner *learner, bool at_the_end, struct diagnostics *
 	r = r < 0 ? r
 		  : learn_document(learner->file, learner->original, learner->plug, &learner->needs,
 			    learner->what, diagnostics, &learned, &learner->ref);
-	if (r == 0 && (!learner->original || !streq(learned, learner->original)))
-		r = write_file(learner, learned, learner->existed ? &st : NULL);
+	if (r == 0 && (!learner->original || !streq(learned, learner->original))) {
+		learner->added = true;
+		r = write_file(learner, learned, learner->existed ? &st : NULL, at_the_end);
+	}
 	if (r < 0)
 		return r == -EBADMSG ? r
 				     : refuse(diagnostics, learner, r, "what was learned is lost");

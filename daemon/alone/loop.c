@@ -49,6 +49,9 @@ static void observe(void *observer, const struct call *call)
 	tell_denial(alone, call);
 }
 
+/* What no shell takes for anything else. */
+#define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%"
+
 static int write_lesson(struct alone *alone, bool at_the_end)
 {
 	_cleanup_(diagnostics_clear) struct diagnostics diagnostics = {0};
@@ -61,15 +64,20 @@ static int write_lesson(struct alone *alone, bool at_the_end)
 void finish_lesson(struct alone *alone, bool told)
 {
 	const struct needs *needs = &alone->learner.needs;
+	const char *file = alone->learner.file, *quote;
 
 	if (!alone->session.grants || !alone_learns(alone) || write_lesson(alone, true) < 0 ||
 		!told)
 		return;
-	tell_text(alone, "mq-run: %zu queue%s learned: mq-run --policy %s --plug %s -- COMMAND",
-		needs->count, needs->count == 1 ? "" : "s", alone->learner.file,
+	quote = file[strspn(file, PLAIN)] ? "'" : "";
+	tell_text(alone,
+		"mq-run: %zu queue%s learned%s: mq-run --policy %s%s%s --plug %s -- COMMAND",
+		needs->count, needs->count == 1 ? "" : "s",
+		alone->learner.added ? "" : ", nothing new", quote, file, quote,
 		alone->learner.ref);
 	if (needs->left_out > 0)
-		tell_text(alone, "mq-run: %zu calls on further queues are left out (LEARNED_MAX)",
+		tell_text(alone,
+			"mq-run: %zu calls on further queues are left out (LEARNED_MAX, LEARNED_BYTES_MAX)",
 			needs->left_out);
 }
 

@@ -49,6 +49,17 @@ static int take_arguments(struct alone *alone, int argc, char *argv[])
 	return alone->command > 0 && (alone->file_count > 0 || alone->learner.what) ? 0 : -EINVAL;
 }
 
+/* What the command may have open, write or compute is no measure of what this needs. */
+static void raise_limit(int resource)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(resource, &limit);
+	}
+}
+
 /* The command is another process of the same user's: it neither traces us nor reads our memory. */
 static int prepare_process(struct alone *alone)
 {
@@ -60,6 +71,9 @@ static int prepare_process(struct alone *alone)
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
 		prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
+	raise_limit(RLIMIT_NOFILE);
+	raise_limit(RLIMIT_FSIZE);
+	raise_limit(RLIMIT_CPU);
 	/* Room for all denials that are told, should mq-run not get to run. */
 	(void)setsockopt(ALONE_FRONT_FD, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	alone->signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -87,8 +101,12 @@ int main(int argc, char *argv[])
 	child_look_by_thread();
 	r = r < 0 ? r : tell_started(&alone);
 	r = r < 0 ? r : alone_launch(&alone);
-	if (r == 0)
-		r = alone_serve(&alone);
+	/* mq-run ends the command then. */
+	if (r == 0 && alone_serve(&alone) < 0)
+		return EXIT_FAILURE;
+	/* One that was not served has been told so, and ends. */
+	if (r == -EOWNERDEAD)
+		(void)kill(alone.command, SIGKILL);
 	wait_for_command(&alone);
 	if (r == 0)
 		finish_lesson(&alone, false);

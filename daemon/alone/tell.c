@@ -33,7 +33,7 @@ void tell_text(struct alone *alone, const char *format, ...)
 
 int tell_started(struct alone *alone)
 {
-	const struct alone_message message = {.type = ALONE_STARTED};
+	const struct alone_message message = {.type = ALONE_STARTED, .number = alone->command};
 	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, alone->command, 0);
 
 	return pidfd < 0 ? -errno : send_front(alone, &message, pidfd);
@@ -48,7 +48,10 @@ void tell_stopped(struct alone *alone, int number)
 
 void tell_ended(struct alone *alone)
 {
-	const struct alone_message message = {.type = ALONE_ENDED, .number = alone->status};
+	struct pollfd listener = {.fd = alone->session.listener};
+	const struct alone_message message = {.type = ALONE_ENDED,
+		.number = alone->status,
+		.code = poll(&listener, 1, 0) != 0 ? ALONE_NOTHING_LEFT : 0};
 
 	if (alone->was_told)
 		return;
@@ -106,7 +109,9 @@ static const char *why_not(pid_t pid)
 	(void)snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc < 0)
-		return "it has ended";
+		return errno == EMFILE ? "mqgate-alone may not open so many files; allow more "
+					 "(ulimit -n, LimitNOFILE=)"
+				       : "it has ended";
 	(void)text_status_at(proc, "Uid", &uid);
 	if (uid != geteuid() && geteuid() != 0)
 		return "it is another user's, which --policy cannot serve; start it with mqgated";
@@ -130,11 +135,17 @@ static void print_denial(struct alone *alone, const struct call *call, pid_t pid
 
 	switch (call->verdict.reason) {
 	case REASON_NOT_GRANTED:
-		tell_text(alone,
-			"mq-run: denied: %s of %s by %s (pid %d), which needs \"%s\": no slot in %s%s "
-			"gives that",
-			name, queue, command, (int)pid, permissions_format(missing, permissions),
-			alone->files[0], alone->file_count > 1 ? " and the other files" : "");
+		(void)permissions_format(missing, permissions);
+		if (alone->file_count == 1)
+			tell_text(alone,
+				"mq-run: denied: %s of %s by %s (pid %d), which needs \"%s\"; no slot "
+				"in %s gives that (mq-run --learn adds it)",
+				name, queue, command, (int)pid, permissions, alone->files[0]);
+		else
+			tell_text(alone,
+				"mq-run: denied: %s of %s by %s (pid %d), which needs \"%s\"; no slot "
+				"in these files gives that",
+				name, queue, command, (int)pid, permissions);
 		break;
 	case REASON_FAILED:
 		tell_text(alone, "mq-run: denied: %s by %s (pid %d): %s", name, command, (int)pid,

@@ -4,7 +4,8 @@
 # The frame of the whole-program tests: a private daemon, real programs, TAP version 13.
 #
 # A test sources this file, calls setup, then check, run and expect_*, and ends with finish.
-# Each description comes first. Programs are found by MQGATED, MQ_RUN, MQCTL, MQGATE_SESSION, MQGATE_ALONE (files)
+# Each description comes first. Programs are found by MQGATED, MQ_RUN, MQCTL, MQGATE_SESSION, MQGATE_ALONE, MQGATE_ROADS
+# (files)
 # and APPS (the directory of the test apps), which meson sets; they are copied to $WORK/bin, which
 # is on PATH, because an ordinary user must reach them. In $WORK are also packages/, state/, run/
 # and mqgated.yaml of the private daemon, which MQGATE_RUNTIME_DIR names for mqctl and mq-run.
@@ -547,9 +548,10 @@ SCRIPT
 copy_programs() {
 	cp "$MQGATED" "$WORK/bin/mqgated" && cp "$MQ_RUN" "$WORK/bin/mq-run" &&
 		cp "$MQCTL" "$WORK/bin/mqctl" && cp "$MQGATE_SESSION" "$WORK/bin/mqgate-session" &&
-		cp "$MQGATE_ALONE" "$WORK/bin/mqgate-alone" &&
+		cp "$MQGATE_ALONE" "$WORK/bin/mqgate-alone" && cp "$MQGATE_ROADS" "$WORK/bin/mqgate-roads" &&
+		ln -s mqgate-roads "$WORK/bin/road" &&
 		find "$APPS" -maxdepth 1 -type f -perm -u=x -exec cp -t "$WORK/bin" {} + && return
-	echo "Bail out! MQGATED, MQ_RUN, MQCTL, MQGATE_SESSION, MQGATE_ALONE and APPS must name the programs"
+	echo "Bail out! MQGATED, MQ_RUN, MQCTL, MQGATE_SESSION, MQGATE_ALONE, MQGATE_ROADS and APPS must name the programs"
 	exit 1
 }
 

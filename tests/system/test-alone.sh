@@ -74,9 +74,9 @@ expect_output "its arguments" "<a><b c><><--policy><*>"
 
 # --- signals ------------------------------------------------------------------------------------
 
-# signalled_alone: starts the app "signalled" as leader of a process group; COMMAND_PID is its number
+# signalled_alone [WORD…]: starts the app "signalled", WORD before it, as leader of a process group; COMMAND_PID is its number
 signalled_alone() {
-	start_app signalled as_user setsid "${ALONE[@]}" signalled
+	start_app signalled as_user setsid "${ALONE[@]}" "$@" signalled
 	wait_until 5 grep -q ready "$WORK/signalled.out"
 	COMMAND_PID=$(awk '{ print $2 }' "$WORK/signalled.out")
 	FRONT=$(app_pid signalled)
@@ -122,6 +122,33 @@ expect_came "… also if it is sent to each process of a unit" "INT sent 0 RT qu
 kill -QUIT "$FRONT"
 expect_end "… and it ends" signalled 0
 
+# Real-time signals are queued: none is lost, none comes twice, and they come in order.
+signalled_alone
+for i in $(seq 100); do /bin/kill -q "$i" -s RTMIN "$FRONT"; done
+wait_until 10 more_lines "$WORK/signalled.out" 100
+in_order() {
+	[ "$(sed -n 's/^RT queued //p' "$WORK/signalled.out")" = "$(seq 100)" ]
+}
+holds "100 that are queued come in order" in_order
+for _ in 1 2 3; do kill -s RTMAX -- "-$FRONT"; done
+sleep 0.5
+holds "… and of three to the group three" test "$(grep -c "^RT sent" "$WORK/signalled.out")" = 3
+kill -QUIT "$FRONT"
+expect_end "… and it ends" signalled 0
+
+# A command may change the limits of its supervisor: the run ends then.
+run as_user "${ALONE[@]}" sh -c 'prlimit --nofile=0:0 --pid $PPID; mqtry "open $0 rwc 0600"; exec sleep 60' "${Q}one"
+expect_status "a supervisor without a limit: the run ends" 125
+expect_stderr "… and that is said" "mqgate-alone.*has ended; the command is killed"
+start_app signalled as_user "${ALONE[@]}" signalled
+wait_until 5 grep -q ready "$WORK/signalled.out"
+FRONT=$(app_pid signalled)
+as_user prlimit --nofile=0:0 --pid "$FRONT"
+kill -USR1 "$FRONT"
+expect_end "an mq-run without one ends, too" signalled 125
+holds "… and nothing is left" wait_until 5 no_alone_left
+rm -f "/dev/mqueue${Q}one"
+
 # state PID: its letter
 state() {
 	awk '/^State/ { print $2 }' "/proc/$1/status"
@@ -129,6 +156,13 @@ state() {
 is_in_state() {
 	[ "$(state "$1")" = "$2" ]
 }
+signalled_alone setsid
+kill -STOP "$COMMAND_PID"
+holds "a command in a session of its own that stops: mq-run does" wait_until 5 is_in_state "$FRONT" T
+kill -CONT "$FRONT"
+holds "… and goes on with it" wait_until 5 is_in_state "$COMMAND_PID" S
+kill -QUIT "$FRONT"
+expect_end "… and it ends" signalled 0
 signalled_alone
 kill -STOP "$COMMAND_PID"
 holds "a stopped command stops mq-run" wait_until 5 is_in_state "$FRONT" T
@@ -143,6 +177,26 @@ gone() {
 holds "… which is gone" wait_until 5 gone "$COMMAND_PID"
 holds "… and nothing is left" wait_until 5 no_alone_left
 stop_app signalled
+
+# Killed at any moment of its start: nothing runs.
+rm -f "$WORK/open/began"
+for i in $(seq 40); do
+	as_user "${ALONE[@]}" sh -c 'echo "$$" >>"$0"; exec sleep 60' "$WORK/open/began" &
+	STARTING=$!
+	sleep "0.0$((i % 10))$((i / 10))"
+	kill -KILL $STARTING
+	wait $STARTING
+done 2>/dev/null
+all_gone() {
+	local pid
+
+	while read -r pid; do
+		! kill -0 "$pid" || return 1
+	done <"$WORK/open/began"
+} 2>/dev/null
+touch "$WORK/open/began"
+holds "mq-run, killed while it starts, leaves no supervisor" wait_until 10 no_alone_left
+holds "… and no command" wait_until 5 all_gone
 
 # Who kills the supervisor has no queues.
 start_app shut as_user "${ALONE[@]}" mqtry
@@ -211,6 +265,33 @@ pipe_is_closed() {
 holds "who reads a pipe of the command's sees that it closes it" wait_until 5 pipe_is_closed
 pkill -x -P "$(supervisors)" sleep
 wait $PIPED
+
+# What the parent ignores, and limits, are the command's own.
+run as_user sh -c 'trap "" CHLD; exec "$@"' sh "${ALONE[@]}" sh -c 'exit 7'
+expect_status "a parent that ignores how children end: the status is told" 7
+run as_user sh -c 'ulimit -S -n 12; ulimit -S -f 8; exec "$@"' sh "${ALONE[@]}" mqtry "open ${Q}one rwc 0600" "send x" "receive 1" "unlink ${Q}one"
+expect_results "few descriptors and small files: as bare" "0;0;x 0;0;"
+run as_user sh -c 'ulimit -n 14; exec "$@"' sh "${ALONE[@]}" mqtry "open ${Q}one rwc 0600" "unlink ${Q}one"
+expect_results "so few that nobody can be served: denied" "-1 EACCES;-1 ENOENT;"
+expect_stderr "… and it says why, and what to do" "^mq-run: denied: mq_open by mqtry .*may not open so many files; allow more \(ulimit -n"
+run as_user sh -c 'ulimit -f 8; exec "$@"' sh "${ALONE[@]}" true
+expect_message "files that nobody may make large enough: 125, and what to do" "^mq-run: .*File too large; allow larger files \(ulimit -f; LimitFSIZE="
+run as_user sh -c 'exec "$@" <&- >&- 2>&-' sh "${ALONE[@]}" sh -c 'exit 9'
+expect_status "nothing open: as bare" 9
+
+cat >"$WORK/bin/time-used" <<'PYTHON'
+#!/usr/bin/env python3
+"""Milliseconds of a processor that a command has used, as its parent is told."""
+import resource, subprocess, sys
+
+subprocess.run(sys.argv[1:], check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(int((used.ru_utime + used.ru_stime) * 1000))
+PYTHON
+chmod 755 "$WORK/bin/time-used"
+see as_user time-used "${ALONE[@]}" python3 -c 'import time
+while time.process_time() < 0.7: pass'
+holds "the time of its processor" test "$(cat "$WORK/seen")" -ge 500
 
 # As systemd hands over a queue: to the process that it starts.
 check "a queue" as_user mqtry "open ${Q}one rwc 0600"

@@ -16,7 +16,7 @@ learns() {
 
 	run as_user mq-run --learn "$F" -- "$@"
 	expect_status "$description: ends as ever" "$status"
-	expect_stderr "… and is learned from" "^mq-run: [0-9]+ queues? learned: mq-run --policy $F --plug app -- COMMAND"
+	expect_stderr "… and is learned from" "^mq-run: [0-9]+ queues? learned(, nothing new)?: mq-run --policy $F --plug app -- COMMAND"
 }
 
 has_denials() {
@@ -52,6 +52,7 @@ suffices "a program" mqtry "${TRY[@]}"
 holds "… by exact names" test -z "$(grep -E '^ *path-pattern' "$F")"
 cp "$F" "$WORK/before.yaml"
 learns "the same again" 1 mqtry "${TRY[@]}"
+expect_stderr "… is nothing new" "learned, nothing new: "
 holds "… adds nothing" cmp "$F" "$WORK/before.yaml"
 learns "one that forks" 0 mqtry "open ${Q}one rwc 0600" "fork" "open ${Q}three rwc 0600" "unlink ${Q}three" "unlink ${Q}one"
 holds "… adds what is new, and takes nothing away" \
@@ -65,6 +66,12 @@ learns "a program without the right" 1 mqtry "open ${Q}root rw" "open ${Q}one rc
 expect_results "… is refused as ever" "-1 EACCES;0;0;"
 holds "… which is no need" test -z "$(grep -v '^#' "$F" | grep "${Q}root")"
 mqtry "unlink ${Q}root" >/dev/null
+
+# A name that no queue can have is no need.
+rm -f "$F"
+learns "a program that asks for a name that is too long" 1 mqtry "open /$(printf 'x%.0s' {1..256}) rwc 0600" "open ${Q}one rc 0600" "unlink ${Q}one"
+expect_results "… is refused as ever" "-1 ENAMETOOLONG;0;0;"
+holds "… which is no need" test -z "$(grep -v '^#' "$F" | grep xxxx)"
 
 # Names of a process's own number
 rm -f "$F"
@@ -152,6 +159,10 @@ mkfifo "$D/fifo"
 refused "no regular file" "^$D/fifo: error: cannot be written: .*name a regular file" "$D/fifo"
 as_user sh -c "echo 'name: app' >'$D/read.yaml'; chmod 444 '$D/read.yaml'"
 refused "a file that may not be written" "^$D/read.yaml: error: cannot be written: Permission denied; make it writable" "$D/read.yaml"
+as_user sh -c ": >'$D/empty.yaml'"
+run as_user mq-run --learn "$D/empty.yaml" -- true
+expect_status "one that is empty is taken" 0
+holds "… and written" grep -q '^name: empty$' "$D/empty.yaml"
 printf 'name: app\nplugs: [\n' >"$D/bad.yaml"
 chown 65534 "$D/bad.yaml"
 cp "$D/bad.yaml" "$WORK/bad.yaml"
@@ -197,6 +208,7 @@ run as_user mq-run --policy "$D/mine.yaml" --plug in -- mqtry "open ${Q}one rc 0
 expect_results "… and what was missing is there" "0;0;"
 learns "a file name that is no package's" 0 true
 run as_user mq-run --learn "$D/My App (2).yaml" -- true
+expect_stderr "… and told as a shell takes it" "mq-run --policy '$D/My App \(2\).yaml' --plug my-app-2 -- COMMAND"
 holds "… is made one" grep -q '^name: my-app-2$' "$D/My App (2).yaml"
 
 # --- from what was denied: mqctl learn ------------------------------------------------------------
@@ -206,6 +218,7 @@ name: job
 plugs:
   work: {interface: posix-mq, posix-mq: "of work"}
   other: posix-mq
+  alias: {interface: posix-mq, path: @Q@one}
 YAML
 start_daemon
 TRY=("open ${Q}one rwc 0600" "send x" "open ${Q}two r" "unlink ${Q}one")
@@ -235,6 +248,8 @@ see mqctl learn job:work
 holds "root sees all" grep -q "${Q}three" "$WORK/seen"
 run mqctl learn job:wrk
 expect_message "an unknown plug: the nearest is named" "job.*wrk.*work"
+run mqctl learn job:alias
+expect_message "one with names of its own: what to do" '^error: job:alias has a "path".* by hand'
 run mqctl learn
 expect_status "no plug: 2" 2
 

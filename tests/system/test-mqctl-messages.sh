@@ -256,7 +256,7 @@ helps() {
 	expect_stdout "mqctl alone: verbs are grouped by task" "^Connections:$"
 	narrow "mqctl alone: 80 columns"
 	verbs=$(stdout | sed -n 's/^  \([a-z]\{1,\}\) .*/\1/p')
-	holds "mqctl alone names the verbs" test "$(echo "$verbs" | wc -l)" = 16
+	holds "mqctl alone names the verbs" test "$(echo "$verbs" | wc -l)" = 18
 	for verb in $verbs; do
 		run mqctl "$verb" --help
 		expect_stdout "$verb --help has an example" "^Example: mqctl $verb"

@@ -62,6 +62,7 @@ static void gives(const char *name, uint32_t permissions)
 #define OPEN   PERMISSION_OPEN
 #define READ   (OPEN | PERMISSION_READ)
 #define WRITE  (OPEN | PERMISSION_WRITE)
+#define DELETE (OPEN | PERMISSION_DELETE)
 #define CREATE (OPEN | PERMISSION_CREATE)
 
 Test(learn, exactly_what_was_needed)
@@ -89,12 +90,20 @@ Test(learn, nothing_needs_nothing)
 	gives("events", 0);
 }
 
+Test(learn, an_empty_file_is_a_new_one)
+{
+	need("events", READ);
+	cr_assert_eq(learn(" \n\n", NULL), 0);
+	cr_expect(has("# Learned from: app --run\n"));
+	gives("events", READ);
+}
+
 Test(learn, names_of_every_kind)
 {
 	static const char *const plain[] = {"a b", "a: b", "#a", "'", "it's", "-", "~", "!x", "&a",
 		"%a", "a #b", "\xc3\xbc", "null", "1e3", ",", "@", "`", "|", ">", "=", "a\\nb"};
 	static const char *const strange[] = {"a*", "a?b", "[a]", "{pid}", "a^", "a\"b",
-		"a\nslots:", "\xff", "\x1b[31m", "\xc2\x85", "a\tb", "a\rb"};
+		"a\nslots:", "\xff", "\x1b[31m", "\xc2\x85", "a\tb", "a\rb", "\xe2\x80\xaeg"};
 
 	for (size_t i = 0; i < ELEMENTSOF(plain); i++)
 		need(plain[i], READ);
@@ -108,6 +117,7 @@ Test(learn, names_of_every_kind)
 	cr_expect(has("  # /a*\\x20") || has("  # /a* was used, which no path can be: [write]\n"));
 	cr_expect(has("  # /a\\x0aslots: was used"));
 	cr_expect_not(has("\x1b"));
+	cr_expect_not(has("\xe2\x80\xae"));
 }
 
 Test(learn, likes_are_pointed_out_and_nothing_more)
@@ -119,13 +129,19 @@ Test(learn, likes_are_pointed_out_and_nothing_more)
 	need("job-1-6", READ);
 	need("job-1-07", READ);
 	need("pid-4711", WRITE);
+	cr_assert_geq(needs_add(&needs, "of-4711-1", DELETE, &(struct subject){.pid = 12}, "x"), 0);
 	need("pid-4712", CREATE);
 	cr_assert_eq(learn(NULL, NULL), 0);
-	cr_expect(has("# there are more names that differ only in their digits; to take any:\n"));
+	cr_expect(has(
+		"# /job-1: more names differ only in their digits; to give all of them, write instead of \"path:\" and its names:\n"));
 	cr_expect(has("#     path-pattern: \"/job-*\"\n"));
-	cr_expect(has("# the digits in this name are the number of the process; to take any:\n"));
+	cr_expect(has(
+		"# /pid-4711: the digits are the number of the process; to give each process its own, write instead of \"path:\" and its names:\n"));
 	cr_expect(has("#     path-pattern: \"/job-1-*\"\n"));
 	cr_expect(has("#     path-pattern: \"/pid-{pid}\"\n"));
+	cr_expect(has(
+		"# /of-4711-1: the digits are the number of a process, and the next time another one; to give all, write"));
+	cr_expect(has("#     path-pattern: \"/of-*-1\"\n"));
 	gives("job-3", 0);
 }
 
@@ -232,6 +248,8 @@ Test(learn, what_cannot_be_added_to)
 	refuses("name: mine\nplugs: {a: posix-mq, b: posix-mq}\n", NULL, "more than one plug");
 	refuses("name: mine\n", "No Plug", "\"No Plug\" is no name for a plug");
 	refuses("name: mine\nplugs:\n  in: posix-mq\n...\n", NULL, "error: ");
+	refuses("name: mine\nplugs:\n  in: {interface: posix-mq, path: /a}\n", NULL,
+		"my-app.yaml:3:3: error: the names in \"path\" mean a slot's queues in order");
 }
 
 Test(learn, more_than_learned_max_are_left_out)
@@ -250,4 +268,29 @@ Test(learn, more_than_learned_max_are_left_out)
 	gives(name, READ);
 	gives("qa0", READ);
 	gives("one-more", 0);
+}
+
+/* So that the document is not too large to be read. */
+Test(learn, more_than_learned_bytes_max_are_left_out)
+{
+	const struct subject subject = SUBJECT;
+	char name[QUEUE_NAME_MAX + 1], last[QUEUE_NAME_MAX + 1];
+	int r, i = 0;
+
+	(void)memset(name, '\'', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	do {
+		(void)memcpy(last, name, sizeof(name));
+		name[0] = (char)('a' + i % 26);
+		name[1] = (char)('a' + i / 26 % 26);
+		name[2] = (char)('a' + i / 26 / 26);
+		r = needs_add(&needs, name, READ, &subject, "app");
+		i++;
+	} while (r == 1 && i < LEARNED_MAX);
+	cr_assert_eq(r, -E2BIG);
+	cr_expect_leq(needs.bytes, (size_t)LEARNED_BYTES_MAX);
+	cr_assert_eq(learn(NULL, NULL), 0);
+	cr_expect_leq(strlen(text), (size_t)PACKAGE_FILE_MAX);
+	gives(last, READ);
+	gives(name, 0);
 }

@@ -70,17 +70,22 @@ static void name_of_file(const char *file, char ret[static PACKAGE_NAME_MAX + 1]
 		(void)strcpy(ret, NAME_DEFAULT);
 }
 
-/* Whether a document can have it as a path. */
+/* Whether a document can have it as a path, and whoever reads that sees it as it is. */
 static bool is_plain(const char *name)
 {
+	char escaped[4 * QUEUE_NAME_MAX + 1];
+
+	for (const char *backslash = name; (backslash = strchr(backslash, '\\')); backslash++)
+		if (backslash[1] == 'x')
+			return false;
 	if (strpbrk(name, "{}*?[]^\"") || !queue_name_is_possible(name))
 		return false;
-	for (const unsigned char *s = (const unsigned char *)name; *s;) {
-		size_t length = utf8_length(s);
-
-		if (length == 0 || *s < 0x20 || *s == 0x7f || (*s == 0xc2 && s[1] < 0xa0))
+	(void)escape(name, escaped, sizeof(escaped));
+	for (const char *e = escaped; *e; e++, name++) {
+		if (startswith(e, "\\x5c"))
+			e += strlen("x5c");
+		else if (*e != *name)
 			return false;
-		s += length;
 	}
 	return true;
 }
@@ -214,6 +219,24 @@ static bool are_same(const struct lesson *lesson, size_t i, size_t number)
 	return true;
 }
 
+/* A number of more than one digit, of which there was a process in this run; in the next one it is
+ * another's. */
+static bool is_pid(const struct lesson *lesson, const char *digits, size_t length)
+{
+	return length > 1 && length < 11 && *digits != '0' &&
+	       needs_know_pid(lesson->needs, strtoull(digits, NULL, 10));
+}
+
+static bool has_pid(const struct lesson *lesson, const char *name)
+{
+	while (*(name += strcspn(name, DIGITS))) {
+		if (is_pid(lesson, name, strspn(name, DIGITS)))
+			return true;
+		name += strspn(name, DIGITS);
+	}
+	return false;
+}
+
 static void print_pattern(FILE *f, const struct lesson *lesson, size_t i)
 {
 	size_t number = 0, length;
@@ -224,7 +247,7 @@ static void print_pattern(FILE *f, const struct lesson *lesson, size_t i)
 			(void)fputc(*a, f);
 		else if (are_numbers(lesson, i, number))
 			(void)fputs("{pid}", f);
-		else if (are_same(lesson, i, number))
+		else if (are_same(lesson, i, number) && !is_pid(lesson, a, length))
 			(void)fprintf(f, "%.*s", (int)length, a);
 		else
 			(void)fputc('*', f);
@@ -237,17 +260,31 @@ static bool is_in(const struct lesson *lesson, size_t i, uint32_t permissions)
 	return lesson->left[i] == permissions && is_plain(lesson->needs->items[i].name);
 }
 
+/* What to say of the digits in a name and in those like it; NULL: nothing. */
+static const char *what_of_digits(const struct lesson *lesson, size_t i)
+{
+	const struct need *need = &lesson->needs->items[i];
+
+	if (need->by_pid && lesson->likes[i].next == 0)
+		return "the digits are the number of the process; to give each process its own";
+	if (has_pid(lesson, need->name))
+		return "the digits are the number of a process, and the next time another one; to "
+		       "give all";
+	return lesson->likes[i].next == 0
+		       ? NULL
+		       : "more names differ only in their digits; to give all of them";
+}
+
 /* Of names that have their like, or a process's number, the first one points it out. */
 static void print_hint(FILE *f, int indent, const struct lesson *lesson, size_t i)
 {
-	const struct like *like = &lesson->likes[i];
+	const char *what = lesson->likes[i].comes_later ? NULL : what_of_digits(lesson, i);
 
-	if (like->comes_later || (like->next == 0 && !lesson->needs->items[i].by_pid))
+	if (!what)
 		return;
-	(void)fprintf(f, "%*s# %s; to take any:\n%*s#     path-pattern: \"/", indent, "",
-		like->next == 0 ? "the digits in this name are the number of the process"
-				: "there are more names that differ only in their digits",
-		indent, "");
+	(void)fprintf(f,
+		"%*s# /%s: %s, write instead of \"path:\" and its names:\n%*s#     path-pattern: \"/",
+		indent, "", lesson->needs->items[i].name, what, indent, "");
 	print_pattern(f, lesson, i);
 	(void)fputs("\"\n", f);
 }
@@ -516,6 +553,7 @@ static int begin_document(const struct lesson *lesson, char **ret)
 static int choose_plug(struct lesson *lesson, const char *plug, struct diagnostics *diagnostics)
 {
 	const struct package *package = lesson->package;
+	const struct plug *known;
 
 	if (!plug && package && package->plug_count > 1) {
 		diagnostics_add(diagnostics, SEVERITY_ERROR, lesson->file, 0, 0,
@@ -534,6 +572,15 @@ static int choose_plug(struct lesson *lesson, const char *plug, struct diagnosti
 		(void)strcpy(lesson->plug, package->plugs[0].name);
 	else
 		name_of_file(lesson->file, lesson->plug);
+	known = package ? package_plug(package, lesson->plug) : NULL;
+	if (known && known->path_count > 0) {
+		diagnostics_add(diagnostics, SEVERITY_ERROR, lesson->file, known->line,
+			known->column,
+			"the names in \"path\" mean a slot's queues in order, which is not learned; "
+			"learn for a plug without it (--plug NAME)");
+		return -EBADMSG;
+	}
+	lesson->id = known ? known->id : lesson->plug;
 	return 0;
 }
 
@@ -556,13 +603,15 @@ static int read_before(struct lesson *lesson, const char *text, struct diagnosti
 static int begin(struct lesson *lesson, const char *text, const char *plug,
 	struct diagnostics *diagnostics, char **ret_text)
 {
-	const struct plug *known;
 	int r = 0;
 
 	lesson->left = calloc(MAX(lesson->needs->count, 1U), sizeof(*lesson->left));
 	lesson->done = calloc(MAX(lesson->needs->count, 1U), sizeof(*lesson->done));
 	if (!lesson->left || !lesson->done)
 		return -ENOMEM;
+	/* One that somebody has made room for. */
+	if (text && !text[strspn(text, " \t\n")])
+		text = NULL;
 	if (text) {
 		r = read_before(lesson, text, diagnostics);
 		if (r < 0)
@@ -573,12 +622,7 @@ static int begin(struct lesson *lesson, const char *text, const char *plug,
 		name_of_file(lesson->file, lesson->package_name);
 		r = begin_document(lesson, ret_text);
 	}
-	r = r < 0 ? r : choose_plug(lesson, plug, diagnostics);
-	if (r < 0)
-		return r;
-	known = lesson->package ? package_plug(lesson->package, lesson->plug) : NULL;
-	lesson->id = known ? known->id : lesson->plug;
-	return 0;
+	return r < 0 ? r : choose_plug(lesson, plug, diagnostics);
 }
 
 static int check(struct lesson *lesson, const char *text, struct diagnostics *diagnostics)
@@ -639,7 +683,8 @@ static int print_slots_alone(FILE *f, const char *plug, struct lesson *lesson)
 	if (r < 0)
 		return r;
 	(void)fprintf(f,
-		"# What %s was denied. Nothing is changed by this: to allow it, put it into\n"
+		"# What %s was denied. Nothing is changed by this. Slots that there are may give some of\n"
+		"# it: see mqctl explain --last. To allow all, put this into\n"
 		"# /etc/mqgate/packages.d/%s.yaml, and then:\n"
 		"#     mqctl reload\n",
 		plug, lesson->package_name);

@@ -3,9 +3,12 @@
 #include "include/array.h"
 #include "include/learn.h"
 
+#define LINE_BYTES 160 /* of a name's line besides the name */
+
 void needs_clear(struct needs *needs)
 {
 	free(needs->items);
+	free(needs->pids);
 	*needs = (struct needs){0};
 }
 
@@ -45,7 +48,9 @@ static int insert(struct needs *needs, size_t at, const char *name, const struct
 		.by_pid = true};
 	int r;
 
-	if (needs->count == LEARNED_MAX)
+	const size_t bytes = 2 * strlen(name) + LINE_BYTES;
+
+	if (needs->count == LEARNED_MAX || needs->bytes + bytes > LEARNED_BYTES_MAX)
 		return -E2BIG;
 	(void)snprintf(need.name, sizeof(need.name), "%s", name);
 	r = array_append(&needs->items, &needs->count, &need, sizeof(need));
@@ -54,7 +59,26 @@ static int insert(struct needs *needs, size_t at, const char *name, const struct
 	memmove(needs->items + at + 1, needs->items + at,
 		(needs->count - 1 - at) * sizeof(*needs->items));
 	needs->items[at] = need;
+	needs->bytes += bytes;
 	return 0;
+}
+
+bool needs_know_pid(const struct needs *needs, uint64_t pid)
+{
+	for (size_t i = 0; i < needs->pid_count; i++)
+		if (needs->pids[i] == pid)
+			return true;
+	return false;
+}
+
+static int note_pid(struct needs *needs, uint32_t pid)
+{
+	const size_t count = needs->pid_count;
+
+	if (pid == 0 || (count > 0 && needs->pids[count - 1] == pid) || count == LEARNED_MAX ||
+		needs_know_pid(needs, pid))
+		return 0;
+	return array_append(&needs->pids, &needs->pid_count, &pid, sizeof(pid));
 }
 
 int needs_add(struct needs *needs, const char *name, uint32_t permissions,
@@ -65,6 +89,8 @@ int needs_add(struct needs *needs, const char *name, uint32_t permissions,
 	struct need *need;
 	int r = 0;
 
+	if (note_pid(needs, subject->pid) < 0)
+		return -ENOMEM;
 	if (at == needs->count || !streq(needs->items[at].name, name))
 		r = insert(needs, at, name, subject);
 	if (r == -E2BIG)

@@ -40,8 +40,9 @@ int bus_reply_apply(
 /* The last records that the viewer may see, of one process, or of all (0). */
 int bus_append_last(const struct manager *manager, const struct bus_viewer *viewer, pid_t pid,
 	sd_bus_message *message);
-/* What sessions with a plug were denied: queue (bytes, without slash), missing (PERMISSION_…), how
- * often, first, last (seconds since 1970), number in its own PID namespace, user, pid, command. */
+/* What sessions with a plug were denied, and would be now: queue (bytes, without slash), missing
+ * (PERMISSION_…), how often, first, last (seconds since 1970), number in its own PID namespace,
+ * user, pid, command. */
 int bus_append_denials(const struct manager *manager, const struct bus_viewer *viewer,
 	const char *plug, sd_bus_message *message);
 /* dropped: records before it that were not sent. */

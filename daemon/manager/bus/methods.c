@@ -71,6 +71,11 @@ static int method_denials(sd_bus_message *message, void *userdata, sd_bus_error 
 	r = policy_find_plug(&peer->manager->policy, ref, &plug, &fault);
 	if (r < 0)
 		r = bus_set_fault(error, r, &fault);
+	else if (plug->path_count > 0)
+		r = sd_bus_error_setf(error, BUS_ERROR_INVALID_ARGUMENT,
+			"%s has a \"path\", whose names mean a slot's queues in order; write that slot "
+			"by hand, see mqctl explain --last",
+			ref);
 	fault_clear(&fault);
 	r = r < 0 ? r : sd_bus_message_new_method_return(message, &reply);
 	r = r < 0 ? r : sd_bus_message_append(reply, "s", plug->id);

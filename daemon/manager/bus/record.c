@@ -127,17 +127,28 @@ int bus_append_last(const struct manager *manager, const struct bus_viewer *view
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
+struct denied {
+	sd_bus_message *message;
+	const struct grants *grants; /* of the plug, by now */
+};
+
 static int append_denial(const struct denial *denial, void *userdata)
 {
-	sd_bus_message *message = userdata;
-	int r = sd_bus_message_open_container(message, 'r', "ayutttuuiay");
+	const struct denied *denied = userdata;
+	sd_bus_message *message = denied->message;
+	const struct subject subject = {denial->subject_pid, denial->uid};
+	const uint32_t missing =
+		denial->missing & ~grants_find(denied->grants, &subject, denial->name).permissions;
+	int r;
 
+	if (missing == 0)
+		return 0;
+	r = sd_bus_message_open_container(message, 'r', "ayutttuuiay");
 	r = r < 0 ? r
 		  : sd_bus_message_append_array(message, 'y', denial->name, strlen(denial->name));
 	r = r < 0 ? r
-		  : sd_bus_message_append(message, "utttuui", denial->missing, denial->count,
-			    denial->first, denial->last, denial->subject_pid, denial->uid,
-			    denial->pid);
+		  : sd_bus_message_append(message, "utttuui", missing, denial->count, denial->first,
+			    denial->last, denial->subject_pid, denial->uid, denial->pid);
 	r = r < 0 ? r
 		  : sd_bus_message_append_array(
 			    message, 'y', denial->command, strlen(denial->command));
@@ -152,10 +163,18 @@ static bool may_see(const void *viewer, uid_t uid)
 int bus_append_denials(const struct manager *manager, const struct bus_viewer *viewer,
 	const char *plug, sd_bus_message *message)
 {
-	int r = sd_bus_message_open_container(message, 'a', "(ayutttuuiay)");
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+	struct denied denied = {.message = message};
+	int r = grants_new(0, &grants);
 
+	r = r < 0 ? r : policy_add_plug_grants(&manager->policy, plug, NULL, grants);
+	if (r < 0)
+		return r;
+	grants_seal(grants);
+	denied.grants = grants;
+	r = sd_bus_message_open_container(message, 'a', "(ayutttuuiay)");
 	r = r < 0 ? r
-		  : last_records_denials(manager, plug, may_see, viewer, append_denial, message);
+		  : last_records_denials(manager, plug, may_see, viewer, append_denial, &denied);
 	return r < 0 ? r : sd_bus_message_close_container(message);
 }
 

@@ -51,6 +51,20 @@ static int append_features(const struct kernel_features *features, sd_bus_messag
 	return r < 0 ? r : bus_append_string(message, "peer-pidfd", yes_no(features->peer_pidfd));
 }
 
+/* One after the other, with ":" between them. */
+static int append_directories(sd_bus_message *message, const struct packages *packages)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return -ENOMEM;
+	for (size_t i = 0; i < packages->directory_count; i++)
+		(void)fprintf(f, i == 0 ? "%s" : ":%s", packages->directories[i]);
+	return fclose(f) == 0 ? append_path(message, "packages-from", text) : -ENOMEM;
+}
+
 int bus_append_status(const struct manager *manager, sd_bus_message *message)
 {
 	int r;
@@ -58,6 +72,7 @@ int bus_append_status(const struct manager *manager, sd_bus_message *message)
 	r = bus_append_string(message, "version", MQGATE_VERSION);
 	r = r < 0 ? r : append_path(message, "state", manager->options->state_dir);
 	r = r < 0 ? r : append_path(message, "runtime", manager->options->runtime_dir);
+	r = r < 0 ? r : append_directories(message, manager->policy.packages);
 	r = r < 0 ? r : append_count(message, "packages", manager->policy.packages->count);
 	r = r < 0 ? r
 		  : append_count(message, "connections",

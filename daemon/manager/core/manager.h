@@ -20,7 +20,7 @@
 
 #include "include/policy.h"
 #include "include/util.h"
-#include "features.h"
+#include "include/features.h"
 
 struct account;
 struct change;

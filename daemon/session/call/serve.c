@@ -266,7 +266,8 @@ static void record(struct supervisor *supervisor, const struct call *call)
 	recorder_note(&supervisor->recorder, supervisor->channel, &message);
 }
 
-/* Whatever the rate of records: mqctl learn asks for it. */
+/* Whatever the rate of records: mqctl learn asks for it. Like a count before the answer, after
+ * which the session may be over. */
 static void note_denial(struct supervisor *supervisor, const struct call *call)
 {
 	const struct request *request = &call->request;
@@ -333,11 +334,11 @@ static void decide_and_answer(struct supervisor *supervisor, struct call *call, 
 		(void)call_know_identity(supervisor, call);
 	call->answer = act(supervisor, call);
 	count_call(supervisor, call);
+	note_denial(supervisor, call);
 	if (!call->waits && answer(supervisor, call) < 0)
 		return;
 	if (call->waits && call->verdict.allow)
 		return;
-	note_denial(supervisor, call);
 	if (supervisor->observe)
 		supervisor->observe(supervisor->observer, call);
 	if (worth_a_record(supervisor, call) || why_is_news(&supervisor->told, call))

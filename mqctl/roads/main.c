@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* road ROAD QUEUE DIRECTORY: tries one road to a queue, past mq_open.
+/* mqgate-roads ROAD QUEUE DIRECTORY: tries one road to a queue, past mq_open; for mqctl doctor.
  *
  * Prints "open" (0) if the queue was really used that way, "closed STEP ERRNO" (1), or
  * "untried STEP ERRNO" (2) if what the road needs for a start was not to be had.
  * DIRECTORY is writable; in it "mount" is an empty directory, "victim" says where the unconfined
- * neighbour is: "road victim QUEUE DIRECTORY", which runs until its standard input ends.
+ * neighbour is: "mqgate-roads victim QUEUE DIRECTORY", which runs until its standard input ends.
  * "bound" another one, where the neighbour whose number is in "bound-pid" has /dev/mqueue.
  * Descriptors 5 to 9 are opened outside: see road.h. */
 #include <linux/filter.h>
@@ -21,6 +21,20 @@
 #include "road.h"
 
 const char *queue, *directory;
+
+struct timespec from_now(long milliseconds)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	ts.tv_sec += milliseconds / 1000;
+	ts.tv_nsec += milliseconds % 1000 * 1000000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	return ts;
+}
 
 /* --- outcomes ------------------------------------------------------------------------------ */
 
@@ -232,7 +246,7 @@ static int road_orphan(void)
 		if (fork() != 0)
 			_exit(0);
 		while (getppid() == parent)
-			pause_for(1);
+			(void)usleep(1000);
 		status = use_or_closed(mq_open(queue, O_RDWR), "mq_open");
 		(void)fflush(stdout);
 		(void)!write(answer[1], &status, sizeof(status));
@@ -528,7 +542,7 @@ int main(int argc, char *argv[])
 		return 0;
 	}
 	if (argc != 4) {
-		fprintf(stderr, "usage: road --list | ROAD QUEUE DIRECTORY\n");
+		fprintf(stderr, "usage: mqgate-roads --list | ROAD QUEUE DIRECTORY\n");
 		return 3;
 	}
 	queue = argv[2];
@@ -538,6 +552,6 @@ int main(int argc, char *argv[])
 	for (size_t i = 0; i < sizeof(roads) / sizeof(roads[0]); i++)
 		if (strcmp(roads[i].name, argv[1]) == 0)
 			return go(i);
-	fprintf(stderr, "road %s: unknown\n", argv[1]);
+	fprintf(stderr, "mqgate-roads: %s: unknown\n", argv[1]);
 	return 3;
 }

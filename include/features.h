@@ -7,6 +7,7 @@
 struct kernel_features {
 	int landlock_abi;                           /* 0: none */
 	bool listener, wait_killable, sync_wake_up; /* of seccomp */
+	bool confined; /* there is a listener above already, and no other is taken */
 	bool peer_pidfd;
 };
 

@@ -124,11 +124,12 @@ static const char *in_proc(const struct victim *victim, const char *suffix)
 
 int road_proc_mem(const struct victim *victim)
 {
+	const int poked = 1;
 	int fd = open(in_proc(victim, "mem"), O_RDWR);
 
 	if (fd < 0)
 		return closed("open");
-	if (pwrite(fd, &(int){1}, sizeof(int), (off_t)victim->command) != sizeof(int))
+	if (pwrite(fd, &poked, sizeof(poked), (off_t)victim->command) != sizeof(poked))
 		return closed("pwrite");
 	return wait_for_poked();
 }

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What the roads share: see road.c. */
+/* What the roads share: see main.c. */
 #pragma once
 
+#include <errno.h>
+#include <fcntl.h>
+#include <mqueue.h>
 #include <stdbool.h>
-
-#include "app.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 extern const char *queue;     /* "/name" */
 extern const char *directory; /* DIRECTORY */
@@ -34,6 +40,9 @@ int is_open(void);
 /* A descriptor is worth something only if messages go through it. A negative one: closed(step). */
 int use(int fd);
 int use_or_closed(int fd, const char *step);
+
+/* Of CLOCK_REALTIME. */
+struct timespec from_now(long milliseconds);
 
 /* Both return what nobody frees: a road is short. */
 const char *path_in(const char *prefix, const char *suffix);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "features.h"
+#include "include/features.h"
 
 #include <linux/filter.h>
 #include <linux/landlock.h>
@@ -23,6 +23,14 @@ static int landlock_abi(void)
 static bool filter_flags_known(unsigned long flags)
 {
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno == EFAULT;
+}
+
+/* By our own filter (launcher/filter.c); another supervisor's is met only by loading a program. */
+static bool listener_is_refused(void)
+{
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+		       NULL) < 0 &&
+	       errno == EBUSY;
 }
 
 /* Runs in a child of our own: a filter stays for ever. */
@@ -70,6 +78,7 @@ static bool names_peers_by_pidfd(void)
 void kernel_features_probe(struct kernel_features *ret)
 {
 	*ret = (struct kernel_features){.landlock_abi = MAX(landlock_abi(), 0),
+		.confined = listener_is_refused(),
 		.listener = filter_flags_known(SECCOMP_FILTER_FLAG_NEW_LISTENER),
 		.wait_killable = filter_flags_known(
 			SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV),
