@@ -29,8 +29,11 @@ ALLOWED_KIB=512
 # mqgate kills a session that it cannot hear of for so long. Where the kernel does not let ordinary programs run for as long, it is not
 # told how mqgate serves bystanders.
 STARVED_MS=3000
+# Root does the same things.
+if [ "$TEST_PATIENCE" -gt 3 ] || grep -qa __asan_init "$MQGATED"; then
+	USERS=${ADVERSARY_USERS:-as_user}
+fi
 if grep -qa __asan_init "$MQGATED"; then
-	USERS=${ADVERSARY_USERS:-as_user}  # root does the same things
 	NO_MATTER_MS=$((4 * NO_MATTER_MS)) # who is served, and not how soon
 	ALLOWED_KIB=16384                   # what a sanitizer keeps of its own
 fi
