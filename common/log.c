@@ -97,12 +97,18 @@ static bool directs(const unsigned char *s)
 	       (s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
 }
 
+/* U+FFFE and U+FFFF, which are no characters: no YAML document may have them. */
+static bool is_none(const unsigned char *s)
+{
+	return s[0] == 0xef && s[1] == 0xbf && s[2] >= 0xbe;
+}
+
 /* Bytes of the sequence at s that is fit to print, 0 if there is none. C1 controls are not. */
 static size_t printable(const unsigned char *s)
 {
 	bool control = s[0] < 0x20 || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
 
-	return control || directs(s) || s[0] == '\\' ? 0 : utf8_length(s);
+	return control || directs(s) || is_none(s) || s[0] == '\\' ? 0 : utf8_length(s);
 }
 
 char *escape(const char *text, char *buffer, size_t size)

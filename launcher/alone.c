@@ -157,7 +157,7 @@ static int split(const char *program, const struct options *options, struct pair
 {
 	const pid_t front = getpid();
 	struct sigaction before;
-	pid_t child = fork();
+	pid_t child = fork(), supervisor;
 
 	if (child < 0)
 		return -errno;
@@ -166,12 +166,16 @@ static int split(const char *program, const struct options *options, struct pair
 	closep(&pairs->front[0]);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		_exit(EXIT_FAILURE);
+	supervisor = getpid();
 	child = fork_watched(&before);
 	if (child < 0)
 		_exit(EXIT_FAILURE);
 	if (child > 0)
 		become_supervisor(program, options, child, pairs);
-	if (sigaction(SIGCHLD, &before, NULL) < 0)
+	/* Without its supervisor the command ends: should mq-run and mqgate-alone be killed at
+	 * once, by the kernel's hand. */
+	if (sigaction(SIGCHLD, &before, NULL) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+		getppid() != supervisor)
 		_exit(EXIT_FAILURE);
 	return begin_command(pairs, front, mask);
 }

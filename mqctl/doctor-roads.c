@@ -31,6 +31,8 @@
 #define ROADS_MAX          128
 #define ROAD_NAME_MAX      47
 #define QUEUE_MESSAGE_SIZE 64
+#define QUEUE_SIZE         40
+#define CREATED            "-created" /* after the name, as the roads have it */
 
 /* Descriptors that the roads expect, opened out here; see mqctl/roads/road.h. */
 enum {
@@ -47,8 +49,9 @@ struct trial {
 	struct doctor *doctor;
 	char *mq_run, *roads;
 	char directory[64], policy[80];
-	char queue[40];                /* with slash */
-	char granted[64], created[64]; /* one that may be read; one that a road makes */
+	char queue[QUEUE_SIZE];   /* with slash */
+	char granted[QUEUE_SIZE]; /* one that may be read */
+	char fresh[QUEUE_SIZE];   /* one that a road takes away, or makes another one beside it */
 	int outside[OUTSIDE_LAST - OUTSIDE_FIRST + 1];
 	pid_t neighbours[3]; /* who lives outside: with the queue open, and in namespaces */
 	size_t closed, nowhere, stated;
@@ -230,19 +233,44 @@ static int begin_outside(struct trial *trial)
 
 /* --- queues and files ------------------------------------------------------------------------ */
 
-/* There, and empty: the same one as long as nobody has deleted it, for the neighbour has it open.
- */
+/* A name that nobody can have taken beforehand. */
+static int name_queue(char ret[static QUEUE_SIZE])
+{
+	uint64_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
+		return -EIO;
+	(void)snprintf(ret, QUEUE_SIZE, "/mqgate-doctor-%016" PRIx64, number);
+	return 0;
+}
+
+/* There, ours, and empty: the same one at each road, for the neighbour has it open. */
 static int make_queue(const char *name)
 {
 	struct mq_attr attributes = {.mq_maxmsg = 4, .mq_msgsize = QUEUE_MESSAGE_SIZE};
 	char message[QUEUE_MESSAGE_SIZE];
 	mqd_t queue = mq_open(name, O_RDWR | O_CREAT | O_NONBLOCK, 0600, &attributes);
+	struct stat st;
 
 	if (queue < 0)
 		return -errno;
 	while (mq_receive(queue, message, sizeof(message), NULL) >= 0)
 		;
-	return mq_close(queue);
+	if (fstat(queue, &st) < 0 || st.st_uid != geteuid())
+		st.st_uid = (uid_t)-1;
+	(void)mq_close(queue);
+	return st.st_uid == geteuid() ? 0 : -EEXIST;
+}
+
+static void forget_fresh(struct trial *trial)
+{
+	char created[QUEUE_SIZE + sizeof(CREATED)];
+
+	if (!*trial->fresh)
+		return;
+	(void)snprintf(created, sizeof(created), "%s" CREATED, trial->fresh);
+	(void)mq_unlink(trial->fresh);
+	(void)mq_unlink(created);
 }
 
 static int write_policy(const struct trial *trial)
@@ -313,7 +341,7 @@ static void trial_end(struct trial *trial)
 		(void)safe_close(trial->outside[i]);
 	(void)mq_unlink(trial->queue);
 	(void)mq_unlink(trial->granted);
-	(void)mq_unlink(trial->created);
+	forget_fresh(trial);
 	if (*trial->directory)
 		(void)nftw(trial->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	free(trial->mq_run);
@@ -339,28 +367,57 @@ static bool begins_granted(const char *road)
 	return streq(road, "reopen") || streq(road, "thread-reopen") || streq(road, "dev-fd");
 }
 
+/* Names that have been seen are not made anew: in between another user could take them, and the
+ * road would lead nowhere. */
+static int prepare_road(struct trial *trial, const char *road, char **ret)
+{
+	const bool creates = strstr(road, "create") != NULL;
+	int r = 0;
+
+	*ret = begins_granted(road) ? trial->granted : trial->queue;
+	if (creates || strstr(road, "unlink")) {
+		forget_fresh(trial);
+		r = name_queue(trial->fresh);
+		*ret = trial->fresh;
+	}
+	return r < 0 || creates ? r : make_queue(*ret);
+}
+
+/* Its answer, bare or confined. False: it could not be tried, which is said. */
+static bool go(struct trial *trial, const char *road, const char *subject, bool confined,
+	char line[static LINE_SIZE])
+{
+	char *queue;
+	int r = prepare_road(trial, road, &queue);
+	char *const words[] = {trial->mq_run, (char *)"--policy", trial->policy, (char *)"--plug",
+		(char *)"doctor", (char *)"--", trial->roads, (char *)road, queue, trial->directory,
+		NULL};
+
+	if (r < 0) {
+		found(trial->doctor, GRADE_WARNING, subject,
+			r == -EEXIST || r == -EACCES
+				? "find out who takes the names of others' queues, and try again"
+				: "delete some queues, and try again",
+			"not tried: cannot create a queue: %s", strerror(-r));
+		return false;
+	}
+	run(trial, confined ? words : words + 6, false, line);
+	return true;
+}
+
 static void try_road(struct trial *trial, const char *road)
 {
-	char *queue = begins_granted(road) ? trial->granted : trial->queue;
-	char *const bare[] = {trial->roads, (char *)road, queue, trial->directory, NULL};
-	char *const confined[] = {trial->mq_run, (char *)"--policy", trial->policy,
-		(char *)"--plug", (char *)"doctor", (char *)"--", trial->roads, (char *)road, queue,
-		trial->directory, NULL};
 	char line[LINE_SIZE], subject[sizeof("road ") + ROAD_NAME_MAX];
 
 	(void)snprintf(subject, sizeof(subject), "road %.*s", ROAD_NAME_MAX, road);
-	if (make_queue(queue) < 0) {
-		found(trial->doctor, GRADE_WARNING, subject, "delete some queues, and try again",
-			"not tried: cannot create a queue: %s", strerror(errno));
+	if (!go(trial, road, subject, false, line))
 		return;
-	}
-	run(trial, bare, false, line);
 	if (!streq(line, "open")) {
 		trial->nowhere++;
 		return;
 	}
-	(void)make_queue(queue);
-	run(trial, confined, false, line);
+	if (!go(trial, road, subject, true, line))
+		return;
 	if (streq(line, "open") && is_stated_open(trial, road)) {
 		trial->stated++;
 	} else if (streq(line, "open")) {
@@ -394,7 +451,6 @@ static void catch_signals(void)
 	(void)sigaction(SIGHUP, &action, NULL);
 }
 
-/* Those that take the queue away come last: the neighbour's is gone by then. */
 static int try_all(struct trial *trial)
 {
 	char *const words[] = {trial->roads, (char *)"--list", NULL};
@@ -410,10 +466,8 @@ static int try_all(struct trial *trial)
 	}
 	if (pid > 0)
 		(void)waitpid(pid, NULL, 0);
-	for (int last = 0; last <= 1; last++)
-		for (size_t i = 0; i < count; i++)
-			if (!interrupted && (strstr(roads[i], "unlink") != NULL) == (last == 1))
-				try_road(trial, roads[i]);
+	for (size_t i = 0; i < count && !interrupted; i++)
+		try_road(trial, roads[i]);
 	return count > 0 ? 0 : -EIO;
 }
 
@@ -434,18 +488,11 @@ static bool can_confine(struct trial *trial)
 
 static int begin(struct trial *trial)
 {
-	uint32_t number;
 	int r = find_programs(trial);
 
-	if (r < 0)
-		return r;
-	/* Nobody can have taken them before. */
-	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
-		return -EIO;
-	(void)snprintf(trial->queue, sizeof(trial->queue), "/mqgate-doctor-%08" PRIx32, number);
-	(void)snprintf(trial->granted, sizeof(trial->granted), "%s-granted", trial->queue);
-	(void)snprintf(trial->created, sizeof(trial->created), "%s-created", trial->queue);
-	r = make_files(trial);
+	r = r < 0 ? r : name_queue(trial->queue);
+	r = r < 0 ? r : name_queue(trial->granted);
+	r = r < 0 ? r : make_files(trial);
 	r = r < 0 ? r : make_queue(trial->queue);
 	return r < 0 ? r : begin_outside(trial);
 }

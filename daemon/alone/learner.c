@@ -16,6 +16,7 @@
 #include "include/write.h"
 
 #define WRITE_INTERVAL_USEC (1 * 1000000ULL)
+#define WRITE_TRIES         20 /* of a file that somebody writes into all the time */
 
 static int refuse(struct diagnostics *diagnostics, const struct learner *learner, int error,
 	const char *remedy)
@@ -69,7 +70,20 @@ static int read_file(const struct learner *learner, char **ret, struct stat *ret
 	return strlen(text) == at ? 0 : -EBADMSG;
 }
 
-/* Whole or not at all. st: of the file that it replaces; NULL: it is new. */
+/* Whether nobody has written into it, or put another one in its place, since it was read. */
+static bool is_unchanged(const struct learner *learner, const struct stat *st)
+{
+	struct stat now;
+
+	if (fstatat(learner->directory, learner->name, &now, AT_SYMLINK_NOFOLLOW) < 0)
+		return !st && errno == ENOENT;
+	return st && now.st_ino == st->st_ino && now.st_dev == st->st_dev &&
+	       now.st_size == st->st_size && now.st_ctim.tv_sec == st->st_ctim.tv_sec &&
+	       now.st_ctim.tv_nsec == st->st_ctim.tv_nsec;
+}
+
+/* Whole or not at all. st: of the file that it replaces; NULL: it is new. -EAGAIN: somebody has
+ * written into it meanwhile. */
 static int write_file(
 	const struct learner *learner, const char *text, const struct stat *st, bool at_the_end)
 {
@@ -83,12 +97,12 @@ static int write_file(
 	if (fd < 0)
 		return -errno;
 	r = write_all(fd, text, strlen(text));
-	if (r == 0 && st && st->st_uid != geteuid() && fchown(fd, st->st_uid, st->st_gid) < 0)
-		r = -errno;
 	if (r == 0 && st && fchmod(fd, st->st_mode & ALLPERMS) < 0)
 		r = -errno;
 	if (r == 0 && at_the_end && fsync(fd) < 0)
 		r = -errno;
+	if (r == 0 && !is_unchanged(learner, st))
+		r = -EAGAIN;
 	if (r == 0 && renameat(learner->directory, name, learner->directory, learner->name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -125,6 +139,9 @@ static int check_file(const struct learner *learner, struct diagnostics *diagnos
 	if (r < 0)
 		return refuse(
 			diagnostics, learner, r, "name a regular file of yours, or a new one");
+	if (text && st.st_uid != geteuid())
+		return refuse(diagnostics, learner, -EPERM,
+			"it belongs to another user; name a file of your own");
 	if (text && faccessat(learner->directory, learner->name, W_OK, AT_EACCESS) < 0)
 		return refuse(diagnostics, learner, -errno, "make it writable (chmod u+w)");
 	return learn_document(learner->file, text, learner->plug, &needs, learner->what,
@@ -193,22 +210,17 @@ int learner_timeout(const struct learner *learner)
 	return learner->due <= now ? 0 : (int)((learner->due - now) / 1000) + 1;
 }
 
-int learner_write(struct learner *learner, bool at_the_end, struct diagnostics *diagnostics)
+static int write_once(struct learner *learner, bool at_the_end, struct diagnostics *diagnostics)
 {
 	_cleanup_free_ char *text = NULL, *learned = NULL;
 	struct stat st;
-	int r;
+	int r = read_file(learner, &text, &st);
+	const bool there = text != NULL;
 
-	if (!at_the_end && (!learner->news || now_usec() < learner->due))
-		return 0;
-	learner->news = false;
-	learner->due = now_usec() + WRITE_INTERVAL_USEC;
-	r = read_file(learner, &text, &st);
 	/* As long as it is what we have written, it is made anew of what was there before. */
 	if (r == 0 && (!learner->written || !text || !streq(text, learner->written))) {
 		free(learner->original);
 		learner->original = take_pointer(text);
-		learner->existed = learner->original;
 	}
 	free(take_pointer(learner->ref));
 	r = r < 0 ? r
@@ -216,12 +228,33 @@ int learner_write(struct learner *learner, bool at_the_end, struct diagnostics *
 			    learner->what, diagnostics, &learned, &learner->ref);
 	if (r == 0 && (!learner->original || !streq(learned, learner->original))) {
 		learner->added = true;
-		r = write_file(learner, learned, learner->existed ? &st : NULL, at_the_end);
+		r = write_file(learner, learned, there ? &st : NULL, at_the_end);
 	}
 	if (r < 0)
-		return r == -EBADMSG ? r
-				     : refuse(diagnostics, learner, r, "what was learned is lost");
+		return r;
 	free(learner->written);
 	learner->written = take_pointer(learned);
 	return 0;
+}
+
+int learner_write(struct learner *learner, bool at_the_end, struct diagnostics *diagnostics)
+{
+	const char *lost = at_the_end ? "what was learned is lost" : "it is tried again";
+	int r;
+
+	if (!at_the_end && (!learner->news || now_usec() < learner->due))
+		return 0;
+	learner->news = false;
+	learner->due = now_usec() + WRITE_INTERVAL_USEC;
+	for (int tries = 0; tries < WRITE_TRIES; tries++) {
+		r = write_once(learner, at_the_end, diagnostics);
+		if (r != -EAGAIN)
+			break;
+	}
+	if (r == -EBADMSG)
+		diagnostics_add(diagnostics, SEVERITY_ERROR, learner->file, 0, 0,
+			"cannot be added to as it is; %s", lost);
+	else if (r < 0)
+		r = refuse(diagnostics, learner, r, lost);
+	return r;
 }

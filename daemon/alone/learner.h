@@ -11,11 +11,11 @@ struct learner {
 	int directory;
 	struct needs needs;
 	char *original; /* what the file has besides what was learned in this run; NULL: nothing */
-	bool existed, added; /* it was there before; something was written into it */
-	char *written;       /* what was written last */
-	char *ref;           /* of the plug, in that */
-	bool news;           /* something was learned since */
-	uint64_t due;        /* when that is to be written, microseconds of CLOCK_MONOTONIC */
+	bool added;     /* something was written into it */
+	char *written;  /* what was written last */
+	char *ref;      /* of the plug, in that */
+	bool news;      /* something was learned since */
+	uint64_t due;   /* when that is to be written, microseconds of CLOCK_MONOTONIC */
 };
 
 /* Opens the directory, and says whether the file can be written and added to. 0, -EBADMSG with an

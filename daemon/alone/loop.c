@@ -49,8 +49,9 @@ static void observe(void *observer, const struct call *call)
 	tell_denial(alone, call);
 }
 
-/* What no shell takes for anything else. */
-#define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%"
+/* PLAIN: what no shell takes for anything else. */
+#define FILE_SHOWN_SIZE 512
+#define PLAIN           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%"
 
 static int write_lesson(struct alone *alone, bool at_the_end)
 {
@@ -64,12 +65,14 @@ static int write_lesson(struct alone *alone, bool at_the_end)
 void finish_lesson(struct alone *alone, bool told)
 {
 	const struct needs *needs = &alone->learner.needs;
-	const char *file = alone->learner.file, *quote;
+	char file[FILE_SHOWN_SIZE];
+	const char *quote;
 
 	if (!alone->session.grants || !alone_learns(alone) || write_lesson(alone, true) < 0 ||
 		!told)
 		return;
-	quote = file[strspn(file, PLAIN)] ? "'" : "";
+	quote = alone->learner.file[strspn(alone->learner.file, PLAIN)] ? "'" : "";
+	(void)escape(alone->learner.file, file, sizeof(file));
 	tell_text(alone,
 		"mq-run: %zu queue%s learned%s: mq-run --policy %s%s%s --plug %s -- COMMAND",
 		needs->count, needs->count == 1 ? "" : "s",

@@ -11,7 +11,8 @@
 #include "include/text.h"
 #include "include/verdict.h"
 
-#define COMMAND_SIZE 16 /* as the kernel has it */
+#define COMMAND_SIZE    16 /* as the kernel has it */
+#define FILE_SHOWN_SIZE 512
 
 static int send_front(struct alone *alone, const struct alone_message *message, int fd)
 {
@@ -129,6 +130,7 @@ static void print_denial(struct alone *alone, const struct call *call, pid_t pid
 	const char *command, const char *queue)
 {
 	char permissions[PERMISSIONS_STRING_MAX];
+	char file[FILE_SHOWN_SIZE];
 	const char *name = mq_call_to_string(call->request.call);
 	/* Every slot gives "open". */
 	const uint32_t missing = call->verdict.missing & ~PERMISSION_OPEN ?: call->verdict.missing;
@@ -140,7 +142,8 @@ static void print_denial(struct alone *alone, const struct call *call, pid_t pid
 			tell_text(alone,
 				"mq-run: denied: %s of %s by %s (pid %d), which needs \"%s\"; no slot "
 				"in %s gives that (mq-run --learn adds it)",
-				name, queue, command, (int)pid, permissions, alone->files[0]);
+				name, queue, command, (int)pid, permissions,
+				escape(alone->files[0], file, sizeof(file)));
 		else
 			tell_text(alone,
 				"mq-run: denied: %s of %s by %s (pid %d), which needs \"%s\"; no slot "

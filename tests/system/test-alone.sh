@@ -198,6 +198,12 @@ touch "$WORK/open/began"
 holds "mq-run, killed while it starts, leaves no supervisor" wait_until 10 no_alone_left
 holds "… and no command" wait_until 5 all_gone
 
+# Nobody is left who could.
+signalled_alone
+kill -KILL "$(supervisors)" "$FRONT"
+holds "mq-run and its supervisor killed at once: so is the command" wait_until 5 gone "$COMMAND_PID"
+stop_app signalled
+
 # Who kills the supervisor has no queues.
 start_app shut as_user "${ALONE[@]}" mqtry
 expect_answer "before the supervisor is killed" shut "open ${Q}one rwc 0600" "-> 0"
@@ -432,6 +438,10 @@ has "… together" "$NO;$NO;-1 ENOENT;-1 ENOENT;$NO;$NO;$NO;$NO;" \
 printf 'version: 1\nconnections:\n- {plug: "reader:in", slot: "writer:no"}\n' >"$F/list.yaml"
 refused "a connection to what is in no file" "^$F/list.yaml:3:[0-9]+: error: .*writer.*no slot" \
 	--policy "$F/reader.yaml" --policy "$F/writer.yaml" --policy "$F/list.yaml" --plug in
+
+cp "$WORK/app.yaml" "$F/"$'e\x1b[31m.yaml'
+run as_user mq-run --policy "$F/"$'e\x1b[31m.yaml' --plug app -- mqtry "open ${Q}three r"
+expect_stderr "a file's name is told as a terminal takes it" 'no slot in .*/e\\x1b\[31m\.yaml gives that'
 
 # Denials are told once each, and at most so many.
 NAMES=()

@@ -182,6 +182,38 @@ rm -f "$WORK/run/launch" "$WORK/run/control"
 rmdir "$WORK/run"
 broken user "no directory of sockets" "warning +daemon: it is not running: $WORK/run: No such file.*; start it"
 
+# --- others' doing -------------------------------------------------------------------------------
+
+# Takes each name that is seen, as soon as it is free, and those that begin with it.
+cat >"$WORK/bin/squatter.py" <<'PYTHON'
+#!/usr/bin/env python3
+import os, sys
+
+seen = set()
+print("ready", flush=True)
+while True:
+	seen.update(name for name in os.listdir("/dev/mqueue") if "squatted" not in name)
+	for name in list(seen):
+		for taken in (name, name + "-created", name + "-granted"):
+			try:
+				os.close(os.open("/dev/mqueue/" + taken, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0))
+			except OSError:
+				pass
+PYTHON
+chmod 755 "$WORK/bin/squatter.py"
+roads_closed() {
+	sed -n 's/^ok *roads: \([0-9]*\) .*/\1/p' "$WORK/seen"
+}
+see as_user mqctl doctor --packages "$PACKAGES" --state "$STATE"
+CLOSED=$(roads_closed)
+start_app squatter as_uid 65533 "$WORK/bin/squatter.py"
+wait_until 5 grep -q ready "$WORK/squatter.out"
+see as_user mqctl doctor --packages "$PACKAGES" --state "$STATE"
+stop_app squatter 0
+holds "who takes the names of queues keeps no road from being tried: $(roads_closed) of $CLOSED" \
+	test -n "$CLOSED" -a "$(roads_closed)" = "$CLOSED"
+find /dev/mqueue -user 65533 -delete
+
 # --- a road that is open -------------------------------------------------------------------------
 
 mkdir "$WORK/leaky"

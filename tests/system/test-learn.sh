@@ -206,6 +206,34 @@ holds "what a person has written stays" \
 holds "… with its mode and owner" test "$(stat -c '%a %u' "$D/mine.yaml")" = "640 65534"
 run as_user mq-run --policy "$D/mine.yaml" --plug in -- mqtry "open ${Q}one rc 0600" "unlink ${Q}one"
 expect_results "… and what was missing is there" "0;0;"
+rm -f "$F"
+start_app learning as_user mq-run --learn "$F" -- mqtry
+tell learning "open ${Q}one rc 0600"
+knows_one() {
+	grep -q "${Q}one" "$F" 2>/dev/null
+}
+wait_until 5 knows_one
+chmod 600 "$F"
+tell learning "unlink ${Q}one"
+# While it is written for the last time, which takes a second then.
+strace -qq -o /dev/null -e trace=fsync -e inject=fsync:delay_enter=1000000 -p "$(pgrep -x mqgate-alone)" &
+STRACE=$!
+is_traced() {
+	[ "$(awk '/^TracerPid/ { print $2 }' "/proc/$(pgrep -x mqgate-alone)/status")" != 0 ]
+}
+wait_until 5 is_traced
+(sleep 0.5 && echo "# written meanwhile" >>"$F") &
+stop_app learning 10
+wait $STRACE
+wait
+holds "the mode of a new file stays, too" test "$(stat -c %a "$F")" = 600
+holds "… and what is written into it while it is written" grep -q "written meanwhile" "$F"
+printf 'name: app\nplugs:\n  app: posix-mq\n' >"$D/theirs.yaml"
+chown 65533 "$D/theirs.yaml"
+run mq-run --learn "$D/theirs.yaml" -- touch "$WORK/open/started"
+expect_status "root, and a file of somebody else's: 125" 125
+expect_stderr "… says why, and what to do" "^$D/theirs.yaml: error: cannot be written: .*it belongs to another user; name a file of your own"
+holds "… nothing is started" test ! -e "$WORK/open/started"
 learns "a file name that is no package's" 0 true
 run as_user mq-run --learn "$D/My App (2).yaml" -- true
 expect_stderr "… and told as a shell takes it" "mq-run --policy '$D/My App \(2\).yaml' --plug my-app-2 -- COMMAND"

@@ -103,7 +103,8 @@ Test(learn, names_of_every_kind)
 	static const char *const plain[] = {"a b", "a: b", "#a", "'", "it's", "-", "~", "!x", "&a",
 		"%a", "a #b", "\xc3\xbc", "null", "1e3", ",", "@", "`", "|", ">", "=", "a\\nb"};
 	static const char *const strange[] = {"a*", "a?b", "[a]", "{pid}", "a^", "a\"b",
-		"a\nslots:", "\xff", "\x1b[31m", "\xc2\x85", "a\tb", "a\rb", "\xe2\x80\xaeg"};
+		"a\nslots:", "\xff", "\x1b[31m", "\xc2\x85", "a\tb", "a\rb", "\xe2\x80\xaeg",
+		"\xef\xbf\xbf"};
 
 	for (size_t i = 0; i < ELEMENTSOF(plain); i++)
 		need(plain[i], READ);
