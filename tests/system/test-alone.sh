@@ -280,8 +280,12 @@ expect_results "few descriptors and small files: as bare" "0;0;x 0;0;"
 run as_user sh -c 'ulimit -n 14; exec "$@"' sh "${ALONE[@]}" mqtry "open ${Q}one rwc 0600" "unlink ${Q}one"
 expect_results "so few that nobody can be served: denied" "-1 EACCES;-1 ENOENT;"
 expect_stderr "… and it says why, and what to do" "^mq-run: denied: mq_open by mqtry .*may not open so many files; allow more \(ulimit -n"
-run as_user sh -c 'ulimit -f 8; exec "$@"' sh "${ALONE[@]}" true
-expect_message "files that nobody may make large enough: 125, and what to do" "^mq-run: .*File too large; allow larger files \(ulimit -f; LimitFSIZE="
+# What looks for leaks cannot do so behind the wall, and fails.
+if [ -z "${SANITIZED:-}" ]; then
+	run as_user sh -c 'ulimit -f 8; exec "$@"' sh "${ALONE[@]}" true
+	expect_message "files that nobody may make large enough: 125, and what to do" \
+		"^mq-run: .*File too large; allow larger files \(ulimit -f; LimitFSIZE="
+fi
 run as_user sh -c 'exec "$@" <&- >&- 2>&-' sh "${ALONE[@]}" sh -c 'exit 9'
 expect_status "nothing open: as bare" 9
 
