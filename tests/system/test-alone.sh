@@ -140,12 +140,15 @@ expect_end "… and it ends" signalled 0
 run as_user "${ALONE[@]}" sh -c 'prlimit --nofile=0:0 --pid $PPID; mqtry "open $0 rwc 0600"; exec sleep 60' "${Q}one"
 expect_status "a supervisor without a limit: the run ends" 125
 expect_stderr "… and that is said" "mqgate-alone.*has ended; the command is killed"
-start_app signalled as_user "${ALONE[@]}" signalled
-wait_until 5 grep -q ready "$WORK/signalled.out"
-FRONT=$(app_pid signalled)
-as_user prlimit --nofile=0:0 --pid "$FRONT"
-kill -USR1 "$FRONT"
-expect_end "an mq-run without one ends, too" signalled 125
+# Without descriptors nobody can look for leaks.
+if [ -z "${SANITIZED:-}" ]; then
+	start_app signalled as_user "${ALONE[@]}" signalled
+	wait_until 5 grep -q ready "$WORK/signalled.out"
+	FRONT=$(app_pid signalled)
+	as_user prlimit --nofile=0:0 --pid "$FRONT"
+	kill -USR1 "$FRONT"
+	expect_end "an mq-run without one ends, too" signalled 125
+fi
 holds "… and nothing is left" wait_until 5 no_alone_left
 rm -f "/dev/mqueue${Q}one"
 
