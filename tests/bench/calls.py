@@ -13,24 +13,39 @@ from harness import Failure, children
 LAUNCHES = 10
 LINE = re.compile(r'^(?:\d+ +)?(?:<\.\.\. )?([a-z_0-9]+)')
 RECEIVED = re.compile(r'NOTIF_RECV, \{.*?nr=__NR_(\w+),.*?args=\[\w+, (\w+)')
+ATTACH_TRIES = 5
 ATTACH_DEADLINE = 10 * int(os.environ.get("TEST_PATIENCE", "1"))
 
 
 class Strace:
-    """Follows processes that run already; and those that they start."""
+    """Follows processes that run already; and those that they start. One of them may end before it is
+    followed: then they are asked for once more."""
 
-    def __init__(self, bench, *pids):
+    def __init__(self, bench, find_pids):
         self.file = os.path.join(bench.directory, 'strace')
+        for _ in range(ATTACH_TRIES):
+            said = self.attach(find_pids())
+            if not said:
+                break
+            self.process.kill()
+            self.process.communicate()
+        if said:
+            raise Failure(f'strace cannot attach: {said}')
+        time.sleep(0.1)
+
+    def attach(self, pids):
+        """What is said but for "attached"; None: all are followed."""
         command = ['setpriv', '--pdeathsig', 'KILL', 'strace', '-f', '-s', '8', '-o', self.file]
         for pid in pids:
             command += ['-p', str(pid)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, bufsize=0)
         for _ in pids:
-            if not select.select([self.process.stderr], [], [], ATTACH_DEADLINE)[0] or \
-                    b'attached' not in self.process.stderr.readline():
-                self.process.kill()
-                raise Failure('strace cannot attach')
-        time.sleep(0.1)
+            if not select.select([self.process.stderr], [], [], ATTACH_DEADLINE)[0]:
+                return 'nothing in time'
+            said = self.process.stderr.readline()
+            if b'attached' not in said:
+                return said.decode(errors='replace').strip() or 'it has ended'
+        return None
 
     def end(self):
         """Its lines."""
@@ -78,7 +93,7 @@ def tidy(mean):
 
 def follow_session(bench, app, commands):
     serving = bench.basic().session_processes()[0]
-    strace = Strace(bench, serving[-1])
+    strace = Strace(bench, lambda: serving[-1:])
     for command in commands:
         app.tell(command)
     return list(by_notification(strace.end()))
@@ -126,7 +141,7 @@ def launches(bench):
     daemon = bench.basic()
     rows = []
     spawner = children(daemon.pid)
-    strace = Strace(bench, daemon.pid, *spawner, *daemon.session_processes()[1])
+    strace = Strace(bench, lambda: [daemon.pid, *children(daemon.pid), *daemon.session_processes()[1]])
     for _ in range(LAUNCHES):
         subprocess.run([*daemon.run_prefix('bench:call'), '/bin/true'], env=daemon.environment,
                        check=True, timeout=ATTACH_DEADLINE)
