@@ -95,7 +95,7 @@ static bool is_stopped(pid_t pid)
 static void stop(const struct front *front, int number)
 {
 	const pid_t group = getpgid(front->pid);
-	_cleanup_close_ int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	_cleanup_close_ int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	const bool had_it = group > 0 && group != getpgrp() && tcgetpgrp(terminal) == group;
 
 	suffer(number);

@@ -251,15 +251,15 @@ static int make_queue(const char *name)
 	char message[QUEUE_MESSAGE_SIZE];
 	mqd_t queue = mq_open(name, O_RDWR | O_CREAT | O_NONBLOCK, 0600, &attributes);
 	struct stat st;
+	bool ours;
 
 	if (queue < 0)
 		return -errno;
 	while (mq_receive(queue, message, sizeof(message), NULL) >= 0)
 		;
-	if (fstat(queue, &st) < 0 || st.st_uid != geteuid())
-		st.st_uid = (uid_t)-1;
+	ours = fstat(queue, &st) == 0 && st.st_uid == geteuid();
 	(void)mq_close(queue);
-	return st.st_uid == geteuid() ? 0 : -EEXIST;
+	return ours ? 0 : -EEXIST;
 }
 
 static void forget_fresh(struct trial *trial)

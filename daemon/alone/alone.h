@@ -9,6 +9,8 @@
 #include "include/limits.h"
 #include "learner.h"
 
+#define FILE_SHOWN_SIZE 512 /* bytes of a file's name, escaped, in what is told */
+
 /* A denial that was told. */
 struct told_denial {
 	uint32_t reason, missing;

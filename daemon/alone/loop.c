@@ -49,9 +49,8 @@ static void observe(void *observer, const struct call *call)
 	tell_denial(alone, call);
 }
 
-/* PLAIN: what no shell takes for anything else. */
-#define FILE_SHOWN_SIZE 512
-#define PLAIN           "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%"
+/* What no shell takes for anything else. */
+#define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:@%"
 
 static int write_lesson(struct alone *alone, bool at_the_end)
 {

@@ -11,8 +11,7 @@
 #include "include/text.h"
 #include "include/verdict.h"
 
-#define COMMAND_SIZE    16 /* as the kernel has it */
-#define FILE_SHOWN_SIZE 512
+#define COMMAND_SIZE 16 /* as the kernel has it */
 
 static int send_front(struct alone *alone, const struct alone_message *message, int fd)
 {

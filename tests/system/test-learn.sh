@@ -216,13 +216,16 @@ wait_until 5 knows_one
 chmod 600 "$F"
 tell learning "unlink ${Q}one"
 # While it is written for the last time, which takes a second then.
-strace -qq -o /dev/null -e trace=fsync -e inject=fsync:delay_enter=1000000 -p "$(pgrep -x mqgate-alone)" &
+{
+	close_apps
+	exec strace -qq -o /dev/null -e trace=fsync -e inject=fsync:delay_enter=1000000 -p "$(pgrep -x mqgate-alone)"
+} &
 STRACE=$!
 is_traced() {
 	[ "$(awk '/^TracerPid/ { print $2 }' "/proc/$(pgrep -x mqgate-alone)/status")" != 0 ]
 }
 wait_until 5 is_traced
-(sleep 0.5 && echo "# written meanwhile" >>"$F") &
+(close_apps && sleep 0.5 && echo "# written meanwhile" >>"$F") &
 stop_app learning 10
 wait $STRACE
 wait
