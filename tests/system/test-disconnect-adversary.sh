@@ -16,7 +16,6 @@ fi
 export TMPDIR=/dev/shm
 
 USERS=${ADVERSARY_USERS:-as_user env}
-# Last those that want a processor from the beginning.
 ADVERSARIES=${ADVERSARIES:-execlease traced stopped dead-first register listener fuse-exec fuse-exit fuse-send fuse-name fuse-receive
 	chain spent recycle execs exchange register-writer flood idle}
 # mqgate's own bound for a disconnect, whatever an app does. But here twenty of them want the processors at once, and so many mqctl.
@@ -269,20 +268,39 @@ bring_numbers_round() {
 	done
 }
 
-# start_all WHO
-start_all() {
-	local kind numbers
+# wants_processor KIND: from the beginning
+wants_processor() {
+	case $1 in
+	recycle | execs | exchange | register-writer | flood | idle) return 0 ;;
+	*) return 1 ;;
+	esac
+}
 
-	for kind in $ADVERSARIES; do
-		start_adversary "$1" "$kind"
+# start_adversaries WHO KIND…
+start_adversaries() {
+	local who=$1 kind
+	shift
+
+	for kind; do
+		start_adversary "$who" "$kind"
 	done
-	case " $ADVERSARIES " in *" recycle "*)
+	case " $* " in *" recycle "*)
 		bring_numbers_round &
 		;;
 	esac
-	for kind in $ADVERSARIES; do
-		holds "$1, $kind: begins" wait_until 20 says "$kind" ready
+	for kind; do
+		holds "$who, $kind: begins" wait_until 20 says "$kind" ready
 	done
+}
+
+# start_all WHO
+start_all() {
+	local kind numbers quiet=() loud=()
+
+	for kind in $ADVERSARIES; do
+		if wants_processor "$kind"; then loud+=("$kind"); else quiet+=("$kind"); fi
+	done
+	start_adversaries "$1" "${quiet[@]}"
 	# Processes of others, with the numbers of threads that have called.
 	numbers=$(sed -n 's/.* spent //p' "$WORK/spent.out" 2>/dev/null)
 	# shellcheck disable=SC2086 # numbers
@@ -294,6 +312,7 @@ start_all() {
 	start_app stuck as_uid 65531 adversary stuck "$WORK/open/stuck"
 	holds "$1: strangers in execve and with many filters are there" eval \
 		"wait_until 20 says stuck ready && wait_until 20 says decoys ready"
+	start_adversaries "$1" "${loud[@]}"
 }
 
 INNOCENTS=()
