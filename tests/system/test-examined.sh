@@ -140,7 +140,7 @@ handed_over() {
 	wait_until 5 grep -q ready "$WORK/giver.out"
 	run $3 rogue-launcher relay "$WORK/open/give" $4
 	expect_stdout "$3: $2" "^$1"
-	stop_app giver
+	stop_app giver 0 # it keeps the listener, so its app waits for ever
 	rm -f "$WORK/open/give"
 }
 

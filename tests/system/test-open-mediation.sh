@@ -49,15 +49,26 @@ chmod 666 "/dev/mqueue$Q-events" "/dev/mqueue$Q-reading" "/dev/mqueue$Q-other"
 
 # mediation_of MQ-RUN-ARGS…: as mqctl sessions shows it
 mediation_of() {
+	local before
+
+	before=$(session_count)
 	start_app one mq-run "$@" mqtry
 	tell one pid
 	mqctl sessions --json | grep -o '"mediation": *"[a-z]*"' | grep -o '[a-z]*"$' | tr -d '"'
 	stop_app one
-	wait_until 5 no_sessions
+	wait_until 5 session_count_is "$before"
+}
+
+session_count() {
+	mqctl sessions --json | grep -o '"pid"' | wc -l
+}
+
+session_count_is() {
+	[ "$(session_count)" = "$1" ]
 }
 
 no_sessions() {
-	[ "$(mqctl sessions --json | tr -d ' \n')" = "[]" ]
+	session_count_is 0
 }
 
 while read -r expected arguments; do

@@ -71,9 +71,15 @@ mqctl monitor >monitored {END}>&- &
 MONITORS=($!)
 mqctl monitor app:in >slow {END}>&- &
 MONITORS+=($!)
-: >"$WORK/begin"
 as_user mqctl monitor --json >"$WORK/monitored.user" {END}>&- &
 MONITORS+=($!)
+# Later they might not get to connect before mqctl gives up.
+all_listen() {
+	as_user mq-run --plug app:in mqtry "open ${Q}denied r" >/dev/null {END}>&-
+	grep -q denied monitored && grep -q denied slow && grep -q denied monitored.user
+}
+holds "three monitors listen" wait_until 30 all_listen
+: >"$WORK/begin"
 sleep 5
 kill -STOP "${MONITORS[1]}"
 answered mqctl top --once --json
