@@ -61,7 +61,6 @@ each() {
 	local program=$1 kinds=$2 every=$3 description=$4 call tried=0 wrong=0 pid=0 begin=$SECONDS
 	shift 4
 
-	[ -z "${SANITIZED:-}" ] || every=$((3 * every))
 	[ "$EVERY" = 0 ] || every=$EVERY
 	: >"$WORK/wrong.txt"
 	cp "$STATE" "$WORK/state.kept"
