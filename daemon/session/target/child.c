@@ -147,16 +147,23 @@ static void leave(int number)
 	(void)syscall(SYS_exit, number);
 }
 
-static void *look(void *argument)
+static void set_leaving(int how)
 {
-	struct looker *self = argument;
 	sigset_t one;
 
 	(void)sigemptyset(&one);
 	(void)sigaddset(&one, LEAVE);
-	(void)pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+	(void)pthread_sigmask(how, &one, NULL);
+}
+
+static void *look(void *argument)
+{
+	struct looker *self = argument;
+
+	set_leaving(SIG_UNBLOCK);
 	self->tid = (pid_t)syscall(SYS_gettid);
 	self->work(self->context);
+	set_leaving(SIG_BLOCK);
 	return NULL;
 }
 
@@ -217,6 +224,9 @@ static int run_thread(
 
 void child_look_by_thread(void)
 {
+	/* While it begins and ends it has locks of the C library's, with which it must not leave.
+	 */
+	set_leaving(SIG_BLOCK);
 	by_thread = signal(LEAVE, leave) != SIG_ERR;
 }
 
