@@ -7,7 +7,6 @@
 #include "include/util.h"
 
 #define DRIVER       "org.freedesktop.DBus"
-#define DRIVER_PATH  "/org/freedesktop/DBus"
 #define CALLER_NAME  ":1.1"
 #define MANAGER_NAME ":1.0"
 

@@ -4,5 +4,7 @@
 
 #include <systemd/sd-bus.h>
 
+#define DRIVER_PATH "/org/freedesktop/DBus"
+
 /* 0 or negative errno. */
 int bus_serve_driver(sd_bus *bus);

@@ -204,16 +204,18 @@ static int no_object(sd_bus_message *message, void *userdata, sd_bus_error *erro
 	return 0;
 }
 
-/* With a slot of its own for each node above it: when memory runs out on the way to a node, the
- * library forgets those that it has made and that nobody has, and aborts when the bus is freed. */
+/* With a slot of its own for each node: when memory runs out on the way to a node, the library
+ * forgets those that it has made and that nobody has, and aborts when the bus is freed; and when it
+ * runs out for a table of methods, the library frees the node if nobody has it, and looks at it
+ * later. */
 int bus_serve_methods(struct peer *peer)
 {
+	static const char *const nodes[] = {"/", "/org", "/org/freedesktop", DRIVER_PATH, BUS_PATH};
 	int r;
 
 	r = sd_bus_add_filter(peer->bus, NULL, on_message, peer);
-	r = r < 0 ? r : sd_bus_add_object(peer->bus, NULL, "/", no_object, peer);
-	r = r < 0 ? r : sd_bus_add_object(peer->bus, NULL, "/org", no_object, peer);
-	r = r < 0 ? r : sd_bus_add_object(peer->bus, NULL, "/org/freedesktop", no_object, peer);
+	for (size_t i = 0; i < ELEMENTSOF(nodes) && r >= 0; i++)
+		r = sd_bus_add_object(peer->bus, NULL, nodes[i], no_object, peer);
 	r = r < 0 ? r : bus_serve_driver(peer->bus);
 	return r < 0 ? r
 		     : sd_bus_add_object_vtable(
