@@ -16,8 +16,9 @@ fi
 export TMPDIR=/dev/shm
 
 USERS=${ADVERSARY_USERS:-as_user env}
-ADVERSARIES=${ADVERSARIES:-execlease traced stopped dead-first register listener fuse-exec fuse-exit fuse-send fuse-name fuse-receive
-	chain spent recycle execs exchange register-writer flood idle}
+ALL="execlease traced stopped dead-first register listener fuse-exec fuse-exit fuse-send fuse-name fuse-receive
+	chain spent recycle exchange register-writer"
+LOUDEST="execs flood idle"
 # mqgate's own bound for a disconnect, whatever an app does. But here twenty of them want the processors at once, and so many mqctl.
 IN_FORCE_MS=$((5000 * TEST_PATIENCE))
 # How many times as long as undisturbed bystanders may take, and what is no matter how fast they are undisturbed.
@@ -28,13 +29,12 @@ ALLOWED_KIB=512
 # mqgate kills a session that it cannot hear of for so long. Where the kernel does not let ordinary programs run for as long, it is not
 # told how mqgate serves bystanders.
 STARVED_MS=3000
-# Root does the same things. Where the machine is slow, those that do nothing but want a processor are left to the long suite, too.
+# Root does the same things. On a slow machine it is left to the long suite, as are those three that want the processors most.
 if [ -z "${ADVERSARY_USERS:-}" ] && { [ "$TEST_PATIENCE" -gt 3 ] || grep -qa __asan_init "$MQGATED"; }; then
 	USERS=as_user
-	for kind in execs flood idle; do
-		ADVERSARIES=${ADVERSARIES/ $kind/}
-	done
+	LOUDEST=
 fi
+ADVERSARIES=${ADVERSARIES:-$ALL $LOUDEST}
 if grep -qa __asan_init "$MQGATED"; then
 	NO_MATTER_MS=$((4 * NO_MATTER_MS)) # who is served, and not how soon
 	ALLOWED_KIB=16384                   # what a sanitizer keeps of its own

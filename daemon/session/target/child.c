@@ -160,8 +160,9 @@ static void *look(void *argument)
 {
 	struct looker *self = argument;
 
-	set_leaving(SIG_UNBLOCK);
+	/* Known before it can leave: has_gone() asks by it. */
 	self->tid = (pid_t)syscall(SYS_gettid);
+	set_leaving(SIG_UNBLOCK);
 	self->work(self->context);
 	set_leaving(SIG_BLOCK);
 	return NULL;
@@ -224,8 +225,7 @@ static int run_thread(
 
 void child_look_by_thread(void)
 {
-	/* While it begins and ends it has locks of the C library's, with which it must not leave.
-	 */
+	/* Not while it begins or ends: it has locks of the C library's then. */
 	set_leaving(SIG_BLOCK);
 	by_thread = signal(LEAVE, leave) != SIG_ERR;
 }

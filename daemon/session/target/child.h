@@ -27,7 +27,7 @@ int child_run(void (*work)(void *context), void *context, uint64_t step_usec, ui
  * -EBUSY: an earlier one has not ended yet. */
 int child_look(void (*work)(void *context), void *context, uint64_t step_usec, uint64_t deadline);
 
-/* To be called by mqgate-alone. */
+/* To be called by mqgate-alone, before any thread. Blocks SIGSYS. */
 void child_look_by_thread(void);
 
 /* In the child, around each system call that something of an app's may hold up. They do nothing
