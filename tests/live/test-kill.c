@@ -123,6 +123,21 @@ Test(thread, is_given_up_as_a_child_is)
 	(void)kill(traced.pid, SIGKILL);
 }
 
+Test(thread, that_is_given_up_before_it_begins_is_gone)
+{
+	uint64_t deadline = in_seconds(5);
+	int r;
+
+	child_look_by_thread();
+	for (int i = 0; i < 50; i++) {
+		cr_assert_eq(child_look(compute, NULL, 5000, 0), -ETIME);
+		while ((r = child_look(compute, NULL, 5000, in_seconds(5))) == -EBUSY &&
+			now_usec() < deadline)
+			(void)usleep(1000);
+		cr_assert_eq(r, 0);
+	}
+}
+
 #endif
 
 static pid_t start(void (*what)(void *), void *context)
