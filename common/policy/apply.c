@@ -3,8 +3,8 @@
 #include "connections.h"
 #include "fault.h"
 #include "include/limits.h"
-#include "names.h"
-#include "common/policy/yaml/tree.h"
+#include "include/names.h"
+#include "include/tree.h"
 
 /* One that is wanted, and where the document says so. */
 struct entry {

@@ -4,7 +4,7 @@
 #include "find.h"
 #include "include/array.h"
 #include "include/limits.h"
-#include "names.h"
+#include "include/names.h"
 #include "rules.h"
 
 /* All slots that can be connected automatically, by publisher and id. */

@@ -2,7 +2,7 @@
 /* Names that would mean two queues to one session. */
 #include "find.h"
 #include "include/array.h"
-#include "names.h"
+#include "include/names.h"
 #include "rules.h"
 #include "variables.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* mqgated.yaml. */
-#include "file.h"
+#include "include/file.h"
 #include "include/limits.h"
 #include "include/policy.h"
-#include "common/policy/yaml/tree.h"
+#include "include/tree.h"
 
 struct config_reader {
 	const char *file;

@@ -4,7 +4,7 @@
 #include "find.h"
 #include "include/limits.h"
 #include "include/log.h"
-#include "names.h"
+#include "include/names.h"
 #include "rules.h"
 
 /* The first of a package that the plug can be connected to, with any_id also one of another id if

@@ -8,7 +8,7 @@
 #include "include/limits.h"
 #include "include/log.h"
 #include "include/verdict.h"
-#include "names.h"
+#include "include/names.h"
 #include "rules.h"
 #include "suggest.h"
 #include "variables.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whole files, bounded. */
-#include "file.h"
+#include "include/file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

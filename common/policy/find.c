@@ -4,7 +4,7 @@
 
 #include "include/limits.h"
 #include "include/log.h"
-#include "names.h"
+#include "include/names.h"
 
 /* What a message says after the name that was not found: the nearest one, else what it is instead,
  * else all there are. Malloc'd; NULL on lack of memory. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Names of packages, plugs and slots. ASCII, whatever the locale. */
-#include "names.h"
+#include "include/names.h"
 
 #include "include/util.h"
 

@@ -8,11 +8,11 @@
 #include <sys/stat.h>
 
 #include "connections.h"
-#include "file.h"
+#include "include/file.h"
 #include "include/limits.h"
 #include "include/write.h"
-#include "names.h"
-#include "common/policy/yaml/tree.h"
+#include "include/names.h"
+#include "include/tree.h"
 
 #define STATE_FILE  "connections.yaml"
 #define STATE_NEW   ".connections.yaml.new"

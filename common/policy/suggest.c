@@ -4,7 +4,7 @@
 #include "connections.h"
 #include "find.h"
 #include "include/limits.h"
-#include "names.h"
+#include "include/names.h"
 
 bool queue_name_is_possible(const char *name)
 {

@@ -4,7 +4,7 @@
 #include <sys/socket.h>
 #include <systemd/sd-bus.h>
 
-#include "common/policy/names.h"
+#include "include/names.h"
 #include "daemon/manager/bus/messages.h"
 #include "daemon/manager/peers/peer.h"
 #include "daemon/manager/sessions/state.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What comes over the launcher socket, and what a hello is bound to. */
-#include "common/policy/names.h"
+#include "include/names.h"
 #include "include/bindings.h"
 #include "fuzz.h"
 

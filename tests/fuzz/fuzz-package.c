@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A package's document, whatever it says: what is accepted keeps every rule of names and bounds. */
-#include "common/policy/names.h"
+#include "include/names.h"
 #include "common/policy/variables.h"
 #include "fuzz.h"
 

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 #include "common/policy/connections.h"
-#include "common/policy/names.h"
+#include "include/names.h"
 #include "fuzz.h"
 
 _noreturn_ void fuzz_violated(const char *file, int line, const char *condition)

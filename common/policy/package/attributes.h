@@ -2,7 +2,7 @@
 /* Attributes of posix-mq plugs and slots: every rule, one function each. */
 #pragma once
 
-#include "common/policy/yaml/tree.h"
+#include "include/tree.h"
 #include "include/policy.h"
 
 /* One plug or slot that is being read. Each fault is a warning; a plug or slot with one is dropped.

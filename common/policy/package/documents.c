@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A policy that is nothing but some documents: packages, and perhaps what is connected. */
 #include "common/policy/connections.h"
-#include "common/policy/file.h"
-#include "common/policy/names.h"
-#include "common/policy/yaml/tree.h"
+#include "include/file.h"
+#include "include/names.h"
+#include "include/tree.h"
 #include "include/array.h"
 #include "include/documents.h"
 #include "include/limits.h"

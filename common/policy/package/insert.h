@@ -2,7 +2,7 @@
 /* Adding to a document that a person has written. */
 #pragma once
 
-#include "common/policy/yaml/tree.h"
+#include "include/tree.h"
 
 /* Where something is to be added to a block of the document's root. */
 struct block {

@@ -8,8 +8,8 @@
 
 #include <ctype.h>
 
-#include "common/policy/names.h"
-#include "common/policy/yaml/tree.h"
+#include "include/names.h"
+#include "include/tree.h"
 #include "documents.h"
 #include "include/array.h"
 #include "include/log.h"

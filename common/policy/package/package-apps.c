@@ -2,7 +2,7 @@
 /* Apps and hooks of a package, and the plugs and slots that they mention. */
 #include "include/array.h"
 #include "include/limits.h"
-#include "common/policy/names.h"
+#include "include/names.h"
 #include "package-parts.h"
 #include "package-reader.h"
 

@@ -2,7 +2,7 @@
 /* What package-yaml.c and package-apps.c share: one document that is being read. */
 #pragma once
 
-#include "common/policy/yaml/tree.h"
+#include "include/tree.h"
 #include "include/policy.h"
 
 struct package_reader {

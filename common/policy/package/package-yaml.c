@@ -8,7 +8,7 @@
 #include "attributes.h"
 #include "include/array.h"
 #include "include/limits.h"
-#include "common/policy/names.h"
+#include "include/names.h"
 #include "package-parts.h"
 #include "package-reader.h"
 

@@ -2,7 +2,7 @@
 /* From a YAML tree to a package. */
 #pragma once
 
-#include "common/policy/yaml/tree.h"
+#include "include/tree.h"
 #include "include/policy.h"
 
 /* Fills the package's name, publisher, plugs and slots; what it has filled is the package's to

@@ -2,12 +2,12 @@
 /* Packages: one document, one file. */
 #include "include/policy.h"
 
-#include "common/policy/file.h"
+#include "include/file.h"
 #include "include/limits.h"
 #include "package-parts.h"
 #include "package-yaml.h"
 #include "packages.h"
-#include "common/policy/yaml/tree.h"
+#include "include/tree.h"
 
 struct package *package_free(struct package *package)
 {

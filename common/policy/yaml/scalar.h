@@ -4,7 +4,7 @@
 
 #include <yaml.h>
 
-#include "tree.h"
+#include "include/tree.h"
 
 /* Quoted: a string. Plain: as YAML 1.1 and snapd's reader resolve it (null, boolean, number, else a
  * string). A tag decides alone. */

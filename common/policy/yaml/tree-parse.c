@@ -10,7 +10,7 @@
 #include "include/array.h"
 #include "include/limits.h"
 #include "scalar.h"
-#include "tree.h"
+#include "include/tree.h"
 
 struct frame {
 	struct value *collection;

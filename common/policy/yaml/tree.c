@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking at a YAML tree. */
-#include "tree.h"
+#include "include/tree.h"
 
 #include "include/array.h"
 
