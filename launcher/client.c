@@ -21,8 +21,8 @@ void client_close(struct client *client)
 static int refuse_unreachable(
 	const struct client *client, const char *runtime_dir, int error, char **ret_message)
 {
-	const char *remedy = "; is it running? (start it: systemctl start mqgated; or "
-			     "give its --runtime-dir)";
+	const char *remedy = "; is it running? (start it: systemctl start mqgated; in a "
+			     "container, mount this socket; or give its --runtime-dir)";
 	const char *unit = "";
 
 	if (error == -ENOENT || error == -EACCES)

@@ -208,7 +208,7 @@ Test(unreachable, nobody_there)
 	cr_assert_eq(client_connect("/nonexistent", &client, &message), -ENOENT);
 	assert_message(
 		"cannot reach mqgated at /nonexistent/launch: connect: No such file or directory; "
-		"is it running? (start it: systemctl start mqgated; or give its "
+		"is it running? (start it: systemctl start mqgated; in a container, mount this socket; or give its "
 		"--runtime-dir)");
 }
 
