@@ -28,10 +28,14 @@
 /* The spawner, to pass them on; SETPCAP is for giving up the others. */
 #define CAPABILITIES_OF_SPAWNER (CAPABILITIES_OF_SESSIONS | CAPABILITIES_LENT | CAPABILITY(SETPCAP))
 
-/* The manager: to look at launchers in /proc (peer.c). The second one is for files and directories
- * named on the command line that belong to somebody else; the unit has none and does not give it.
- */
-#define CAPABILITIES_OF_MANAGER (CAPABILITY(SYS_PTRACE) | CAPABILITY(DAC_OVERRIDE))
+/* The manager: to look at launchers in /proc (peer.c). The others are for one that is root, and the
+ * unit does not give them: for files and directories named on the command line that belong to
+ * somebody else; and to send descriptors. The kernel counts for each user those that are under way,
+ * so any program of root's could keep us from that; with SYS_RESOURCE it does not ask, nor with
+ * SYS_ADMIN, which is kept where there is no SYS_RESOURCE (containers). */
+#define CAPABILITIES_OF_MANAGER(permitted)                                              \
+	(CAPABILITY(SYS_PTRACE) | CAPABILITY(DAC_OVERRIDE) | CAPABILITY(SYS_RESOURCE) | \
+		((permitted)&CAPABILITY(SYS_RESOURCE) ? 0 : CAPABILITY(SYS_ADMIN)))
 
 int capabilities_get(uint64_t *ret_permitted);
 int capabilities_set(uint64_t permitted, uint64_t effective);

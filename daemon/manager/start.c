@@ -83,10 +83,11 @@ static int on_spawner(sd_event_source *source, int fd, uint32_t events, void *us
 
 static int start_loop(struct manager *manager)
 {
-	int r;
+	uint64_t permitted = 0;
+	int r = process_restrict();
 
-	r = process_restrict();
-	r = r < 0 ? r : capabilities_keep(CAPABILITIES_OF_MANAGER);
+	r = r < 0 ? r : capabilities_get(&permitted);
+	r = r < 0 ? r : capabilities_keep(CAPABILITIES_OF_MANAGER(permitted));
 	r = r < 0 ? r : sd_event_new(&manager->event);
 	r = r < 0 ? r : prepare_signals(manager);
 	r = r < 0 ? r : sd_event_set_watchdog(manager->event, true);

@@ -46,4 +46,37 @@ for who in as_user env; do
 		holds "by $kind it uses what it has, and nothing else ($who)" calls_and_works $kind
 	done
 done
+
+# The kernel counts for each user the descriptors that are on their way between processes, and a program of mqgated's user has
+# sent as many as there may be.
+cat >"$WORK/bin/fill" <<'PYTHON'
+#!/usr/bin/env python3
+import array, resource, socket, sys
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+kept = []
+try:
+    while True:
+        kept.append(socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        kept[-1][0].setblocking(False)
+        fds = array.array('i', [kept[-1][1].fileno()] * 253)
+        try:
+            while True:
+                kept[-1][0].sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        except BlockingIOError:
+            pass
+except OSError as e:
+    print('full:', e, flush=True)
+sys.stdin.read()
+PYTHON
+chmod 755 "$WORK/bin/fill"
+mqctl connect app:work app:lost
+start_app taking mq-run --plug app:work mqtry
+expect_answer "a program of root's" taking "open ${Q}lost rw" "-> [0-9]"
+start_app filler setpriv --bounding-set=-sys_admin,-sys_resource mq-run --plug app:work fill
+holds "another one leaves root no descriptor to send" wait_until 20 grep -q '^full: .*references' "$WORK/filler.out"
+check "what is taken then is taken" mqctl disconnect app:work app:lost
+expect_answer "… at once" taking "send x" "EACCES"
+stop_app filler
+stop_app taking
 finish

@@ -217,7 +217,8 @@ static int spawn(void (*work)(int, int), int first, int second, pid_t *ret_pid)
 		return -errno;
 	if (pid == 0) {
 		close_all_but(first, second);
-		if (capabilities_keep(0) < 0)
+		/* If we are root, programs of root could keep it from handing on anything. */
+		if (capabilities_keep(CAPABILITY(SYS_RESOURCE)) < 0)
 			_exit(0);
 		work(first, second);
 	}
