@@ -108,6 +108,22 @@ const char *reason_to_string(enum reason reason)
 		return "a name of more than 255 bytes, which no queue can have";
 	case REASON_REFUSED:
 		return "granted, and refused by the kernel";
+	case REASON_CONTAINER_MQUEUE:
+		return "the container has a message queue file system; give it another one there "
+		       "(--tmpfs /dev/mqueue)";
+	case REASON_CONTAINER_ADMIN:
+		return "the container's program has CAP_SYS_ADMIN, or could get it; take it away "
+		       "(--cap-drop SYS_ADMIN)";
+	case REASON_CONTAINER_PRIVILEGES:
+		return "the container's program could gain privileges; start it with "
+		       "no-new-privileges (--security-opt no-new-privileges)";
+	case REASON_CONTAINER_PIDS:
+		return "the container shares its PID namespace; give it one of its own (no --pid, "
+		       "no shareProcessNamespace)";
+	case REASON_CONTAINER_ELSEWHERE:
+		return "the program is in other namespaces than its container";
+	case REASON_CONTAINER_REFUSED:
+		return "the container is not served; the log of mqgated says why";
 	case REASON_KILLED:
 		return "what it had could not be taken back otherwise";
 	}

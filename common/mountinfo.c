@@ -2,25 +2,45 @@
 /* The mounts that a process sees, as mountinfo lists them. */
 #include "include/mountinfo.h"
 
+#include <fcntl.h>
+
 #include <inttypes.h>
 #include <sys/sysmacros.h>
 
 #include "include/util.h"
 
+#define PIECE 4096
+
+/* The kernel gives it in pieces. */
+int mountinfo_read_from(int fd, size_t max, char **ret)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	ssize_t n;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	do {
+		char *longer = size > max ? NULL : realloc(text, size + PIECE + 1);
+
+		if (!longer)
+			return size > max ? -E2BIG : -ENOMEM;
+		text = longer;
+		n = read(fd, text + size, PIECE);
+		if (n < 0)
+			return -errno;
+		size += (size_t)n;
+	} while (n > 0);
+	text[size] = '\0';
+	*ret = size > 0 ? take_pointer(text) : NULL;
+	return size > 0 ? 0 : -EBADMSG;
+}
+
 int mountinfo_read(char **ret)
 {
-	_cleanup_fclose_ FILE *file = fopen("/proc/self/mountinfo", "re");
-	_cleanup_free_ char *text = NULL;
-	size_t allocated = 0;
+	_cleanup_close_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 
-	if (!file)
-		return -errno;
-	errno = 0;
-	/* It returns what came before an error, too. */
-	if (getdelim(&text, &allocated, '\0', file) < 0 || ferror(file))
-		return errno ? -errno : -EBADMSG;
-	*ret = take_pointer(text);
-	return 0;
+	return fd < 0 ? -errno : mountinfo_read_from(fd, SIZE_MAX - 1, ret);
 }
 
 static bool is_octal(const char *digits)

@@ -37,21 +37,28 @@
 #define YAML_MERGED_MAX  65536 /* keys that merging ("<<") adds to a document's maps */
 
 /* Sessions. Past one of these the launch is refused (mq-run exits with 125). */
-#define SESSIONS_MAX          8192
-#define SESSIONS_PER_USER_MAX 2048   /* root: SESSIONS_MAX, of which users leave it so many */
-#define LAUNCH_REFS_MAX       32     /* plugs and slots of one hello */
-#define SESSION_PLUGS_MAX     256    /* plugs of one session, and as many slots */
-#define POLICY_FILES_MAX      64     /* --policy of one mq-run */
-#define FRONT_SIGNALS_MAX     16     /* that wait for a look; with more the first is passed on */
-#define LEARNED_MAX           4096   /* queues of one learned document; further ones are left out */
-#define LEARNED_BYTES_MAX     900000 /* that they take in it, about, below PACKAGE_FILE_MAX */
-#define DENIALS_TOLD_MAX      64     /* that it tells of, each once; further ones it does not */
-#define LAUNCH_TEXT_MAX       2048   /* message of an answer, longer ones are cut */
-#define WALL_COSTS_MAX        8 /* directories that mq-run's warning names; others are counted */
-#define GRANTS_MAX            16384 /* queue names and patterns of one session */
-#define GRANTS_PATTERNS_MAX   1024
-#define GRANTS_BYTES_MAX      (8 * 1024 * 1024)
-#define GRANTS_GIVERS_MAX     (2 * SESSION_PLUGS_MAX)
+#define SESSIONS_MAX              8192
+#define SESSIONS_PER_USER_MAX     2048 /* root: SESSIONS_MAX, of which users leave it so many */
+#define LAUNCH_REFS_MAX           32   /* plugs and slots of one hello */
+#define SESSION_PLUGS_MAX         256  /* plugs of one session, and as many slots */
+#define CONTAINER_ID_MAX          128
+#define CONTAINER_DEADLINE_USEC   (10 * 1000000ULL) /* of a runtime that has connected */
+#define CONTAINER_BUNDLE_MAX      511               /* bytes of the path of its bundle */
+#define CONTAINER_REFUSALS_MAX    10                /* of users' containers, told in a second */
+#define CONTAINER_MOUNTS_MAX      (1024 * 1024)     /* bytes of its mountinfo */
+#define CONTAINER_MESSAGE_MAX     (512 * 1024)      /* bytes of what a runtime says of one */
+#define CONTAINER_DESCRIPTORS_MAX 8                 /* that it hands over with it */
+#define POLICY_FILES_MAX          64                /* --policy of one mq-run */
+#define FRONT_SIGNALS_MAX         16   /* that wait for a look; with more the first is passed on */
+#define LEARNED_MAX               4096 /* queues of one learned document; further ones are left out */
+#define LEARNED_BYTES_MAX         900000 /* that they take in it, about, below PACKAGE_FILE_MAX */
+#define DENIALS_TOLD_MAX          64     /* that it tells of, each once; further ones it does not */
+#define LAUNCH_TEXT_MAX           2048   /* message of an answer, longer ones are cut */
+#define WALL_COSTS_MAX            8 /* directories that mq-run's warning names; others are counted */
+#define GRANTS_MAX                16384 /* queue names and patterns of one session */
+#define GRANTS_PATTERNS_MAX       1024
+#define GRANTS_BYTES_MAX          (8 * 1024 * 1024)
+#define GRANTS_GIVERS_MAX         (2 * SESSION_PLUGS_MAX)
 /* Queues that a session whose callers are in other IPC namespaces has created in mqgated's, and
  * that exist; a further one is refused (ENOSPC). */
 #define HOST_QUEUES_MAX 32

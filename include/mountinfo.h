@@ -2,6 +2,7 @@
 /* The mounts that a process sees, as mountinfo lists them: those beneath its root. */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct mount_entry {
@@ -14,6 +15,8 @@ struct mount_entry {
 /* The whole text of /proc/self/mountinfo. The caller frees it. Returns 0 or a negative errno
  * (-EBADMSG: it is empty). */
 int mountinfo_read(char **ret);
+/* The same of an open one of any process; -E2BIG: it is larger than max bytes. */
+int mountinfo_read_from(int fd, size_t max, char **ret);
 
 /* Cuts one line up in place: *ret points into it. 0, or -EBADMSG if it is no line of mountinfo:
  * "ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAG]… - TYPE SOURCE OPTIONS". */

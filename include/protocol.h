@@ -112,6 +112,13 @@ enum session_message_type {
 /* The descriptor on which mqgate-session finds its manager. */
 #define SESSION_FD 3
 
+/* What became of an examination. */
+struct examined {
+	int32_t confined; /* 1; 0; negative errno: it cannot be told, or the next two say why not */
+	uint32_t reason;  /* enum reason: what is wrong with a container; or REASON_GRANTED */
+	char lacks[48];   /* what its filter lets through; "": nothing */
+};
+
 struct session_message {
 	uint32_t type;
 	uint32_t reserved; /* 0 */
@@ -124,7 +131,13 @@ struct session_message {
 			uint32_t tells_tables; /* 1: the filter tells of shared descriptor tables */
 			int32_t launcher;      /* its filters are examined if its pidfd comes */
 			uint64_t filter_id;    /* in the session's filter */
-			uint64_t capabilities; /* that its processes can ever have */
+			uint32_t contained;    /* 1: as the mark of a container's profile */
+			uint32_t runtime_user, runtime_group; /* of who has made the bundle */
+			uint32_t unused;                      /* 0 */
+			uint64_t capabilities;                /* that its processes can ever have */
+			/* Whose config.json is looked at; "": of none. Where that path is from
+			 * comes as the fourth descriptor. */
+			char bundle[CONTAINER_BUNDLE_MAX + 1];
 		} attach;
 		struct {
 			uint64_t generation;
@@ -142,9 +155,7 @@ struct session_message {
 		struct {
 			int32_t pid;
 		} process, examine;
-		struct {
-			int32_t confined; /* 1; 0; negative errno: it cannot be told */
-		} examined;
+		struct examined examined;
 		/* Which processes of the session have a descriptor open of one of these queues that
 		 * its grants do not give any more, or are registered on one. */
 		struct {

@@ -19,7 +19,14 @@ enum reason {
 	REASON_FAILED,        /* something of ours failed, therefore denied */
 	REASON_TOO_LONG,      /* not granted, a name that no queue can have */
 	REASON_REFUSED,       /* granted, and the kernel has refused it: record.refusal says why */
-	REASON_KILLED,        /* no verdict: the process was killed, to take back what it had */
+	/* Of a container that is served without a wall, and leaves a way to message queues open: */
+	REASON_CONTAINER_MQUEUE,     /* a message queue file system */
+	REASON_CONTAINER_ADMIN,      /* CAP_SYS_ADMIN */
+	REASON_CONTAINER_PRIVILEGES, /* no no_new_privs */
+	REASON_CONTAINER_PIDS,       /* processes of others in its PID namespace */
+	REASON_CONTAINER_ELSEWHERE,  /* or the caller is in other namespaces than it */
+	REASON_CONTAINER_REFUSED,    /* of a container that was found wrong at the start */
+	REASON_KILLED, /* no verdict: the process was killed, to take back what it had */
 };
 
 struct verdict {

@@ -131,6 +131,7 @@ enum {
 	LAST_REASON,
 	LAST_UID,
 	LAST_COMMAND,
+	LAST_CONTAINER,
 	LAST_SUGGESTION,
 	LAST_COLUMNS,
 };
@@ -204,6 +205,7 @@ static int explain_last(const struct arguments *arguments)
 		[LAST_REASON] = {"Reason"},
 		[LAST_UID] = {"Uid", COLUMN_NUMBER},
 		[LAST_COMMAND] = {"Command"},
+		[LAST_CONTAINER] = {"Container"},
 		[LAST_SUGGESTION] = {"Suggestion"}};
 	_cleanup_(table_freep) struct table *table = NULL;
 	uint32_t pid;

@@ -186,7 +186,7 @@ int verb_sessions(const struct arguments *arguments)
 {
 	static const struct column columns[] = {{"PID", COLUMN_NUMBER}, {"UID", COLUMN_NUMBER},
 		{"Plugs", COLUMN_LIST}, {"Slots", COLUMN_LIST}, {"Mediation"}, {"Notes"},
-		{"Command"}, {"Instance", .optional = true}};
+		{"Command"}, {"Instance", .optional = true}, {"Container", .optional = true}};
 
 	return list_and_print(arguments, "sessions", columns, ELEMENTSOF(columns));
 }

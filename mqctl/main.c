@@ -23,6 +23,7 @@ enum {
 	TAKES_FORMAT = 1 << 11,
 	TAKES_LIVE = 1 << 12,
 	TAKES_LAST = 1 << 13,
+	TAKES_PROFILE = 1 << 14,
 
 	TAKES_TABLE = TAKES_JSON | TAKES_NO_LEGEND,
 };
@@ -96,6 +97,10 @@ static const struct verb maintenance_verbs[] = {
 	{"doctor", "[--json] [--packages DIR]... [--state FILE]",
 		"find out whether mqgate keeps its promise on this machine", "mqctl doctor", 0, 0,
 		TAKES_JSON | TAKES_OFFLINE, verb_doctor},
+	{"oci-profile", "[--base FILE] --plug PKG:PLUG...",
+		"print a seccomp profile for containers with these plugs",
+		"mqctl oci-profile --plug worker:jobs >worker.json", 0, 0, TAKES_PROFILE,
+		verb_oci_profile},
 	{"status", "[--json]", "show the state of the daemon", "mqctl status", 0, 0, TAKES_JSON,
 		verb_status},
 };
@@ -205,6 +210,8 @@ static const char *foreign_option(const struct verb *verb, const struct argument
 		{"--format", arguments->format != NULL, TAKES_FORMAT},
 		{"--packages", *arguments->packages != NULL, TAKES_OFFLINE},
 		{"--state", arguments->state != NULL, TAKES_OFFLINE},
+		{"--base", arguments->base != NULL, TAKES_PROFILE},
+		{"--plug", arguments->plug_count > 0, TAKES_PROFILE},
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(options); i++)
@@ -261,6 +268,8 @@ enum {
 	OPTION_STATE,
 	OPTION_INTERVAL,
 	OPTION_FORMAT,
+	OPTION_BASE,
+	OPTION_PLUG,
 };
 
 struct command {
@@ -302,6 +311,12 @@ static void take_value(struct arguments *arguments, int option, char *value)
 	case OPTION_FORMAT:
 		arguments->format = value;
 		break;
+	case OPTION_BASE:
+		arguments->base = value;
+		break;
+	case OPTION_PLUG:
+		arguments->plugs[arguments->plug_count++] = value;
+		break;
 	}
 }
 
@@ -326,7 +341,9 @@ static int parse_options(int argc, char **argv, struct command *command)
 		{"live", no_argument, &arguments->live, true},
 		{"last", no_argument, &arguments->last, true},
 		{"interval", required_argument, NULL, OPTION_INTERVAL},
-		{"format", required_argument, NULL, OPTION_FORMAT}, {0}};
+		{"format", required_argument, NULL, OPTION_FORMAT},
+		{"base", required_argument, NULL, OPTION_BASE},
+		{"plug", required_argument, NULL, OPTION_PLUG}, {0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0)
@@ -387,13 +404,15 @@ static int run_verb(struct command *command, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	_cleanup_free_ char **packages = calloc((size_t)argc + 1, sizeof(*packages));
-	struct command command = {
-		.arguments = {.runtime_dir = default_runtime_dir(), .packages = packages}};
+	_cleanup_free_ char **plugs = calloc((size_t)argc + 1, sizeof(*plugs));
+	struct command command = {.arguments = {.runtime_dir = default_runtime_dir(),
+					  .packages = packages,
+					  .plugs = plugs}};
 	int r;
 
 	/* Only for the width of characters; messages are the same everywhere. */
 	(void)setlocale(LC_CTYPE, "C.UTF-8");
-	if (!packages)
+	if (!packages || !plugs)
 		return print_no_memory() < 0 ? REFUSED : DONE;
 	r = parse_options(argc, argv, &command);
 	if (r != DONE)

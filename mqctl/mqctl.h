@@ -24,6 +24,9 @@ struct arguments {
 	bool quiet;      /* no failure of a call to the manager is reported */
 	char **packages; /* of --packages, in order; NULL-terminated */
 	size_t package_count;
+	char **plugs; /* of --plug, in order */
+	size_t plug_count;
+	const char *base;     /* of --base; NULL: none */
 	const char *state;    /* of --state; NULL: none */
 	const char *span;     /* of --for; NULL: none */
 	const char *wait;     /* of --wait; NULL: none */
@@ -39,7 +42,8 @@ typedef int verb_function(const struct arguments *arguments);
 verb_function verb_connect, verb_disconnect, verb_apply;
 verb_function verb_connections, verb_plugs, verb_slots, verb_sessions;
 verb_function verb_top, verb_monitor, verb_queues, verb_graph, verb_metrics;
-verb_function verb_learn, verb_explain, verb_check, verb_reload, verb_status, verb_doctor;
+verb_function verb_learn, verb_explain, verb_oci_profile, verb_check, verb_reload, verb_status,
+	verb_doctor;
 
 /* Of --interval, or otherwise, in seconds. Reports its failures: 0, or -EINVAL. */
 int read_interval(const struct arguments *arguments, uint64_t otherwise, uint64_t *ret);

@@ -102,6 +102,7 @@ _mqctl_options() {
 	top) echo --once --interval --json --no-legend ;;
 	graph) echo --format --live --interval ;;
 	metrics) echo --format ;;
+	oci-profile) echo --base --plug ;;
 	"") echo --version ;;
 	esac
 	echo --help --runtime-dir
@@ -122,14 +123,15 @@ _mqctl() {
 	word=${WORDS[-1]}
 	for ((i = 1; i < ${#WORDS[@]} - 1; i++)); do
 		case ${WORDS[i]} in
-		--for | --wait | --runtime-dir | --packages | --state | --interval | --format) i=$((i + 1)) ;;
+		--for | --wait | --runtime-dir | --packages | --state | --interval | --format | --base | --plug) i=$((i + 1)) ;;
 		-*) ;;
 		*) arguments+=("${WORDS[i]}") ;;
 		esac
 	done
 	case ${WORDS[-2]} in
 	--runtime-dir | --packages) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
-	--state) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+	--plug) _mqgate_offer "$word" "$(_mqgate_ask plugs 1)" ;;
+	--state | --base) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
 	--for) _mqgate_offer "$word" "90s 10m 2h 1d" ;;
 	--wait) _mqgate_offer "$word" "10 60" ;;
 	--interval) _mqgate_offer "$word" "1 5 60" ;;
@@ -139,7 +141,7 @@ _mqctl() {
 			_mqgate_offer "$word" "$(_mqctl_options "${arguments[0]-}")"
 		elif [ ${#arguments[@]} = 0 ]; then
 			_mqgate_offer "$word" "connect disconnect apply connections plugs slots \
-sessions queues graph learn explain top monitor metrics check reload doctor status"
+sessions queues graph learn explain top monitor metrics oci-profile check reload doctor status"
 		else
 			_mqctl_argument "$word" "${arguments[@]}"
 		fi

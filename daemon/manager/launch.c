@@ -24,6 +24,7 @@
 #include "daemon/manager/sessions/session.h"
 #include "daemon/manager/sessions/totals.h"
 #include "include/protocol.h"
+#include "may-launch.h"
 
 enum launch_state {
 	LAUNCH_EXAMINING, /* nothing is read */
@@ -60,9 +61,7 @@ static struct launch *launch_free(struct launch *launch)
 		return NULL;
 	manager = launch->manager;
 	LIST_DROP(manager->launches, launch);
-	launch->account->taken[SHARE_LAUNCHES]--;
-	if (launch->account->kind == ACCOUNT_ROOT && manager->launch_source)
-		(void)sd_event_source_set_enabled(manager->launch_source, SD_EVENT_ON);
+	launches_drop(launch->account);
 	launch->socket_source = sd_event_source_disable_unref(launch->socket_source);
 	launch->deadline_source = sd_event_source_disable_unref(launch->deadline_source);
 	launch->examination = examination_free(launch->examination);
@@ -97,7 +96,7 @@ static int answer_refusal(int socket, uint32_t version, int error, const char *t
 }
 
 static const char apart[] =
-	"the queues of this command are its own, and nobody else's: it is in another IPC namespace than mqgated; to share queues, take PrivateIPC= (or IPCNamespacePath=) out of its unit, or connect it to a slot with \"namespace: host\"";
+	"the queues of this command are its own, and nobody else's: it is in another IPC namespace than mqgated; to share queues, take PrivateIPC= (or IPCNamespacePath=) out of its unit, start its container with --ipc=host, or connect it to a slot with \"namespace: host\"";
 
 static bool shares_queues(const struct launch *launch)
 {
@@ -156,7 +155,7 @@ static void refuse(struct launch *launch, int error, const char *text)
 	}
 }
 
-static void on_ended(void *userdata)
+static void on_ended(bool over, void *userdata)
 {
 	struct launch *launch = userdata;
 
@@ -164,12 +163,12 @@ static void on_ended(void *userdata)
 	refuse(launch, -ECHILD, "cannot start a session process; see the log of mqgated");
 }
 
-static void on_refused(int confined, void *userdata)
+static void on_refused(const struct examined *examined, void *userdata)
 {
 	refuse(userdata, -EPERM,
-		confined == -ENOENT
+		examined->confined == -ENOENT
 			? "this process is not under the filter that was handed over; a launcher confines itself"
-			: examination_refusal(confined));
+			: examination_refusal(examined->confined));
 }
 
 static void on_ready(void *userdata)
@@ -183,37 +182,6 @@ static void on_ready(void *userdata)
 	(void)launch_free(launch);
 	if (r < 0)
 		session_end(session);
-}
-
-static bool sessions_full(const struct manager *manager, uid_t uid)
-{
-	size_t count = manager->session_count;
-
-	return uid == 0 ? count >= SESSIONS_MAX
-			: sessions_are_full(count, sessions_of_user(manager, 0),
-				  sessions_of_user(manager, uid));
-}
-
-/* Who may launch. 0, or negative errno and why not. */
-static int check_launcher(const struct launch *launch, const char **ret_text)
-{
-	const struct settings *settings = &launch->manager->settings;
-	const struct identity *identity = &launch->identity;
-	int r;
-
-	if (settings->config.launch_group && identity->uid != 0) {
-		r = peer_in_group(launch->socket, identity, settings->launch_gid);
-		if (r <= 0) {
-			*ret_text =
-				"only root and members of launch-group (mqgated.yaml) may start confined programs; ask the administrator";
-			return r < 0 ? r : -EACCES;
-		}
-	}
-	if (sessions_full(launch->manager, identity->uid)) {
-		*ret_text = "too many sessions; end some of them";
-		return -EAGAIN;
-	}
-	return 0;
 }
 
 /* From here on the launch may be gone when a function returns. */
@@ -336,7 +304,7 @@ static void on_hello(struct launch *launch)
 		refuse(launch, -EPERM, not_the_connector);
 		return;
 	}
-	r = check_launcher(launch, &text);
+	r = may_launch(launch->manager, launch->socket, &launch->identity, &text);
 	if (r == 0)
 		r = bind_all(launch, &hello, &fault);
 	if (r < 0)
@@ -365,7 +333,7 @@ static void on_examined(int confined, void *userdata)
 /* 1: it will be known later. 0: it is not confined. Negative errno: it was refused. */
 static int examine(struct launch *launch)
 {
-	int r = identity_may_be_confined(&launch->identity);
+	int r = identity_may_be_confined(&launch->identity, serves_containers(launch->manager));
 
 	if (r == 0)
 		return 0;
@@ -509,11 +477,7 @@ static int launch_new(struct account *account, int *socket, struct identity *ide
 	launch->identity = *identity;
 	identity->pidfd = -EBADF;
 	LIST_ADD(manager->launches, launch);
-	account->taken[SHARE_LAUNCHES]++;
-	/* Root's further ones wait. */
-	if (account->kind == ACCOUNT_ROOT && account_is_full(account, SHARE_LAUNCHES))
-		(void)sd_event_source_set_enabled(manager->launch_source, SD_EVENT_OFF);
-
+	launches_add(account);
 	r = sd_event_add_io(
 		manager->event, &launch->socket_source, launch->socket, EPOLLIN, on_socket, launch);
 	if (r == 0)

@@ -29,6 +29,7 @@ static const char help[] =
 	"  --session-program FILE  the program that serves a session\n"
 	"                          (beside mqgated, or " SESSION_PROGRAM ")\n"
 	"  --spawner-socket FILE   the socket of a spawner (default: start one)\n"
+	"  --containers            serve containers, whose runtime hands over the listener\n"
 	"  --spawner               be a spawner, for a service manager\n"
 	"  --help                  show this help\n"
 	"  --version               show the version\n"
@@ -43,6 +44,7 @@ enum option_key {
 	OPTION_SESSION_PROGRAM,
 	OPTION_SPAWNER_SOCKET,
 	OPTION_SPAWNER,
+	OPTION_CONTAINERS,
 	OPTION_HELP,
 	OPTION_VERSION,
 };
@@ -55,6 +57,7 @@ static const struct option long_options[] = {
 	{"session-program", required_argument, NULL, OPTION_SESSION_PROGRAM},
 	{"spawner-socket", required_argument, NULL, OPTION_SPAWNER_SOCKET},
 	{"spawner", no_argument, NULL, OPTION_SPAWNER},
+	{"containers", no_argument, NULL, OPTION_CONTAINERS},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{0},
@@ -102,6 +105,9 @@ static int parse(int argc, char **argv, struct manager_options *options, const c
 			break;
 		case OPTION_SPAWNER:
 			*ret_spawner = true;
+			break;
+		case OPTION_CONTAINERS:
+			options->containers = true;
 			break;
 		case OPTION_HELP:
 			(void)fputs(help, stdout);

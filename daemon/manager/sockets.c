@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two listening sockets, and the lock on the state directory. */
+/* The listening sockets, and the lock on the state directory. */
 #include "sockets.h"
 
 #include <fcntl.h>
@@ -12,10 +12,12 @@
 #include "daemon/manager/bus/peer.h"
 #include "daemon/manager/sessions/take-over.h"
 #include "include/bus.h"
+#include "include/container.h"
 #include "include/limits.h"
 #include "include/log.h"
 #include "include/protocol.h"
 #include "include/socket.h"
+#include "container.h"
 #include "launch.h"
 
 static int make_directory(const char *path)
@@ -144,14 +146,16 @@ static bool is_socket(int fd)
 
 static int take_passed(struct manager *manager, int fd, const char *name)
 {
-	bool launch = streq(name, LAUNCH_SOCKET);
-	int *slot = launch ? &manager->launch_socket : &manager->control_socket;
+	const bool launch = streq(name, LAUNCH_SOCKET), container = streq(name, CONTAINER_SOCKET);
+	int *slot = launch      ? &manager->launch_socket
+		    : container ? &manager->container_socket
+				: &manager->control_socket;
 
-	if ((!launch && !streq(name, BUS_SOCKET)) || *slot >= 0 ||
+	if ((!launch && !container && !streq(name, BUS_SOCKET)) || *slot >= 0 ||
 		sd_is_socket_unix(fd, launch ? SOCK_SEQPACKET : SOCK_STREAM, 1, NULL, 0) <= 0) {
 		log_error("the service manager passed a socket \"%s\" that is not wanted; expected "
-			  "are \"" LAUNCH_SOCKET "\" (sequential packets) and \"" BUS_SOCKET
-			  "\" (stream), both listening",
+			  "are \"" LAUNCH_SOCKET "\" (sequential packets), \"" BUS_SOCKET
+			  "\" and \"" CONTAINER_SOCKET "\" (streams), listening",
 			name);
 		(void)safe_close(fd);
 		return -EINVAL;
@@ -183,7 +187,8 @@ static int open_missing(struct manager *manager)
 	const char *directory = manager->options->runtime_dir;
 	int r;
 
-	if (manager->launch_socket >= 0 && manager->control_socket >= 0)
+	if (manager->launch_socket >= 0 && manager->control_socket >= 0 &&
+		(manager->container_socket >= 0 || !manager->options->containers))
 		return 0;
 	r = make_directory(directory);
 	if (r < 0)
@@ -194,9 +199,15 @@ static int open_missing(struct manager *manager)
 		if (r < 0)
 			return r;
 	}
-	if (manager->control_socket < 0)
-		return listen_at(directory, BUS_SOCKET, SOCK_STREAM, &manager->control_socket,
+	if (manager->control_socket < 0) {
+		r = listen_at(directory, BUS_SOCKET, SOCK_STREAM, &manager->control_socket,
 			&manager->control_path);
+		if (r < 0)
+			return r;
+	}
+	if (manager->options->containers && manager->container_socket < 0)
+		return listen_at(directory, CONTAINER_SOCKET, SOCK_STREAM,
+			&manager->container_socket, &manager->container_path);
 	return 0;
 }
 
@@ -204,11 +215,8 @@ static int open_missing(struct manager *manager)
 static int serve(
 	struct manager *manager, int fd, sd_event_io_handler_t handler, sd_event_source **ret)
 {
-	int r;
+	int r = sd_event_add_io(manager->event, ret, fd, EPOLLIN, handler, manager);
 
-	/* Whoever receives one must close it, which may take long: see fd-receiver.c. */
-	manager->refuses_descriptors = descriptors_allow(fd, false) == 0;
-	r = sd_event_add_io(manager->event, ret, fd, EPOLLIN, handler, manager);
 	return r < 0 ? r : sd_event_source_set_ratelimit(*ret, ACCEPT_INTERVAL_USEC, ACCEPT_BURST);
 }
 
@@ -223,11 +231,17 @@ int sockets_serve(struct manager *manager)
 {
 	int r;
 
+	/* Whoever receives one must close it, which may take long: see fd-receiver.c. */
+	manager->refuses_descriptors = descriptors_allow(manager->launch_socket, false) == 0 &&
+				       descriptors_allow(manager->control_socket, false) == 0;
 	r = bus_start(manager);
 	r = r < 0 ? r
 		  : serve(manager, manager->launch_socket, launch_accept, &manager->launch_source);
 	r = r < 0 ? r
 		  : serve(manager, manager->control_socket, bus_accept, &manager->control_source);
+	if (r == 0 && manager->container_socket >= 0)
+		r = serve(manager, manager->container_socket, container_accept,
+			&manager->container_source);
 	return r < 0 ? log_errno(r, "cannot serve the sockets") : 0;
 }
 
@@ -242,8 +256,11 @@ void sockets_close(struct manager *manager)
 {
 	manager->launch_source = sd_event_source_disable_unref(manager->launch_source);
 	manager->control_source = sd_event_source_disable_unref(manager->control_source);
+	manager->container_source = sd_event_source_disable_unref(manager->container_source);
+	manager->container_socket = safe_close(manager->container_socket);
 	manager->launch_socket = safe_close(manager->launch_socket);
 	manager->control_socket = safe_close(manager->control_socket);
 	remove_path(&manager->launch_path);
 	remove_path(&manager->control_path);
+	remove_path(&manager->container_path);
 }

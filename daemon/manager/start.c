@@ -14,6 +14,7 @@
 #include "core/list.h"
 #include "include/capabilities.h"
 #include "include/log.h"
+#include "container.h"
 #include "launch.h"
 #include "mounts.h"
 #include "sessions/holders.h"
@@ -150,7 +151,8 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 		.lock = -EBADF,
 		.spawner = -EBADF,
 		.launch_socket = -EBADF,
-		.control_socket = -EBADF};
+		.control_socket = -EBADF,
+		.container_socket = -EBADF};
 	kernel_features_probe(&manager->features);
 	manager->has_host = task_has_host_ipc();
 	r = start_spawner(manager);
@@ -187,6 +189,7 @@ struct manager *manager_free(struct manager *manager)
 	sessions_free(manager);
 	store_free(manager);
 	launches_free(manager);
+	containers_free(manager);
 	peers_free(manager);
 	FOREACH (change, manager->changes)
 		(void)change_free(change);

@@ -6,6 +6,7 @@
  * the door (blocked.c). Descriptors and registrations for notification stay, and are told of
  * (holders.c). What is not finished when a session process dies is noted, and finished by the next.
  */
+#include "begin.h"
 #include "session.h"
 
 #include "daemon/session/call/counting.h"
@@ -35,6 +36,7 @@ static int take_attach(
 		return -EBADMSG;
 	session->listener = fds[0];
 	session->mediation = message->attach.mediation;
+	session->contained.is = message->attach.contained;
 	session->tells_tables = message->attach.tells_tables;
 	session->recorder = (struct recorder){.rate = message->attach.record_rate,
 		.allowed = message->attach.record_allowed,
@@ -56,7 +58,7 @@ static int take_attach(
 		.inflight = session->inflight,
 		.own = &session->own,
 		.urgency = &session->urgency,
-		.filter_id = message->attach.filter_id,
+		.filter = {message->attach.filter_id, message->attach.contained},
 		.user = message->attach.user,
 		.mediation = session->mediation};
 	notify_prepare(session->listener);
@@ -64,10 +66,9 @@ static int take_attach(
 }
 
 /* 0: there is no more to do. Whoever was examined may have gone away, and nobody asks any more. */
-static int tell_examined(struct supervisor *session, int confined)
+static int tell_examined(struct supervisor *session, const struct examined *examined)
 {
-	struct session_message message = {
-		.type = SESSION_EXAMINED, .examined = {.confined = confined}};
+	const struct session_message message = {.type = SESSION_EXAMINED, .examined = *examined};
 	int r = message_send(session->channel, &message, sizeof(message), NULL, 0);
 
 	return r == -EPIPE ? 0 : r;
@@ -76,26 +77,42 @@ static int tell_examined(struct supervisor *session, int confined)
 /* A launcher may have been confined since it said hello, and show somebody else's listener. Like an
  * examination, this waits without a bound of its own: we serve nobody yet and are disposable, and
  * the manager has us killed. */
-static int take_launch(struct supervisor *session, const struct session_message *message,
-	const int fds[static 2], int pidfd)
+static int take_launch(
+	struct supervisor *session, const struct session_message *message, const int fds[static 4])
 {
-	uint32_t depth;
-	int r = process_begins_session(
-		message->attach.launcher, pidfd, message->attach.filter_id, &depth);
+	uint32_t pid_depth;
+	const struct examined examined =
+		session_examine(session, message, fds[2], fds[3], &pid_depth);
+	int r;
 
-	(void)safe_close(pidfd);
-	if (r != 0)
-		return tell_examined(session, r);
+	/* A container does not wait for us. What it calls is refused, and not just left alone: a
+	 * profile could allow it another listener when ours is closed. */
+	r = examined.confined == 0 ? 0 : tell_examined(session, &examined);
+	if (r < 0 || (examined.confined != 0 && !message->attach.contained))
+		return r;
 	r = take_attach(session, message, fds);
+	if (r > 0) {
+		session->inflight->pid_depth = pid_depth;
+		session->inflight->pid_namespace = session->contained.pid_namespace;
+	}
+	return r;
+}
+
+/* The successor of one that has examined it. */
+static int take_over(
+	struct supervisor *session, const struct session_message *message, const int fds[static 2])
+{
+	int r = take_attach(session, message, fds);
+
 	if (r > 0)
-		session->inflight->pid_depth = depth;
+		session->contained.pid_namespace = session->inflight->pid_namespace;
 	return r;
 }
 
 static int take_first(struct supervisor *session)
 {
 	struct session_message message;
-	int fds[3] = {-EBADF, -EBADF, -EBADF};
+	int fds[4] = {-EBADF, -EBADF, -EBADF, -EBADF};
 	size_t came;
 	int r = message_receive_some(
 		session->channel, &message, sizeof(message), fds, ELEMENTSOF(fds), &came);
@@ -103,11 +120,12 @@ static int take_first(struct supervisor *session)
 	if (r <= 0)
 		return r;
 	if (message.type == SESSION_ATTACH && came == 2)
-		return take_attach(session, &message, fds);
-	if (message.type == SESSION_ATTACH && came == 3)
-		return take_launch(session, &message, fds, fds[2]);
+		return take_over(session, &message, fds);
+	if (message.type == SESSION_ATTACH && came == (message.attach.contained ? 4 : 3))
+		return take_launch(session, &message, fds);
 	if (message.type == SESSION_EXAMINE && came == 1)
-		return tell_examined(session, process_is_confined(message.examine.pid, fds[0]));
+		return tell_examined(session,
+			&(struct examined){process_is_confined(message.examine.pid, fds[0])});
 	return -EBADMSG;
 }
 

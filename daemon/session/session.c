@@ -7,6 +7,7 @@
 #include "daemon/session/revoke/trace.h"
 
 #define LOOK_AGAIN_MS 20
+#define END_AGAIN_MS  1000
 
 static int shorter(int a, int b)
 {
@@ -20,27 +21,62 @@ void session_begin(struct supervisor *supervisor)
 	supervisor->revoker.context = supervisor;
 }
 
+static bool is_broken(const struct supervisor *supervisor)
+{
+	return supervisor->inflight && supervisor->inflight->broken;
+}
+
+/* What is polled before those that wait: the third are the mounts of a container. */
+static size_t own_polled(const struct supervisor *supervisor)
+{
+	return supervisor->contained.watched ? 3 : 2;
+}
+
+/* Before any call that has come meanwhile. */
+static void look_at_mounts(struct supervisor *supervisor, const struct pollfd *fds)
+{
+	if (supervisor->contained.watched && contained_is_broken(&supervisor->contained, &fds[2]))
+		supervisor->inflight->broken = 1;
+}
+
+/* Until the last of its processes is gone, and with them the session. */
+static void end_what_is_broken(struct supervisor *supervisor)
+{
+	const uint64_t now = now_usec();
+
+	if (!is_broken(supervisor) || now < supervisor->ends_again)
+		return;
+	supervisor->ends_again = now + END_AGAIN_MS * 1000;
+	holders_end_all(&supervisor->holders);
+}
+
 size_t session_wants(struct supervisor *supervisor, struct pollfd fds[static SESSION_POLLED_MAX],
 	int *ret_timeout_ms)
 {
+	const size_t own = own_polled(supervisor);
 	struct waiters *waiters = &supervisor->waiters;
 
 	fds[0] = (struct pollfd){.fd = supervisor->channel, .events = POLLIN};
 	/* Not before there are grants to decide by. */
 	fds[1] = (struct pollfd){
 		.fd = supervisor->grants ? supervisor->listener : -1, .events = POLLIN};
-	waiters_poll(waiters, fds + 2);
+	if (supervisor->contained.watched)
+		fds[2] = contained_poll(&supervisor->contained);
+	waiters_poll(waiters, fds + own);
 	*ret_timeout_ms = shorter(session_owes(supervisor) ? LOOK_AGAIN_MS : -1,
 		shorter(held_timeout(&supervisor->held),
 			shorter(recorder_timeout(&supervisor->recorder),
-				waiters_timeout(waiters))));
-	return 2 + waiters->count;
+				is_broken(supervisor) ? END_AGAIN_MS : waiters_timeout(waiters))));
+	return own + (is_broken(supervisor) ? 0 : waiters->count);
 }
 
 int session_go_on(struct supervisor *supervisor, const struct pollfd fds[static SESSION_POLLED_MAX])
 {
+	const struct pollfd *waiting = fds + own_polled(supervisor);
 	int r;
 
+	look_at_mounts(supervisor, fds);
+	end_what_is_broken(supervisor);
 	recorder_flush(&supervisor->recorder, supervisor->channel);
 	held_drop(&supervisor->held, HELD_USEC);
 	urgency_review(&supervisor->urgency);
@@ -49,8 +85,9 @@ int session_go_on(struct supervisor *supervisor, const struct pollfd fds[static 
 		return r;
 	if (fds[0].revents)
 		return session_take_message(supervisor);
-	waiters_serve(
-		&supervisor->waiters, supervisor->listener, fds + 2, &supervisor->inflight->done);
+	if (!is_broken(supervisor))
+		waiters_serve(&supervisor->waiters, supervisor->listener, waiting,
+			&supervisor->inflight->done);
 	resume_due(supervisor);
 	if (fds[1].revents & POLLIN) {
 		r = serve_next(supervisor);

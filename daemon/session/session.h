@@ -13,7 +13,7 @@ int session_run(struct supervisor *session);
 /* The same in parts, for whoever has more to wait for. Once, at the beginning; what poll() is to
  * wait for, and how long at most (-1: for ever); and what is to be done then. 1: go on. 0: the last
  * process of the session, or the manager, is gone. Negative errno: fatal. */
-#define SESSION_POLLED_MAX (2 + SESSION_WAITING_MAX)
+#define SESSION_POLLED_MAX (3 + SESSION_WAITING_MAX)
 void session_begin(struct supervisor *session);
 size_t session_wants(struct supervisor *session, struct pollfd fds[static SESSION_POLLED_MAX],
 	int *ret_timeout_ms);

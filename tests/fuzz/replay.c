@@ -2,7 +2,7 @@
 /* Feeds a fuzz target the files of directories, without any fuzzer. */
 #include <dirent.h>
 
-#include "common/policy/file.h"
+#include "include/file.h"
 #include "fuzz.h"
 
 #define INPUT_MAX (64 * 1024 * 1024)

@@ -77,7 +77,7 @@ struct members *new_members(void)
 	struct members *members = shared(sizeof(*members));
 
 	seen = shared(sizeof(*seen));
-	members->filter_id = filter_id;
+	members->filter.id = filter_id;
 	members->deadline = now_usec() + 6 * DOOR_DEADLINE_SECONDS * 1000000ULL;
 	return members;
 }

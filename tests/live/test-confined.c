@@ -145,10 +145,12 @@ static int told_of_beginning(pid_t (*f)(void))
 {
 	pid_t pid = start(f, NULL);
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	uint32_t depth;
-	int r = process_begins_session(pid, pidfd, filter_id, &depth);
+	struct beginning beginning;
+	int r = process_begins_session(
+		pid, pidfd, &(struct filter_mark){filter_id, false}, &beginning);
 
-	cr_expect_gt(depth, 0U);
+	cr_expect_gt(beginning.pid_depth, 0U);
+	cr_expect_gt(beginning.pid_namespace, 0U);
 
 	(void)close(pidfd);
 	end(pid);
@@ -252,14 +254,16 @@ Test(confined, with_a_filter_of_our_own_nothing_can_be_told)
 {
 	pid_t pid = start(under_one, NULL), in = start(member, NULL), we;
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status;
-	uint32_t depth;
+	struct beginning beginning;
 
 	we = fork();
 
 	if (we == 0) {
 		allow_everything(1);
 		_exit(told(pid) == -EACCES && told(in) == -EACCES &&
-					process_begins_session(pid, pidfd, filter_id, &depth) == 0
+					process_begins_session(pid, pidfd,
+						&(struct filter_mark){filter_id, false},
+						&beginning) == 0
 				? 0
 				: 1);
 	}

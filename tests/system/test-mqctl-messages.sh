@@ -311,6 +311,57 @@ no_controls() {
 	! LC_ALL=C grep -q $'[\x01-\x08\x0b-\x1f\x7f]' "$@"
 }
 
+# profile EXPRESSION: of the JSON that it has printed, which is j
+profile() {
+	python3 -c "import json
+j = json.load(open('made'))
+names = lambda action: {n for r in j['syscalls'] if r['action'] == 'SCMP_ACT_' + action for n in r['names']}
+assert $1, j"
+}
+
+oci_profile() {
+	local base=$WORK/base.json
+
+	echo '{"defaultAction": "SCMP_ACT_ERRNO", "x": [1, {"y": null}], "flags": ["SECCOMP_FILTER_FLAG_LOG"],
+		"syscalls": [{"names": ["read", "mount", "mq_open"], "action": "SCMP_ACT_ALLOW"}, {"names": ["setns"], "action": "SCMP_ACT_ALLOW"}]}' >"$base"
+	run mqctl oci-profile --base "$base" --plug logger:events --plug logger:spare
+	expect_status "oci-profile" 0
+	expect_stderr "… warns that nobody serves containers" "warning: there is no $WORK/run/oci; .*--containers"
+	cp "$WORK/stdout" "$WORK/made"
+	holds "… what it does not change stays" profile "j['defaultAction'] == 'SCMP_ACT_ERRNO' and j['x'] == [1, {'y': None}]"
+	holds "… takes out of its rules what it has rules for" profile "j['syscalls'][0] == {'names': ['read'], 'action': 'SCMP_ACT_ALLOW'}"
+	holds "… hands over the calls of queues" profile "names('NOTIFY') >= {'mq_open', 'mq_unlink', 'mq_timedsend', 'mq_timedreceive', 'mq_notify', 'mq_getsetattr'}"
+	holds "… lets nothing be mounted" profile "names('ERRNO') >= {'mount', 'chroot', 'open_tree_attr', 'fsopen', 'open_tree', 'move_mount', 'setns', 'pivot_root'} and not names('ALLOW') & {'mount', 'setns'}"
+	holds "… adds its flag" profile "set(j['flags']) == {'SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV'}"
+	holds "… names socket and plugs" profile "j['listenerPath'] == '$WORK/run/oci' and j['listenerMetadata'].endswith(' plug=logger:events plug=logger:spare')"
+	cp "$WORK/made" "$WORK/first"
+	run mqctl oci-profile --base "$base" --plug logger:events --plug logger:spare
+	refute "… each has a mark of its own" cmp -s first "$WORK/stdout"
+	situation "a base that is a profile of ours" 1 "$WORK/first has a \"listenerPath\" already, and the kernel allows one listener only; take it out of a copy, and name that with --base" \
+		oci-profile --base "$WORK/first" --plug logger:events
+	situation "a base that is not there" 1 "/none: No such file or directory; name the default profile of your runtime with --base" \
+		oci-profile --base /none --plug logger:events
+	echo '{"syscalls": []}' >"$base"
+	situation "a base that is none" 1 "$base is no seccomp profile: it has no \"defaultAction\" or no \"syscalls\"; name the default profile of your runtime with --base" \
+		oci-profile --base "$base" --plug logger:events
+	echo '{"syscalls"' >"$base"
+	run mqctl oci-profile --base "$base" --plug logger:events
+	expect_status "a base that is no JSON" 1
+	expect_stderr "… names the place" "$base:[0-9]+"
+	run mqctl oci-profile --plug logger
+	expect_status "a plug without a package" 2
+	expect_stderr "… says how it is named" 'PKG:PLUG'
+	run mqctl oci-profile
+	expect_status "no plug" 2
+	expect_stderr "… says what is missing" 'no plug is named; use --plug PKG:PLUG'
+	# shellcheck disable=SC2046 # many
+	run mqctl oci-profile $(printf ' --plug logger:p%d' {0..32})
+	expect_status "more plugs than LAUNCH_REFS_MAX" 2
+	expect_stderr "… says so" 'more than 32 plugs'
+	run mqctl sessions --plug logger:events
+	expect_status "a verb without profiles takes no --plug" 2
+}
+
 # What comes from an app: its command, the names of queues.
 control_characters() {
 	local evil=$'e\e[31m\nvil'
@@ -352,6 +403,7 @@ disconnecting
 listing
 tables
 usage
+oci_profile
 as_others
 control_characters
 slow_daemon

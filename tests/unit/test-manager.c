@@ -20,30 +20,39 @@
 Test(status, says_whether_it_may_be_confined)
 {
 	cr_expect_eq(status_may_be_confined("Name:\tx\nNoNewPrivs:\t1\nSeccomp:\t2\n"
-					    "Seccomp_filters:\t1\n"),
+					    "Seccomp_filters:\t1\n",
+			     false),
 		1);
-	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t0\nSeccomp:\t2\n"), 0, "a container");
-	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t1\nSeccomp:\t0\n"), 0);
-	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t1\nSeccomp:\t1\n"), 0, "strict mode");
+	cr_expect_eq(
+		status_may_be_confined("NoNewPrivs:\t0\nSeccomp:\t2\n", false), 0, "a container");
+	cr_expect_eq(
+		status_may_be_confined("NoNewPrivs:\t0\nSeccomp:\t2\n", true), 1, "one of ours");
+	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t0\nSeccomp:\t0\n", true), 0);
+	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t1\nSeccomp:\t0\n", false), 0);
+	cr_expect_eq(
+		status_may_be_confined("NoNewPrivs:\t1\nSeccomp:\t1\n", false), 0, "strict mode");
 }
 
 Test(status, fails_closed)
 {
-	cr_expect_eq(status_may_be_confined(""), -EBADMSG);
-	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t1\n"), -EBADMSG);
-	cr_expect_eq(status_may_be_confined("Seccomp:\t2\n"), -EBADMSG);
-	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t1\nSeccomp:\t\n"), -EBADMSG);
-	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t1\nSeccomp:\t2x\n"), -EBADMSG);
-	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t1\nSeccomp_filters:\t2\n"), -EBADMSG);
+	cr_expect_eq(status_may_be_confined("", false), -EBADMSG);
+	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t1\n", false), -EBADMSG);
+	cr_expect_eq(status_may_be_confined("Seccomp:\t2\n", false), -EBADMSG);
+	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t1\nSeccomp:\t\n", false), -EBADMSG);
+	cr_expect_eq(status_may_be_confined("NoNewPrivs:\t1\nSeccomp:\t2x\n", false), -EBADMSG);
+	cr_expect_eq(
+		status_may_be_confined("NoNewPrivs:\t1\nSeccomp_filters:\t2\n", false), -EBADMSG);
 }
 
 Test(status, a_name_forges_nothing)
 {
 	/* The kernel shows a line break in a name as "\n", two characters. */
+	cr_expect_eq(status_may_be_confined(
+			     "Name:\t\\nSeccomp:\t0\nNoNewPrivs:\t1\nSeccomp:\t2\n", false),
+		1);
 	cr_expect_eq(
-		status_may_be_confined("Name:\t\\nSeccomp:\t0\nNoNewPrivs:\t1\nSeccomp:\t2\n"), 1);
-	cr_expect_eq(
-		status_may_be_confined("Name:\tSeccomp:\t0\nNoNewPrivs:\t1\nSeccomp:\t2\n"), 1);
+		status_may_be_confined("Name:\tSeccomp:\t0\nNoNewPrivs:\t1\nSeccomp:\t2\n", false),
+		1);
 }
 
 Test(status, says_which_capabilities_there_can_ever_be)
@@ -126,12 +135,12 @@ Test(peer, is_gone_when_its_process_is)
 	if (identity.pid == 0)
 		_exit(0);
 	cr_assert_eq(waitpid(identity.pid, NULL, 0), identity.pid);
-	cr_expect_lt(identity_may_be_confined(&identity), 0);
+	cr_expect_lt(identity_may_be_confined(&identity, false), 0);
 	cr_expect_str_eq(identity_command(&identity, command), "");
 
 	/* A pid that somebody else has by now. */
 	identity.pid = getpid();
-	cr_expect_eq(identity_may_be_confined(&identity), -ESRCH);
+	cr_expect_eq(identity_may_be_confined(&identity, false), -ESRCH);
 	cr_expect_eq(identity_capabilities(&identity, &capabilities), -ESRCH);
 	cr_expect_str_eq(identity_command(&identity, command), "");
 }

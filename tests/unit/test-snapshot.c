@@ -10,6 +10,7 @@
 #include "daemon/manager/sessions/fdstore.h"
 #include "daemon/manager/sessions/snapshot.h"
 #include "daemon/manager/core/manager.h"
+#include "include/container.h"
 
 static char *some_plugs[] = {(char *)"logger:events", (char *)"logger:by-app"};
 static char *some_slots[] = {(char *)"sensor:events"};
@@ -19,10 +20,12 @@ static char *some_apps[] = {(char *)"logger.main"};
 static struct snapshot some_snapshot(void)
 {
 	return (struct snapshot){.number = 0x17,
-		.mediation = MEDIATION_OPEN,
+		.mediation = MEDIATION_CALL,
 		.launch_version = LAUNCH_VERSION,
 		.filter_id = 0x123456789abcdef0,
 		.capabilities = 0x1000004,
+		.container = (char *)"4a0a7d5f web",
+		.refused = true,
 		.launcher = {.pid = getpid(),
 			.uid = 65534,
 			.gid = 65533,
@@ -54,7 +57,7 @@ Test(snapshot, come_back)
 	cr_expect(is_memfd(fd, SNAPSHOT_MEMFD));
 	cr_assert_eq(snapshot_read(fd, &read), 0);
 	cr_expect_eq(read.number, 0x17);
-	cr_expect_eq(read.mediation, MEDIATION_OPEN);
+	cr_expect_eq(read.mediation, MEDIATION_CALL);
 	cr_expect_eq(read.launch_version, LAUNCH_VERSION);
 	cr_expect_eq(read.filter_id, snapshot.filter_id);
 	cr_expect_eq(read.capabilities, snapshot.capabilities);
@@ -69,12 +72,19 @@ Test(snapshot, come_back)
 	cr_expect_eq(read.bindings.app_count, 1);
 	cr_expect_str_eq(read.bindings.apps[0], "logger.main");
 	cr_expect_str_eq(read.bindings.instance, "east:1");
+	cr_expect_str_eq(read.container, "4a0a7d5f web");
+	cr_expect(read.refused);
 	snapshot_clear(&read);
 	(void)close(fd);
 	snapshot.bindings.instance = NULL;
+	snapshot.container = NULL;
+	snapshot.refused = false;
+	snapshot.mediation = MEDIATION_OPEN;
 	fd = written(&snapshot);
 	cr_assert_eq(snapshot_read(fd, &read), 0);
 	cr_expect_null(read.bindings.instance);
+	cr_expect_null(read.container);
+	cr_expect_eq(read.mediation, MEDIATION_OPEN);
 	snapshot_clear(&read);
 	(void)close(fd);
 }
@@ -107,7 +117,7 @@ static void expect_refused(
 
 /* As 0.1.0 writes them: shorter by what has come since. */
 #define HEADER_SIZE_2 64
-#define HEADER_SIZE   72
+#define HEADER_SIZE   80
 
 static int of_version_2(int fd)
 {
@@ -129,6 +139,8 @@ Test(snapshot, of_the_version_before_come_back)
 	int fd, copy;
 
 	snapshot.bindings.instance = NULL;
+	snapshot.container = NULL;
+	snapshot.refused = false;
 	fd = written(&snapshot);
 	copy = of_version_2(fd);
 	cr_assert_eq(snapshot_read(copy, &read), 0);
@@ -156,6 +168,22 @@ Test(snapshot, instances_that_no_launcher_has_are_refused)
 	}
 }
 
+Test(snapshot, containers_that_no_runtime_names_are_refused)
+{
+	struct snapshot snapshot = some_snapshot(), read;
+	int fd;
+
+	snapshot.container = (char *)"a/b";
+	fd = written(&snapshot);
+	cr_expect_eq(snapshot_read(fd, &read), -EBADMSG);
+	(void)close(fd);
+	snapshot.container = (char *)"ab";
+	snapshot.mediation = MEDIATION_OPEN;
+	fd = written(&snapshot);
+	cr_expect_eq(snapshot_read(fd, &read), -EBADMSG, "each of its calls is decided");
+	(void)close(fd);
+}
+
 Test(snapshot, that_were_not_written_by_us_are_refused)
 {
 	struct snapshot snapshot = some_snapshot();
@@ -173,7 +201,8 @@ Test(snapshot, that_were_not_written_by_us_are_refused)
 	expect_refused(fd, HEADER_SIZE_2, &number, 4, 0, true, -EBADMSG);
 	number = 0;
 	expect_refused(fd, HEADER_SIZE_2, &number, 4, 0, true, -EBADMSG);
-	expect_refused(fd, HEADER_SIZE_2 + 4, "x", 1, 0, true, -EBADMSG);
+	for (off_t at = HEADER_SIZE_2 + 4; at < HEADER_SIZE; at += 4)
+		expect_refused(fd, at, "x", 1, 0, true, -EBADMSG);
 	number = MEDIATION_OPEN + 1;
 	expect_refused(fd, 12, &number, 4, 0, true, -EBADMSG);
 	number = 0;
@@ -200,8 +229,8 @@ Test(snapshot, that_were_not_written_by_us_are_refused)
 /* As many, and as long, as a session can have; one more is too large. */
 Test(snapshot, fit_at_the_bound)
 {
-	static char text[REF_MAX + 1], app[REF_MAX + 1], *refs[SESSION_PLUGS_MAX],
-		*apps[LAUNCH_REFS_MAX];
+	static char text[REF_MAX + 1], app[REF_MAX + 1], instance[INSTANCE_MAX + 1],
+		label[CONTAINER_LABEL_MAX + 1], *refs[SESSION_PLUGS_MAX], *apps[LAUNCH_REFS_MAX];
 	struct snapshot snapshot = some_snapshot(), read;
 	int fd, copy;
 
@@ -223,7 +252,12 @@ Test(snapshot, fit_at_the_bound)
 		.apps = apps,
 		.own_plug_count = SESSION_PLUGS_MAX,
 		.own_slot_count = SESSION_PLUGS_MAX,
-		.app_count = LAUNCH_REFS_MAX};
+		.app_count = LAUNCH_REFS_MAX,
+		.instance = instance};
+	memset(instance, 'a', INSTANCE_MAX);
+	memset(label, 'a', CONTAINER_LABEL_MAX);
+	label[CONTAINER_ID_MAX] = ' ';
+	snapshot.container = label;
 	fd = written(&snapshot);
 	cr_assert_eq(snapshot_read(fd, &read), 0);
 	cr_expect_eq(read.bindings.slot_count, SESSION_PLUGS_MAX);

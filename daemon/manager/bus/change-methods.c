@@ -461,7 +461,7 @@ static void on_examined(int confined, void *userdata)
 int bus_method_change(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct peer *peer = userdata;
-	int r = identity_may_be_confined(&peer->identity);
+	int r = identity_may_be_confined(&peer->identity, serves_containers(peer->manager));
 
 	if (r == 0)
 		return make_change(message, peer, error);

@@ -373,7 +373,7 @@ static int examine(struct peer *peer)
 
 	if (peer->share == SHARE_REFUSED)
 		return 0;
-	r = identity_may_be_confined(&peer->identity);
+	r = identity_may_be_confined(&peer->identity, serves_containers(peer->manager));
 	if (r > 0)
 		r = examination_start(
 			peer->account, &peer->identity, on_examined, peer, &peer->examination);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The signal Record, and what Last() answers. Keys: time t (microseconds since 1970), dropped t,
  * allowed b, call s, queue s, means s, missing s, reason s, refused b, errno i, plug s, pid u, uid
- * u, command s, suggestion s, suppressed t, and text s, the line of the log. */
+ * u, command s, container s, suggestion s, suppressed t, and text s, the line of the log. */
 #include "include/bus.h"
 #include "messages.h"
 #include "daemon/manager/core/list.h"
@@ -34,6 +34,7 @@ static int append_record(sd_bus_message *message, const struct record *record, u
 	r = r < 0 ? r : bus_append_uint32(message, "pid", (uint32_t)record->pid);
 	r = r < 0 ? r : bus_append_uint32(message, "uid", record->uid);
 	r = r < 0 ? r : bus_append_string(message, "command", record->command);
+	r = r < 0 ? r : bus_append_string(message, "container", record->container ?: "");
 	r = r < 0 ? r
 		  : bus_append_string(
 			    message, "suggestion", record->suggestion ? record->suggestion : "");

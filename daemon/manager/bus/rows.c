@@ -344,10 +344,15 @@ static int append_session(const struct session *session, sd_bus_message *message
 	r = r < 0 ? r
 		  : bus_append_string(message, "instance",
 			    session->bindings.instance ? session->bindings.instance : "");
+	r = r < 0 ? r : bus_append_string(message, "container", session->container ?: "");
 	r = r < 0 ? r
 		  : bus_append_string(
 			    message, "mediation", mediation_to_string(session->mediation));
-	r = r < 0 ? r : bus_append_string(message, "notes", stays_shut ? "" : "reopenable");
+	r = r < 0 ? r
+		  : bus_append_string(message, "notes",
+			    session->refused ? "refused"
+			    : stays_shut     ? ""
+					     : "reopenable");
 	r = r < 0 ? r
 		  : bus_append_string(
 			    message, "command", identity_command(&session->launcher, command));

@@ -79,5 +79,7 @@ int bus_append_status(const struct manager *manager, sd_bus_message *message)
 			    wanted_connections(manager->policy.connections));
 	r = r < 0 ? r : append_count(message, "sessions", manager->session_count);
 	r = r < 0 ? r : append_features(&manager->features, message);
+	r = r < 0 ? r
+		  : bus_append_string(message, "containers", yes_no(serves_containers(manager)));
 	return r < 0 ? r : bus_append_string(message, "journal", yes_no(log_to_journal()));
 }

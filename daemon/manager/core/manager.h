@@ -42,6 +42,7 @@ struct manager_options {
 	const char *runtime_dir;
 	const char *session_program;
 	const char *spawner_socket; /* NULL: the spawner is our child */
+	bool containers;            /* open their socket, unless it is passed to us */
 	const char *const *package_dirs;
 	size_t package_dir_count;
 };
@@ -63,10 +64,10 @@ struct manager {
 	bool has_host; /* our IPC namespace is that of the system */
 
 	int lock;
-	int launch_socket, control_socket;
-	char *launch_path, *control_path; /* ours to remove; NULL: passed to us */
-	bool refuses_descriptors;         /* the kernel does, before they are sent */
-	sd_event_source *launch_source, *control_source;
+	int launch_socket, control_socket, container_socket; /* -EBADF: there is none */
+	char *launch_path, *control_path, *container_path; /* ours to remove; NULL: passed to us */
+	bool refuses_descriptors; /* the kernel does, before they are sent */
+	sd_event_source *launch_source, *control_source, *container_source;
 
 	struct session *sessions;
 	size_t session_count;
@@ -83,6 +84,9 @@ struct manager {
 	struct session_process *spare;
 	sd_event_source *spare_source; /* starts the next spare */
 	struct launch *launches;
+	struct arrival *arrivals; /* of containers */
+	uint64_t refusals_second; /* of users' containers: told since then */
+	unsigned refusals_told;
 	struct examination *examinations;
 	struct fd_receiver *fd_receivers;
 	struct account *accounts;     /* of all who are connected */
@@ -99,6 +103,11 @@ struct manager {
 	/* Records go there, too; not before it is set. */
 	void (*tell)(struct manager *manager, const struct record *record);
 };
+
+static inline bool serves_containers(const struct manager *manager)
+{
+	return manager->container_socket >= 0;
+}
 
 /* Tells the service manager how much there is of everything. */
 void manager_update_status(const struct manager *manager);

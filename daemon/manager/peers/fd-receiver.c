@@ -128,7 +128,7 @@ static bool is_stream(int socket)
  * told from the end by its sender's credentials, which come with every message then; an error hides
  * no message for longer than once. Nothing is closed but by the kernel, which waits for nobody when
  * a process exits. */
-_noreturn_ static void let_go(int socket, int same)
+void fd_receiver_let_go(int socket, int same)
 {
 	char data[256];
 	union {
@@ -164,7 +164,7 @@ static void pass_on(int manager, int launcher)
 		if (fds[0].revents ? !pass_out(manager, launcher)
 				   : fds[1].revents && !pass_in(launcher, manager))
 			break;
-	let_go(launcher, launcher);
+	fd_receiver_let_go(launcher, launcher);
 }
 
 void close_all_but(int first, int second)
@@ -263,7 +263,7 @@ static int start_child(struct manager *manager, struct account *account, void (*
 	return r;
 }
 
-int fd_receiver_start(struct account *account, int *socket)
+int fd_receiver_start_with(struct account *account, void (*work)(int, int), int *socket)
 {
 	_cleanup_close_ int ours = -EBADF, theirs = -EBADF;
 	int sockets[2], r;
@@ -272,12 +272,17 @@ int fd_receiver_start(struct account *account, int *socket)
 		return -errno;
 	ours = sockets[0];
 	theirs = sockets[1];
-	r = start_child(account->manager, account, pass_on, theirs, *socket);
+	r = start_child(account->manager, account, work, theirs, *socket);
 	if (r < 0)
 		return r;
 	(void)safe_close(*socket);
 	*socket = take_fd(&ours);
 	return 0;
+}
+
+int fd_receiver_start(struct account *account, int *socket)
+{
+	return fd_receiver_start_with(account, pass_on, socket);
 }
 
 /* To be asked when nothing more can come. A message may have no bytes, but not in a stream. */
@@ -288,12 +293,19 @@ static bool is_empty(int socket)
 	return is_stream(socket) && recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-void fd_receiver_close(struct manager *manager, int *socket)
+void fd_receiver_close_loaded(struct manager *manager, int *socket)
 {
-	if (*socket >= 0 && !manager->refuses_descriptors) {
+	if (*socket >= 0) {
 		(void)shutdown(*socket, SHUT_RDWR);
 		if (!is_empty(*socket))
-			(void)start_child(manager, NULL, let_go, *socket, *socket);
+			(void)start_child(manager, NULL, fd_receiver_let_go, *socket, *socket);
 	}
+	closep(socket);
+}
+
+void fd_receiver_close(struct manager *manager, int *socket)
+{
+	if (!manager->refuses_descriptors)
+		fd_receiver_close_loaded(manager, socket);
 	closep(socket);
 }

@@ -44,14 +44,14 @@ int peer_in_group(int socket, const struct identity *identity, gid_t group)
 	return 0;
 }
 
-int status_may_be_confined(const char *status)
+int status_may_be_confined(const char *status, bool contained)
 {
 	uint64_t seccomp, no_new_privs;
 
 	if (text_numbers(status, "Seccomp", 10, &seccomp, 1) < 0 ||
 		text_numbers(status, "NoNewPrivs", 10, &no_new_privs, 1) < 0)
 		return -EBADMSG;
-	return seccomp == 2 && no_new_privs == 1;
+	return seccomp == 2 && (no_new_privs == 1 || contained);
 }
 
 /* With no_new_privs an exec, of whatever program by whatever user, permits nothing that was not
@@ -149,12 +149,32 @@ int identity_of_peer(int socket, struct identity *ret)
 	return r;
 }
 
-int identity_may_be_confined(const struct identity *identity)
+int identity_of_process(pid_t pid, struct identity *ret)
+{
+	struct identity identity = {.pid = pid, .pidfd = (int)syscall(SYS_pidfd_open, pid, 0)};
+	_cleanup_free_ char *status = NULL;
+	uint64_t uid, gid;
+	int r = identity.pidfd < 0 ? -errno : read_proc(&identity, "status", &status);
+
+	if (r == 0 && (text_numbers(status, "Uid", 10, &uid, 1) < 0 ||
+			      text_numbers(status, "Gid", 10, &gid, 1) < 0))
+		r = -EBADMSG;
+	if (r < 0) {
+		(void)safe_close(identity.pidfd);
+		return r;
+	}
+	identity.uid = (uid_t)uid;
+	identity.gid = (gid_t)gid;
+	*ret = identity;
+	return 0;
+}
+
+int identity_may_be_confined(const struct identity *identity, bool contained)
 {
 	_cleanup_free_ char *status = NULL;
 	int r = read_proc(identity, "status", &status);
 
-	return r < 0 ? r : status_may_be_confined(status);
+	return r < 0 ? r : status_may_be_confined(status, contained);
 }
 
 /* 1 or 0, or negative errno. */

@@ -30,16 +30,20 @@ struct identity {
  * ret->pidfd is the caller's to close. */
 int identity_of_peer(int socket, struct identity *ret);
 
+/* Whoever has this number now, with its real ids. The same. */
+int identity_of_process(pid_t pid, struct identity *ret);
+
 /* Member of a group, primary or supplementary, when it connected. 1, 0 or negative errno. */
 int peer_in_group(int socket, const struct identity *identity, gid_t group);
 
 /* Whether the process can be inside a session: 0 if not, for it has no filter, or could gain
- * privileges by an exec, and no session's process ever can. 1: its filters tell. Everything else is
+ * privileges by an exec, and no session's process ever can, unless it is brought into a container
+ * (contained: there may be such). 1: its filters tell. Everything else is
  * a negative errno, and means that nothing may be believed: refuse. */
-int identity_may_be_confined(const struct identity *identity);
+int identity_may_be_confined(const struct identity *identity, bool contained);
 
 /* The same from the text of /proc/PID/status. -EBADMSG if it does not say. */
-int status_may_be_confined(const char *status);
+int status_may_be_confined(const char *status, bool contained);
 
 /* Whether the text of /proc/PID/status tells the ids of identity, as effective ones, and exactly
  * these groups, in this order. */

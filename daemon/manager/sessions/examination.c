@@ -145,6 +145,6 @@ int examination_start(struct account *account, const struct identity *identity,
 const char *examination_refusal(int confined)
 {
 	if (confined > 0)
-		return "this process is confined already: it may neither start another session nor see or change anything of mqgate; use a process that mq-run did not start";
+		return "this process is confined already: it may neither start another session nor see or change anything of mqgate; use a process that mq-run did not start, nor a container with a profile of mqctl oci-profile";
 	return "it cannot be found out whether this process is confined, since its system call filters could not be read; try again, without a debugger; an mqgated without CAP_SYS_ADMIN can read none (see mqgated(8))";
 }

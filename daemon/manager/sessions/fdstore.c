@@ -68,6 +68,8 @@ static int store(struct session *session)
 		.launcher = session->launcher,
 		.filter_id = session->filter_id,
 		.capabilities = session->capabilities,
+		.container = session->container,
+		.refused = session->refused,
 		.bindings = session->bindings};
 	_cleanup_close_ int fd = -EBADF;
 	char name[STORED_NUMBER_STRING_MAX], text[64];

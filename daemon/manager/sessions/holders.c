@@ -264,8 +264,24 @@ static void add_result(struct holders_query *query, const struct session_message
 	result->failed += answer->found.error != 0;
 }
 
+/* Nobody has asked: its session process has ended the session of a container by itself. */
+static void tell_broken(struct session *session, const struct session_message *answer)
+{
+	if (!session->container || (session->broken && answer->found.killed == 0))
+		return;
+	session->broken = true;
+	log_error(
+		"container %s: a message queue file system was mounted in it, which would lead past mqgate: nothing is granted to it any more; %u processes were killed, %u could not be%s",
+		session->container, answer->found.killed, answer->found.left,
+		answer->found.left || answer->found.error ? "; that is tried again" : "");
+}
+
 void holders_query_answer(struct session *session, const struct session_message *answer)
 {
+	if (answer->found.number == 0) {
+		tell_broken(session, answer);
+		return;
+	}
 	FOREACH (request, session->holders_requests)
 		/* Others may have been given up meanwhile. */
 		if (request->number == answer->found.number) {

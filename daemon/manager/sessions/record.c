@@ -14,6 +14,7 @@ void record_clear(struct record *record)
 	free(record->plug);
 	free(record->suggestion);
 	free(record->why);
+	free(record->container);
 	*record = (struct record){0};
 }
 
@@ -66,7 +67,8 @@ char *record_format(const struct record *record)
 	print_why(f, record);
 	(void)fprintf(f, " (pid %d, uid %u, ", (int)record->pid, (unsigned)record->uid);
 	print_word(f, record->command);
-	(void)fputs(")", f);
+	(void)fprintf(f, "%s%s)", record->container ? ", container " : "",
+		record->container ? record->container : "");
 	if (record->suggestion)
 		(void)fprintf(f, "; to allow: %s", record->suggestion);
 	else if (record->hopeless)
@@ -186,6 +188,12 @@ static void fill(
 		(void)missing_format(message->record.missing, record->missing);
 }
 
+static int name_container(struct record *record, const struct session *session)
+{
+	record->container = session->container ? strdup(session->container) : NULL;
+	return session->container && !record->container ? -ENOMEM : 0;
+}
+
 /* The kernel's reason, and what would help. */
 static int explain_refusal(struct record *record, const struct session_message *message)
 {
@@ -210,7 +218,7 @@ int record_from_message(
 		return -EBADMSG;
 	fill(&record, session, message);
 	if (find_plug(&record, session, message->record.name, message->record.missing) < 0 ||
-		explain_refusal(&record, message) < 0) {
+		explain_refusal(&record, message) < 0 || name_container(&record, session) < 0) {
 		record_clear(&record);
 		return -ENOMEM;
 	}

@@ -27,7 +27,8 @@ struct record {
 	char *suggestion;                     /* a command; NULL if nothing would help */
 	const char *hopeless;                 /* why not; NULL: it helps, or that is not known */
 	char command[4 * 16 + 1];
-	int error; /* as answered, positive; 0: none */
+	char *container; /* its label; NULL: the session is none's */
+	int error;       /* as answered, positive; 0: none */
 	pid_t pid;
 	uid_t uid;           /* real user of the thread */
 	uid_t session_uid;   /* of the launcher */

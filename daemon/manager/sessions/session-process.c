@@ -147,13 +147,17 @@ static int handle_unstopped(struct session_process *process, const struct sessio
 	return 0;
 }
 
-static int handle_examined(struct session_process *process, int confined)
+static int handle_examined(struct session_process *process, const struct examined *examined)
 {
 	const struct session_starter starter = process->session->starter;
 
-	if (!starter.userdata || confined == 0)
+	/* Nobody cares any more: its process has ended. */
+	if (process->session->ended)
+		return 0;
+	if (!starter.userdata || examined->confined == 0 ||
+		!memchr(examined->lacks, '\0', sizeof(examined->lacks)))
 		return -EBADMSG;
-	starter.refused(confined, starter.userdata);
+	starter.refused(examined, starter.userdata);
 	return 0;
 }
 
@@ -168,7 +172,7 @@ static int handle_message(
 	case SESSION_ACK:
 		return handle_ack(process, message->ack.generation);
 	case SESSION_EXAMINED:
-		return handle_examined(process, message->examined.confined);
+		return handle_examined(process, &message->examined);
 	default:
 		return process->manager->session_reports->message(process->session, message, fd);
 	}
@@ -191,6 +195,12 @@ static int receive(struct session_process *process, unsigned messages)
 			return r;
 	}
 	return 1;
+}
+
+void session_process_hear(struct session_process *process)
+{
+	while (receive(process, 1) > 0)
+		;
 }
 
 static int on_socket(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -230,10 +240,11 @@ static void reaped(struct session_process *process, const struct spawner_event *
 	struct session *session = process->session;
 	bool was_spare = manager->spare == process;
 
+	/* What it has said last may be the end of the session. */
+	if (session)
+		session_process_hear(process);
 	if (!process->killed && !(session && session_is_over(session)))
 		log_death(process, event);
-	while (session && receive(process, 1) > 0)
-		;
 	(void)session_process_free(process);
 	if (session)
 		manager->session_reports->process_gone(session);
@@ -362,8 +373,12 @@ int session_process_attach(struct session_process *process, struct session *sess
 			.tells_tables = session->launch_version >= LAUNCH_VERSION_TELLS_TABLES,
 			.launcher = session->launcher.pid,
 			.filter_id = session->filter_id,
+			.contained = session->container != NULL,
 			.capabilities = session->capabilities}};
-	const int fds[] = {session->listener, session->inflight, session->launcher.pidfd};
+	const struct container_bundle *bundle = session->starter.bundle;
+	const int fds[] = {session->listener, session->inflight, session->launcher.pidfd,
+		bundle ? bundle->root : -EBADF};
+	const size_t count = bundle ? 4 : session->starter.userdata ? 3 : 2;
 	_cleanup_(grants_freep) struct grants *grants = NULL;
 	_cleanup_close_ int fd = -EBADF;
 	uint64_t generation = ++session->manager->generation;
@@ -372,9 +387,13 @@ int session_process_attach(struct session_process *process, struct session *sess
 
 	process->session = session;
 	session->process = process;
+	if (bundle) {
+		message.attach.runtime_user = bundle->user;
+		message.attach.runtime_group = bundle->group;
+		(void)strcpy(message.attach.bundle, bundle->path);
+	}
 	/* The launcher waits; later, its process is the program's. */
-	r = message_send(
-		process->socket, &message, sizeof(message), fds, session->starter.userdata ? 3 : 2);
+	r = message_send(process->socket, &message, sizeof(message), fds, count);
 	if (r < 0)
 		return r;
 	r = bindings_grants(&session->bindings, &session->manager->policy, generation, &grants);

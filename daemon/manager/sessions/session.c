@@ -100,6 +100,7 @@ struct session *session_free(struct session *session)
 	in_force(session, UINT64_MAX);
 	holders_query_session_gone(session);
 	bindings_clear(&session->bindings);
+	free(session->container);
 	free(session);
 	return NULL;
 }
@@ -107,17 +108,18 @@ struct session *session_free(struct session *session)
 void session_end(struct session *session)
 {
 	const struct session_starter starter = session->starter;
+	const bool over = session_is_over(session);
 
 	if (session->ended)
 		return;
 	session->starter = (struct session_starter){0};
-	if (!session_is_over(session))
+	if (!over)
 		holders_query_session_lost(session);
 	leave_manager(session);
 	release_kernel_side(session);
 	in_force(session, UINT64_MAX);
 	if (starter.userdata)
-		starter.ended(starter.userdata);
+		starter.ended(over, starter.userdata);
 	if (session->process)
 		session_process_dismiss(session->process);
 	else
@@ -145,8 +147,11 @@ static void in_force(struct session *session, uint64_t generation)
 	settle(session);
 	starter = session->starter;
 	session->starter = (struct session_starter){0};
-	if (starter.userdata)
-		starter.ready(starter.userdata);
+	if (!starter.userdata)
+		return;
+	if (session->container)
+		store_session(session);
+	starter.ready(starter.userdata);
 }
 
 static void unstopped(struct session *session, uint64_t generation, pid_t pid, uint32_t count)
@@ -233,7 +238,11 @@ static void process_gone(struct session *session)
 
 static int on_listener(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
-	session_end(userdata);
+	struct session *session = userdata;
+
+	if (session->starter.userdata && session->process)
+		session_process_hear(session->process);
+	session_end(session);
 	return 0;
 }
 
@@ -282,6 +291,13 @@ static int start_watch(struct manager *manager)
 		manager->event, &manager->watch_source, WATCH_INTERVAL_USEC, on_watch, manager);
 }
 
+void session_refuse(struct session *session)
+{
+	session->starter = (struct session_starter){0};
+	session->refused = true;
+	store_session(session);
+}
+
 static struct session *add(struct manager *manager, struct bindings *bindings,
 	const struct identity *launcher, uint64_t filter_id, int *listener)
 {
@@ -322,8 +338,21 @@ static int start(struct session *session, struct session_process *process)
 	r = r < 0 ? r : watch(session);
 	if (r < 0)
 		return r;
-	store_session(session);
+	/* A container does not wait for what becomes of it, so nobody may go on with it before. */
+	if (!session->container)
+		store_session(session);
 	return session_process_attach(process, session);
+}
+
+static int take_label(struct session *session, const struct container_message *container)
+{
+	char label[CONTAINER_LABEL_MAX + 1];
+
+	if (!container)
+		return 0;
+	container_label(container, label);
+	session->container = strdup(label);
+	return session->container ? 0 : -ENOMEM;
 }
 
 int session_new(struct manager *manager, const struct session_origin *origin,
@@ -342,7 +371,8 @@ int session_new(struct manager *manager, const struct session_origin *origin,
 	session->starter = origin->starter;
 	session->launcher.pidfd = fcntl(session->launcher.pidfd, F_DUPFD_CLOEXEC, 0);
 
-	r = session->launcher.pidfd < 0 ? -errno : session_process_take(manager, &process);
+	r = session->launcher.pidfd < 0 ? -errno : take_label(session, origin->container);
+	r = r < 0 ? r : session_process_take(manager, &process);
 	if (r == 0) {
 		r = start(session, process);
 		if (r < 0)
@@ -378,6 +408,8 @@ int session_take_over(
 	session->mediation = snapshot->mediation;
 	session->launch_version = snapshot->launch_version;
 	session->capabilities = snapshot->capabilities;
+	session->container = take_pointer(snapshot->container);
+	session->refused = snapshot->refused;
 	session->inflight = take_fd(inflight);
 	session->unsettled = true;
 	manager->unsettled_count++;

@@ -2,6 +2,7 @@
 /* Sessions: from the handover of the listener until the last process is gone. */
 #pragma once
 
+#include "include/container.h"
 #include "snapshot.h"
 #include "state.h"
 
@@ -11,7 +12,8 @@ struct session_origin {
 	uint64_t filter_id, capabilities;
 	enum mediation mediation;
 	uint32_t launch_version;
-	struct session_starter starter; /* called only if session_new() succeeds */
+	const struct container_message *container; /* NULL: it is a launcher's */
+	struct session_starter starter;            /* called only if session_new() succeeds */
 };
 
 /* Before anything else here: the first session process, in reserve. 0 or negative errno. */
@@ -22,6 +24,8 @@ void sessions_free(struct manager *manager);
  * if they were taken over; on failure too. 0 or negative errno. */
 int session_new(struct manager *manager, const struct session_origin *origin,
 	struct bindings *bindings, int *listener, struct session **ret);
+/* A container's that must not begin: it stays, and its session process denies every call. */
+void session_refuse(struct session *session);
 /* A session of an earlier manager, with what it has by the policy as it is now. Nobody answers yet;
  * manager->unsettled_count counts it until what it has lost meanwhile is taken back. What was taken
  * over of snapshot, listener and inflight is empty or -EBADF afterwards; on failure too. 0 or

@@ -6,13 +6,14 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "common/policy/names.h"
+#include "include/container.h"
+#include "include/names.h"
 #include "include/limits.h"
 #include "include/write.h"
 
 #define FACTS_MAGIC UINT32_C(0x6d716674)
 
-/* Then the plugs, the slots, the apps and the instance, each with its NUL. */
+/* Then the plugs, the slots, the apps, the instance and the container, each with its NUL. */
 struct header {
 	uint32_t magic;
 	uint32_t version;
@@ -29,16 +30,20 @@ struct header {
 	uint64_t capabilities;
 	/* Since version 3. */
 	uint32_t launch_version;
-	uint32_t instance_count; /* 0 or 1 */
+	uint32_t instance_count;  /* 0 or 1 */
+	uint32_t container_count; /* 0 or 1 */
+	uint32_t refused;         /* 0 or 1 */
 };
 
 #define HEADER_SIZE_MIN offsetof(struct header, launch_version)
-#define FACTS_SIZE_MAX \
-	(sizeof(struct header) + (2 * SESSION_PLUGS_MAX + LAUNCH_REFS_MAX + 1) * (REF_MAX + 1))
+#define FACTS_SIZE_MAX                                                                           \
+	(sizeof(struct header) + (2 * SESSION_PLUGS_MAX + LAUNCH_REFS_MAX + 1) * (REF_MAX + 1) + \
+		CONTAINER_LABEL_MAX + 1)
 
 void snapshot_clear(struct snapshot *snapshot)
 {
 	snapshot->launcher.pidfd = safe_close(snapshot->launcher.pidfd);
+	free(take_pointer(snapshot->container));
 	bindings_clear(&snapshot->bindings);
 }
 
@@ -65,7 +70,9 @@ int snapshot_write(const struct snapshot *snapshot, int *ret_fd)
 		.plug_count = (uint32_t)bindings->own_plug_count,
 		.slot_count = (uint32_t)bindings->own_slot_count,
 		.app_count = (uint32_t)bindings->app_count,
-		.instance_count = bindings->instance != NULL};
+		.instance_count = bindings->instance != NULL,
+		.container_count = snapshot->container != NULL,
+		.refused = snapshot->refused};
 	_cleanup_free_ char *data = NULL;
 	size_t size = 0;
 	FILE *f = open_memstream(&data, &size);
@@ -77,6 +84,7 @@ int snapshot_write(const struct snapshot *snapshot, int *ret_fd)
 	print_strings(f, bindings->slots, bindings->own_slot_count);
 	print_strings(f, bindings->apps, bindings->app_count);
 	print_strings(f, &bindings->instance, header.instance_count);
+	print_strings(f, &snapshot->container, header.container_count);
 	if (fclose(f) != 0)
 		return -ENOMEM;
 	*ret_fd = memfd_sealed(SNAPSHOT_MEMFD, data, size);
@@ -109,7 +117,9 @@ static int check_header(const struct header *header)
 	if (header->mediation > MEDIATION_OPEN || header->plug_count > SESSION_PLUGS_MAX ||
 		header->slot_count > SESSION_PLUGS_MAX || header->app_count > LAUNCH_REFS_MAX ||
 		header->launcher_pid <= 0 || !launch_version_is_known(header->launch_version) ||
-		header->instance_count > 1)
+		header->instance_count > 1 || header->container_count > 1 ||
+		(header->container_count == 1 && header->mediation != MEDIATION_CALL) ||
+		header->refused > header->container_count)
 		return -EBADMSG;
 	return 0;
 }
@@ -153,8 +163,8 @@ static bool plug_or_slot_ref_is_valid(const char *text)
 	return ref_parse(text, &ref) == 0;
 }
 
-static int read_strings(struct reader *reader, size_t count, bool (*is_valid)(const char *text),
-	char ***ret, size_t *ret_count)
+static int read_strings(struct reader *reader, size_t count, size_t longest,
+	bool (*is_valid)(const char *text), char ***ret, size_t *ret_count)
 {
 	*ret = calloc(count + 1, sizeof(char *));
 	if (!*ret)
@@ -162,7 +172,7 @@ static int read_strings(struct reader *reader, size_t count, bool (*is_valid)(co
 	for (*ret_count = 0; *ret_count < count; (*ret_count)++) {
 		size_t length = strnlen(reader->at, (size_t)(reader->end - reader->at));
 
-		if (reader->at + length == reader->end || length > REF_MAX || !is_valid(reader->at))
+		if (reader->at + length == reader->end || length > longest || !is_valid(reader->at))
 			return -EBADMSG;
 		(*ret)[*ret_count] = strdup(reader->at);
 		if (!(*ret)[*ret_count])
@@ -172,29 +182,36 @@ static int read_strings(struct reader *reader, size_t count, bool (*is_valid)(co
 	return 0;
 }
 
-static int read_instance(struct reader *reader, size_t count, char **ret)
+static int read_string(struct reader *reader, size_t count, size_t longest,
+	bool (*is_valid)(const char *text), char **ret)
 {
 	char **strings = NULL;
 	size_t read = 0;
-	int r = read_strings(reader, count, instance_is_valid, &strings, &read);
+	int r = read_strings(reader, count, longest, is_valid, &strings, &read);
 
 	*ret = r == 0 && count > 0 ? take_pointer(strings[0]) : NULL;
 	(void)strings_free(strings, read);
 	return r;
 }
 
-static int read_bound(struct reader *reader, const struct header *header, struct bindings *bindings)
+static int read_texts(struct reader *reader, const struct header *header, struct snapshot *snapshot)
 {
-	int r = read_strings(reader, header->plug_count, plug_or_slot_ref_is_valid,
+	struct bindings *bindings = &snapshot->bindings;
+	int r = read_strings(reader, header->plug_count, REF_MAX, plug_or_slot_ref_is_valid,
 		&bindings->plugs, &bindings->plug_count);
 
 	r = r < 0 ? r
-		  : read_strings(reader, header->slot_count, plug_or_slot_ref_is_valid,
+		  : read_strings(reader, header->slot_count, REF_MAX, plug_or_slot_ref_is_valid,
 			    &bindings->slots, &bindings->slot_count);
 	r = r < 0 ? r
-		  : read_strings(reader, header->app_count, app_ref_is_valid, &bindings->apps,
-			    &bindings->app_count);
-	r = r < 0 ? r : read_instance(reader, header->instance_count, &bindings->instance);
+		  : read_strings(reader, header->app_count, REF_MAX, app_ref_is_valid,
+			    &bindings->apps, &bindings->app_count);
+	r = r < 0 ? r
+		  : read_string(reader, header->instance_count, REF_MAX, instance_is_valid,
+			    &bindings->instance);
+	r = r < 0 ? r
+		  : read_string(reader, header->container_count, CONTAINER_LABEL_MAX,
+			    container_label_is_valid, &snapshot->container);
 	bindings->own_plug_count = bindings->plug_count;
 	bindings->own_slot_count = bindings->slot_count;
 	return r < 0 ? r : reader->at == reader->end ? 0 : -EBADMSG;
@@ -224,10 +241,11 @@ int snapshot_read(int fd, struct snapshot *ret)
 	if (r < 0)
 		return r;
 	reader = (struct reader){data + header_size, data + size};
-	r = read_bound(&reader, &header, &snapshot.bindings);
+	r = read_texts(&reader, &header, &snapshot);
 	if (r < 0)
 		return r;
 	snapshot.number = header.number;
+	snapshot.refused = header.refused;
 	snapshot.mediation = (enum mediation)header.mediation;
 	snapshot.launch_version = header.launch_version;
 	snapshot.filter_id = header.filter_id;

@@ -8,7 +8,7 @@
 #include "include/bindings.h"
 #include "daemon/manager/peers/peer.h"
 
-/* Version 2, 0.1.0's, has neither launch_version nor an instance. */
+/* Version 2, 0.1.0's, has neither launch_version nor an instance nor a container. */
 #define SNAPSHOT_VERSION        3
 #define SNAPSHOT_VERSION_OLDEST 2
 
@@ -22,6 +22,8 @@ struct snapshot {
 	struct identity launcher; /* read back: pidfd is -EBADF unless that very process lives */
 	uint64_t filter_id;
 	uint64_t capabilities;    /* that its processes can ever have */
+	char *container;          /* its label; NULL: it is a launcher's */
+	bool refused;             /* that is not served */
 	struct bindings bindings; /* read back: what was named itself, for bindings_again() */
 };
 

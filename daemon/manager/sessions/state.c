@@ -3,11 +3,16 @@
 
 #include <poll.h>
 
+bool listener_is_over(int listener)
+{
+	struct pollfd p = {.fd = listener};
+
+	return poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR);
+}
+
 bool session_is_over(const struct session *session)
 {
-	struct pollfd p = {.fd = session->listener};
-
-	return session->ended || (poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR));
+	return session->ended || listener_is_over(session->listener);
 }
 
 bool session_has_plug(const struct session *session, const char *plug)

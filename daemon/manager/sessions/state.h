@@ -16,10 +16,21 @@ struct session_message;
 /* Whoever started a session; one of them is called, once. */
 struct session_starter {
 	void (*ready)(void *userdata);
-	void (*ended)(void *userdata); /* before it was ready */
+	/* Before it was ready; over: its last process is gone. */
+	void (*ended)(bool over, void *userdata);
 	/* The launcher is not under this session's filter alone; has to end the session. */
-	void (*refused)(int confined, void *userdata);
+	void (*refused)(const struct examined *examined, void *userdata);
 	void *userdata; /* NULL: nobody waits */
+	/* Of a container; its path is "" if it is judged already. */
+	const struct container_bundle *bundle;
+};
+
+/* Where a container comes from. */
+struct container_bundle {
+	int root; /* the runtime's root directory */
+	uid_t user;
+	gid_t group;
+	char path[CONTAINER_BUNDLE_MAX + 1]; /* from there */
 };
 
 /* New grants on their way to a session. */
@@ -44,6 +55,9 @@ struct session {
 	struct bindings bindings;
 	struct identity launcher; /* for display only */
 	uint64_t filter_id;
+	char *container; /* its label: filter_id is the mark of its profile; NULL: a launcher's */
+	bool refused;    /* it is not served: its session process denies every call */
+	bool broken;     /* that has been told */
 	uint64_t capabilities; /* that its processes can ever have */
 	uint32_t number;       /* by which the service manager keeps it; 0: it does not */
 	bool ended;            /* last process is gone; no longer in manager->sessions */
@@ -106,4 +120,5 @@ struct session_reports {
 
 /* Its last process is gone, noticed or not. */
 bool session_is_over(const struct session *session);
+bool listener_is_over(int listener);
 bool session_has_plug(const struct session *session, const char *plug);

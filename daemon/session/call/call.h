@@ -14,6 +14,7 @@ struct call {
 	struct request request;
 	struct target target;
 	struct credentials identity;
+	enum reason contained; /* REASON_GRANTED, or what is wrong with its container */
 	bool identity_known;
 	bool table_full;               /* the app has no room for another descriptor */
 	bool no_room;                  /* therefore it was refused */
@@ -43,6 +44,7 @@ struct call {
 		.identity = CREDENTIALS_NONE,   \
 		.queue = -EBADF,                \
 		.subject = SUBJECT_NOBODY,      \
+		.contained = REASON_GRANTED,    \
 		.entry = SESSION_QUEUES_MAX,    \
 		.verdict = VERDICT_DENY,        \
 		.answer = {.kind = ANSWER_ERROR, .error = EACCES}})

@@ -70,6 +70,7 @@
 #include "by-descriptor.h"
 #include "by-name.h"
 #include "counting.h"
+#include "daemon/session/target/contained.h"
 #include "decode.h"
 #include "which-queue.h"
 #include "why.h"
@@ -93,7 +94,7 @@ static int look_at_limits(struct call *call)
 }
 
 /* All looks at the caller. -ENOSYS: not a call of ours. */
-static int look(struct supervisor *supervisor, struct call *call)
+static int look_at_request(struct supervisor *supervisor, struct call *call)
 {
 	struct app_memory memory = target_memory(&call->target);
 	struct request *request = &call->request;
@@ -111,6 +112,21 @@ static int look(struct supervisor *supervisor, struct call *call)
 		return r;
 	/* Before anything is created it must be known whether there is room for it. */
 	return request->call == MQ_CALL_OPEN && request->oflag & O_CREAT ? look_at_limits(call) : 0;
+}
+
+/* An exec may have brought another program into the container. Data calls are decided by the queue
+ * alone, wherever the descriptor was opened; but somebody must be looked at before the container is
+ * watched again, after a session process has been replaced. */
+static int look(struct supervisor *supervisor, struct call *call)
+{
+	struct contained *contained = &supervisor->contained;
+	int r = look_at_request(supervisor, call);
+
+	if (r < 0 || !contained->is ||
+		(contained->watched && request_has_descriptor(&call->request)))
+		return r;
+	call->contained = contained_look(contained, &call->target);
+	return call->contained == REASON_GRANTED ? r : -EACCES;
 }
 
 /* --- decide -------------------------------------------------------------------------------- */
@@ -209,6 +225,12 @@ static bool worth_a_record(const struct supervisor *supervisor, const struct cal
 	case REASON_FAILED:
 	case REASON_UNDECIDED:
 	case REASON_TOO_LONG:
+	case REASON_CONTAINER_MQUEUE:
+	case REASON_CONTAINER_ADMIN:
+	case REASON_CONTAINER_PRIVILEGES:
+	case REASON_CONTAINER_PIDS:
+	case REASON_CONTAINER_ELSEWHERE:
+	case REASON_CONTAINER_REFUSED:
 	case REASON_KILLED:
 		return true;
 	case REASON_GRANTED:
@@ -324,7 +346,13 @@ static struct verdict decide_on(const struct supervisor *supervisor, struct call
 /* What follows the look, which had this result. */
 static void decide_and_answer(struct supervisor *supervisor, struct call *call, int looked)
 {
+	if (supervisor->inflight->broken) {
+		call->contained = REASON_CONTAINER_MQUEUE;
+		looked = -EACCES;
+	}
 	call->verdict = looked < 0 ? verdict_on_failure(looked) : decide_on(supervisor, call);
+	if (looked < 0 && call->contained != REASON_GRANTED)
+		call->verdict.reason = call->contained;
 	if ((does_more_than_answer(supervisor, call) || call->too_wide) &&
 		!call_is_valid(supervisor, call))
 		return;
@@ -355,12 +383,14 @@ static void call_begin(struct supervisor *supervisor, struct call *ret)
 	ret->target.tid = (pid_t)ret->notification->pid;
 }
 
-/* A process is to share its descriptor table: nobody in the session is alone any more. */
+/* A process is to share its descriptor table: nobody in the session is alone any more. What a
+ * profile asks of user namespaces is not allowed thereby. */
 static bool is_told_only(struct supervisor *supervisor, struct call *call)
 {
 	const struct seccomp_data *data = &call->notification->data;
 
-	if (!call_shares_table(data->arch, data->nr, data->args[0]))
+	if (!call_shares_table(data->arch, data->nr, data->args[0]) ||
+		(supervisor->contained.is && data->args[0] & CLONE_NEWUSER))
 		return false;
 	__atomic_store_n(&supervisor->inflight->shares_tables, 1, __ATOMIC_SEQ_CST);
 	call->answer = (struct answer){.kind = ANSWER_CONTINUE};

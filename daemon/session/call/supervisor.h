@@ -9,6 +9,7 @@
 #include "refusals.h"
 #include "daemon/session/revoke/bring-back.h"
 #include "daemon/session/revoke/holders.h"
+#include "daemon/session/target/contained.h"
 #include "daemon/session/target/cache.h"
 #include "daemon/session/target/held.h"
 #include "daemon/session/target/inflight.h"
@@ -51,6 +52,8 @@ struct supervisor {
 	uint16_t counted[GRANTS_GIVERS_MAX + 1]; /* where each giver of them is counted */
 	struct own_identity own;
 	enum mediation mediation;
+	struct contained contained; /* what is a container's, without a wall */
+	uint64_t ends_again;        /* when the processes of a broken one are killed once more */
 	bool tells_tables; /* the filter tells when a process is to share its descriptor table */
 	struct callers callers;
 	struct urgency urgency;

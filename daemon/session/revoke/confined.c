@@ -9,6 +9,7 @@
  * Every thread of a confined process is under its session's filter, so one of them tells. */
 #include "confined.h"
 
+#include <sys/stat.h>
 #include <linux/seccomp.h>
 
 #include "daemon/session/target/credentials.h"
@@ -48,8 +49,9 @@ bool filter_confines(const struct sock_filter *program, size_t length)
 
 struct findings {
 	size_t filters;
-	bool awaits; /* a filter with this id, which confines to the session that begins */
-	uint64_t filter_id;
+	const struct filter_mark
+		*awaited;  /* of the session that begins; NULL: none, or it was found */
+	const char *lacks; /* what it lets through, of a container's; NULL: nothing */
 };
 
 static bool proves(void *context, const struct sock_filter *program, size_t length)
@@ -57,8 +59,10 @@ static bool proves(void *context, const struct sock_filter *program, size_t leng
 	struct findings *findings = context;
 
 	findings->filters++;
-	if (findings->awaits && filter_id_is(program, length, findings->filter_id)) {
-		findings->awaits = false;
+	if (findings->awaited && filter_is(program, length, findings->awaited)) {
+		if (findings->awaited->contained)
+			findings->lacks = container_filter_lacks(program, length);
+		findings->awaited = NULL;
 		return false;
 	}
 	return filter_confines(program, length);
@@ -80,7 +84,7 @@ static int tell_of_none(const struct member *member, const struct findings *find
 {
 	if (has_filters(member))
 		return -EACCES;
-	return findings->awaits ? -ENOENT : -EPERM;
+	return findings->awaited ? -ENOENT : -EPERM;
 }
 
 static int tell(
@@ -92,16 +96,18 @@ static int tell(
 		return -EPERM;
 	if (findings->filters == 0)
 		return tell_of_none(member, findings);
-	return findings->awaits ? -ENOENT : 0;
+	return findings->awaited ? -ENOENT : findings->lacks ? -ENOTSUP : 0;
 }
 
 /* -EINPROGRESS: and we have to end. */
-static int examine_once(const struct member *member, const uint64_t *filter_id)
+static int examine_once(
+	const struct member *member, const struct filter_mark *filter, const char **ret_lacks)
 {
-	struct findings findings = {.awaits = filter_id, .filter_id = filter_id ? *filter_id : 0};
+	struct findings findings = {.awaited = filter};
 	struct examination examination = {.member = member, .proves = proves, .context = &findings};
 	enum membership membership = examine(&examination);
 
+	*ret_lacks = findings.lacks;
 	if (examination.late)
 		return -EINPROGRESS;
 	if (examination.unreadable)
@@ -111,15 +117,16 @@ static int examine_once(const struct member *member, const uint64_t *filter_id)
 	return tell(membership, member, &findings);
 }
 
-/* filter_id: of the filter that is not counted, and must be there; NULL: none. */
-static int examine_patiently(pid_t pid, int pidfd, const uint64_t *filter_id)
+/* filter: that is not counted, and must be there; NULL: none. */
+static int examine_patiently(
+	pid_t pid, int pidfd, const struct filter_mark *filter, const char **ret_lacks)
 {
 	const uint64_t deadline = now_usec() + PATIENCE_USEC;
 	_cleanup_close_ int proc = task_open(pid);
 	const struct member member = {.pid = pid, .proc = proc, .pidfd = pidfd};
 	int r = -EPERM;
 
-	while (proc >= 0 && (r = examine_once(&member, filter_id)) == -EPERM &&
+	while (proc >= 0 && (r = examine_once(&member, filter, ret_lacks)) == -EPERM &&
 		member_lives(&member) && now_usec() < deadline)
 		(void)usleep(RETRY_USEC);
 	return r < 0 && !member_lives(&member) ? -ESRCH : r;
@@ -127,31 +134,43 @@ static int examine_patiently(pid_t pid, int pidfd, const uint64_t *filter_id)
 
 int process_is_confined(pid_t pid, int pidfd)
 {
-	return examine_patiently(pid, pidfd, NULL);
+	const char *lacks;
+
+	return examine_patiently(pid, pidfd, NULL, &lacks);
 }
 
-static uint32_t find_depth(pid_t pid)
+static struct beginning find_beginning(pid_t pid)
 {
 	_cleanup_close_ int proc = task_open(pid);
 	_cleanup_free_ char *status = NULL;
-	uint32_t tgid, depth;
+	struct beginning beginning = {0};
+	struct stat st;
 
-	if (proc < 0 || text_read_at(proc, "status", STATUS_FILE_MAX, &status) < 0 ||
-		credentials_parse_nested(status, &tgid, &depth) < 0)
-		return 0;
-	return depth;
+	if (proc < 0)
+		return beginning;
+	if (text_read_at(proc, "status", STATUS_FILE_MAX, &status) < 0 ||
+		credentials_parse_nested(status, &beginning.nested_pid, &beginning.pid_depth) < 0)
+		beginning.pid_depth = beginning.nested_pid = 0;
+	if (fstatat(proc, "ns/pid", &st, 0) == 0)
+		beginning.pid_namespace = st.st_ino;
+	return beginning;
 }
 
-int process_begins_session(pid_t pid, int pidfd, uint64_t filter_id, uint32_t *ret_depth)
+int process_begins_session(
+	pid_t pid, int pidfd, const struct filter_mark *filter, struct beginning *ret)
 {
 	const struct member member = {.pid = pid, .pidfd = pidfd};
-	int r = examine_patiently(pid, pidfd, &filter_id);
+	const char *lacks = NULL;
+	int r = examine_patiently(pid, pidfd, filter, &lacks);
 
-	*ret_depth = find_depth(pid);
+	*ret = find_beginning(pid);
 	/* Or it is somebody else's. */
 	if (!member_lives(&member))
-		*ret_depth = 0;
+		*ret = (struct beginning){0};
+	ret->lacks = lacks;
+	if (r == 0 && filter->contained && ret->pid_namespace == 0)
+		return -ESRCH;
 
 	/* Nothing that it could do makes us unable to read. */
-	return r == -EACCES ? 0 : r;
+	return r == -EACCES && !filter->contained ? 0 : r;
 }

@@ -60,7 +60,7 @@ enum fate { SPARED = 0, KILLED, STOPPED };
 
 struct look {
 	const struct holder_search *search;
-	const struct grants *scope;
+	const struct grants *scope; /* NULL: everything */
 	struct members members;
 
 	/* The queues in question, and what the session may do with them now. */
@@ -91,7 +91,8 @@ static void choose_queues(struct look *look)
 
 	look->queue_count = 0;
 	for (uint32_t i = 0; i < used; i++) {
-		if (queues->keys[i].inode == 0 || !queues_are_in(queues, i, look->scope))
+		if (queues->keys[i].inode == 0 ||
+			(look->scope && !queues_are_in(queues, i, look->scope)))
 			continue;
 		look->queues[look->queue_count].key = queues->keys[i];
 		look->queues[look->queue_count++].permissions = queues->permissions[i];
@@ -420,7 +421,8 @@ static int look_and_end(
 {
 	bool waits = query->holders.wait_usec > 0;
 	bool kill = query->holders.kill;
-	bool opened = queues_may_be_held(&look->search->inflight->queues, look->scope);
+	bool opened =
+		!look->scope || queues_may_be_held(&look->search->inflight->queues, look->scope);
 	int r = 0;
 
 	look->descriptors_count = kill || look->search->mediation == MEDIATION_OPEN;
@@ -460,7 +462,8 @@ static int run_look(const struct holder_search *search, const struct session_mes
 		return -ENOMEM;
 	look->search = search;
 	look->scope = scope;
-	look->members.filter_id = search->filter_id;
+	look->members.filter = search->filter;
+	look->members.pid_namespace = search->inflight->pid_namespace;
 	look->members.user = search->user;
 	return look_and_end(look, query, answer);
 }
@@ -511,6 +514,13 @@ void holders_look(struct holder_search *search, const struct session_message *qu
 	}
 	answer.found.error = place < 0 ? -EAGAIN : -errno;
 	answer_manager(search->channel, &answer);
+}
+
+void holders_end_all(struct holder_search *search)
+{
+	const struct session_message all = {.type = SESSION_HOLDERS, .holders = {.kill = true}};
+
+	holders_look(search, &all, NULL);
 }
 
 void holders_finish(struct holder_search *search)

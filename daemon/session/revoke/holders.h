@@ -2,6 +2,7 @@
 /* The processes of a session that still have descriptors of what was taken from it. */
 #pragma once
 
+#include "container-filter.h"
 #include "daemon/session/target/inflight.h"
 #include "daemon/session/target/own.h"
 #include "daemon/session/target/urgency.h"
@@ -15,8 +16,8 @@ struct holder_search {
 	const struct inflight *inflight;
 	const struct own_identity *own;
 	const struct urgency *urgency;
-	uint64_t filter_id; /* in the filter of the session's processes */
-	uid_t user;         /* who has launched it */
+	struct filter_mark filter; /* of the session's processes */
+	uid_t user;                /* who has launched it */
 	enum mediation mediation;
 	pid_t children[HOLDER_LOOKS_MAX]; /* each looks; 0: none */
 };
@@ -25,6 +26,9 @@ struct holder_search {
  * scope is sealed. The answer comes in any case. */
 void holders_look(struct holder_search *search, const struct session_message *query,
 	const struct grants *scope);
+
+/* Ends the whole session, in the same way; what comes of it is told as the answer to question 0. */
+void holders_end_all(struct holder_search *search);
 
 /* Waits for the looks under way, which know their deadlines and end when the manager closes the
  * channel. */

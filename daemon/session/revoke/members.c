@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <linux/seccomp.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "daemon/session/target/child.h"
@@ -176,11 +177,21 @@ static bool notifies(void *context, pid_t tid)
 	return visitor->notifies && visitor->notifies(visitor->context, tid);
 }
 
+/* Containers of one profile have the same filter. */
+static bool is_in_namespace(const struct turn *turn)
+{
+	const struct members *members = turn->pass->members;
+	struct stat st;
+
+	return !members->filter.contained || (fstatat(turn->member->proc, "ns/pid", &st, 0) == 0 &&
+						     st.st_ino == members->pid_namespace);
+}
+
 static bool proves(void *context, const struct sock_filter *program, size_t length)
 {
 	const struct turn *turn = context;
 
-	return filter_id_is(program, length, turn->pass->members->filter_id);
+	return filter_is(program, length, &turn->pass->members->filter) && is_in_namespace(turn);
 }
 
 static enum membership recall_or_examine(struct turn *turn, bool *ret_late)
@@ -205,8 +216,8 @@ static enum membership recall_or_examine(struct turn *turn, bool *ret_late)
 }
 
 /* Under any filter and no_new_privs, as the kernel says of its first thread, dead or not. What it
- * does not say may be. */
-static bool may_be_confined(int proc, struct candidate *ret)
+ * does not say may be. Into a container an exec may bring somebody without no_new_privs. */
+static bool may_be_confined(const struct members *members, int proc, struct candidate *ret)
 {
 	_cleanup_free_ char *status = NULL;
 	uint64_t mode = SECCOMP_MODE_FILTER, no_new_privs = 1, parent = 0, user = 0;
@@ -220,7 +231,8 @@ static bool may_be_confined(int proc, struct candidate *ret)
 	}
 	ret->parent = (pid_t)parent;
 	ret->user = (uid_t)user;
-	return r != -ENOENT && r != -ESRCH && mode == SECCOMP_MODE_FILTER && no_new_privs == 1;
+	return r != -ENOENT && r != -ESRCH && mode == SECCOMP_MODE_FILTER &&
+	       (no_new_privs == 1 || members->filter.contained);
 }
 
 /* MEMBERSHIP_NONE also if it is not wanted. */
@@ -233,7 +245,7 @@ static enum membership judge(struct turn *turn, bool *ret_late)
 	if (members->progress == EXAMINING)
 		return MEMBERSHIP_UNKNOWN;
 	members->progress = EXAMINING;
-	if (turn->newcomer ? !may_be_confined(turn->member->proc, &unused)
+	if (turn->newcomer ? !may_be_confined(members, turn->member->proc, &unused)
 			   : !is_in_hurry(members) && !is_wanted(turn))
 		return MEMBERSHIP_NONE;
 	membership = recall_or_examine(turn, ret_late);
@@ -364,7 +376,7 @@ static void consider(struct pass *pass, pid_t pid)
 {
 	struct candidate *candidate = &pass->candidates[pass->count];
 	_cleanup_close_ int proc = task_open(pid);
-	bool there = proc >= 0 ? may_be_confined(proc, candidate) : proc != -ESRCH;
+	bool there = proc >= 0 ? may_be_confined(pass->members, proc, candidate) : proc != -ESRCH;
 
 	candidate->pid = pid;
 	candidate->rank = has_proved_number(pass->members, pid)    ? PROVED

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "container-filter.h"
 #include "examine.h"
 #include "include/limits.h"
 
@@ -20,11 +21,13 @@ struct known {
 };
 
 /* One session's processes. In memory that children share with us: they do the looking. Zero but for
- * the first three when new. */
+ * the first four when new. */
 struct members {
-	uint64_t filter_id; /* of the session's filter */
-	uid_t user;         /* whose processes are looked at before others' */
-	uint64_t deadline;  /* CLOCK_MONOTONIC, microseconds; nothing is begun later */
+	struct filter_mark filter; /* of the session */
+	uint64_t pid_namespace; /* in which all of them are: containers may share a profile; 0: any
+				 */
+	uid_t user;             /* whose processes are looked at before others' */
+	uint64_t deadline;      /* CLOCK_MONOTONIC, microseconds; nothing is begun later */
 
 	struct known known[MEMBERS_KNOWN_MAX];
 	size_t known_count; /* grows; the place of the next one is its remainder */

@@ -44,7 +44,11 @@ struct inflight {
 	uint32_t watching;      /* 1: it may open what it may not read: each mq_notify is watched */
 	uint32_t shares_tables; /* 1: processes may share a descriptor table; it stays so */
 	uint32_t pid_depth;     /* of the PID namespace in which the session began; 0: not known */
-	uint32_t returning;     /* 1: threads are being brought back, and perhaps not all of them */
+	/* Of a container, otherwise 0: in which all its processes are; and 1: a message queue file
+	 * system has come to it, so nothing is granted any more, and its processes are killed. */
+	uint64_t pid_namespace;
+	uint32_t broken;
+	uint32_t returning; /* 1: threads are being brought back, and perhaps not all of them */
 	struct threads threads;
 	struct processes processes;
 	struct queues queues;
