@@ -65,6 +65,7 @@ prepare_apart() {
 prepare_tree() {
 	install_build && mkdir "$TREE/etc/systemd/system/mqgated.service.d" || return
 	cp "$WORK"/bin/{mqtry,traffic,holder} "$D/bin/"
+	cp "$SOURCE_ROOT/tests/system/hostile-runtime.py" "$D/bin/hostile-runtime"
 	install -D "$BUILD_ROOT/tests/preload/no-peer-pidfd.so" "$TREE/usr/lib/no-peer-pidfd.so"
 	prepare_socket_unit
 	prepare_apart
@@ -411,6 +412,20 @@ goes_on() {
 	holds "$what: what has ended leaves systemd's store" wait_until 5 stored 0
 }
 
+# The socket of container runtimes, which is not enabled by itself.
+containers() {
+	holds "containers: no socket by itself" inside test ! -e /run/mqgate/oci
+	check "containers: the socket is enabled" inside systemctl enable mqgated-oci.socket
+	check "… which mqgated gets when it begins anew" inside systemctl restart mqgated
+	inside python3 "$D/bin/hostile-runtime" /run/mqgate/oci say ']'
+	told() {
+		inside journalctl -u mqgated -o cat --no-pager | grep -q 'is not served: it is no JSON'
+	}
+	holds "… and serves" wait_until 5 told
+	check "containers: it is disabled again" inside systemctl disable --now mqgated-oci.socket
+	check "… and mqgated goes on" inside systemctl restart mqgated
+}
+
 reloaded() {
 	local pid
 
@@ -550,6 +565,7 @@ boot
 check "what an earlier one, which was root, has kept is there" inside mqctl disconnect traffic:nothing traffic:one
 under_restrictions
 peers_by_number
+containers
 reloaded
 goes_on "systemctl restart" inside systemctl restart mqgated
 goes_on "SIGKILL" inside systemctl kill --kill-whom=main -s KILL mqgated
