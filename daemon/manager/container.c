@@ -398,8 +398,7 @@ static int admit(struct manager *manager, int *socket, struct identity *identity
 
 	if (!account)
 		return -ENOMEM;
-	if (!account_is_full(account, SHARE_LAUNCHES) &&
-		!account_is_full(account, SHARE_FD_RECEIVERS))
+	if (!launches_full(account))
 		return arrive(account, socket, identity);
 	(void)account_unref(account);
 	return -EAGAIN;
@@ -420,7 +419,9 @@ int container_accept(sd_event_source *source, int fd, uint32_t events, void *use
 		identity.pidfd = safe_close(identity.pidfd);
 	}
 	if (r < 0 && may_tell(manager, identity.uid))
-		(void)log_errno(r, "cannot take a container");
+		log_warning("a container of user %d is not served: %s; start it again",
+			(int)identity.uid,
+			r == -EAGAIN ? "this user starts too many programs at once" : strerror(-r));
 	fd_receiver_close_loaded(manager, &socket);
 	return 0;
 }

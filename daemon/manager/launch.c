@@ -505,8 +505,7 @@ static int admit(struct manager *manager, int *socket, struct identity *identity
 
 	if (!account)
 		return -ENOMEM;
-	if (!account_is_full(account, SHARE_LAUNCHES) &&
-		!account_is_full(account, SHARE_FD_RECEIVERS))
+	if (!launches_full(account))
 		return launch_new(account, socket, identity);
 	(void)account_unref(account);
 	turn_away(manager, socket, -EAGAIN, too_many);

@@ -15,6 +15,12 @@ static void accept_further(const struct manager *manager, bool further)
 				sources[i], further ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
+bool launches_full(const struct account *account)
+{
+	return account_is_full(account, SHARE_LAUNCHES) ||
+	       account_is_full(account, SHARE_FD_RECEIVERS);
+}
+
 void launches_add(struct account *account)
 {
 	account->taken[SHARE_LAUNCHES]++;

@@ -6,6 +6,9 @@
 #include "daemon/manager/peers/account.h"
 #include "daemon/manager/peers/peer.h"
 
+/* Whether this account may have no more of them. */
+bool launches_full(const struct account *account);
+
 /* One more, or less, that this account has under way: a launch, or the arrival of a container.
  * While root has all that it may have, further ones of root's wait, and others' with them. */
 void launches_add(struct account *account);

@@ -99,10 +99,33 @@ shown() {
 	as_here "$SOURCE_ROOT/doc/containers.md" | sed -n "/^    $1/,/^\$/p"
 }
 
-# machine_makes_containers DESCRIPTION: it is tried, as machine_can does
+# Whether this machine makes any: it is tried, as machine_can does.
 machine_makes_containers() {
 	podman run --rm worker true </dev/null >"$WORK/stdout" 2>"$WORK/stderr" && return
 	TAP_COUNT=$((TAP_COUNT + 1))
-	echo "ok $TAP_COUNT - $1 # SKIP this machine makes no containers: $(tail -n 1 "$WORK/stderr" | tr -d '#')"
+	echo "ok $TAP_COUNT - containers # SKIP this machine makes no containers: $(tail -n 1 "$WORK/stderr" | tr -d '#')"
 	return 1
 }
+
+# begin_with_containers MANAGER-OPTION…: all that the tests with containers begin with, the package worker
+# connected among it
+begin_with_containers() {
+	private_ipc
+	setup
+	set_up_podman || skip_all "Podman, crun or busybox-static is not installed, or -Dstatic_launcher=true is missing"
+	machine_makes_containers || finish
+	write_package worker.yaml <<-'YAML'
+		name: worker
+		plugs: {jobs: posix-mq, bus: posix-mq}
+		slots:
+		  queue: {interface: posix-mq, posix-mq: jobs, path: /jobs, permissions: [read, write, create, delete]}
+		  host: {interface: posix-mq, posix-mq: bus, path: /bus, namespace: host, permissions: [read, write, create, delete]}
+	YAML
+	MANAGER_OPTIONS=("$@")
+	start_manager
+	mqctl connect worker:jobs worker:queue
+	mqctl connect worker:bus worker:host
+}
+
+# Podman makes bridges.
+[ -n "${OWN_NETWORK:-}" ] || OWN_NETWORK=1 exec unshare --net bash "$0"

@@ -6,24 +6,8 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/service-manager.sh"
 . "$(dirname "$0")/podman.sh"
-# Podman makes bridges.
-[ -n "${OWN_NETWORK:-}" ] || OWN_NETWORK=1 exec unshare --net bash "$0"
-private_ipc
-setup
 [ -x "$BUILD_ROOT/launcher/mq-run-static" ] || skip_all "mq-run-static is not built (-Dstatic_launcher=true)"
-set_up_podman || skip_all "Podman, crun and busybox-static are not installed"
-machine_makes_containers "containers" || finish
-
-write_package worker.yaml <<'YAML'
-name: worker
-plugs: {jobs: posix-mq, bus: posix-mq}
-slots:
-  queue: {interface: posix-mq, posix-mq: jobs, path: /jobs, permissions: [read, write, create, delete]}
-  host: {interface: posix-mq, posix-mq: bus, path: /bus, namespace: host, permissions: [read, write, create, delete]}
-YAML
-start_manager
-mqctl connect worker:jobs worker:queue
-mqctl connect worker:bus worker:host
+begin_with_containers
 
 # --- whatever the settings ------------------------------------------------------------------------
 

@@ -8,24 +8,8 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/service-manager.sh"
 . "$(dirname "$0")/podman.sh"
-[ -n "${OWN_NETWORK:-}" ] || OWN_NETWORK=1 exec unshare --net bash "$0"
-private_ipc
-setup
-set_up_podman || skip_all "Podman, crun or busybox-static is not installed, or -Dstatic_launcher=true is missing"
-machine_makes_containers "containers" || finish
+begin_with_containers --containers
 cp "$SOURCE_ROOT/tests/system/hostile-runtime.py" "$WORK/bin/hostile-runtime"
-
-write_package worker.yaml <<'YAML'
-name: worker
-plugs: {jobs: posix-mq, bus: posix-mq}
-slots:
-  queue: {interface: posix-mq, posix-mq: jobs, path: /jobs, permissions: [read, write, create, delete]}
-  host: {interface: posix-mq, posix-mq: bus, path: /bus, namespace: host, permissions: [read, write, create, delete]}
-YAML
-MANAGER_OPTIONS=(--containers)
-start_manager
-mqctl connect worker:jobs worker:queue
-mqctl connect worker:bus worker:host
 PROFILE=$WORK/profile.json
 mqctl oci-profile --plug worker:jobs --plug worker:bus >"$PROFILE"
 SETTINGS=(--security-opt no-new-privileges --tmpfs /dev/mqueue)
@@ -173,7 +157,8 @@ expect_answer "… as before" one "open /other rw" "EACCES"
 run mqctl sessions
 expect_stdout "… and knows its id" "  $(container_id one)\$"
 pkill -KILL -f '^mqgate-session'
-expect_answer "a new session process goes on" one "open /jobs rw" "-> [0-9]"
+expect_answer "a new session process goes on with what is open" one "send x" "-> 0$"
+expect_answer "… and opens" one "open /jobs rw" "-> [0-9]"
 
 # --- what is put into it ----------------------------------------------------------------------------
 
@@ -212,9 +197,11 @@ in_mounts_of() {
 }
 in_mounts_of two mount -t tmpfs none /tmp
 expect_answer "another mount changes nothing" two "open /bus rw" "-> [0-9]"
+pkill -KILL -f '^mqgate-session'
+expect_answer "a new session process, which is asked for nothing but to send," two "send x" "-> 0$"
 mark_log
 in_mounts_of two mount -t mqueue none /tmp
-holds "a message queue file system that comes later ends it" wait_until 10 app_gone two
+holds "… watches: a message queue file system that comes later ends it" wait_until 10 app_gone two
 logged "… and the log says so" "container [0-9a-f]{64}: a message queue file system was mounted in it"
 stop_app two 10
 sessions_gone() {

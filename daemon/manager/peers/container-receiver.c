@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What stands between the manager and a container runtime: a child, as for launchers.
  *
- * All that is said and sent is hostile: it is collected and taken apart here, without a capability,
- * and can hold up nobody but this child. */
+ * All that is said and sent is hostile: it is collected and taken apart here, without a capability
+ * that opens anything, and can hold up nobody but this child. */
 #include "container-receiver.h"
 
 #include <poll.h>

@@ -199,8 +199,7 @@ static int receive(struct session_process *process, unsigned messages)
 
 void session_process_hear(struct session_process *process)
 {
-	while (receive(process, 1) > 0)
-		;
+	(void)receive(process, SESSION_MESSAGES_AT_ONCE);
 }
 
 static int on_socket(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -241,8 +240,8 @@ static void reaped(struct session_process *process, const struct spawner_event *
 	bool was_spare = manager->spare == process;
 
 	/* What it has said last may be the end of the session. */
-	if (session)
-		session_process_hear(process);
+	while (session && receive(process, 1) > 0)
+		;
 	if (!process->killed && !(session && session_is_over(session)))
 		log_death(process, event);
 	(void)session_process_free(process);

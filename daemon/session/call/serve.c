@@ -125,7 +125,8 @@ static int look(struct supervisor *supervisor, struct call *call)
 	if (r < 0 || !contained->is ||
 		(contained->watched && request_has_descriptor(&call->request)))
 		return r;
-	call->contained = contained_look(contained, &call->target);
+	call->contained = call_know_target(call) < 0 ? REASON_FAILED
+						     : contained_look(contained, &call->target);
 	return call->contained == REASON_GRANTED ? r : -EACCES;
 }
 
@@ -383,14 +384,12 @@ static void call_begin(struct supervisor *supervisor, struct call *ret)
 	ret->target.tid = (pid_t)ret->notification->pid;
 }
 
-/* A process is to share its descriptor table: nobody in the session is alone any more. What a
- * profile asks of user namespaces is not allowed thereby. */
+/* A process is to share its descriptor table: nobody in the session is alone any more. */
 static bool is_told_only(struct supervisor *supervisor, struct call *call)
 {
 	const struct seccomp_data *data = &call->notification->data;
 
-	if (!call_shares_table(data->arch, data->nr, data->args[0]) ||
-		(supervisor->contained.is && data->args[0] & CLONE_NEWUSER))
+	if (!call_shares_table(data->arch, data->nr, data->args[0]))
 		return false;
 	__atomic_store_n(&supervisor->inflight->shares_tables, 1, __ATOMIC_SEQ_CST);
 	call->answer = (struct answer){.kind = ANSWER_CONTINUE};

@@ -101,6 +101,7 @@ struct turn {
 	struct pass *pass;
 	const struct member *member;
 	bool newcomer, asked, wanted;
+	bool unseen; /* in which PID namespace it is */
 };
 
 static bool is_in_hurry(const struct members *members)
@@ -178,18 +179,20 @@ static bool notifies(void *context, pid_t tid)
 }
 
 /* Containers of one profile have the same filter. */
-static bool is_in_namespace(const struct turn *turn)
+static bool is_in_namespace(struct turn *turn)
 {
 	const struct members *members = turn->pass->members;
-	struct stat st;
+	struct stat st = {0};
 
-	return !members->filter.contained || (fstatat(turn->member->proc, "ns/pid", &st, 0) == 0 &&
-						     st.st_ino == members->pid_namespace);
+	if (!members->filter.contained)
+		return true;
+	turn->unseen = fstatat(turn->member->proc, "ns/pid", &st, 0) < 0;
+	return !turn->unseen && st.st_ino == members->pid_namespace;
 }
 
 static bool proves(void *context, const struct sock_filter *program, size_t length)
 {
-	const struct turn *turn = context;
+	struct turn *turn = context;
 
 	return filter_is(program, length, &turn->pass->members->filter) && is_in_namespace(turn);
 }
@@ -207,6 +210,8 @@ static enum membership recall_or_examine(struct turn *turn, bool *ret_late)
 		.context = turn};
 	enum membership membership = known ? known->membership : examine(&examination);
 
+	if (membership == MEMBERSHIP_NONE && turn->unseen)
+		membership = MEMBERSHIP_UNKNOWN;
 	if (!known && membership != MEMBERSHIP_UNKNOWN)
 		remember(members, member->pid, member->identity, membership);
 	if (membership == MEMBERSHIP_UNKNOWN)

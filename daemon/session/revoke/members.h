@@ -24,10 +24,9 @@ struct known {
  * the first four when new. */
 struct members {
 	struct filter_mark filter; /* of the session */
-	uint64_t pid_namespace; /* in which all of them are: containers may share a profile; 0: any
-				 */
-	uid_t user;             /* whose processes are looked at before others' */
-	uint64_t deadline;      /* CLOCK_MONOTONIC, microseconds; nothing is begun later */
+	uint64_t pid_namespace;    /* of a container: in which all of them are; 0: none is */
+	uid_t user;                /* whose processes are looked at before others' */
+	uint64_t deadline;         /* CLOCK_MONOTONIC, microseconds; nothing is begun later */
 
 	struct known known[MEMBERS_KNOWN_MAX];
 	size_t known_count; /* grows; the place of the next one is its remainder */

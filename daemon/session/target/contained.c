@@ -107,8 +107,7 @@ enum reason contained_look(struct contained *contained, struct target *target)
 
 struct pollfd contained_poll(const struct contained *contained)
 {
-	return (struct pollfd){
-		.fd = contained->watched ? contained->mountinfo : -1, .events = POLLPRI};
+	return (struct pollfd){.fd = contained->mountinfo, .events = POLLPRI};
 }
 
 bool contained_is_broken(const struct contained *contained, const struct pollfd *fd)

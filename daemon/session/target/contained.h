@@ -26,7 +26,7 @@ enum reason contained_look(struct contained *contained, struct target *target);
 /* It is not served, from now on. */
 void contained_refuse(struct contained *contained, enum reason wrong);
 
-/* What poll() is to wait for: something has been mounted. */
+/* What poll() is to wait for if it is watched: something has been mounted. */
 struct pollfd contained_poll(const struct contained *contained);
 /* After it. Whether a message queue file system has come, or that cannot be seen. */
 bool contained_is_broken(const struct contained *contained, const struct pollfd *fd);
