@@ -100,7 +100,10 @@ int main(int argc, char *argv[])
 	alone.session.own.outlives_parent = true;
 	child_look_by_thread();
 	r = r < 0 ? r : tell_started(&alone);
-	r = r < 0 ? r : alone_launch(&alone);
+	if (r == 0)
+		r = alone_launch(&alone);
+	else
+		(void)close(ALONE_LAUNCH_FD); /* which tells the command that it is not served */
 	/* mq-run ends the command then. */
 	if (r == 0 && alone_serve(&alone) < 0)
 		return EXIT_FAILURE;

@@ -201,6 +201,32 @@ touch "$WORK/open/began"
 holds "mq-run, killed while it starts, leaves no supervisor" wait_until 10 no_alone_left
 holds "… and no command" wait_until 5 all_gone
 
+# Killed before the supervisor could say that it has started.
+cat >"$WORK/front-gone.py" <<'PYTHON'
+import os, signal, socket, sys
+launch, front = (socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2))
+front[0].close()
+supervisor = os.fork()
+if supervisor == 0:
+    os.setsid()
+    kept = [os.dup2(end.fileno(), 20 + i) for i, end in enumerate((launch[1], front[1]))]
+    os.closerange(3, 20)
+    command = os.fork()
+    if command == 0:
+        os.closerange(3, 30)
+        os.execvp("sleep", ["sleep", "60"])
+    os.dup2(20, 3), os.dup2(21, 4), os.closerange(5, 30)
+    os.execvp("mqgate-alone", ["mqgate-alone", str(command), "--policy", sys.argv[1]])
+launch[1].close()
+launch[0].settimeout(5 * int(os.environ["TEST_PATIENCE"]))
+try:
+    print(launch[0].recv(1))
+finally:
+    os.killpg(supervisor, signal.SIGKILL)
+PYTHON
+run as_user python3 "$WORK/front-gone.py" "$WORK/app.yaml"
+expect_stdout "a supervisor whose mq-run is gone says at once that it serves nobody" "^b''\$"
+
 # Nobody is left who could.
 signalled_alone
 kill -KILL "$(supervisors)" "$FRONT"

@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 SECTIONS=
+declare -A LEAST
 ! far_from_limits || SECTIONS+="names flags attributes modes data descriptors timeouts setattr notify poll
 	processes passing signals threads"
 ! near_limits || SECTIONS+=" limits identity namespaces"
@@ -92,14 +93,26 @@ bare() {
 	fi
 }
 
-# bytes_are_free WHO: no queue of the user is left; the kernel frees those of a namespace some time after
-# its last process
-bytes_are_free() {
-	(cd / && ulimit -S -q 200 && as "$1" mqtry "open ${Q}free rwcx 0600 1 64" "unlink ${Q}free")
+# has_room WHO BYTES: with that limit the user may make a small queue
+has_room() {
+	(cd / && ulimit -S -q "$2" && as "$1" mqtry "open ${Q}free rwcx 0600 1 64" "unlink ${Q}free") >/dev/null 2>&1
 }
 
+# least_limit WHO: the least limit that has room. More than for the one queue: others of the user's have some.
+least_limit() {
+	local low=0 high=819200 middle
+
+	while [ $((high - low)) -gt 1 ]; do
+		middle=$(((low + high) / 2))
+		if has_room "$1" $middle; then high=$middle; else low=$middle; fi
+	done
+	echo "$high"
+}
+
+# settle WHO: waits until no queue of ours is left; the kernel frees those of a namespace some time after its
+# last process
 settle() {
-	[ "${LIMITS:-}" != only ] || wait_until 10 bytes_are_free "$1"
+	[ "${LIMITS:-}" != only ] || wait_until 10 has_room "$1" "${LEAST[$1]}"
 }
 
 # both WHO WALL CMD…: CMD's output bare in bare.txt, confined in confined.txt
@@ -145,6 +158,7 @@ compare_tutorials() {
 	done
 }
 
+[ "${LIMITS:-}" != only ] || LEAST=([root]=$(least_limit root) [user]=$(least_limit user))
 for how in "root rules" "user rules" "root mount"; do
 	compare_sections $how probe
 	compare_tutorials $how
