@@ -152,29 +152,32 @@ static int hear_answer(struct client *client, struct launch_answer *ret, char **
 	return refuse(ret_message, ret->error, "%s", ret->text);
 }
 
-/* A refusal that came before our message tells more than the broken pipe does. */
-static int say(struct client *client, const void *message, size_t size, int fd,
-	struct launch_answer *ret, char **ret_message)
+/* A refusal that came before our message tells more than the broken pipe does: it is heard next. */
+static int say(struct client *client, const void *message, size_t size, int fd, char **ret_message)
 {
 	int r;
 
 	r = message_send(client->socket, message, size, &fd, fd >= 0 ? 1 : 0);
-	if (r < 0 && r != -EPIPE)
-		return refuse_silence(client, r, ret_message);
-	return hear_answer(client, ret, ret_message);
+	return r < 0 && r != -EPIPE ? refuse_silence(client, r, ret_message) : 0;
 }
 
-int client_hello(struct client *client, const struct launch_ref *refs, size_t ref_count,
-	uint64_t *ret_filter_id, enum mediation *ret_mediation, char **ret_message)
+int client_hello(
+	struct client *client, const struct launch_ref *refs, size_t ref_count, char **ret_message)
 {
 	struct launch_hello hello = {
 		.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION, .ref_count = (uint32_t)ref_count};
-	struct launch_answer answer;
-	int r;
 
 	assert(ref_count <= LAUNCH_REFS_MAX);
 	memcpy(hello.refs, refs, ref_count * sizeof(*refs));
-	r = say(client, &hello, sizeof(hello), -EBADF, &answer, ret_message);
+	return say(client, &hello, sizeof(hello), -EBADF, ret_message);
+}
+
+int client_answer(struct client *client, uint64_t *ret_filter_id, enum mediation *ret_mediation,
+	char **ret_message)
+{
+	struct launch_answer answer;
+	int r = hear_answer(client, &answer, ret_message);
+
 	if (r < 0)
 		return r;
 	*ret_filter_id = answer.filter_id;
@@ -186,8 +189,9 @@ int client_handover(struct client *client, int listener, char **ret_notice, char
 {
 	struct launch_handover handover = {.magic = LAUNCH_MAGIC, .version = LAUNCH_VERSION};
 	struct launch_answer answer;
-	int r = say(client, &handover, sizeof(handover), listener, &answer, ret_message);
+	int r = say(client, &handover, sizeof(handover), listener, ret_message);
 
+	r = r < 0 ? r : hear_answer(client, &answer, ret_message);
 	*ret_notice = r == 0 && !isempty(answer.text) ? strdup(answer.text) : NULL;
 	return r;
 }

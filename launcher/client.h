@@ -21,9 +21,13 @@ void client_close(struct client *client);
 /* Of a run without mqgated: takes the socket to mqgate-alone. */
 void client_take(int socket, struct client *ret);
 
-/* Says which plugs, slots and apps; learns what the session's filter is to be. */
-int client_hello(struct client *client, const struct launch_ref *refs, size_t ref_count,
-	uint64_t *ret_filter_id, enum mediation *ret_mediation, char **ret_message);
+/* Says which plugs, slots and apps; does not wait. */
+int client_hello(
+	struct client *client, const struct launch_ref *refs, size_t ref_count, char **ret_message);
+
+/* Learns what the session's filter is to be. */
+int client_answer(struct client *client, uint64_t *ret_filter_id, enum mediation *ret_mediation,
+	char **ret_message);
 
 /* Hands over a copy of the listener and waits for the word. The caller keeps, and closes, its own.
  * ret_notice: what mqgated has to say to the person, to be freed, or NULL. */

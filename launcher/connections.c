@@ -3,16 +3,13 @@
 #include "connections.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
-#include "descriptors.h"
 #include "include/util.h"
 
 /* A socket in the file system has the path that it was bound to, also for those connected to it. */
-static int close_if_ours(int fd, void *userdata)
+void connection_close_if_of(int fd, const struct stat *directory)
 {
-	const struct stat *directory = userdata;
 	struct sockaddr_un address = {0};
 	socklen_t size = sizeof(address) - 1;
 	struct stat st;
@@ -20,23 +17,12 @@ static int close_if_ours(int fd, void *userdata)
 
 	if (getpeername(fd, (struct sockaddr *)&address, &size) < 0 ||
 		address.sun_family != AF_UNIX || address.sun_path[0] == '\0')
-		return 0;
+		return;
 	slash = strrchr(address.sun_path, '/');
 	if (!slash)
-		return 0;
+		return;
 	slash[slash == address.sun_path] = '\0';
 	if (stat(address.sun_path, &st) == 0 && st.st_dev == directory->st_dev &&
 		st.st_ino == directory->st_ino)
 		(void)safe_close(fd);
-	return 0;
-}
-
-int connections_close(const char *runtime_dir, char **ret_message)
-{
-	struct stat directory;
-
-	/* Connecting will say what is wrong with it. */
-	if (stat(runtime_dir, &directory) < 0)
-		return 0;
-	return descriptors_visit(close_if_ours, &directory, ret_message);
 }

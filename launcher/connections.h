@@ -2,6 +2,7 @@
 /* Connections to mqgated that a command would inherit. */
 #pragma once
 
-/* Closes every inherited connection to a socket in this runtime directory: the command is to have
- * none that somebody else has made. 0, or negative errno with a message (see refuse.h). */
-int connections_close(const char *runtime_dir, char **ret_message);
+#include <sys/stat.h>
+
+/* Closes fd if it is a connection to a socket in this directory. */
+void connection_close_if_of(int fd, const struct stat *directory);

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
+#include "connections.h"
 #include "include/compat.h"
 #include "include/task.h"
 #include "include/text.h"
@@ -19,6 +20,7 @@ struct check {
 	bool all_queues;
 	int listen_end; /* what lies from LISTEN_FDS_START to here is named by LISTEN_FDS */
 	int queue;
+	struct stat runtime_dir;
 	char **ret_message;
 };
 
@@ -97,7 +99,10 @@ static int check_one(int fd, void *userdata)
 			"descriptor %d is an io_uring, and with it the command could bypass "
 			"mqgate; close it first (%d<&- in a shell)",
 			fd, fd);
-	return descriptor_is_of_queues(fd) ? check_queue(check, fd) : 0;
+	if (descriptor_is_of_queues(fd))
+		return check_queue(check, fd);
+	connection_close_if_of(fd, &check->runtime_dir);
+	return 0;
 }
 
 int descriptors_visit(descriptor_visit_t visit, void *userdata, char **ret_message)
@@ -117,14 +122,17 @@ int descriptors_visit(descriptor_visit_t visit, void *userdata, char **ret_messa
 	return r;
 }
 
-int descriptors_check(bool all_queues, int *ret_queue, char **ret_message)
+int descriptors_check(bool all_queues, const char *runtime_dir, int *ret_queue, char **ret_message)
 {
 	struct check check = {.all_queues = all_queues,
 		.listen_end = find_listen_end(),
 		.queue = -1,
 		.ret_message = ret_message};
-	int r = descriptors_visit(check_one, &check, ret_message);
+	int r;
 
+	/* Connecting will say what is wrong with it. */
+	(void)stat(runtime_dir, &check.runtime_dir);
+	r = descriptors_visit(check_one, &check, ret_message);
 	*ret_queue = check.queue;
 	return r;
 }

@@ -10,8 +10,11 @@
  *
  * Open queues pass if they are named by LISTEN_FDS, as sd_listen_fds(3) reads it, or if all queues
  * are to be inherited: under `call` mediation each call on them comes to the door. No directory of
- * queues passes, and no O_PATH. ret_queue: the first queue that has passed; negative: none. */
-int descriptors_check(bool all_queues, int *ret_queue, char **ret_message);
+ * queues passes, and no O_PATH. ret_queue: the first queue that has passed; negative: none.
+ *
+ * Closes every connection to a socket in this runtime directory: the command is to have none that
+ * somebody else has made. */
+int descriptors_check(bool all_queues, const char *runtime_dir, int *ret_queue, char **ret_message);
 
 /* True if it is on a message queue file system. */
 bool descriptor_is_of_queues(int fd);

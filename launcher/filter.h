@@ -8,13 +8,14 @@
 
 #include "include/syscalls.h"
 
-/* Builds the filter for native_arch and compat_arch, with the session's filter id in front
- * (include/filter-id.h). The caller frees *ret_program. Returns 0 or a negative errno; -ENOMEM also
- * if libseccomp has left something out (proof.h). */
-int filter_build(uint64_t filter_id, enum mediation mediation, struct sock_filter **ret_program,
-	unsigned short *ret_length);
+#define FILTER_LENGTH_MAX 256 /* ours has some 70 instructions */
 
-/* Puts this process under the filter, for good, and returns its listener (close-on-exec).
- * no_new_privs must be set. Returns 0, or a negative errno with a message (see refuse.h). */
-int filter_load(const struct sock_filter *program, unsigned short length, int *ret_listener,
-	char **ret_message);
+/* Writes the filter for native_arch and compat_arch, with the session's filter id in front
+ * (include/filter-id.h). Returns its length. */
+unsigned short filter_write(struct sock_filter program[static FILTER_LENGTH_MAX],
+	uint64_t filter_id, enum mediation mediation);
+
+/* Puts this process under it, for good, and returns its listener (close-on-exec). no_new_privs must
+ * be set. Returns 0, or a negative errno with a message (see refuse.h). */
+int filter_load(
+	uint64_t filter_id, enum mediation mediation, int *ret_listener, char **ret_message);

@@ -5,7 +5,6 @@
 #include "alone.h"
 #include "client.h"
 #include "config.h"
-#include "connections.h"
 #include "descriptors.h"
 #include "exit-status.h"
 #include "filter.h"
@@ -69,17 +68,25 @@ static int check_mediation(enum mediation mediation, int queue, char **ret_messa
 		queue, queue);
 }
 
+static int prepare(struct wall *wall, char **ret_message)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return refuse(ret_message, -errno, "cannot set no_new_privs: prctl: %s%s",
+			strerror(errno), remedy_of(-errno));
+	return wall_prepare(wall, ret_message);
+}
+
 /* From here on everything that fails ends the process: half a confinement is none. */
 static int confine(const struct options *options, int socket, int queue, char **ret_message)
 {
 	_cleanup_(client_close) struct client client = {.socket = -EBADF};
-	_cleanup_free_ struct sock_filter *program = NULL;
-	_cleanup_free_ char *costs = NULL;
+	_cleanup_(wall_clear) struct wall wall = {
+		.form = options->wall, .keeps_signals = socket >= 0, .ruleset_fd = -EBADF};
+	_cleanup_free_ char *wall_message = NULL;
 	_cleanup_close_ int listener = -EBADF;
-	unsigned short length;
 	enum mediation mediation;
 	uint64_t filter_id;
-	int r = 0;
+	int r = 0, wall_r;
 
 	if (socket >= 0)
 		client_take(socket, &client);
@@ -87,25 +94,19 @@ static int confine(const struct options *options, int socket, int queue, char **
 		r = client_connect(options->runtime_dir, &client, ret_message);
 	if (r < 0)
 		return r;
-	r = client_hello(
-		&client, options->refs, options->ref_count, &filter_id, &mediation, ret_message);
+	r = client_hello(&client, options->refs, options->ref_count, ret_message);
+	if (r < 0)
+		return r;
+	/* While mqgated thinks. What it says is told first. */
+	wall_r = prepare(&wall, &wall_message);
+	r = client_answer(&client, &filter_id, &mediation, ret_message);
 	r = r < 0 ? r : check_mediation(mediation, queue, ret_message);
-	if (r < 0)
-		return r;
-	r = filter_build(filter_id, mediation, &program, &length);
-	if (r < 0)
-		return refuse(ret_message, r, "cannot build the filter: memfd_create: %s%s",
-			strerror(-r), remedy_of(r));
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return refuse(ret_message, -errno, "cannot set no_new_privs: prctl: %s%s",
-			strerror(errno), remedy_of(-errno));
-	r = wall_raise(options->wall, socket >= 0, &costs, ret_message);
-	if (r < 0)
-		return r;
-	r = filter_load(program, length, &listener, ret_message);
-	if (r < 0)
-		return r;
-	return hand_over(&client, listener, costs, ret_message);
+	if (r == 0 && wall_r < 0)
+		*ret_message = take_pointer(wall_message);
+	r = r < 0 ? r : wall_r;
+	r = r < 0 ? r : wall_raise(&wall, ret_message);
+	r = r < 0 ? r : filter_load(filter_id, mediation, &listener, ret_message);
+	return r < 0 ? r : hand_over(&client, listener, wall.costs, ret_message);
 }
 
 static int launch(int argc, char *argv[], struct options *ret_options, char **ret_message)
@@ -119,8 +120,8 @@ static int launch(int argc, char *argv[], struct options *ret_options, char **re
 		r = alone_begin(ret_options, &socket, ret_message);
 	if (r < 0)
 		return r;
-	r = descriptors_check(ret_options->inherit_queues, &queue, ret_message);
-	r = r < 0 ? r : connections_close(ret_options->runtime_dir, ret_message);
+	r = descriptors_check(
+		ret_options->inherit_queues, ret_options->runtime_dir, &queue, ret_message);
 	if (r < 0)
 		return r;
 	r = descriptors_fill_standard();

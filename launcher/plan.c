@@ -16,6 +16,8 @@ void plan_clear(struct plan *plan)
 	for (size_t i = 0; i < plan->hidden_count; i++)
 		free(plan->hidden[i]);
 	free(plan->hidden);
+	free(plan->mount_points);
+	free(plan->mountinfo);
 	free(plan->devices);
 	free(plan->on_the_way);
 }
@@ -36,25 +38,26 @@ static int hide(struct plan *plan, const char *path)
 	return 0;
 }
 
-static int hide_mount(struct plan *plan, const struct mount_entry *mount)
+static int take_mount(struct plan *plan, const struct mount_entry *mount)
 {
-	int r;
+	int r = array_append(&plan->mount_points, &plan->mount_point_count, &mount->mount_point,
+		sizeof(mount->mount_point));
 
-	if (!streq(mount->type, "mqueue"))
-		return 0;
+	if (r < 0 || !streq(mount->type, "mqueue"))
+		return r;
 	r = array_append(
 		&plan->devices, &plan->device_count, &mount->device, sizeof(mount->device));
 	return r < 0 ? r : hide(plan, mount->mount_point);
 }
 
-static int find_hidden(struct plan *plan, const char *mountinfo)
+static int take_mounts(struct plan *plan, const char *mountinfo)
 {
-	_cleanup_free_ char *copy = strdup(mountinfo);
 	struct mount_entry mount;
-	char *rest = copy;
+	char *rest;
 	int r;
 
-	if (!copy)
+	plan->mountinfo = rest = strdup(mountinfo);
+	if (!rest)
 		return -ENOMEM;
 	if (isempty(mountinfo))
 		return -EBADMSG;
@@ -62,7 +65,7 @@ static int find_hidden(struct plan *plan, const char *mountinfo)
 	if (r < 0)
 		return r;
 	while ((r = mountinfo_next(&rest, &mount)) > 0) {
-		r = hide_mount(plan, &mount);
+		r = take_mount(plan, &mount);
 		if (r < 0)
 			return r;
 	}
@@ -83,6 +86,14 @@ static bool leads_to_hidden(const struct plan *plan, const char *path)
 
 	for (size_t i = 0; i < plan->hidden_count; i++)
 		if (startswith(plan->hidden[i], path) && plan->hidden[i][length] == '/')
+			return true;
+	return false;
+}
+
+static bool is_mount_point(const struct plan *plan, const char *path)
+{
+	for (size_t i = 0; i < plan->mount_point_count; i++)
+		if (streq(plan->mount_points[i], path))
 			return true;
 	return false;
 }
@@ -121,6 +132,14 @@ static bool is_mqueue(const struct plan *plan, const struct object *object)
 		if (plan->devices[i] == object->device)
 			return true;
 	return false;
+}
+
+/* A directory has one name but for those that mounts give it, and no queue is anywhere but on a
+ * mount. So what is no mount point is neither on the way nor of queues, and its type is all there
+ * is to know. */
+static bool is_known(const struct plan *plan, const char *path, unsigned char type)
+{
+	return !plan->looks_closely && type != DT_UNKNOWN && !is_mount_point(plan, path);
 }
 
 /* 0 if leaving the thing out of reach is the right answer to this error. */
@@ -189,21 +208,26 @@ static int remember_ways(struct plan *plan, int root_fd)
 
 static int plan_children(struct plan *plan, int fd, const char *path);
 
-static int plan_child(struct plan *plan, int directory_fd, const char *directory, const char *name)
+static int plan_child(
+	struct plan *plan, int directory_fd, const char *directory, const struct dirent *entry)
 {
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -EBADF;
-	struct object object;
-	int r;
+	struct object object = {
+		.is_directory = entry->d_type == DT_DIR, .is_link = entry->d_type == DT_LNK};
+	bool known;
+	int r = 0;
 
-	if (asprintf(&path, "%s/%s", directory, name) < 0)
+	if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0)
 		return -ENOMEM;
-	if (is_hidden(plan, path))
+	known = is_known(plan, path, entry->d_type);
+	if (is_hidden(plan, path) || (known && object.is_link))
 		return 0;
-	fd = openat(directory_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(directory_fd, entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return closed_unless_fatal(-errno);
-	r = identify(fd, &object);
+	if (!known)
+		r = identify(fd, &object);
 	if (r < 0)
 		return closed_unless_fatal(r);
 	if (object.is_link || is_mqueue(plan, &object))
@@ -241,7 +265,7 @@ static int plan_children(struct plan *plan, int fd, const char *path)
 			return closed_unless_fatal(-errno);
 		if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
 			continue;
-		r = plan_child(plan, fd, path, entry->d_name);
+		r = plan_child(plan, fd, path, entry);
 		if (r < 0)
 			return r;
 	}
@@ -251,7 +275,7 @@ int plan_tree(struct plan *plan, int root_fd, const char *mountinfo)
 {
 	int r;
 
-	r = find_hidden(plan, mountinfo);
+	r = take_mounts(plan, mountinfo);
 	if (r < 0)
 		return r;
 	if (is_hidden(plan, ""))

@@ -27,9 +27,13 @@ struct on_the_way {
 struct plan {
 	plan_rule_t add;
 	void *userdata;
+	bool looks_closely; /* if mountinfo may be out of date: at everything, as at mount points */
 
 	char **hidden; /* absolute paths; the root is "", and /dev/mqueue the first */
 	size_t hidden_count;
+	char *mountinfo; /* cut up; mount_points lie in it */
+	const char **mount_points;
+	size_t mount_point_count;
 	uint64_t *devices; /* of mqueue file systems */
 	size_t device_count;
 	struct on_the_way *on_the_way;
@@ -37,10 +41,10 @@ struct plan {
 };
 
 /* Works out the rules for a file tree: root_fd is its root, mountinfo the text of
- * /proc/self/mountinfo with paths from that root. plan has add and userdata set, nothing else.
- * What vanishes, cannot be opened or cannot be listed gets no rule, and so is out of reach. Returns
- * 0, what add returned, -EBADMSG (no mountinfo text), -EBUSY (mqueue on the root itself), -ENOMEM,
- * -EMFILE, -ENFILE. To be cleared in any case; until then the hidden places and the directories
- * above them can be read. */
+ * /proc/self/mountinfo with paths from that root. plan has what is above the empty line set,
+ * nothing else. What vanishes, cannot be opened or cannot be listed gets no rule, and so is out of
+ * reach. Returns 0, what add returned, -EBADMSG (no mountinfo text), -EBUSY (mqueue on the root
+ * itself), -ENOMEM, -EMFILE, -ENFILE. To be cleared in any case; until then the hidden places and
+ * the directories above them can be read. */
 int plan_tree(struct plan *plan, int root_fd, const char *mountinfo);
 void plan_clear(struct plan *plan);

@@ -76,6 +76,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -127,7 +128,7 @@ static uint64_t rights_of_files(int abi)
 /* The wall, and what it takes to prove it: rules on the same directories, for listing them. */
 struct rulesets {
 	int wall_fd, proof_fd;
-	uint64_t files, scoped;
+	uint64_t files;
 };
 
 static void rulesets_close(struct rulesets *rulesets)
@@ -149,8 +150,8 @@ static int add_landlock_rule(int fd, const char *path, bool is_directory, void *
 			return 0;
 	}
 	/* A bound namespace file and the like: Landlock neither takes rules for it nor closes it.
-	 */
-	return errno == EBADFD ? 0 : -errno;
+	 * And what was a directory when it was listed stays closed. */
+	return errno == EBADFD || errno == EINVAL ? 0 : -errno;
 }
 
 /* Returns its ABI. */
@@ -192,17 +193,22 @@ static int refuse_plan(int error, char **ret_message)
 		strerror(-error), remedy_of(error));
 }
 
-static int add_rules(struct plan *plan, char **ret_message)
+static int refuse_mountinfo(int error, char **ret_message)
+{
+	return refuse(ret_message, error,
+		"cannot build the wall: /proc/self/mountinfo: %s; is /proc mounted?",
+		strerror(-error));
+}
+
+static int add_rules(struct plan *plan, int mountinfo_fd, char **ret_message)
 {
 	_cleanup_close_ int root_fd = -EBADF;
 	_cleanup_free_ char *mountinfo = NULL;
 	int r;
 
-	r = mountinfo_read(&mountinfo);
+	r = mountinfo_read_from(mountinfo_fd, SIZE_MAX - 1, &mountinfo);
 	if (r < 0)
-		return refuse(ret_message, r,
-			"cannot build the wall: /proc/self/mountinfo: %s; is /proc mounted?",
-			strerror(-r));
+		return refuse_mountinfo(r, ret_message);
 	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	r = root_fd < 0 ? -errno : plan_tree(plan, root_fd, mountinfo);
 	return r < 0 ? refuse_plan(r, ret_message) : 0;
@@ -221,12 +227,12 @@ static int make_ruleset(uint64_t rights, uint64_t scoped, int *ret_fd, char **re
 		strerror(errno));
 }
 
-static int make_rulesets(struct rulesets *ret, char **ret_message)
+static int make_rulesets(struct rulesets *ret, bool keeps_signals, char **ret_message)
 {
 	int r;
 
-	r = make_ruleset(
-		ret->files | RIGHTS_OF_DIRECTORIES, ret->scoped, &ret->wall_fd, ret_message);
+	r = make_ruleset(ret->files | RIGHTS_OF_DIRECTORIES,
+		keeps_signals ? LANDLOCK_SCOPE_SIGNAL : 0, &ret->wall_fd, ret_message);
 	if (r < 0)
 		return r;
 	return make_ruleset(LANDLOCK_ACCESS_FS_READ_DIR, 0, &ret->proof_fd, ret_message);
@@ -370,23 +376,34 @@ static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 	return refuse_domain(proof.error, ret_message);
 }
 
-static int raise_rules(uint64_t files, uint64_t scoped, char **ret_costs, char **ret_message)
+/* What the kernel says on a descriptor of mountinfo: since it was opened, or asked last. */
+static bool mounts_have_changed(int mountinfo_fd)
 {
-	_cleanup_(rulesets_close) struct rulesets rulesets = {-EBADF, -EBADF, files, scoped};
-	_cleanup_(plan_clear) struct plan plan = {.add = add_landlock_rule, .userdata = &rulesets};
+	struct pollfd pollfd = {.fd = mountinfo_fd, .events = POLLPRI};
+
+	return poll(&pollfd, 1, 0) != 0;
+}
+
+static int prepare_rules(
+	struct wall *wall, uint64_t files, int mountinfo_fd, bool looks_closely, char **ret_message)
+{
+	_cleanup_(rulesets_close) struct rulesets rulesets = {-EBADF, -EBADF, files};
+	_cleanup_(plan_clear) struct plan plan = {
+		.add = add_landlock_rule, .userdata = &rulesets, .looks_closely = looks_closely};
 	int r;
 
-	r = make_rulesets(&rulesets, ret_message);
+	r = make_rulesets(&rulesets, wall->keeps_signals, ret_message);
+	r = r < 0 ? r : add_rules(&plan, mountinfo_fd, ret_message);
+	/* What was mounted meanwhile may be the queues, by another name. */
+	if (r == 0 && !looks_closely && mounts_have_changed(mountinfo_fd))
+		return prepare_rules(wall, files, mountinfo_fd, true, ret_message);
 	if (r < 0)
 		return r;
-	r = add_rules(&plan, ret_message);
-	if (r < 0)
-		return r;
-	*ret_costs = costs(&plan);
+	wall->costs = costs(&plan);
 	r = prove(&plan, rulesets.proof_fd, ret_message);
-	if (r < 0)
-		return r;
-	return stand_behind(rulesets.wall_fd, ret_message);
+	if (r == 0)
+		wall->ruleset_fd = take_fd(&rulesets.wall_fd);
+	return r;
 }
 
 /* --- the form "mount" ---------------------------------------------------------------------- */
@@ -444,33 +461,54 @@ static int allow_view(int ruleset_fd, uint64_t files, int anchor_fd, char **ret_
 	return descriptors_visit(allow_file, &allowing, ret_message);
 }
 
-static int raise_mount(uint64_t files, char **ret_message)
+static int prepare_mount(struct wall *wall, uint64_t files, char **ret_message)
 {
-	_cleanup_close_ int ruleset_fd = -EBADF, anchor_fd = -EBADF;
+	_cleanup_close_ int anchor_fd = -EBADF;
 	int r = check_capabilities(ret_message);
 
-	r = r < 0 ? r : make_ruleset(files | RIGHTS_OF_DIRECTORIES, 0, &ruleset_fd, ret_message);
+	r = r < 0 ? r
+		  : make_ruleset(files | RIGHTS_OF_DIRECTORIES, 0, &wall->ruleset_fd, ret_message);
 	r = r < 0 ? r : view_enter(&anchor_fd, ret_message);
-	r = r < 0 ? r : allow_view(ruleset_fd, files, anchor_fd, ret_message);
-	r = r < 0 ? r : stand_behind(ruleset_fd, ret_message);
-	if (r < 0)
-		return r;
-	r = capability_give_up(CAP_SYS_ADMIN);
-	if (r < 0)
-		return refuse(ret_message, r, "cannot build the wall: giving up CAP_SYS_ADMIN: %s",
-			strerror(-r));
-	return 0;
+	return r < 0 ? r : allow_view(wall->ruleset_fd, files, anchor_fd, ret_message);
 }
 
-int wall_raise(enum wall_form form, bool keeps_signals, char **ret_costs, char **ret_message)
+static int give_up_mounting(char **ret_message)
 {
-	int abi = check_landlock(ret_message);
-	const uint64_t scoped = keeps_signals && abi >= ABI_WITH_SCOPES ? LANDLOCK_SCOPE_SIGNAL : 0;
+	int r = capability_give_up(CAP_SYS_ADMIN);
 
-	*ret_costs = NULL;
+	return r == 0 ? 0
+		      : refuse(ret_message, r, "cannot build the wall: giving up CAP_SYS_ADMIN: %s",
+				strerror(-r));
+}
+
+int wall_prepare(struct wall *wall, char **ret_message)
+{
+	_cleanup_close_ int mountinfo_fd = -EBADF;
+	int abi = check_landlock(ret_message);
+
 	if (abi < 0)
 		return abi;
-	return form == WALL_MOUNT
-		       ? raise_mount(rights_of_files(abi), ret_message)
-		       : raise_rules(rights_of_files(abi), scoped, ret_costs, ret_message);
+	if (abi < ABI_WITH_SCOPES)
+		wall->keeps_signals = false;
+	if (wall->form == WALL_MOUNT)
+		return prepare_mount(wall, rights_of_files(abi), ret_message);
+	mountinfo_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (mountinfo_fd < 0)
+		return refuse_mountinfo(-errno, ret_message);
+	return prepare_rules(wall, rights_of_files(abi), mountinfo_fd, false, ret_message);
+}
+
+int wall_raise(struct wall *wall, char **ret_message)
+{
+	int r = stand_behind(wall->ruleset_fd, ret_message);
+
+	if (r == 0 && wall->form == WALL_MOUNT)
+		r = give_up_mounting(ret_message);
+	return r;
+}
+
+void wall_clear(struct wall *wall)
+{
+	closep(&wall->ruleset_fd);
+	free(take_pointer(wall->costs));
 }

@@ -9,9 +9,19 @@ enum wall_form {
 	WALL_MOUNT, /* needs CAP_SYS_ADMIN, and takes it away */
 };
 
-/* Puts this process behind the wall, for good. no_new_privs must be set. keeps_signals: where the
- * kernel can (6.12), it may send signals to nobody outside, either. ret_costs names the
- * directories besides / and /dev directly in which files can no longer be created, and why; NULL if
- * there are none. Returns 0, or a negative errno with a message (see refuse.h); then the process
- * must not go on. */
-int wall_raise(enum wall_form form, bool keeps_signals, char **ret_costs, char **ret_message);
+struct wall {
+	enum wall_form form;
+	bool keeps_signals; /* where the kernel can (6.12), no signals to anybody outside */
+
+	/* Once prepared; before: negative, NULL. */
+	int ruleset_fd;
+	char *costs; /* the directories besides / and /dev directly in which files can no longer be
+			created, and why; NULL if there are none */
+};
+
+/* Makes the wall ready, in the form "mount" in a mount namespace of its own; no_new_privs must be
+ * set. Then puts this process behind it, for good. Both return 0, or a negative errno with a
+ * message (see refuse.h); then the process must not go on. */
+int wall_prepare(struct wall *wall, char **ret_message);
+int wall_raise(struct wall *wall, char **ret_message);
+void wall_clear(struct wall *wall);

@@ -104,17 +104,13 @@ static _noreturn_ void supervise(int socket)
 /* Loads the filter and hands the listener to the supervisor. */
 static int confine(int socket)
 {
-	_cleanup_free_ struct sock_filter *program = NULL;
 	_cleanup_free_ char *message = NULL;
 	_cleanup_close_ int listener = -EBADF;
-	unsigned short length;
 	int r;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = filter_build(1, MEDIATION_CALL, &program, &length);
-	if (r == 0)
-		r = filter_load(program, length, &listener, &message);
+	r = filter_load(1, MEDIATION_CALL, &listener, &message);
 	if (r == 0)
 		r = message_send(socket, "", 1, &listener, 1);
 	return r;

@@ -202,9 +202,7 @@ struct session_message door_record(struct door *door)
 static void run_app(struct door *door, int socket, uid_t uid, void (*before)(struct stage *),
 	void (*app)(struct stage *))
 {
-	_cleanup_free_ struct sock_filter *program = NULL;
 	_cleanup_free_ char *message = NULL;
-	unsigned short length;
 	int listener;
 
 	(void)alarm(10 * (unsigned)DOOR_DEADLINE_SECONDS);
@@ -214,9 +212,8 @@ static void run_app(struct door *door, int socket, uid_t uid, void (*before)(str
 	if (before)
 		before(door->stage);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		filter_build(door_other_filter_id ?: door->filter_id, door->mediation, &program,
-			&length) < 0 ||
-		filter_load(program, length, &listener, &message) < 0)
+		filter_load(door_other_filter_id ?: door->filter_id, door->mediation, &listener,
+			&message) < 0)
 		_exit(102);
 	if (message_send(socket, "", 1, &listener, 1) < 0)
 		_exit(103);

@@ -182,8 +182,21 @@ all() {
 	inherited "$@"
 }
 
+# A queue that comes to lie in the tree after mq-run has read the mounts, and before it looks at the file.
+mount_meanwhile() {
+	run unshare -m sh -c ': >/dev/meanwhile && exec env LD_PRELOAD="$0" MQGATE_MEANWHILE="$1 /dev/meanwhile" "$2" mq-run \
+		--plug one:events sh -c "grep -c meanwhile /proc/self/mountinfo; cat /dev/meanwhile"' \
+		"$BUILD_ROOT/tests/preload/mount-meanwhile.so" "/dev/mqueue${Q}meanwhile" env
+	rm -f /dev/meanwhile
+}
+
 all root
 all user as_user
+mqtry "open ${Q}meanwhile rwc 600" >/dev/null
+mount_meanwhile
+expect_stdout "a queue that is mounted while the wall is made is there" '^1$'
+expect_stderr "… and out of reach" "^cat: /dev/meanwhile: Permission denied"
+rm -f "/dev/mqueue${Q}meanwhile"
 with_mqueue /srv/look mq-run --wall=mount --plug one:events mktemp -p /srv
 expect_status "mqueue below /srv: with --wall=mount a file can be created" 0
 holds "… and nothing is said" test ! -s "$WORK/stderr"

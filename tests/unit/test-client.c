@@ -73,7 +73,9 @@ static enum mediation mediation;
 
 static int hello(uint64_t *ret_filter_id)
 {
-	return client_hello(&client, refs, ELEMENTSOF(refs), ret_filter_id, &mediation, &message);
+	int r = client_hello(&client, refs, ELEMENTSOF(refs), &message);
+
+	return r < 0 ? r : client_answer(&client, ret_filter_id, &mediation, &message);
 }
 
 static void assert_message(const char *part)

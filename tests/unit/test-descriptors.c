@@ -18,7 +18,7 @@ static void refused_if(bool all_queues, int fd)
 	int queue;
 
 	(void)snprintf(number, sizeof(number), "descriptor %d ", fd);
-	cr_assert_eq(descriptors_check(all_queues, &queue, &message), -EBUSY);
+	cr_assert_eq(descriptors_check(all_queues, "/nowhere", &queue, &message), -EBUSY);
 	cr_assert(startswith(message, number), "%s", message);
 }
 
@@ -33,7 +33,7 @@ static void passed_with(bool all_queues, int wanted)
 	_cleanup_free_ char *message = NULL;
 	int queue;
 
-	cr_assert_eq(descriptors_check(all_queues, &queue, &message), 0, "%s", message);
+	cr_assert_eq(descriptors_check(all_queues, "/nowhere", &queue, &message), 0, "%s", message);
 	cr_assert_null(message);
 	cr_assert_eq(queue, wanted, "%d", queue);
 }

@@ -69,9 +69,11 @@ static int collect(int fd, const char *path, bool is_directory, void *userdata)
 	return 0;
 }
 
+static bool looks_closely;
+
 static int work_out(const char *mountinfo, plan_rule_t add)
 {
-	_cleanup_(plan_clear) struct plan made = {.add = add};
+	_cleanup_(plan_clear) struct plan made = {.add = add, .looks_closely = looks_closely};
 
 	return plan_tree(&made, root_fd, mountinfo);
 }
@@ -180,8 +182,14 @@ Test(plan, gives_no_rule_on_a_device_of_an_mqueue)
 
 	cr_assert_eq(fstatat(root_fd, "etc", &st, 0), 0);
 	(void)snprintf(line, sizeof(line),
-		ROOT_LINE "41 24 %u:%u / /elsewhere rw - mqueue mqueue rw\n", major(st.st_dev),
-		minor(st.st_dev));
+		ROOT_LINE "41 24 %u:%u / /elsewhere rw - mqueue mqueue rw\n"
+			  "46 27 0:52 / /home rw - tmpfs none rw\n",
+		major(st.st_dev), minor(st.st_dev));
+	plan(line);
+	assert_rules("/dev/null", "/dev/pts/", "/etc/");
+	rules[0] = '\0';
+	rule_count = 0;
+	looks_closely = true;
 	plan(line);
 	cr_assert_eq(rule_count, 0, "%s", rules);
 }

@@ -2,7 +2,7 @@
 /* Proves a filter: what the kernel would do for each call.
  *
  * When memory runs out, libseccomp 2.5 may leave rules out and report success. A call that is not
- * in the filter is not supervised; so what it has built is interpreted before it is loaded.
+ * in the filter is not supervised; so what it has built is interpreted before it is printed.
  *
  * A filter that only compares architecture and number with constants answers the same to all
  * between two of them. So it is proved for every architecture and number by asking for the
@@ -33,6 +33,7 @@ struct points {
 struct proof {
 	const struct sock_filter *program;
 	unsigned short length;
+	const struct architectures *architectures;
 	enum mediation mediation;
 };
 
@@ -97,7 +98,8 @@ static bool add_around(struct points *points, uint32_t value)
 static bool find_points(const struct proof *proof, struct points *ret)
 {
 	const struct intercepted_call *call;
-	bool found = add_around(ret, native_arch) && add_around(ret, compat_arch);
+	bool found = add_around(ret, proof->architectures->native) &&
+		     add_around(ret, proof->architectures->compat);
 
 	/* A call that was left out is no constant of the filter's. */
 	for (size_t i = 0; found && (call = intercepted_call_at(i)); i++)
@@ -142,24 +144,24 @@ static uint32_t wanted_by_arguments(const struct seccomp_data *data)
 	return 0;
 }
 
-static bool is_ours(uint32_t arch)
+static bool is_ours(const struct proof *proof, uint32_t arch)
 {
-	return arch == native_arch || arch == compat_arch;
+	return arch == proof->architectures->native || arch == proof->architectures->compat;
 }
 
-static uint32_t wanted(const struct seccomp_data *data, enum mediation mediation)
+static uint32_t wanted(const struct proof *proof, const struct seccomp_data *data)
 {
 	const struct intercepted_call *call = intercepted_call_find(data->arch, data->nr);
 
-	if (!is_ours(data->arch))
+	if (!is_ours(proof, data->arch))
 		return RET_NO_SYSTEM;
 	/* -1 is no call, but what a tracer puts in the place of one. */
 	if (data->arch == AUDIT_ARCH_X86_64 && (uint32_t)data->nr >= X32_BIT && data->nr != -1)
 		return RET_NO_SYSTEM;
 	if (data->nr == NR_CLONE3)
 		return RET_NO_SYSTEM;
-	return call && mediation_intercepts(mediation, call->call) ? SECCOMP_RET_USER_NOTIF
-								   : SECCOMP_RET_ALLOW;
+	return call && mediation_intercepts(proof->mediation, call->call) ? SECCOMP_RET_USER_NOTIF
+									  : SECCOMP_RET_ALLOW;
 }
 
 /* --- calls whose arguments matter ----------------------------------------------------------- */
@@ -203,9 +205,9 @@ static bool answers(const struct proof *proof, uint32_t arch, uint32_t nr, uint3
 	struct seccomp_data data = {.arch = arch, .nr = (int)nr};
 	uint32_t result = bpf_run(proof->program, proof->length, &data, ret_looked);
 
-	if (is_ours(arch) && wanted_by_arguments(&data) != 0)
+	if (is_ours(proof, arch) && wanted_by_arguments(&data) != 0)
 		return answers_to_all_arguments(proof, &data);
-	return result == wanted(&data, proof->mediation) && (*ret_looked & ~LOOKED_CALL) == 0;
+	return result == wanted(proof, &data) && (*ret_looked & ~LOOKED_CALL) == 0;
 }
 
 static bool answers_for(const struct proof *proof, const struct points *points, uint32_t arch)
@@ -214,16 +216,17 @@ static bool answers_for(const struct proof *proof, const struct points *points, 
 
 	/* What is said to one call of an architecture that has none is said to all if it has not
 	 * looked which one it is. */
-	for (size_t i = 0; i < points->count && (is_ours(arch) || looked & BPF_LOOKED(nr)); i++)
+	for (size_t i = 0; i < points->count && (is_ours(proof, arch) || looked & BPF_LOOKED(nr));
+		i++)
 		if (!answers(proof, arch, points->values[i], &looked))
 			return false;
 	return true;
 }
 
-bool filter_is_whole(
-	const struct sock_filter *program, unsigned short length, enum mediation mediation)
+bool filter_is_whole(const struct sock_filter *program, unsigned short length,
+	const struct architectures *architectures, enum mediation mediation)
 {
-	const struct proof proof = {program, length, mediation};
+	const struct proof proof = {program, length, architectures, mediation};
 	struct points points = {0};
 
 	if (!is_simple(program, length) || !find_points(&proof, &points))
