@@ -90,6 +90,7 @@ static int start_loop(struct manager *manager)
 	r = r < 0 ? r : capabilities_get(&permitted);
 	r = r < 0 ? r : capabilities_keep(CAPABILITIES_OF_MANAGER(permitted));
 	r = r < 0 ? r : sd_event_new(&manager->event);
+	r = r < 0 ? r : crowd_begin(manager->event, &manager->crowd);
 	r = r < 0 ? r : prepare_signals(manager);
 	r = r < 0 ? r : sd_event_set_watchdog(manager->event, true);
 	r = r < 0 ? r : process_raise_descriptors();
@@ -149,6 +150,7 @@ int manager_new(const struct manager_options *options, struct manager **ret)
 		return log_errno(-ENOMEM, "cannot start");
 	*manager = (struct manager){.options = options,
 		.lock = -EBADF,
+		.crowd = CROWD_NONE,
 		.spawner = -EBADF,
 		.launch_socket = -EBADF,
 		.control_socket = -EBADF,
@@ -201,6 +203,7 @@ struct manager *manager_free(struct manager *manager)
 	settings_clear(&manager->settings);
 	totals_free(manager);
 	last_records_free(manager);
+	crowd_end(&manager->crowd);
 	manager->event = sd_event_unref(manager->event);
 	manager->lock = safe_close(manager->lock);
 	free(manager);

@@ -21,6 +21,7 @@
 #include "include/policy.h"
 #include "include/util.h"
 #include "include/features.h"
+#include "crowd.h"
 
 struct account;
 struct change;
@@ -69,6 +70,7 @@ struct manager {
 	bool refuses_descriptors; /* the kernel does, before they are sent */
 	sd_event_source *launch_source, *control_source, *container_source;
 
+	struct crowd crowd; /* what there is one of for each session */
 	struct session *sessions;
 	size_t session_count;
 	size_t kept_count;      /* processes, of all sessions */

@@ -23,7 +23,7 @@ struct kept {
 	struct session *session;
 	pid_t pid;
 	int pidfd;
-	sd_event_source *source;
+	struct watch *watch;
 };
 
 /* --- keeping --------------------------------------------------------------------------------- */
@@ -33,15 +33,14 @@ static void kept_free(struct kept *kept)
 	LIST_DROP(kept->session->kept, kept);
 	kept->session->kept_count--;
 	kept->session->manager->kept_count--;
-	kept->source = sd_event_source_disable_unref(kept->source);
+	kept->watch = watch_end(kept->watch);
 	(void)safe_close(kept->pidfd);
 	free(kept);
 }
 
-static int on_exit_of_kept(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void on_exit_of_kept(int fd, uint32_t events, void *userdata)
 {
 	kept_free(userdata);
-	return 0;
 }
 
 static void forget_gone(struct session *session)
@@ -86,8 +85,8 @@ static int keep(struct session *session, pid_t pid, int *pidfd)
 	LIST_ADD(session->kept, kept);
 	session->kept_count++;
 	session->manager->kept_count++;
-	r = sd_event_add_io(session->manager->event, &kept->source, kept->pidfd, EPOLLIN,
-		on_exit_of_kept, kept);
+	r = crowd_watch(&session->manager->crowd, kept->pidfd, EPOLLIN, on_exit_of_kept, kept,
+		&kept->watch);
 	if (r < 0)
 		kept_free(kept);
 	return r;

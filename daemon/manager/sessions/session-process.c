@@ -21,8 +21,8 @@ struct session_process *session_process_free(struct session_process *process)
 		process->manager->spare = NULL;
 	if (process->session)
 		process->session->process = NULL;
-	process->lifeline_source = sd_event_source_disable_unref(process->lifeline_source);
-	process->socket_source = sd_event_source_disable_unref(process->socket_source);
+	process->lifeline_watch = watch_end(process->lifeline_watch);
+	process->socket_watch = watch_end(process->socket_watch);
 	process->deadline_source = sd_event_source_disable_unref(process->deadline_source);
 	process->lifeline = safe_close(process->lifeline);
 	process->socket = safe_close(process->socket);
@@ -121,6 +121,8 @@ void session_processes_end(struct manager *manager)
 	}
 }
 
+static void replace_spare(struct manager *manager, uint64_t delay_usec);
+
 static int handle_ack(struct session_process *process, uint64_t generation)
 {
 	if (generation > process->generation_sent || generation <= process->generation_acknowledged)
@@ -133,6 +135,7 @@ static int handle_ack(struct session_process *process, uint64_t generation)
 			session_process_kill(process, "out of memory");
 		process->manager->session_reports->in_force(process->session, generation);
 	}
+	replace_spare(process->manager, 0);
 	return 0;
 }
 
@@ -202,20 +205,19 @@ void session_process_hear(struct session_process *process)
 	(void)receive(process, SESSION_MESSAGES_AT_ONCE);
 }
 
-static int on_socket(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void on_socket(int fd, uint32_t events, void *userdata)
 {
 	struct session_process *process = userdata;
 	int r = receive(process, SESSION_MESSAGES_AT_ONCE);
 
 	if (r > 0 || r == -EAGAIN || r == -EINTR)
-		return 0;
-	(void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		return;
+	process->socket_watch = watch_end(process->socket_watch);
 	if (r == -EBADMSG)
 		session_process_kill(process, "sent a malformed message");
 	else
 		/* It is dead, or as good as dead; what of, is known when it is reaped. */
 		(void)shutdown(process->lifeline, SHUT_WR);
-	return 0;
 }
 
 static void log_death(const struct session_process *process, const struct spawner_event *event)
@@ -247,37 +249,34 @@ static void reaped(struct session_process *process, const struct spawner_event *
 	(void)session_process_free(process);
 	if (session)
 		manager->session_reports->process_gone(session);
-	if (was_spare && spare_schedule(manager, SPARE_RETRY_USEC) < 0)
-		log_error("cannot arrange for another spare session process");
+	replace_spare(manager, was_spare ? SPARE_RETRY_USEC : 0);
 }
 
-static int on_lifeline(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void on_lifeline(int fd, uint32_t events, void *userdata)
 {
 	struct session_process *process = userdata;
 	struct spawner_event event = {0};
 	int r = message_receive(fd, &event, sizeof(event), NULL, 0);
 
 	if (r == -EAGAIN || r == -EINTR)
-		return 0;
+		return;
 	if (r > 0 && event.type == SPAWNER_STARTED)
 		process->pid = event.pid;
 	else if (r > 0 && event.type == SPAWNER_STOPPED)
 		session_process_kill(process, "was stopped by a signal");
 	else
 		reaped(process, &event);
-	return 0;
 }
 
-static int add_sources(struct session_process *process)
+static int watch_process(struct session_process *process)
 {
-	sd_event *event = process->manager->event;
-	int r;
+	struct crowd *crowd = &process->manager->crowd;
+	int r = crowd_watch(
+		crowd, process->lifeline, EPOLLIN, on_lifeline, process, &process->lifeline_watch);
 
-	r = sd_event_add_io(
-		event, &process->lifeline_source, process->lifeline, EPOLLIN, on_lifeline, process);
 	return r < 0 ? r
-		     : sd_event_add_io(event, &process->socket_source, process->socket, EPOLLIN,
-			       on_socket, process);
+		     : crowd_watch(crowd, process->socket, EPOLLIN, on_socket, process,
+			       &process->socket_watch);
 }
 
 int session_process_new(struct manager *manager, struct session_process **ret)
@@ -293,7 +292,7 @@ int session_process_new(struct manager *manager, struct session_process **ret)
 	LIST_ADD(manager->session_processes, process);
 
 	r = spawner_begin(manager->spawner, SPAWNER_START, &process->socket, &process->lifeline);
-	r = r < 0 ? r : add_sources(process);
+	r = r < 0 ? r : watch_process(process);
 	if (r < 0) {
 		(void)session_process_free(process);
 		return r;
@@ -312,32 +311,31 @@ static int on_spare_due(sd_event_source *source, uint64_t usec, void *userdata)
 	r = session_process_new(manager, &manager->spare);
 	if (r < 0) {
 		log_errno(r, "cannot start session process %s", manager->options->session_program);
-		r = spare_schedule(manager, SPARE_RETRY_USEC);
-		if (r < 0)
-			log_errno(r, "cannot arrange for another spare session process");
+		replace_spare(manager, SPARE_RETRY_USEC);
 	}
 	return 0;
 }
 
-int spare_schedule(struct manager *manager, uint64_t delay_usec)
+/* Only when what took it is over or under way: its starting would keep a launch from the processor.
+ */
+static void replace_spare(struct manager *manager, uint64_t delay_usec)
 {
-	int r = timer_start(
-		manager->event, &manager->spare_source, delay_usec, on_spare_due, manager);
+	int r;
 
+	if (manager->spare)
+		return;
+	r = timer_start(manager->event, &manager->spare_source, delay_usec, on_spare_due, manager);
 	/* Launches under way come first. */
-	return r < 0 ? r
-		     : sd_event_source_set_priority(manager->spare_source, SD_EVENT_PRIORITY_IDLE);
+	if (r == 0)
+		r = sd_event_source_set_priority(manager->spare_source, SD_EVENT_PRIORITY_IDLE);
+	if (r < 0)
+		log_errno(r, "cannot arrange for another spare session process");
 }
 
 int session_process_take(struct manager *manager, struct session_process **ret)
 {
-	int r;
-
 	if (!manager->spare || manager->spare->killed)
 		return session_process_new(manager, ret);
-	r = spare_schedule(manager, 0);
-	if (r < 0)
-		return r;
 	*ret = take_pointer(manager->spare);
 	return 0;
 }

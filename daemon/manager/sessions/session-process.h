@@ -6,8 +6,6 @@
 
 /* The spare if there is one, else a new one. */
 int session_process_take(struct manager *manager, struct session_process **ret);
-/* Starts the spare after delay, if there is none then. */
-int spare_schedule(struct manager *manager, uint64_t delay_usec);
 int session_process_new(struct manager *manager, struct session_process **ret);
 
 /* Hands over a session: listener, in-flight memfd, and grants as the policy is now. On failure the

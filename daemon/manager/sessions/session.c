@@ -50,7 +50,7 @@ static void in_force(struct session *session, uint64_t generation);
 
 static void release_kernel_side(struct session *session)
 {
-	session->listener_source = sd_event_source_disable_unref(session->listener_source);
+	session->listener_watch = watch_end(session->listener_watch);
 	session->restart_source = sd_event_source_disable_unref(session->restart_source);
 	session->listener = safe_close(session->listener);
 	if (session->head)
@@ -236,14 +236,13 @@ static void process_gone(struct session *session)
 		session_end(session);
 }
 
-static int on_listener(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void on_listener(int fd, uint32_t events, void *userdata)
 {
 	struct session *session = userdata;
 
 	if (session->starter.userdata && session->process)
 		session_process_hear(session->process);
 	session_end(session);
-	return 0;
 }
 
 static int make_inflight(struct session *session)
@@ -326,8 +325,8 @@ static int watch(struct session *session)
 	if (r < 0)
 		return r;
 	/* No events are asked for: what always comes is EPOLLHUP, when the last process is gone. */
-	r = sd_event_add_io(manager->event, &session->listener_source, session->listener, 0,
-		on_listener, session);
+	r = crowd_watch(&manager->crowd, session->listener, 0, on_listener, session,
+		&session->listener_watch);
 	return r == 0 && manager->session_count == 1 ? start_watch(manager) : r;
 }
 

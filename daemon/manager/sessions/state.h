@@ -67,7 +67,7 @@ struct session {
 				     about it could as well help its app from outside */
 
 	int listener;
-	sd_event_source *listener_source;
+	struct watch *listener_watch;
 	int inflight;
 	const struct inflight_head *head; /* of it, mapped */
 	uint64_t in_hand_seen;
@@ -100,7 +100,8 @@ struct session_process {
 	pid_t pid;               /* 0 until it is known; for display only */
 	int socket;
 	int lifeline; /* see spawner.h */
-	sd_event_source *lifeline_source, *socket_source, *deadline_source;
+	struct watch *lifeline_watch, *socket_watch;
+	sd_event_source *deadline_source;
 	uint64_t generation_sent, generation_acknowledged;
 	bool killed;
 };
