@@ -12,7 +12,7 @@
 #include "include/counters.h"
 #include "include/denials.h"
 
-#define INFLIGHT_VERSION 12
+#define INFLIGHT_VERSION 13
 /* Its name; by it the manager tells what it gets back. */
 #define INFLIGHT_MEMFD "mqgate-inflight"
 /* Bytes. What is not written takes no memory. */

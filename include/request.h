@@ -38,11 +38,6 @@ struct request {
 	 * copy is complete. Nothing after the place of the fault is filled. */
 	int refusal;
 
-	/* Without the slash that the C library strips. mq_open and mq_unlink: what the program
-	 * says, from the app's memory; which queue it means, the grants say. Others: the queue's
-	 * own name, proved, if queue is QUEUE_NAMED. */
-	char name[PATH_MAX];
-
 	/* mq_open */
 	int oflag;
 	mode_t mode;
@@ -53,6 +48,12 @@ struct request {
 	int fd;
 	enum queue_identity queue;
 	bool removes_notification; /* mq_notify with NULL */
+
+	/* Without the slash that the C library strips. mq_open and mq_unlink: what the program
+	 * says, from the app's memory; which queue it means, the grants say. Others: the queue's
+	 * own name, proved, if queue is QUEUE_NAMED. Last: it is long, and a call need not begin by
+	 * clearing it. */
+	char name[PATH_MAX];
 };
 
 /* "mq_open", "mq_unlink", "mq_timedsend", …; never NULL. */

@@ -177,7 +177,7 @@ static bool any_is_watched(const struct supervisor *session)
 {
 	const struct processes *processes = &session->inflight->processes;
 
-	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
+	for (size_t i = 0; i < processes->count; i++)
 		if (is_watched(&processes->entries[i]))
 			return true;
 	return false;
@@ -191,7 +191,7 @@ static int judge_watched(struct supervisor *session)
 	struct inflight *inflight = session->inflight;
 	int r = 0;
 
-	for (uint32_t i = 0; i < SESSION_PROCESSES_MAX; i++) {
+	for (uint32_t i = 0; i < inflight->processes.count; i++) {
 		struct process *process = &inflight->processes.entries[i];
 
 		if (!is_watched(process))

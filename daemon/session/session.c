@@ -42,11 +42,9 @@ static void look_at_mounts(struct supervisor *supervisor, const struct pollfd *f
 /* Until the last of its processes is gone, and with them the session. */
 static void end_what_is_broken(struct supervisor *supervisor)
 {
-	const uint64_t now = now_usec();
-
-	if (!is_broken(supervisor) || now < supervisor->ends_again)
+	if (!is_broken(supervisor) || now_usec() < supervisor->ends_again)
 		return;
-	supervisor->ends_again = now + END_AGAIN_MS * 1000;
+	supervisor->ends_again = now_usec() + END_AGAIN_MS * 1000;
 	holders_end_all(&supervisor->holders);
 }
 

@@ -10,18 +10,13 @@
 static const struct place {
 	size_t offset, size;
 } places[] = {
-	{offsetof(struct inflight, head), offsetof(struct inflight, waiting)},
+	{offsetof(struct inflight, head), offsetof(struct inflight, threads)},
 	{offsetof(struct inflight, waiting), 2 * sizeof(struct seccomp_notif)},
-	{offsetof(struct inflight, in_force), 16},
 	{offsetof(struct inflight, threads), 64},
+	{offsetof(struct inflight, processes), 64},
 	{offsetof(struct inflight, queues), 64},
-	{offsetof(struct inflight, queues.permissions), 16},
-	{offsetof(struct inflight, queues.last_used), 16},
-	{offsetof(struct inflight, queues.keys), 64},
-	{offsetof(struct inflight, queues.names), 3 * (QUEUE_NAME_MAX + 1)},
+	{offsetof(struct inflight, queues.entries), 3 * sizeof(struct queue_entry)},
 	{offsetof(struct inflight, done), 64},
-	{offsetof(struct inflight, queues.aliases), 3 * (QUEUE_NAME_MAX + 1)},
-	{offsetof(struct inflight, queues.subjects), 16},
 	{offsetof(struct inflight, host_queues), 2 * sizeof(((struct host_queues *)0)->items[0])},
 };
 
@@ -69,16 +64,17 @@ static void look_up(struct inflight *inflight)
 	place = queues_find(&inflight->queues, (struct queue_key){.device = 1, .inode = 1});
 	REQUIRE(place == SESSION_QUEUES_MAX ||
 		(place < SESSION_QUEUES_MAX &&
-			strlen(inflight->queues.names[place]) <= QUEUE_NAME_MAX &&
-			strlen(inflight->queues.aliases[place]) <= QUEUE_NAME_MAX));
+			strlen(inflight->queues.entries[place].name) <= QUEUE_NAME_MAX &&
+			strlen(inflight->queues.entries[place].alias) <= QUEUE_NAME_MAX));
 	(void)queues_lose(&inflight->queues, grants);
 	(void)queues_may_be_held(&inflight->queues, grants);
 	queues_update(&inflight->queues, grants);
 	queues_remember(&inflight->queues, (struct queue_key){3, 3}, &facts, grants);
 	queues_note_access(&inflight->queues, (struct queue_key){3, 3}, PERMISSION_WRITE);
 	place = queues_find(&inflight->queues, (struct queue_key){3, 3});
-	REQUIRE(place < SESSION_QUEUES_MAX && streq(inflight->queues.names[place], "events") &&
-		inflight->queues.permissions[place] == (PERMISSION_OPEN | PERMISSION_READ));
+	REQUIRE(place < SESSION_QUEUES_MAX &&
+		streq(inflight->queues.entries[place].name, "events") &&
+		inflight->queues.entries[place].permissions == (PERMISSION_OPEN | PERMISSION_READ));
 	queues_adopt(&inflight->queues, place, &facts.subject, grants);
 	(void)threads_find(&inflight->threads, 4);
 	(void)grants_free(grants);

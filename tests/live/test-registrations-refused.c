@@ -180,12 +180,13 @@ static void fill_queues(struct queues *queues)
 {
 	cr_assert_eq(queues->count, 2U);
 	for (uint32_t i = 2; i < SESSION_QUEUES_MAX; i++) {
-		(void)snprintf(queues->names[i], sizeof(queues->names[i]), "no-such-%u", i);
+		(void)snprintf(
+			queues->entries[i].name, sizeof(queues->entries[i].name), "no-such-%u", i);
 		queues->keys[i] = (struct queue_key){.device = 1, .inode = i + 1};
-		queues->permissions[i] = PERMISSIONS_ALL;
-		queues->last_used[i] = ++queues->clock;
+		queues->entries[i].permissions = PERMISSIONS_ALL;
+		queues->entries[i].last_used = ++queues->clock;
 	}
-	queues->last_used[1] = ++queues->clock;
+	queues->entries[1].last_used = ++queues->clock;
 	queues->count = SESSION_QUEUES_MAX;
 }
 

@@ -139,7 +139,7 @@ Test(inflight, is_refused_with_a_name_without_end)
 	struct inflight *inflight, *again;
 
 	cr_assert_eq(inflight_map(fd, &inflight), 0);
-	memset(inflight->queues.names[0], 'x', sizeof(inflight->queues.names[0]));
+	memset(inflight->queues.entries[0].name, 'x', sizeof(inflight->queues.entries[0].name));
 	cr_expect_eq(inflight_map(fd, &again), 0, "an entry that is not in use");
 	inflight->queues.count = 1;
 	cr_expect_eq(inflight_map(fd, &again), -EBADMSG);
@@ -181,7 +181,7 @@ static const char *find(struct queues *queues, uint64_t inode)
 {
 	uint32_t place = queues_find(queues, (struct queue_key){.device = 1, .inode = inode});
 
-	return place < SESSION_QUEUES_MAX ? queues->names[place] : "(unknown)";
+	return place < SESSION_QUEUES_MAX ? queues->entries[place].name : "(unknown)";
 }
 
 Test(queues, remembers_by_device_and_inode)
@@ -192,7 +192,7 @@ Test(queues, remembers_by_device_and_inode)
 	remember(queues, (struct queue_key){2, 10}, "b", PERMISSIONS_ALL);
 	cr_expect_str_eq(find(queues, 10), "a");
 	cr_expect_eq(queues_find(queues, (struct queue_key){2, 10}), 1U);
-	cr_expect_str_eq(queues->names[1], "b");
+	cr_expect_str_eq(queues->entries[1].name, "b");
 	cr_expect_str_eq(find(queues, 11), "(unknown)");
 	cr_expect_eq(queues_find(queues, (struct queue_key){0, 0}), SESSION_QUEUES_MAX);
 	remember(queues, (struct queue_key){1, 10}, "renamed", PERMISSIONS_ALL);
@@ -294,11 +294,13 @@ Test(queues, what_somebody_was_given_is_not_forgotten_for_another_one)
 	queues_remember(queues, key, &facts, both);
 	facts.subject.pid = 6;
 	queues_remember(queues, key, &facts, both);
-	cr_expect_eq(queues->permissions[0], PERMISSION_OPEN | PERMISSION_READ | PERMISSION_WRITE);
+	cr_expect_eq(queues->entries[0].permissions,
+		PERMISSION_OPEN | PERMISSION_READ | PERMISSION_WRITE);
 	cr_expect(queues_lose(queues, writing), "opened by another one");
 	queues_update(queues, both);
 	queues_adopt(queues, 0, &(struct subject){.pid = 5}, both);
-	cr_expect_eq(queues->permissions[0], PERMISSION_OPEN | PERMISSION_READ | PERMISSION_WRITE);
+	cr_expect_eq(queues->entries[0].permissions,
+		PERMISSION_OPEN | PERMISSION_READ | PERMISSION_WRITE);
 	cr_expect(queues_lose(queues, writing), "come to another one");
 	free(queues);
 }

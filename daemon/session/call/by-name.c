@@ -155,7 +155,8 @@ static bool is_injected(struct supervisor *supervisor, const struct call *call, 
 	if (target_descriptor(&call->target, number, &descriptor) < 0 || !descriptor.regular)
 		return false;
 	place = queues_find(&supervisor->inflight->queues, descriptor.key);
-	return place < SESSION_QUEUES_MAX && streq(queues->names[place], call->granted.queue) &&
+	return place < SESSION_QUEUES_MAX &&
+	       streq(queues->entries[place].name, call->granted.queue) &&
 	       target_descriptor_flags(&call->target, number, &flags) == 0 &&
 	       (flags & ACT_OPEN_FLAGS) == ACT_OPEN_FLAGS;
 }

@@ -90,7 +90,8 @@ struct wanted call_wants(const struct supervisor *supervisor, const struct call 
 	const struct queues *queues = &supervisor->inflight->queues;
 
 	return (struct wanted){.name = call->request.name,
-		.spaces = call->entry < SESSION_QUEUES_MAX ? queues->spaces[call->entry] : 0,
+		.spaces =
+			call->entry < SESSION_QUEUES_MAX ? queues->entries[call->entry].spaces : 0,
 		.subject = call->subject,
 		.needs = request_needs(&call->request),
 		.counters = call_counters(supervisor, call)};

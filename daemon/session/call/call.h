@@ -11,7 +11,6 @@
 /* Everything about the call in hand. Made by serve.c, passed down, and cleared at its end. */
 struct call {
 	const struct seccomp_notif *notification;
-	struct request request;
 	struct target target;
 	struct credentials identity;
 	enum reason contained; /* REASON_GRANTED, or what is wrong with its container */
@@ -38,16 +37,8 @@ struct call {
 	uint32_t counted; /* among those who give something; 0: not known whose it is */
 	struct verdict verdict;
 	struct answer answer;
+	struct request request; /* last, as in it its name */
 };
-#define CALL_START                              \
-	((struct call){.target = TARGET_CLOSED, \
-		.identity = CREDENTIALS_NONE,   \
-		.queue = -EBADF,                \
-		.subject = SUBJECT_NOBODY,      \
-		.contained = REASON_GRANTED,    \
-		.entry = SESSION_QUEUES_MAX,    \
-		.verdict = VERDICT_DENY,        \
-		.answer = {.kind = ANSWER_ERROR, .error = EACCES}})
 
 void call_clear(struct call *call);
 

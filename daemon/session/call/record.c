@@ -48,6 +48,11 @@ void recorder_note(struct recorder *recorder, int channel, const struct session_
 	recorder->suppressed++;
 }
 
+void recorder_repeat(struct recorder *recorder)
+{
+	recorder->suppressed++;
+}
+
 void recorder_flush(struct recorder *recorder, int channel)
 {
 	if (recorder->suppressed == 0)

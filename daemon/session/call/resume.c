@@ -62,7 +62,7 @@ static void log_uncertain(struct supervisor *supervisor, struct target *target,
 	log_warning("uncertain %s /%s of thread %d: the session process was killed in the middle "
 		    "of it; it may have been carried out, and was answered with EIO",
 		mq_call_to_string(call),
-		escape(place < SESSION_QUEUES_MAX ? queues->names[place] : "", queue,
+		escape(place < SESSION_QUEUES_MAX ? queues->entries[place].name : "", queue,
 			sizeof(queue)),
 		(int)noted->pid);
 }

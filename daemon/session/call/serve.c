@@ -27,11 +27,11 @@
  * What is kept from one call to the next says where to look, never what was seen: the directory in
  * /proc of a thread that called lately (cache.h), and which of the files opened here a descriptor
  * was last (opened.h). The kernel is asked anew each time, so nothing of it can be out of date.
- * With it a call on a descriptor takes six system calls: poll, RECV, kcmp, two to see whose thread
- * it is, SEND; seven once the session has lost something, and nine for a send that is carried out
- * here; and every 10 ms one more, to see whether the thread is a real-time one (urgency.h). mq_open
- * takes 21 for a caller with our own ids, 30 for another; one that creates 32 and 44; mq_unlink 16
- * and 25; a denied mq_open 13.
+ * With it a call on a descriptor takes five system calls: poll, RECV, kcmp, one to see whose thread
+ * it is, SEND; six if it is not the first thread of its process; one more once the session has lost
+ * something, and nine for a send that is carried out here; and every 10 ms one more, to see whether
+ * the thread is a real-time one (urgency.h). mq_open takes 21 for a caller with our own ids, 30 for
+ * another; one that creates 32 and 44; mq_unlink 16 and 25; a denied mq_open 13.
  *
  * Three things can go wrong. Fatal: this process ends, and the manager starts another. Refused: the
  * app gets an errno. Gone: the app was killed meanwhile, and the call is dropped.
@@ -74,6 +74,8 @@
 #include "decode.h"
 #include "which-queue.h"
 #include "why.h"
+
+#define REPEATED_USEC 10000
 
 /* --- look ---------------------------------------------------------------------------------- */
 
@@ -252,9 +254,9 @@ static void record_names(const struct supervisor *supervisor, const struct call 
 	const struct queues *queues = &supervisor->inflight->queues;
 	const char *name = call->request.name, *queue = "";
 
-	if (call->entry < SESSION_QUEUES_MAX && queues->aliases[call->entry][0]) {
+	if (call->entry < SESSION_QUEUES_MAX && queues->entries[call->entry].alias[0]) {
 		queue = name;
-		name = queues->aliases[call->entry];
+		name = queues->entries[call->entry].alias;
 	} else if (call->granted.permissions != 0 && !streq(call->granted.queue, name)) {
 		queue = call->granted.queue;
 	}
@@ -306,6 +308,23 @@ static void note_denial(struct supervisor *supervisor, const struct call *call)
 	memcpy(denial.command, call->identity.command, sizeof(denial.command));
 	(void)strcpy(denial.name, request->name);
 	denials_note(&supervisor->inflight->head.denials, &denial);
+	supervisor->repeated =
+		(struct repeated){supervisor->inflight->head.since, request->tid, denial};
+}
+
+/* A loop that asks for the same again and again: who that is was looked at lately, and the record
+ * would be held back. It costs little more than a call that is allowed. */
+static bool is_repeated(struct supervisor *supervisor, const struct call *call)
+{
+	const struct repeated *last = &supervisor->repeated;
+	const struct request *request = &call->request;
+
+	return call->verdict.reason == REASON_NOT_GRANTED && request_has_descriptor(request) &&
+	       last->tid == request->tid && last->denial.call == request->call &&
+	       last->denial.missing == call->verdict.missing &&
+	       supervisor->inflight->head.since - last->since < REPEATED_USEC &&
+	       streq(last->denial.name, request->name) && supervisor->recorder.suppressed > 0 &&
+	       !supervisor->observe && !recorder_has_room(&supervisor->recorder);
 }
 
 /* --- one call ------------------------------------------------------------------------------ */
@@ -347,6 +366,8 @@ static struct verdict decide_on(const struct supervisor *supervisor, struct call
 /* What follows the look, which had this result. */
 static void decide_and_answer(struct supervisor *supervisor, struct call *call, int looked)
 {
+	bool repeated;
+
 	if (supervisor->inflight->broken) {
 		call->contained = REASON_CONTAINER_MQUEUE;
 		looked = -EACCES;
@@ -359,18 +380,24 @@ static void decide_and_answer(struct supervisor *supervisor, struct call *call, 
 		return;
 	if (call->too_wide)
 		supervisor->inflight->tainted = 1;
-	if (worth_a_record(supervisor, call))
+	repeated = is_repeated(supervisor, call);
+	if (worth_a_record(supervisor, call) && !repeated)
 		(void)call_know_identity(supervisor, call);
 	call->answer = act(supervisor, call);
 	count_call(supervisor, call);
-	note_denial(supervisor, call);
+	if (repeated)
+		denials_note(&supervisor->inflight->head.denials, &supervisor->repeated.denial);
+	else
+		note_denial(supervisor, call);
 	if (!call->waits && answer(supervisor, call) < 0)
 		return;
 	if (call->waits && call->verdict.allow)
 		return;
 	if (supervisor->observe)
 		supervisor->observe(supervisor->observer, call);
-	if (worth_a_record(supervisor, call) || why_is_news(&supervisor->told, call))
+	if (repeated)
+		recorder_repeat(&supervisor->recorder);
+	else if (worth_a_record(supervisor, call) || why_is_news(&supervisor->told, call))
 		record(supervisor, call);
 	if (call->answer.kind == ANSWER_VALUE)
 		why_forget(&supervisor->told, call);
@@ -379,9 +406,18 @@ static void decide_and_answer(struct supervisor *supervisor, struct call *call, 
 static void call_begin(struct supervisor *supervisor, struct call *ret)
 {
 	urgency_follow(&supervisor->urgency, supervisor->inflight, supervisor->listener);
-	*ret = CALL_START;
+	memset(ret, 0, offsetof(struct call, request.name));
+	ret->request.name[0] = '\0';
 	ret->notification = &supervisor->inflight->notification;
+	ret->target = TARGET_CLOSED;
 	ret->target.tid = (pid_t)ret->notification->pid;
+	ret->identity = CREDENTIALS_NONE;
+	ret->contained = REASON_GRANTED;
+	ret->queue = -EBADF;
+	ret->subject = SUBJECT_NOBODY;
+	ret->entry = SESSION_QUEUES_MAX;
+	ret->verdict = VERDICT_DENY;
+	ret->answer = answer_error(EACCES);
 }
 
 /* A process is to share its descriptor table: nobody in the session is alone any more. */

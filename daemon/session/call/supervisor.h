@@ -20,6 +20,13 @@
 #include "include/syscalls.h"
 
 /* What may be recorded, and what was held back. */
+/* What was denied last, and to which thread. */
+struct repeated {
+	uint64_t since; /* when its call was taken up; CLOCK_MONOTONIC in microseconds */
+	pid_t tid;
+	struct denial denial;
+};
+
 struct recorder {
 	uint32_t rate;        /* a second; RECORD_BURST at once */
 	bool allowed;         /* also allowed opens and deletes */
@@ -61,6 +68,7 @@ struct supervisor {
 	struct held held;
 	struct host_files host_files;
 	struct recorder recorder;
+	struct repeated repeated;
 	struct told told;
 	struct waiters waiters;
 	struct refusals refusals;
@@ -77,6 +85,8 @@ struct supervisor {
  * held back. */
 bool recorder_has_room(struct recorder *recorder);
 void recorder_note(struct recorder *recorder, int channel, const struct session_message *record);
+/* One more like the last one that was held back. */
+void recorder_repeat(struct recorder *recorder);
 void recorder_flush(struct recorder *recorder, int channel);
 int recorder_timeout(const struct recorder *recorder);
 

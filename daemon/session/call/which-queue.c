@@ -69,12 +69,12 @@ static void take_queue(struct supervisor *supervisor, struct call *call, uint32_
 	const struct queues *queues = &supervisor->inflight->queues;
 	struct request *request = &call->request;
 
-	(void)strcpy(request->name, queues->names[place]);
+	(void)strcpy(request->name, queues->entries[place].name);
 	request->queue = QUEUE_NAMED;
-	call->granted =
-		(struct granted){.permissions = queues->permissions[place], .queue = request->name};
-	call->subject = queues->subjects[place];
-	call->counted = queues->counted[place];
+	call->granted = (struct granted){
+		.permissions = queues->entries[place].permissions, .queue = request->name};
+	call->subject = queues->entries[place].subject;
+	call->counted = queues->entries[place].counted;
 	call->entry = place;
 }
 
@@ -96,8 +96,8 @@ static int look_at_caller(struct supervisor *supervisor, struct call *call)
 	if (!call_is_valid(supervisor, call))
 		return -ESRCH;
 	subject = call_subject(supervisor, call);
-	if (grants_on_queue(
-		    supervisor->grants, &subject, request->name, queues->spaces[call->entry]) &
+	if (grants_on_queue(supervisor->grants, &subject, request->name,
+		    queues->entries[call->entry].spaces) &
 		~call->granted.permissions)
 		queues_adopt(queues, call->entry, &subject, supervisor->grants);
 	take_queue(supervisor, call, call->entry);

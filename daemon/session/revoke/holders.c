@@ -95,7 +95,7 @@ static void choose_queues(struct look *look)
 			(look->scope && !queues_are_in(queues, i, look->scope)))
 			continue;
 		look->queues[look->queue_count].key = queues->keys[i];
-		look->queues[look->queue_count++].permissions = queues->permissions[i];
+		look->queues[look->queue_count++].permissions = queues->entries[i].permissions;
 	}
 }
 
@@ -165,18 +165,20 @@ static enum holding look_at_process(
 /* Who is noted is of the session for certain. */
 static void know_noted(struct look *look)
 {
-	const struct process *entries = look->search->inflight->processes.entries;
+	const struct processes *processes = &look->search->inflight->processes;
+	const struct process *entries = processes->entries;
 
-	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
+	for (size_t i = 0; i < processes->count; i++)
 		if (entries[i].pid != 0)
 			members_know(&look->members, entries[i].pid, entries[i].identity);
 }
 
 static const struct process *find_registered(const struct look *look, const struct member *member)
 {
-	const struct process *entries = look->search->inflight->processes.entries;
+	const struct processes *processes = &look->search->inflight->processes;
+	const struct process *entries = processes->entries;
 
-	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
+	for (size_t i = 0; i < processes->count; i++)
 		if (entries[i].pid == member->pid && entries[i].identity == member->identity &&
 			entries[i].registered)
 			return &entries[i];

@@ -65,8 +65,8 @@ int registrations_open(const struct queues *queues, uint32_t entry, const struct
 
 	step_begin();
 	queue = own_look_up(own,
-		queues->spaces[entry] & SPACE_HOST ? -EBADF : identity->ipc_namespace,
-		queues->names[entry]);
+		queues->entries[entry].spaces & SPACE_HOST ? -EBADF : identity->ipc_namespace,
+		queues->entries[entry].name);
 	step_end();
 	if (queue < 0)
 		return queue;
@@ -116,7 +116,7 @@ static uint32_t used_entries(const struct queues *queues)
 
 static bool may_not_be_read(const struct queues *queues, uint32_t i)
 {
-	return queues->keys[i].inode != 0 && !(queues->permissions[i] & PERMISSION_READ);
+	return queues->keys[i].inode != 0 && !(queues->entries[i].permissions & PERMISSION_READ);
 }
 
 /* --- one process ---------------------------------------------------------------------------- */

@@ -80,10 +80,9 @@ int held_add(struct held *held, pid_t tid, int fd, int *queue, struct queue_key 
 
 void held_drop(struct held *held, uint64_t unused_usec)
 {
-	uint64_t now = unused_usec > 0 ? now_usec() : UINT64_MAX;
-
 	for (size_t i = 0; i < SESSION_HELD_MAX; i++)
-		if (held->files[i].used != 0 && now - held->files[i].used >= unused_usec)
+		if (held->files[i].used != 0 &&
+			(unused_usec == 0 || now_usec() - held->files[i].used >= unused_usec))
 			let_go(&held->files[i]);
 }
 

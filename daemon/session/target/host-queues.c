@@ -42,10 +42,10 @@ static bool has_its_name(
 
 static int find_free(const struct host_queues *queues)
 {
-	for (int i = 0; i < HOST_QUEUES_MAX; i++)
+	for (int i = 0; i < (int)queues->count; i++)
 		if (!is_entry(queues, i))
 			return i;
-	return -ENOSPC;
+	return queues->count < HOST_QUEUES_MAX ? (int)queues->count : -ENOSPC;
 }
 
 static void forget(struct host_queues *queues, struct host_files *files, int place)
@@ -69,6 +69,8 @@ int host_queues_begin(struct host_queues *queues, struct host_files *files,
 		return place;
 	queues->items[place].key = (struct queue_key){0};
 	(void)snprintf(queues->items[place].name, sizeof(queues->items[place].name), "%s", name);
+	if (place == (int)queues->count)
+		__atomic_store_n(&queues->count, (uint32_t)place + 1, __ATOMIC_SEQ_CST);
 	return place;
 }
 
@@ -84,7 +86,7 @@ void host_queues_end(struct host_queues *queues, int place, int queue)
 
 static int find_key(const struct host_queues *queues, struct queue_key key)
 {
-	for (int i = 0; i < HOST_QUEUES_MAX; i++)
+	for (int i = 0; i < (int)queues->count; i++)
 		if (is_entry(queues, i) && queue_key_same(queues->items[i].key, key))
 			return i;
 	return -ENOENT;

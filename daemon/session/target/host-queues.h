@@ -12,6 +12,7 @@ struct own_identity;
 
 /* Outlives a session process. */
 struct host_queues {
+	uint32_t count; /* items 0…count-1 have been used: what is not looked at takes no memory */
 	struct {
 		struct queue_key key;          /* 0: perhaps not created */
 		char name[QUEUE_NAME_MAX + 1]; /* "": no entry */

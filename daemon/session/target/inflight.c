@@ -17,7 +17,7 @@ static bool is_text(const char text[static QUEUE_NAME_MAX + 1])
 
 static bool host_names_are_sound(const struct host_queues *queues)
 {
-	for (uint32_t i = 0; i < HOST_QUEUES_MAX; i++)
+	for (uint32_t i = 0; i < queues->count; i++)
 		if (!is_text(queues->items[i].name))
 			return false;
 	return true;
@@ -45,8 +45,8 @@ static bool denials_are_sound(const struct denials *denials)
 static bool names_are_sound(const struct queues *queues)
 {
 	for (uint32_t i = 0; i < queues->count; i++)
-		if (!is_text(queues->names[i]) || !is_text(queues->aliases[i]) ||
-			queues->counted[i] >= COUNTED_MAX)
+		if (!is_text(queues->entries[i].name) || !is_text(queues->entries[i].alias) ||
+			queues->entries[i].counted >= COUNTED_MAX)
 			return false;
 	return true;
 }
@@ -60,6 +60,8 @@ static bool is_sound(const struct inflight *inflight)
 	       inflight->waiting_used <= SESSION_WAITING_MAX &&
 	       inflight->queues.count <= SESSION_QUEUES_MAX &&
 	       inflight->threads.count <= SESSION_THREADS_MAX &&
+	       inflight->processes.count <= SESSION_PROCESSES_MAX &&
+	       inflight->host_queues.count <= HOST_QUEUES_MAX &&
 	       inflight->done.used <= SESSION_MESSAGE_MAX &&
 	       inflight->done.result <= SESSION_MESSAGE_MAX && names_are_sound(&inflight->queues) &&
 	       host_names_are_sound(&inflight->host_queues);

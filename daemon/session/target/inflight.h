@@ -35,10 +35,9 @@ struct inflight {
 	/* RECV writes here, so there is no moment at which a notification was taken but not noted.
 	 * id 0: none. */
 	struct seccomp_notif notification;
-	/* Calls taken up before, that wait in the session process; id 0: none. Beyond waiting_used
-	 * none ever did: what is not looked at takes no memory. */
+	/* Calls taken up before, that wait in the session process (waiting[]); id 0: none. Beyond
+	 * this none ever did: what is not looked at takes no memory. */
 	uint32_t waiting_used;
-	struct seccomp_notif waiting[SESSION_WAITING_MAX];
 	uint64_t in_force;      /* fingerprint of the grants that were acknowledged last */
 	uint32_t tainted;       /* 1: the session has lost something; it stays so */
 	uint32_t watching;      /* 1: it may open what it may not read: each mq_notify is watched */
@@ -50,6 +49,7 @@ struct inflight {
 	uint32_t broken;
 	uint32_t returning; /* 1: threads are being brought back, and perhaps not all of them */
 	struct threads threads;
+	struct seccomp_notif waiting[SESSION_WAITING_MAX];
 	struct processes processes;
 	struct queues queues;
 	struct host_queues host_queues;

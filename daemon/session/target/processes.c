@@ -54,10 +54,14 @@ int processes_open(struct processes *processes, struct process_handles *ret)
 {
 	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++) {
 		struct process *noted = &processes->entries[i];
-		int r = noted->pid != 0 ? open_again(noted) : -EBADF;
+		int r;
 
-		ret->pidfds[i] = r < 0 ? -EBADF : r;
+		ret->pidfds[i] = -EBADF;
 		ret->told[i] = false;
+		if (i >= processes->count)
+			continue;
+		r = noted->pid != 0 ? open_again(noted) : -EBADF;
+		ret->pidfds[i] = r < 0 ? -EBADF : r;
 		if (r == -ESRCH)
 			__atomic_store_n(&noted->pid, 0, __ATOMIC_SEQ_CST);
 		else if (r < 0 && noted->pid != 0)
@@ -69,7 +73,7 @@ int processes_open(struct processes *processes, struct process_handles *ret)
 int processes_find(
 	const struct processes *processes, const struct process_handles *handles, pid_t pid)
 {
-	for (int i = 0; i < SESSION_PROCESSES_MAX; i++)
+	for (int i = 0; i < (int)processes->count; i++)
 		if (processes->entries[i].pid == pid && pidfd_is_alive(handles->pidfds[i]))
 			return i;
 	return -1;
@@ -77,9 +81,11 @@ int processes_find(
 
 static int find_room(const struct processes *processes, const struct process_handles *handles)
 {
-	for (int i = 0; i < SESSION_PROCESSES_MAX; i++)
+	for (int i = 0; i < (int)processes->count; i++)
 		if (processes->entries[i].pid == 0 && !handles->doomed[i])
 			return i;
+	if (processes->count < SESSION_PROCESSES_MAX)
+		return (int)processes->count;
 	for (int i = 0; i < SESSION_PROCESSES_MAX; i++)
 		if (!pidfd_is_alive(handles->pidfds[i]) && !handles->doomed[i])
 			return i;
@@ -95,11 +101,13 @@ int processes_add(struct processes *processes, struct process_handles *handles, 
 	if (place < 0)
 		return place;
 	entry = &processes->entries[place];
-	/* The number last: then all of it is there. */
+	/* The number after the rest, and the count last: then all of it is there. */
 	__atomic_store_n(&entry->pid, 0, __ATOMIC_SEQ_CST);
 	entry->registered = 0;
 	entry->identity = identity;
 	__atomic_store_n(&entry->pid, pid, __ATOMIC_SEQ_CST);
+	if (place == (int)processes->count)
+		__atomic_store_n(&processes->count, (uint32_t)place + 1, __ATOMIC_SEQ_CST);
 	(void)safe_close(handles->pidfds[place]);
 	handles->pidfds[place] = take_fd(pidfd);
 	handles->told[place] = false;
@@ -108,13 +116,15 @@ int processes_add(struct processes *processes, struct process_handles *handles, 
 
 bool processes_have_registered(const struct processes *processes)
 {
-	for (size_t i = 0; i < SESSION_PROCESSES_MAX; i++)
+	for (size_t i = 0; i < processes->count; i++)
 		if (processes->entries[i].pid != 0 && processes->entries[i].registered)
 			return true;
 	return false;
 }
 
-/* The thread is asked for first: if the process has its number still afterwards, it had it then. */
+/* The thread is asked for first: if the process has its number still afterwards, it had it then.
+ * The first thread has the number of its process, and no other one can have it as long as that
+ * lives. */
 bool processes_have_thread(const struct processes *processes, const struct process_handles *handles,
 	uint32_t place, pid_t tid)
 {
@@ -122,7 +132,7 @@ bool processes_have_thread(const struct processes *processes, const struct proce
 
 	if (pid <= 0 || tid <= 0 || handles->pidfds[place] < 0)
 		return false;
-	if (syscall(SYS_tgkill, pid, tid, 0) < 0 && errno != EPERM)
+	if (tid != pid && syscall(SYS_tgkill, pid, tid, 0) < 0 && errno != EPERM)
 		return false;
 	return syscall(SYS_pidfd_send_signal, handles->pidfds[place], 0, NULL, 0) == 0 ||
 	       errno == EPERM;

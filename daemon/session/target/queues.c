@@ -33,8 +33,8 @@ static uint32_t least_recently_used(const struct queues *queues)
 
 	/* Differences, because the clock may have come round. */
 	for (uint32_t i = 1; i < SESSION_QUEUES_MAX; i++)
-		if (queues->clock - queues->last_used[i] >
-			queues->clock - queues->last_used[oldest])
+		if (queues->clock - queues->entries[i].last_used >
+			queues->clock - queues->entries[oldest].last_used)
 			oldest = i;
 	return oldest;
 }
@@ -48,7 +48,8 @@ uint32_t queues_find_victim(const struct queues *queues, struct queue_key key)
 
 static uint32_t permissions_of(const struct queues *queues, uint32_t i, const struct grants *grants)
 {
-	return grants_on_queue(grants, &queues->subjects[i], queues->names[i], queues->spaces[i]);
+	return grants_on_queue(grants, &queues->entries[i].subject, queues->entries[i].name,
+		queues->entries[i].spaces);
 }
 
 static void set_text(char text[static QUEUE_NAME_MAX + 1], const char *value)
@@ -60,8 +61,8 @@ static void set_text(char text[static QUEUE_NAME_MAX + 1], const char *value)
 /* What somebody else was given by these grants stays: their loss must be noticed. */
 static void give(struct queues *queues, uint32_t i, uint32_t permissions)
 {
-	queues->permissions[i] |= permissions;
-	queues->opened[i] |= queues->permissions[i];
+	queues->entries[i].permissions |= permissions;
+	queues->entries[i].opened |= queues->entries[i].permissions;
 }
 
 static bool are_numbers(const struct subject *subject)
@@ -89,17 +90,18 @@ void queues_remember(struct queues *queues, struct queue_key key, const struct q
 
 	/* In this order a half-written entry names nothing. */
 	__atomic_store_n(&queues->keys[i].inode, 0, __ATOMIC_SEQ_CST);
-	set_text(queues->names[i], facts->name);
-	set_text(queues->aliases[i], streq(facts->alias, facts->name) ? "" : facts->alias);
+	set_text(queues->entries[i].name, facts->name);
+	set_text(queues->entries[i].alias, streq(facts->alias, facts->name) ? "" : facts->alias);
 	if (!known || are_numbers(&facts->subject))
-		queues->subjects[i] = facts->subject;
+		queues->entries[i].subject = facts->subject;
 	if (!known)
-		queues->spaces[i] = queues->permissions[i] = queues->opened[i] = 0;
-	queues->spaces[i] |= facts->spaces;
-	queues->counted[i] = facts->counted;
+		queues->entries[i].spaces = queues->entries[i].permissions =
+			queues->entries[i].opened = 0;
+	queues->entries[i].spaces |= facts->spaces;
+	queues->entries[i].counted = facts->counted;
 	queues->keys[i].device = key.device;
 	give(queues, i, permissions_of(queues, i, grants));
-	queues->last_used[i] = ++queues->clock;
+	queues->entries[i].last_used = ++queues->clock;
 	__atomic_store_n(&queues->keys[i].inode, key.inode, __ATOMIC_SEQ_CST);
 	if (i == queues->count)
 		__atomic_store_n(&queues->count, i + 1, __ATOMIC_SEQ_CST);
@@ -108,7 +110,7 @@ void queues_remember(struct queues *queues, struct queue_key key, const struct q
 void queues_adopt(struct queues *queues, uint32_t place, const struct subject *subject,
 	const struct grants *grants)
 {
-	queues->subjects[place] = *subject;
+	queues->entries[place].subject = *subject;
 	give(queues, place, permissions_of(queues, place, grants));
 }
 
@@ -117,7 +119,7 @@ void queues_note_access(struct queues *queues, struct queue_key key, uint32_t ac
 	uint32_t i = find(queues, key);
 
 	if (i < SESSION_QUEUES_MAX)
-		queues->opened[i] |= access;
+		queues->entries[i].opened |= access;
 }
 
 uint32_t queues_find(struct queues *queues, struct queue_key key)
@@ -125,14 +127,14 @@ uint32_t queues_find(struct queues *queues, struct queue_key key)
 	uint32_t i = key.inode == 0 ? SESSION_QUEUES_MAX : find(queues, key);
 
 	if (i < SESSION_QUEUES_MAX)
-		queues->last_used[i] = ++queues->clock;
+		queues->entries[i].last_used = ++queues->clock;
 	return i;
 }
 
 bool queues_lose(const struct queues *queues, const struct grants *grants)
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)
-		if ((queues->permissions[i] & ~permissions_of(queues, i, grants)) != 0)
+		if ((queues->entries[i].permissions & ~permissions_of(queues, i, grants)) != 0)
 			return true;
 	return queues->forgot != 0;
 }
@@ -140,8 +142,10 @@ bool queues_lose(const struct queues *queues, const struct grants *grants)
 uint32_t queues_find_lost(const struct queues *queues, const char *name, uint32_t permissions)
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)
-		if ((queues->opened[i] & ~queues->permissions[i] & permissions) != 0 &&
-			(streq(queues->names[i], name) || streq(queues->aliases[i], name)))
+		if ((queues->entries[i].opened & ~queues->entries[i].permissions & permissions) !=
+				0 &&
+			(streq(queues->entries[i].name, name) ||
+				streq(queues->entries[i].alias, name)))
 			return i;
 	return SESSION_QUEUES_MAX;
 }
@@ -154,7 +158,8 @@ bool queues_are_in(const struct queues *queues, uint32_t i, const struct grants 
 bool queues_may_be_held(const struct queues *queues, const struct grants *scope)
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)
-		if ((queues->opened[i] & ~queues->permissions[i] & DATA_PERMISSIONS) != 0 &&
+		if ((queues->entries[i].opened & ~queues->entries[i].permissions &
+			    DATA_PERMISSIONS) != 0 &&
 			queues_are_in(queues, i, scope))
 			return true;
 	return queues->forgot != 0;
@@ -163,5 +168,5 @@ bool queues_may_be_held(const struct queues *queues, const struct grants *scope)
 void queues_update(struct queues *queues, const struct grants *grants)
 {
 	for (uint32_t i = 0; i < used_entries(queues); i++)
-		queues->permissions[i] = permissions_of(queues, i, grants);
+		queues->entries[i].permissions = permissions_of(queues, i, grants);
 }

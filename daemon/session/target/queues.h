@@ -22,24 +22,26 @@ struct queue_key {
 
 bool queue_key_same(struct queue_key a, struct queue_key b);
 
+struct queue_entry {
+	uint32_t permissions; /* that the session has on it, by the grants in force; what one of its
+				 processes is given, all are */
+	uint32_t opened; /* that it had whenever it opened it, or that a descriptor from outside
+			    can do */
+	uint32_t last_used;
+	uint32_t spaces;  /* SPACE_…, where they are */
+	uint16_t counted; /* by whom it was given (counters.h); 0: not known */
+	struct subject subject;
+	char name[QUEUE_NAME_MAX + 1];  /* its own */
+	char alias[QUEUE_NAME_MAX + 1]; /* what programs call it; "": that */
+};
+
 struct queues {
-	uint32_t count;                           /* entries 0…count-1 have been used */
-	uint32_t clock;                           /* grows with each use */
-	uint32_t forgot;                          /* 1: one was forgotten that may be open still */
-	uint32_t hidden;                          /* 1: one that had its name still */
-	uint32_t permissions[SESSION_QUEUES_MAX]; /* that the session has on it, by the grants in
-						     force; what one of its processes is given,
-						     all are */
-	uint32_t opened[SESSION_QUEUES_MAX];      /* that it had whenever it opened it, or that a
-						     descriptor from outside can do */
-	uint32_t last_used[SESSION_QUEUES_MAX];
-	uint32_t spaces[SESSION_QUEUES_MAX];  /* SPACE_…, where they are */
-	uint16_t counted[SESSION_QUEUES_MAX]; /* by whom it was given (counters.h); 0: not known */
-	struct subject subjects[SESSION_QUEUES_MAX];
+	uint32_t count;  /* entries 0…count-1 have been used */
+	uint32_t clock;  /* grows with each use */
+	uint32_t forgot; /* 1: one was forgotten that may be open still */
+	uint32_t hidden; /* 1: one that had its name still */
 	struct queue_key keys[SESSION_QUEUES_MAX];
-	char names[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1];   /* their own */
-	char aliases[SESSION_QUEUES_MAX][QUEUE_NAME_MAX + 1]; /* what programs call them; "": that
-							       */
+	struct queue_entry entries[SESSION_QUEUES_MAX];
 };
 
 /* A queue that is opened. */
