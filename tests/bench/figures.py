@@ -65,7 +65,7 @@ def open_(bench):
                                  for m, app in sides.items()})
     text = 'mq_open + close'
     bench.row('open', f'{text}, call / bare on-behalf opener', ratios(results, 'call', 'opener'),
-              reach=1.5)
+              reach=1.8)
     bench.row('open', f'{text}, call / bare', ratios(results, 'call', 'bare'))
     bench.row('open', f'{text}, opener / bare', ratios(results, 'opener', 'bare'))
     bench.end_apps()
@@ -76,21 +76,30 @@ def launch(bench):
     daemon = bench.basic()
     rounds, count = bench.size(21, 7), bench.size(20, 10)
     commands = {'mq-run': [*daemon.run_prefix('bench:call'), 'true'], 'bare': ['true']}
+    if os.access(bench.programs.mq_run_static, os.X_OK):
+        commands['mq-run-static'] = [bench.programs.mq_run_static, *commands['mq-run'][1:]]
     if shutil.which('bwrap'):
         commands['bwrap'] = ['bwrap', '--dev-bind', '/', '/', 'true']
     else:
         bench.say('launch: bwrap is not installed, so there is nothing to compare with')
-    for pause, text in ((10000, 'mq-run … true, one at a time'), (0, 'mq-run … true, back to back')):
-        results = alternate(rounds, {name: spawner(bench, daemon, count, pause, command)
+    for pause, how in ((10000, 'one at a time'), (0, 'back to back')):
+        times = {name: [] for name in commands}
+        results = alternate(rounds, {name: spawner(bench, daemon, count, pause, command, kept=times[name])
                                      for name, command in commands.items()})
-        if 'bwrap' in commands:
-            bench.row('launch', f'{text}, / bwrap --dev-bind / / true',
-                      ratios(results, 'mq-run', 'bwrap'), reach=1.0)
-        bench.row('launch', f'{text}, / true', ratios(results, 'mq-run', 'bare'))
+        for name in commands.keys() & {'mq-run', 'mq-run-static'}:
+            if 'bwrap' in commands:
+                bench.row('launch', f'{name} … true, {how}, / bwrap --dev-bind / / true',
+                          ratios(results, name, 'bwrap'), reach=1.0)
+            bench.row('launch', f'{name} … true, {how}, / true', ratios(results, name, 'bare'))
+        if pause:
+            unit = statistics.median(times['bare'])
+            bench.launches = {name: [sorted(taken)[int(share * (len(taken) - 1))] / unit for share in MARKS]
+                              for name, taken in times.items()}
 
 
-def spawner(bench, daemon, count, pause, *commands):
-    """Measures the median time of each of these commands, run in turn; of one, just that."""
+def spawner(bench, daemon, count, pause, *commands, kept=None):
+    """Measures the median time of each of these commands, run in turn; of one, just that. Of one all times
+    may be kept."""
     words = [bench.programs.spawn, str(count), str(pause)]
     for command in commands:
         words += [*command, '---']
@@ -100,6 +109,8 @@ def spawner(bench, daemon, count, pause, *commands):
                               timeout=120, check=False)
         if done.returncode != 0:
             raise Failure(done.stderr.strip())
+        if kept is not None:
+            kept.extend(int(word) for word in done.stdout.split())
         medians = [statistics.median(int(word) for word in line.split())
                    for line in done.stdout.splitlines()]
         return medians if len(medians) > 1 else medians[0]
@@ -155,11 +166,14 @@ def other(bench):
         'open': shortest(opener, f'opens {count} /bench-other 0'),
         'denied open': shortest(opener, f'opens {count} /other {errno.EACCES}'),
         'denied send': shortest(reader, f'sends {2 * count} {errno.EACCES}'),
+        'attributes': shortest(call, f'attributes {2 * count}'),
+        'registrations': shortest(call, f'registrations {count}'),
     })
     bench.row('other', 'mq_open denied / mq_open granted + close',
               ratios(results, 'denied open', 'open'))
     bench.row('other', 'mq_send denied / mq_send or mq_receive granted',
-              ratios(results, 'denied send', 'pair'))
+              ratios(results, 'denied send', 'pair'), reach=1.5)
+    bench.row('other', 'mq_notify / mq_getattr', ratios(results, 'registrations', 'attributes'), reach=2)
     bench.row('other', 'send + receive after 1,000 opens / before',
               ratios(results, 'opened', 'pair'))
     bench.row('other', 'send + receive, tainted session / ordinary one',

@@ -28,6 +28,7 @@ class Programs:
         self.mqgated = os.path.join(build, 'daemon/manager/mqgated')
         self.session = os.path.join(build, 'daemon/session/mqgate-session')
         self.mq_run = os.path.join(build, 'launcher/mq-run')
+        self.mq_run_static = os.path.join(build, 'launcher/mq-run-static')  # perhaps not built
         self.mqctl = os.path.join(build, 'mqctl/mqctl')
         self.load = os.path.join(build, 'tests/bench/bench-load')
         self.spawn = os.path.join(build, 'tests/bench/bench-spawn')
@@ -113,8 +114,7 @@ class Daemon:
         for name in ('packages', 'state', 'run'):
             os.mkdir(os.path.join(self.directory, name))
         for name, text in packages.items():
-            with open(os.path.join(self.directory, 'packages', name), 'w', encoding='utf-8') as f:
-                f.write(text)
+            self.write_package(name, text)
         if connections is not None:
             with open(os.path.join(self.directory, 'state/connections.yaml'), 'w',
                       encoding='utf-8') as f:
@@ -127,6 +127,10 @@ class Daemon:
         bench.daemons.append(self)
         self.process = None
         self.start()
+
+    def write_package(self, name, text):
+        with open(os.path.join(self.directory, 'packages', name), 'w', encoding='utf-8') as f:
+            f.write(text)
 
     def start(self):
         begin = time.monotonic()
@@ -174,7 +178,7 @@ class Daemon:
 
     def idle_apps(self, count, plug, *commands):
         """So many more sessions, each of an app that has obeyed these and waits."""
-        goal = len(self.session_processes()[0]) + count
+        goal = self.session_count() + count
         pids = []
         while len(pids) < count:
             for _ in range(min(LAUNCHES_AT_ONCE, count - len(pids))):
@@ -187,10 +191,14 @@ class Daemon:
             self.wait_for_sessions(goal - count + len(pids))
         return pids
 
+    def session_count(self):
+        """What mqgated says, which takes no longer the more there are."""
+        return int(dict(line.split(': ', 1) for line in self.mqctl('status').splitlines())['sessions'])
+
     def wait_for_sessions(self, count):
         """Until that many are served, of apps that all live."""
         end = time.monotonic() + DEADLINE
-        while len(self.session_processes()[0]) != count:
+        while self.session_count() != count:
             if any(app.poll() is not None for app in self.idle):
                 raise Failure('an app could not be launched, or has ended')
             if time.monotonic() > end:
@@ -304,7 +312,8 @@ class Bench:
         self.apps, self.daemons = [], []
         self.basic_daemon = None
         self.rows = []
-        self.distributions, self.throughputs = {}, {}  # for the plots
+        # For the plots.
+        self.distributions, self.throughputs, self.launches, self.growth = {}, {}, {}, {}
 
     def size(self, whole, quick):
         return quick if self.quick else whole

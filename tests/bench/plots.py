@@ -13,6 +13,12 @@ STYLES = {
     'open': ('#2166ac', '8 3', 'square', 'mediation: open'),
     'empty': ('#777777', '3 3', 'diamond', 'empty supervisor'),
     'call': ('#b2182b', '', 'triangle', 'mediation: call'),
+    'bwrap': ('#777777', '3 3', 'diamond', 'bwrap'),
+    'mq-run': ('#b2182b', '', 'triangle', 'mq-run'),
+    'mq-run-static': ('#2166ac', '8 3', 'square', 'mq-run-static'),
+    'connect': ('#1b7837', '', 'circle', 'mqctl connect'),
+    'reload': ('#2166ac', '8 3', 'square', 'mqctl reload'),
+    'sessions': ('#b2182b', '', 'triangle', 'sessions'),
 }
 
 
@@ -125,13 +131,12 @@ def throughput(data, file):
     plot.write(file)
 
 
-def latency(data, file):
-    """Calls by their share, the rare slow ones drawn apart."""
+def shares(title, unit, data, file):
+    """By their share, the rare slow ones drawn apart."""
     shown = [i for i, mark in enumerate(MARKS) if 0.1 <= mark < 1]
     values = [series[i] for series in data.values() for i in shown]
     marks = steps(min(values), max(values))
-    plot = Plot('Time of mq_send and mq_receive', 'share of the calls that take at most so long',
-                'times the median unconfined',
+    plot = Plot(title, 'share that takes at most so long', unit,
                 scale(MARKS[shown[0]], MARKS[shown[-1]], LEFT + 10, WIDTH - RIGHT - 10,
                       lambda share: -math.log10(1 - share)),
                 scale(marks[0], marks[-1], HEIGHT - BOTTOM, TOP, math.log10))
@@ -144,9 +149,33 @@ def latency(data, file):
     plot.write(file)
 
 
+def growth(data, file):
+    """How long for how many."""
+    counts = [n for series in data.values() for n, _ in series]
+    values = [v for series in data.values() for _, v in series]
+    across, up = steps(min(counts), max(counts)), steps(min(values), max(values))
+    plot = Plot('Time over number', 'connections, packages, sessions', 'milliseconds',
+                scale(across[0], across[-1], LEFT + 10, WIDTH - RIGHT - 10, math.log10),
+                scale(up[0], up[-1], HEIGHT - BOTTOM, TOP, math.log10))
+    for n in across[::3]:
+        plot.grid_x(n, f'{n:,g}')
+    for value in up[::3]:
+        plot.grid_y(value, f'{value:g}')
+    for what in in_order(data):
+        plot.series(what, data[what])
+    plot.write(file)
+
+
 def draw(bench, directory):
     os.makedirs(directory, exist_ok=True)
+
+    def place(name):
+        return os.path.join(directory, f'performance-{name}.svg')
     if bench.throughputs:
-        throughput(bench.throughputs, os.path.join(directory, 'benchmark-throughput.svg'))
+        throughput(bench.throughputs, place('throughput'))
     if bench.distributions:
-        latency(bench.distributions, os.path.join(directory, 'benchmark-latency.svg'))
+        shares('Time of mq_send and mq_receive', 'times the median unconfined', bench.distributions, place('latency'))
+    if bench.launches:
+        shares('Time of a launch of "true"', 'times the median of "true"', bench.launches, place('launch'))
+    if bench.growth:
+        growth(bench.growth, place('scale'))

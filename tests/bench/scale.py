@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The figures that grow: with packages, connections and sessions."""
 import os
+import resource
 import time
 
 from figures import shortest, spawner
@@ -104,11 +105,16 @@ def changes(bench, daemon, plug, slot, count, rounds):
     return results
 
 
+def grew(bench, what, n, times):
+    """For the plot."""
+    bench.growth.setdefault(what, []).append((n, min(times)))
+
+
 def connect(bench):
     """Changes, and how they grow with connections and with the sessions concerned."""
     rounds, count = bench.size(7, 3), bench.size(20, 7)
     least = {}
-    for n in (10, 1000, 10000):
+    for n in bench.size((10, 1000, 10000, 199000), (10, 1000, 10000)):
         daemon = policy(bench, n)
         results = changes(bench, daemon, 'app:other', 'provider:all', count, rounds)
         for verb, times in results.items():
@@ -117,7 +123,8 @@ def connect(bench):
             least.setdefault(verb, times)
             if n != 10:
                 bench.row('connect', f'mqctl {verb}, {n:,} connections / 10',
-                          [a / b for a, b in zip(times, least[verb])])
+                          [a / b for a, b in zip(times, least[verb])], reach=n / 10)
+        grew(bench, 'connect', n, results['connect'])
         daemon.stop()
     daemon = policy(bench, 10)
     least = {}
@@ -130,6 +137,86 @@ def connect(bench):
             if n != 1:
                 bench.row('connect', f'mqctl {verb}, {sessions(n)} / 1',
                           [a / b for a, b in zip(times, least[verb])])
+    bench.stop_daemons()
+
+
+def reload(bench):
+    """Packages read anew, one of which has changed, while a session makes calls."""
+    count, least = bench.size(400, 150) * 1000000, None
+    for n in bench.size((10, 100, 1000, 5000, 19900), (10, 1000)):
+        texts = packages(1)
+        daemon = policy(bench, n * PLUGS)
+        app = daemon.app('app:work')
+        app.tell('use /bench-reload 64')
+        quiet = app.number(f'until 0 {time.monotonic_ns() + count}') / count
+        times = []
+        for i in range(bench.size(3, 2)):
+            daemon.write_package('many-0.yaml', texts['many-0.yaml'].replace('somebody', f'somebody-{i}'))
+            app.say(f'until 0 {time.monotonic_ns() + count}')
+            begin = time.monotonic()
+            daemon.mqctl('reload')
+            times.append((time.monotonic() - begin) * 1000)
+            busy = int(app.hear()) / count
+        bench.row('reload', f'mqctl reload, {n:,} packages', times, unit='ms')
+        least = least or times
+        if least is not times:
+            bench.row('reload', f'mqctl reload, {n:,} packages / 10', [a / b for a, b in zip(times, least)],
+                      reach=n / 10)
+        bench.row('reload', f'send + receive meanwhile, {n:,} packages / before', [quiet / busy],
+                  reach=1.5)
+        grew(bench, 'reload', n, times)
+        bench.end_apps()
+        daemon.stop()
+    bench.stop_daemons()
+
+
+def many_sessions(bench):
+    """Sixteen launches at a time until so many sessions run, and their ends."""
+    daemon = policy(bench, 10)
+    least = {}
+    room = (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 1000) // 8
+    for n in bench.size((16, 128, 1024, 2048, 8192), (16, 128)):
+        if n > room:
+            bench.say(f'sessions: not {n:,}, since the hard limit of open files allows mqgated {room:,}')
+            continue
+        begin = time.monotonic()
+        daemon.idle_apps(n, 'app:work', 'use /bench-idle 64')
+        began = time.monotonic()
+        daemon.end_idle_apps()
+        daemon.wait_for_sessions(0)
+        ended = time.monotonic()
+        for what, taken in (('started', began - begin), ('ended', ended - began)):
+            bench.row('sessions', f'{n:,} sessions {what}, 16 at once', [taken * 1000], unit='ms')
+            least.setdefault(what, taken)
+            if n != 16:
+                bench.row('sessions', f'{n:,} sessions {what} / 16', [taken / least[what]], reach=n / 16)
+        grew(bench, 'sessions', n, [(ended - begin) * 1000])
+    bench.stop_daemons()
+
+
+def switches(pids):
+    """How often these processes have begun to wait."""
+    count = 0
+    for pid in pids:
+        with open(f'/proc/{pid}/status', encoding='utf-8') as f:
+            count += sum(int(line.split()[1]) for line in f if line.startswith('voluntary_ctxt_switches'))
+    return count
+
+
+def idle(bench):
+    """How often they wake up for apps that do nothing, and for apps that wait in mq_receive."""
+    daemon = policy(bench, 10)
+    seconds = bench.size(60, 3)
+    daemon.idle_apps(50, 'app:work', 'use /bench-idle 64', 'pairs 1')
+    daemon.idle_apps(50, 'app:work', 'use /bench-waiting 64', 'block 2')
+    time.sleep(1)
+    groups = {'of 50 idle and 50 waiting sessions': session_processes(daemon.pid),
+              'of mqgated, meanwhile': [daemon.pid, *children(daemon.pid)]}
+    before = {text: switches(pids) for text, pids in groups.items()}
+    time.sleep(seconds)
+    for text, pids in groups.items():
+        bench.row('idle', f'wake-ups {text}, in {seconds} s', [switches(pids) - before[text]], unit='',
+                  reach=None if 'mqgated' in text else 0)
     bench.stop_daemons()
 
 
@@ -160,7 +247,7 @@ def memory(bench):
         totals[n] = [pss([daemon.pid, *children(daemon.pid), *session_processes(daemon.pid)]) / MIB
                      for _ in range(bench.size(3, 2))]
         bench.row('memory', f'memory (PSS) of everything, {n:,} idle sessions', totals[n],
-                  unit='MiB', reach=256 if n == 1000 else None)
+                  unit='MiB', reach=128 if n == 1000 else None)
     bench.row('memory', 'each further session',
               [(a - b) * 1024 / 990 for a, b in zip(totals[1000], totals[10])], unit='KiB')
     bench.stop_daemons()
@@ -210,6 +297,9 @@ GROUPS = {
     'policy': calls_in_a_large_policy,
     'names': calls_with_variables,
     'connect': connect,
+    'reload': reload,
+    'sessions': many_sessions,
+    'idle': idle,
     'start': start,
     'memory': memory,
     'revoke': revoke,

@@ -68,7 +68,7 @@ holds "sides take their turns, in reverse every other round" harness '
 bench --only other,latency --plots "$WORK/plots"
 expect_stdout "a table for people" '^\[latency\]$'
 expect_stdout "… that names the build" '^build: buildtype='
-holds "… and a picture of four ways" series "$WORK/plots/benchmark-latency.svg" 4
+holds "… and a picture of four ways" series "$WORK/plots/performance-latency.svg" 4
 
 "$BENCH" --build "$BUILD_ROOT" --only send,open,throughput >"$WORK/stdout" 2>"$WORK/stderr" &
 holds "interrupted in the middle …" wait_until 10 something_runs
@@ -93,8 +93,8 @@ if [ -z "${SANITIZED:-}" ]; then
 	bench --calls
 	expect_status "it counts system calls" 0
 	cp "$WORK/stdout" "$WORK/calls"
-	at_most 6.5 "mq_timedsend"
-	at_most 7.5 "mq_timedsend, tainted session"
+	at_most 5.5 "mq_timedsend"
+	at_most 6.5 "mq_timedsend, tainted session"
 	! printf '6.11\n%s\n' "$(uname -r)" | sort -CV ||
 		at_most 9.5 "mq_timedsend, the same, with a second thread"
 fi
