@@ -7,14 +7,6 @@
 
 #include "include/util.h"
 
-#if defined(__x86_64__) && !defined(__ILP32__)
-const uint32_t native_arch = AUDIT_ARCH_X86_64, compat_arch = AUDIT_ARCH_I386;
-#elif defined(__aarch64__) && defined(__AARCH64EL__)
-const uint32_t native_arch = AUDIT_ARCH_AARCH64, compat_arch = AUDIT_ARCH_ARM;
-#else
-#error "mqgate knows x86-64 and aarch64; add the calls of this architecture to the table below"
-#endif
-
 /* Numbers and not __NR_*: a table must hold the calls of architectures other than the builder's. */
 static const struct intercepted_call table[] = {
 	{AUDIT_ARCH_X86_64, 240, MQ_CALL_OPEN},

@@ -31,6 +31,7 @@ unsigned short filter_write(struct sock_filter program[static FILTER_LENGTH_MAX]
 	const bool is_x86_64 = native_arch == AUDIT_ARCH_X86_64;
 	const size_t length = made[!is_x86_64][mediation].length;
 
+	assert(is_x86_64 || native_arch == AUDIT_ARCH_AARCH64);
 	assert(length <= FILTER_LENGTH_MAX);
 	memcpy(program, made[!is_x86_64][mediation].program, length * sizeof(*program));
 	filter_id_write(program, filter_id);

@@ -56,7 +56,8 @@ static int hand_over(struct client *client, int listener, const char *costs, cha
 	return r;
 }
 
-/* Nothing has been given up yet. queue: one that the command would inherit, or negative. */
+/* Nothing has been given up for good yet. queue: one that the command would inherit, or negative.
+ */
 static int check_mediation(enum mediation mediation, int queue, char **ret_message)
 {
 	if (mediation != MEDIATION_OPEN || queue < 0)
@@ -68,12 +69,13 @@ static int check_mediation(enum mediation mediation, int queue, char **ret_messa
 		queue, queue);
 }
 
-static int prepare(struct wall *wall, char **ret_message)
+/* Only now: as long as mqgated thinks, no_new_privs would make us look like one who is confined. */
+static int stand_behind(struct wall *wall, char **ret_message)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return refuse(ret_message, -errno, "cannot set no_new_privs: prctl: %s%s",
 			strerror(errno), remedy_of(-errno));
-	return wall_prepare(wall, ret_message);
+	return wall_raise(wall, ret_message);
 }
 
 /* From here on everything that fails ends the process: half a confinement is none. */
@@ -98,13 +100,13 @@ static int confine(const struct options *options, int socket, int queue, char **
 	if (r < 0)
 		return r;
 	/* While mqgated thinks. What it says is told first. */
-	wall_r = prepare(&wall, &wall_message);
+	wall_r = wall_prepare(&wall, &wall_message);
 	r = client_answer(&client, &filter_id, &mediation, ret_message);
 	r = r < 0 ? r : check_mediation(mediation, queue, ret_message);
 	if (r == 0 && wall_r < 0)
 		*ret_message = take_pointer(wall_message);
 	r = r < 0 ? r : wall_r;
-	r = r < 0 ? r : wall_raise(&wall, ret_message);
+	r = r < 0 ? r : stand_behind(&wall, ret_message);
 	r = r < 0 ? r : filter_load(filter_id, mediation, &listener, ret_message);
 	return r < 0 ? r : hand_over(&client, listener, wall.costs, ret_message);
 }

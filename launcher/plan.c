@@ -134,12 +134,29 @@ static bool is_mqueue(const struct plan *plan, const struct object *object)
 	return false;
 }
 
-/* A directory has one name but for those that mounts give it, and no queue is anywhere but on a
- * mount. So what is no mount point is neither on the way nor of queues, and its type is all there
- * is to know. */
-static bool is_known(const struct plan *plan, const char *path, unsigned char type)
+/* A directory whose children are planned. */
+struct listed {
+	int fd;
+	const char *path;
+	bool only_root_changes; /* nobody else can put anything there */
+};
+
+/* No queue is anywhere but on a mount, and only directories are on the way. So what is listed as
+ * neither, and is no mount point, need not be looked at: if nobody but root can have put something
+ * else in its place since. (A directory can be on the way under any name, below a bind mount.) */
+static bool is_known(const struct plan *plan, const struct listed *listed, const char *path,
+	const struct dirent *entry)
 {
-	return !plan->looks_closely && type != DT_UNKNOWN && !is_mount_point(plan, path);
+	return listed->only_root_changes && entry->d_type != DT_UNKNOWN &&
+	       entry->d_type != DT_DIR && !is_mount_point(plan, path);
+}
+
+static bool only_root_changes(int directory_fd)
+{
+	struct stat st;
+
+	return fstat(directory_fd, &st) == 0 && st.st_uid == 0 &&
+	       !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
 /* 0 if leaving the thing out of reach is the right answer to this error. */
@@ -208,22 +225,20 @@ static int remember_ways(struct plan *plan, int root_fd)
 
 static int plan_children(struct plan *plan, int fd, const char *path);
 
-static int plan_child(
-	struct plan *plan, int directory_fd, const char *directory, const struct dirent *entry)
+static int plan_child(struct plan *plan, const struct listed *listed, const struct dirent *entry)
 {
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -EBADF;
-	struct object object = {
-		.is_directory = entry->d_type == DT_DIR, .is_link = entry->d_type == DT_LNK};
+	struct object object = {.is_link = entry->d_type == DT_LNK};
 	bool known;
 	int r = 0;
 
-	if (asprintf(&path, "%s/%s", directory, entry->d_name) < 0)
+	if (asprintf(&path, "%s/%s", listed->path, entry->d_name) < 0)
 		return -ENOMEM;
-	known = is_known(plan, path, entry->d_type);
+	known = is_known(plan, listed, path, entry);
 	if (is_hidden(plan, path) || (known && object.is_link))
 		return 0;
-	fd = openat(directory_fd, entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(listed->fd, entry->d_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return closed_unless_fatal(-errno);
 	if (!known)
@@ -245,6 +260,7 @@ static void closedirp(DIR **directory)
 
 static int plan_children(struct plan *plan, int fd, const char *path)
 {
+	struct listed listed = {.fd = fd, .path = path};
 	_cleanup_(closedirp) DIR *directory = NULL;
 	_cleanup_close_ int list_fd = -EBADF;
 
@@ -254,6 +270,7 @@ static int plan_children(struct plan *plan, int fd, const char *path)
 	directory = fdopendir(list_fd);
 	if (!directory)
 		return -errno;
+	listed.only_root_changes = !plan->looks_closely && only_root_changes(list_fd);
 	(void)take_fd(&list_fd);
 	for (;;) {
 		const struct dirent *entry;
@@ -265,7 +282,7 @@ static int plan_children(struct plan *plan, int fd, const char *path)
 			return closed_unless_fatal(-errno);
 		if (streq(entry->d_name, ".") || streq(entry->d_name, ".."))
 			continue;
-		r = plan_child(plan, fd, path, entry);
+		r = plan_child(plan, &listed, entry);
 		if (r < 0)
 			return r;
 	}

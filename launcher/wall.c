@@ -78,6 +78,7 @@
 #include <linux/landlock.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -150,8 +151,8 @@ static int add_landlock_rule(int fd, const char *path, bool is_directory, void *
 			return 0;
 	}
 	/* A bound namespace file and the like: Landlock neither takes rules for it nor closes it.
-	 * And what was a directory when it was listed stays closed. */
-	return errno == EBADFD || errno == EINVAL ? 0 : -errno;
+	 */
+	return errno == EBADFD ? 0 : -errno;
 }
 
 /* Returns its ABI. */
@@ -338,7 +339,9 @@ static int prove_as_child(void *userdata)
 {
 	struct wall_proof *proof = userdata;
 
-	if (landlock_restrict_self(proof->ruleset_fd) < 0) {
+	/* Its own, which the parent does not have yet. */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		landlock_restrict_self(proof->ruleset_fd) < 0) {
 		proof->error = -errno;
 		return PROOF_FAILED;
 	}

@@ -19,8 +19,8 @@ struct wall {
 			created, and why; NULL if there are none */
 };
 
-/* Makes the wall ready, in the form "mount" in a mount namespace of its own; no_new_privs must be
- * set. Then puts this process behind it, for good. Both return 0, or a negative errno with a
+/* Makes the wall ready, in the form "mount" in a mount namespace of its own. Then puts this process
+ * behind it, for good; no_new_privs must be set by then. Both return 0, or a negative errno with a
  * message (see refuse.h); then the process must not go on. */
 int wall_prepare(struct wall *wall, char **ret_message);
 int wall_raise(struct wall *wall, char **ret_message);

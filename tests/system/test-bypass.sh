@@ -304,6 +304,8 @@ shaped_for_both "a bound queue" "$WORK/queue" "mount --bind /dev/mqueue$TARGET $
 shaped_for_both "mqueue bound below /" "/srv$TARGET" "mount --bind /dev/mqueue /srv"
 shaped_for_both "/ bound below /" "/dev/mqueue$TARGET" "mount --bind / /srv"
 shaped_for_both "/ and all in it bound below /" "/srv/dev/mqueue$TARGET" "mount --rbind / /srv"
+shaped_for_both "a mount below a directory that has another name" "$D$TARGET" \
+	"mount -t mqueue none $D; mount --bind / /srv"
 shaped_for_both "/dev bound below /" "/dev/mqueue$TARGET" "mount --bind /dev /srv"
 shaped_for_both "a mount only in one view of a directory" "/srv/sub$TARGET" \
 	"mount --bind $D /srv; mount -t mqueue none /srv/sub"

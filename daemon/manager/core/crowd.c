@@ -17,11 +17,16 @@ struct watch {
 /* One at a time, so that none has ended meanwhile. */
 static int on_crowd(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
+	const void *first = NULL;
 	struct epoll_event event;
 
 	for (int i = 0; i < AT_ONCE && epoll_wait(fd, &event, 1, 0) == 1; i++) {
 		const struct watch *watch = event.data.ptr;
 
+		/* The kernel gives them in turn: all others have had theirs. */
+		if (watch == first)
+			break;
+		first = first ?: watch;
 		watch->handler(watch->fd, event.events, watch->userdata);
 	}
 	return 0;

@@ -316,13 +316,22 @@ static int on_spare_due(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+/* After one that could not be started. */
+static bool is_due_later(const struct manager *manager)
+{
+	int enabled = SD_EVENT_OFF;
+
+	return manager->spare_source &&
+	       sd_event_source_get_enabled(manager->spare_source, &enabled) > 0;
+}
+
 /* Only when what took it is over or under way: its starting would keep a launch from the processor.
  */
 static void replace_spare(struct manager *manager, uint64_t delay_usec)
 {
 	int r;
 
-	if (manager->spare)
+	if (manager->spare || (delay_usec == 0 && is_due_later(manager)))
 		return;
 	r = timer_start(manager->event, &manager->spare_source, delay_usec, on_spare_due, manager);
 	/* Launches under way come first. */

@@ -32,8 +32,10 @@ static int decode_name(const struct app_memory *memory, uint64_t address, struct
 
 		if (r == -EFAULT)
 			return refuse(request, EFAULT);
-		if (r < 0)
+		if (r < 0) {
+			request->name[0] = '\0';
 			return r;
+		}
 		if (memchr(request->name + have, '\0', chunk))
 			return request->name[0] == '\0' ? refuse(request, ENOENT) : 0;
 		have += chunk;

@@ -277,6 +277,9 @@ static void record(struct supervisor *supervisor, const struct call *call)
 			.tgid = call->identity.tgid,
 			.uid = call->identity.real_uid}};
 
+	/* What is held back now is another one than what may be repeated. */
+	if (call->verdict.reason != REASON_NOT_GRANTED)
+		supervisor->repeated.tid = 0;
 	memcpy(message.record.command, call->identity.command, sizeof(message.record.command));
 	record_names(supervisor, call, &message);
 	if (!call->verdict.allow && strlen(request->name) > QUEUE_NAME_MAX) {

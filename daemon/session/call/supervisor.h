@@ -19,7 +19,6 @@
 #include "include/protocol.h"
 #include "include/syscalls.h"
 
-/* What may be recorded, and what was held back. */
 /* What was denied last, and to which thread. */
 struct repeated {
 	uint64_t since; /* when its call was taken up; CLOCK_MONOTONIC in microseconds */
@@ -27,6 +26,7 @@ struct repeated {
 	struct denial denial;
 };
 
+/* What may be recorded, and what was held back. */
 struct recorder {
 	uint32_t rate;        /* a second; RECORD_BURST at once */
 	bool allowed;         /* also allowed opens and deletes */
