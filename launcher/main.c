@@ -69,15 +69,6 @@ static int check_mediation(enum mediation mediation, int queue, char **ret_messa
 		queue, queue);
 }
 
-/* Only now: as long as mqgated thinks, no_new_privs would make us look like one who is confined. */
-static int stand_behind(struct wall *wall, char **ret_message)
-{
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return refuse(ret_message, -errno, "cannot set no_new_privs: prctl: %s%s",
-			strerror(errno), remedy_of(-errno));
-	return wall_raise(wall, ret_message);
-}
-
 /* From here on everything that fails ends the process: half a confinement is none. */
 static int confine(const struct options *options, int socket, int queue, char **ret_message)
 {
@@ -88,7 +79,10 @@ static int confine(const struct options *options, int socket, int queue, char **
 	_cleanup_close_ int listener = -EBADF;
 	enum mediation mediation;
 	uint64_t filter_id;
-	int r = 0, wall_r;
+	/* Who is under a filter may be stopped and looked at, and stands still until it has its
+	 * answer. */
+	const bool is_examined = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0;
+	int r = 0, wall_r = 0;
 
 	if (socket >= 0)
 		client_take(socket, &client);
@@ -100,13 +94,16 @@ static int confine(const struct options *options, int socket, int queue, char **
 	if (r < 0)
 		return r;
 	/* While mqgated thinks. What it says is told first. */
-	wall_r = wall_prepare(&wall, &wall_message);
+	if (!is_examined)
+		wall_r = wall_prepare(&wall, &wall_message);
 	r = client_answer(&client, &filter_id, &mediation, ret_message);
+	if (is_examined && r == 0)
+		wall_r = wall_prepare(&wall, &wall_message);
 	r = r < 0 ? r : check_mediation(mediation, queue, ret_message);
 	if (r == 0 && wall_r < 0)
 		*ret_message = take_pointer(wall_message);
 	r = r < 0 ? r : wall_r;
-	r = r < 0 ? r : stand_behind(&wall, ret_message);
+	r = r < 0 ? r : wall_raise(&wall, ret_message);
 	r = r < 0 ? r : filter_load(filter_id, mediation, &listener, ret_message);
 	return r < 0 ? r : hand_over(&client, listener, wall.costs, ret_message);
 }

@@ -223,7 +223,7 @@ static int remember_ways(struct plan *plan, int root_fd)
 
 /* --- rules --------------------------------------------------------------------------------- */
 
-static int plan_children(struct plan *plan, int fd, const char *path);
+static int plan_children(struct plan *plan, int *fd, const char *path);
 
 static int plan_child(struct plan *plan, const struct listed *listed, const struct dirent *entry)
 {
@@ -248,7 +248,7 @@ static int plan_child(struct plan *plan, const struct listed *listed, const stru
 	if (object.is_link || is_mqueue(plan, &object))
 		return 0;
 	if (leads_to_hidden(plan, path) || is_on_the_way(plan, &object))
-		return object.is_directory ? plan_children(plan, fd, path) : 0;
+		return object.is_directory ? plan_children(plan, &fd, path) : 0;
 	return plan->add(fd, path, object.is_directory, plan->userdata);
 }
 
@@ -258,20 +258,21 @@ static void closedirp(DIR **directory)
 		(void)closedir(*directory);
 }
 
-static int plan_children(struct plan *plan, int fd, const char *path)
+/* Closes fd, so that the deepest directory takes no more descriptors than it needs. */
+static int plan_children(struct plan *plan, int *fd, const char *path)
 {
-	struct listed listed = {.fd = fd, .path = path};
 	_cleanup_(closedirp) DIR *directory = NULL;
-	_cleanup_close_ int list_fd = -EBADF;
+	_cleanup_close_ int list_fd = openat(*fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct listed listed = {.fd = list_fd, .path = path};
 
-	list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	closep(fd);
 	if (list_fd < 0)
 		return closed_unless_fatal(-errno);
 	directory = fdopendir(list_fd);
 	if (!directory)
 		return -errno;
-	listed.only_root_changes = !plan->looks_closely && only_root_changes(list_fd);
 	(void)take_fd(&list_fd);
+	listed.only_root_changes = !plan->looks_closely && only_root_changes(listed.fd);
 	for (;;) {
 		const struct dirent *entry;
 		int r;
@@ -300,5 +301,6 @@ int plan_tree(struct plan *plan, int root_fd, const char *mountinfo)
 	r = remember_ways(plan, root_fd);
 	if (r < 0)
 		return r;
-	return plan_children(plan, root_fd, "");
+	r = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
+	return r < 0 ? -errno : plan_children(plan, &r, "");
 }

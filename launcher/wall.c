@@ -249,6 +249,12 @@ static int refuse_domain(int error, char **ret_message)
 		strerror(-error), remedy_of(error));
 }
 
+static int refuse_privileges(int error, char **ret_message)
+{
+	return refuse(ret_message, error, "cannot set no_new_privs: prctl: %s%s", strerror(-error),
+		remedy_of(error));
+}
+
 static int stand_behind(int ruleset_fd, char **ret_message)
 {
 	return landlock_restrict_self(ruleset_fd) == 0 ? 0 : refuse_domain(-errno, ret_message);
@@ -328,6 +334,7 @@ enum {
 	PROOF_HOLDS,
 	PROOF_OPEN,
 	PROOF_FAILED,
+	PROOF_HAS_PRIVILEGES,
 };
 
 struct wall_proof {
@@ -340,8 +347,11 @@ static int prove_as_child(void *userdata)
 	struct wall_proof *proof = userdata;
 
 	/* Its own, which the parent does not have yet. */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		landlock_restrict_self(proof->ruleset_fd) < 0) {
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		proof->error = -errno;
+		return PROOF_HAS_PRIVILEGES;
+	}
+	if (landlock_restrict_self(proof->ruleset_fd) < 0) {
 		proof->error = -errno;
 		return PROOF_FAILED;
 	}
@@ -376,6 +386,8 @@ static int prove(const struct plan *plan, int proof_fd, char **ret_message)
 			"cannot build the wall: a directory above this root directory, or above a "
 			"message queue file system, can also be reached under another name; "
 			"unmount it there, or start mq-run outside of the changed root");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == PROOF_HAS_PRIVILEGES)
+		return refuse_privileges(proof.error, ret_message);
 	return refuse_domain(proof.error, ret_message);
 }
 
@@ -503,8 +515,11 @@ int wall_prepare(struct wall *wall, char **ret_message)
 
 int wall_raise(struct wall *wall, char **ret_message)
 {
-	int r = stand_behind(wall->ruleset_fd, ret_message);
+	int r;
 
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return refuse_privileges(-errno, ret_message);
+	r = stand_behind(wall->ruleset_fd, ret_message);
 	if (r == 0 && wall->form == WALL_MOUNT)
 		r = give_up_mounting(ret_message);
 	return r;

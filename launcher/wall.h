@@ -20,8 +20,9 @@ struct wall {
 };
 
 /* Makes the wall ready, in the form "mount" in a mount namespace of its own. Then puts this process
- * behind it, for good; no_new_privs must be set by then. Both return 0, or a negative errno with a
- * message (see refuse.h); then the process must not go on. */
+ * behind it, for good, with no_new_privs: not before mqgated has answered, to whom it would look
+ * like one who is confined. Both return 0, or a negative errno with a message (see refuse.h); then
+ * the process must not go on. */
 int wall_prepare(struct wall *wall, char **ret_message);
 int wall_raise(struct wall *wall, char **ret_message);
 void wall_clear(struct wall *wall);

@@ -267,7 +267,7 @@ holds "… when nothing is left" no_alone_left
 cat >"$WORK/bin/inherited" <<'SCRIPT'
 #!/bin/sh
 ls -l /proc/self/fd | sed 's/.* \([0-9]* -> .*\)/\1/; s/pipe:.*/pipe/; s/socket:.*/socket/; s#/proc/[0-9]*#/proc/PID#; /total/d'
-grep -E '^(SigBlk|SigIgn|Umask|Groups|Uid)' /proc/$$/status
+grep -E '^(SigBlk|SigIgn|Umask|Groups|Uid)' /proc/self/status
 ps -o pgid=,sid=,ni=,cls= $$
 pwd
 env | grep -vE '^(_|SHLVL)=' | sort

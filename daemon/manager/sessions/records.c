@@ -111,7 +111,7 @@ static struct ended_denial *place_of(
 
 		if (denial_is_same(&ended->denial, denial) && streq(ended->plug, plug))
 			return ended;
-		if (ended->denial.last < oldest->denial.last)
+		if (ended->number < oldest->number)
 			oldest = ended;
 	}
 	if (records->ended_count < ENDED_DENIALS_PER_USER_MAX)
@@ -130,8 +130,12 @@ static int keep(const struct denial *denial, void *userdata)
 		records->ended = calloc(ENDED_DENIALS_PER_USER_MAX, sizeof(*records->ended));
 	if (!records || !records->ended)
 		return -ENOMEM;
-	for (size_t i = 0; i < session->bindings.plug_count; i++)
-		denial_add(&place_of(records, session->bindings.plugs[i], denial)->denial, denial);
+	for (size_t i = 0; i < session->bindings.plug_count; i++) {
+		struct ended_denial *ended = place_of(records, session->bindings.plugs[i], denial);
+
+		denial_add(&ended->denial, denial);
+		ended->number = ++records->ended_number;
+	}
 	records->changed = (uint64_t)time(NULL) * 1000000;
 	return 0;
 }

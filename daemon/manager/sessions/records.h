@@ -12,6 +12,7 @@
 struct ended_denial {
 	char plug[REF_MAX + 1];
 	struct denial denial;
+	uint64_t number; /* the least is the oldest */
 };
 
 struct last_records {
@@ -19,6 +20,7 @@ struct last_records {
 	uid_t uid;                  /* whose sessions */
 	struct ended_denial *ended; /* ENDED_DENIALS_PER_USER_MAX, or NULL */
 	size_t ended_count;
+	uint64_t ended_number; /* of the last one that was put there */
 	struct record items[LAST_RECORDS_PER_USER_MAX];
 	size_t count, oldest;
 	uint64_t changed; /* CLOCK_REALTIME, microseconds */

@@ -135,7 +135,6 @@ static int handle_ack(struct session_process *process, uint64_t generation)
 			session_process_kill(process, "out of memory");
 		process->manager->session_reports->in_force(process->session, generation);
 	}
-	replace_spare(process->manager, 0);
 	return 0;
 }
 
@@ -169,6 +168,7 @@ static int handle_message(
 {
 	if (!process->session || (*fd >= 0 && message->type != SESSION_PROCESS))
 		return -EBADMSG;
+	replace_spare(process->manager, 0);
 	switch (message->type) {
 	case SESSION_UNSTOPPED:
 		return handle_unstopped(process, message);
