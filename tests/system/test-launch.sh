@@ -184,7 +184,7 @@ all() {
 
 # A queue that comes to lie in the tree after mq-run has read the mounts, and before it looks at the file.
 mount_meanwhile() {
-	run unshare -m sh -c ': >/dev/meanwhile && exec env LD_PRELOAD="$0" MQGATE_MEANWHILE="$1 /dev/meanwhile" "$2" mq-run \
+	run unshare -m sh -c ': >/dev/meanwhile && exec env ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$0" MQGATE_MEANWHILE="$1 /dev/meanwhile" "$2" mq-run \
 		--plug one:events sh -c "grep -c meanwhile /proc/self/mountinfo; cat /dev/meanwhile"' \
 		"$BUILD_ROOT/tests/preload/mount-meanwhile.so" "/dev/mqueue${Q}meanwhile" env
 	rm -f /dev/meanwhile
