@@ -19,12 +19,15 @@ ALL=("${SETTINGS[@]}" --security-opt "seccomp=$PROFILE")
 mark_log() {
 	SEEN_LINES=$(wc -l <"$WORK/daemon.log")
 }
+since_mark() {
+	tail -n "+$((SEEN_LINES + 1))" "$WORK/daemon.log"
+}
 log_has() {
-	tail -n "+$((SEEN_LINES + 1))" "$WORK/daemon.log" | grep -Eq "$1"
+	since_mark | grep -Eq "$1"
 }
 is_logged() {
 	wait_until 5 log_has "$1" && return
-	tail -n "+$((SEEN_LINES + 1))" "$WORK/daemon.log"
+	since_mark
 	return 1
 }
 logged() {
@@ -164,8 +167,21 @@ expect_answer "… and opens" one "open /jobs rw" "-> [0-9]"
 
 run podman exec one mqtry "open /jobs rw" "open /bus rw" "open /other rw"
 expect_results "what exec brings into it is served as it is" "0;1;-1 EACCES;"
-start_app inside podman exec -i one mqtry
-expect_answer "… lives beside it" inside "open /jobs rw" "-> 0$"
+
+# The runtime does not wait for mqgated: where that is late it has ended by then, what it brought in is denied, and the
+# log says why.
+TOO_LATE="had ended before mqgated could look"
+exec_inside() {
+	for _ in {1..5}; do
+		mark_log
+		start_app inside podman exec -i one mqtry
+		tell inside "open /jobs rw"
+		log_has "$TOO_LATE" || return 0
+		stop_app inside 10
+	done
+}
+exec_inside
+holds "… lives beside it" test "$ANSWER" = "open /jobs rw -> 0"
 holds "… as a session of the same id" eval '[ "$(mqctl sessions --json | grep -c "\"container\": \"$(container_id one)\"")" = 2 ]'
 expect_answer "… and sends" inside "send y" "-> 0$"
 mark_log
@@ -176,7 +192,7 @@ stop_app inside 10
 mark_log
 for i in {1..5}; do podman exec one true 2>/dev/null; done
 sleep 1
-holds "who has ended at once is not told of" eval '! log_has "is not served|malformed"'
+holds "who has ended at once is not told of" eval '! since_mark | grep -v "$TOO_LATE" | grep -Eq "is not served|malformed"'
 denied "another container's processes" "shares its PID namespace" "${ALL[@]}" --pid=container:one
 
 # --- two of one profile -----------------------------------------------------------------------------
