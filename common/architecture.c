@@ -10,5 +10,5 @@ const uint32_t native_arch = AUDIT_ARCH_X86_64, compat_arch = AUDIT_ARCH_I386;
 #elif defined(__aarch64__) && defined(__AARCH64EL__)
 const uint32_t native_arch = AUDIT_ARCH_AARCH64, compat_arch = AUDIT_ARCH_ARM;
 #else
-#error "mqgate knows x86-64 and aarch64; add the calls of this architecture to the table below"
+#error "mqgate knows x86-64 and aarch64; add its calls to the table in syscalls.c"
 #endif

@@ -18,7 +18,9 @@
  * an mqueue file system. A child that is a directory on the way under another name (a bind mount of
  * / or /dev or of what holds a mount point) is known by device and inode number and taken apart in
  * the same manner; two different directories that share their numbers are only taken apart
- * needlessly. Symbolic links are not followed: what they point to has a rule of its own, or none.
+ * needlessly. What is listed as no directory, and is no mount point, is neither on the way nor of
+ * an mqueue file system; it is not looked at where only root could have replaced it since (plan.c).
+ * Symbolic links are not followed: what they point to has a rule of its own, or none.
  *
  * The way up does not end at this process' root but at that of the mount namespace. What lies above
  * a changed root cannot be looked at, and may be bound inside it (a chroot below /home that has

@@ -18,8 +18,8 @@ struct process {
 };
 
 struct processes {
-	uint32_t
-		count; /* entries 0…count-1 have been used: what is not looked at takes no memory */
+	/* Entries 0…count-1 have been used: what is not looked at takes no memory. */
+	uint32_t count;
 	struct process entries[SESSION_PROCESSES_MAX];
 };
 
