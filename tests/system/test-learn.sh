@@ -320,6 +320,20 @@ see mqctl explain --last --json
 holds "explain --last has each, whatever the rate of records" \
 	test "$(grep -o "\"queue\": *\"${Q}e[0-9]*\"" "$WORK/seen" | sort -u | wc -l)" = 60
 stop_app many
+
+# Each of those that are asked for again at once counts, though who asks is not looked at each time.
+write_package loop.yaml <<'YAML'
+name: loop
+plugs: {reader: posix-mq}
+slots: {readable: {interface: posix-mq, posix-mq: reader, path: @Q@loop, permissions: [read]}}
+YAML
+check "a queue for reading" mqctl reload
+check "… is connected" mqctl connect loop:reader loop:readable
+as_user mqtry "open ${Q}loop rwc 0600 4 16" >/dev/null
+mapfile -t SENDS < <(for i in {1..300}; do echo "send x"; done)
+run as_user mq-run --plug loop:reader mqtry "open ${Q}loop r" "${SENDS[@]}"
+holds "each send to it is denied" test "$(grep -c "^send.*EACCES" "$WORK/stdout")" = 300
+holds "… and counted" wait_until 5 eval 'mqctl learn loop:reader | grep -q "300 calls"'
 stop_daemon
 
 finish
