@@ -161,16 +161,20 @@ static void examine_sockets(struct doctor *doctor)
 
 static void examine_units(struct doctor *doctor)
 {
-	static const char enabled[] = "/etc/systemd/system/multi-user.target.wants/mqgated.service";
+	static const char service[] = "/etc/systemd/system/multi-user.target.wants/mqgated.service";
+	static const char socket[] = "/etc/systemd/system/sockets.target.wants/mqgated.socket";
 
 	if (access("/run/systemd/system", F_OK) < 0 || access(SERVICE_UNIT, F_OK) < 0)
 		return;
-	if (access(enabled, F_OK) < 0)
+	if (access(service, F_OK) == 0)
+		found(doctor, GRADE_OK, "unit", NULL, "mqgated.service is enabled");
+	else if (access(socket, F_OK) == 0)
+		found(doctor, GRADE_OK, "unit", NULL,
+			"mqgated.socket is enabled: it starts mqgated when that is asked for");
+	else
 		found(doctor, GRADE_WARNING, "unit", "systemctl enable --now mqgated",
 			"mqgated.service is not enabled: it does not run after the next start of "
 			"the machine");
-	else
-		found(doctor, GRADE_OK, "unit", NULL, "mqgated.service is enabled");
 }
 
 /* --- documents and connections --------------------------------------------------------------- */

@@ -53,7 +53,7 @@ static const struct verb connection_verbs[] = {
 		"take the queues back, at once", "mqctl disconnect logger:events sensor:events", 1,
 		2, TAKES_FORGET | TAKES_KILL, verb_disconnect},
 	{"apply", "[--dry-run] FILE", "connect what FILE lists; disconnect EVERYTHING else",
-		"mqctl apply --dry-run /etc/mqgate/connections.yaml", 1, 1, TAKES_DRY_RUN,
+		"mqctl apply --dry-run connections.yaml", 1, 1, TAKES_DRY_RUN,
 		verb_apply},
 	{"connections", "[--json|--no-legend] [--all | PKG]", "list connections",
 		"mqctl connections --all", 0, 1, TAKES_TABLE | TAKES_ALL, verb_connections},
@@ -92,7 +92,7 @@ static const struct verb watch_verbs[] = {
 
 static const struct verb maintenance_verbs[] = {
 	{"check", "FILE|DIR|-...", "check package files; works without the daemon",
-		"mqctl check /etc/mqgate/packages.d", 1, -1, 0, verb_check},
+		"mqctl check " DEFAULT_PACKAGES_ADMIN, 1, -1, 0, verb_check},
 	{"reload", "", "read all packages again", "mqctl reload", 0, 0, 0, verb_reload},
 	{"doctor", "[--json] [--packages DIR]... [--state FILE]",
 		"find out whether mqgate keeps its promise on this machine", "mqctl doctor", 0, 0,

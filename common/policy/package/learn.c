@@ -10,6 +10,7 @@
 
 #include "include/names.h"
 #include "include/tree.h"
+#include "config.h"
 #include "documents.h"
 #include "include/array.h"
 #include "include/log.h"
@@ -506,7 +507,7 @@ static int print_slots_alone(FILE *f, const char *plug, struct lesson *lesson)
 	(void)fprintf(f,
 		"# What %s was denied. Nothing is changed by this. Slots that there are may give some of\n"
 		"# it: see mqctl explain --last. To allow all, put this into\n"
-		"# /etc/mqgate/packages.d/%s.yaml, and then:\n"
+		"# " DEFAULT_PACKAGES_ADMIN "/%s.yaml, and then:\n"
 		"#     mqctl reload\n",
 		plug, lesson->package_name);
 	for (size_t i = 0; i < lesson->slot_count; i++)
