@@ -1,28 +1,64 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The Debian packages, built from this source, under a real systemd: installed, upgraded with running programs,
-# downgraded, removed, purged. And RPM packages, which are only built.
+# The Debian packages: built in a tree of Debian RELEASE by what packaging/README.md says, twice, to the same bytes;
+# and under a real systemd, in another tree where nothing was: installed over 0.1.0, removed, installed, upgraded with
+# running programs, downgraded, purged. For bookworm also RPM packages, which are only built.
+#
+#	test-packages.sh RELEASE
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/system/boot.sh
 . "$(dirname "$0")/boot.sh"
 
-for tool in dpkg-buildpackage dh lintian rpmbuild; do
+for tool in mmdebstrap rpmbuild rpmlint git; do
 	command -v $tool >/dev/null || {
 		echo "TAP version 13"
-		skip_all "$tool is missing: install debhelper, lintian and rpm"
+		skip_all "$tool is missing: install mmdebstrap, rpm, rpmlint and git"
 	}
 done
+RELEASE=$1
+DEBIAN_TREE=$SOURCE_ROOT/tests/debian/tree
 setup_boot
 Q=/q-
-DEADLINE=300
+DEADLINE=600
 PACKAGE=$D/packages
+BUILDER=$WORK/builder
+VERSION=$(sed -n "s/^  version: '\(.*\)',$/\1/p" "$SOURCE_ROOT/meson.build")
+
+write_in_builder() {
+	printf '#!/bin/sh\nexec "%s" run "%s" "$@"\n' "$DEBIAN_TREE" "$BUILDER" >"$WORK/bin/in_builder"
+	chmod 755 "$WORK/bin/in_builder"
+}
+
+# source_in DIRECTORY
+source_in() {
+	mkdir -p "$1" && tar -C "$SOURCE_ROOT" --exclude='./build*' --exclude=./.git -cf - . | tar -C "$1" -xf -
+}
+
+# What the document says, without a person who says yes.
+build_commands() {
+	sed -n '/^## Debian/,/^## Fedora/s/^    //p' "$SOURCE_ROOT/packaging/README.md"
+}
+
+# built_in DIRECTORY
+built_in() {
+	source_in "$BUILDER$1/mqgate" &&
+		in_builder sh -ec "cd $1/mqgate; export DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH=1790000000; $(build_commands)"
+}
+
+same_packages() {
+	local deb
+
+	for deb in "$BUILDER"/one/*.deb; do
+		cmp "$deb" "$BUILDER/another/place/$(basename "$deb")" || return
+	done
+}
 
 # repack VERSION: what was built, as another version
 repack() {
 	local deb name
 
-	for deb in "$PACKAGE"/built/mqgate_*.deb "$PACKAGE"/built/mqgate-static_*.deb; do
+	for deb in "$BUILDER"/one/mqgate_*.deb "$BUILDER"/one/mqgate-static_*.deb; do
 		name=$(basename "$deb" | sed 's/_.*//')
 		rm -rf "$WORK/repacked"
 		dpkg-deb -R "$deb" "$WORK/repacked" || return
@@ -31,63 +67,132 @@ repack() {
 	done
 }
 
+main_pid() {
+	inside systemctl show -p MainPID --value mqgated
+}
+
 install() {
-	inside dpkg -i "$PACKAGE/mqgate_$1.deb" "$PACKAGE/mqgate-static_$1.deb"
+	inside dpkg -i "$PACKAGE/mqgate_$1.deb" "$PACKAGE/mqgate-static_$1.deb" </dev/null
 }
 
 units_are() {
 	[ "$(inside systemctl "$1" mqgated.socket mqgated-control.socket mqgate-sessions.socket | sort -u)" = "$2" ]
 }
 
-mkdir -p "$PACKAGE/built/source" "$D/bin"
+# Nothing of mqgate, wherever it might be.
+nothing_left() {
+	local found
+
+	found=$(inside find / -xdev -path "$D" -prune -o -path /proc -prune -o \( -name '*mqgate*' -o -name mqctl -o -name mq-run \) -print)
+	echo "$found"
+	[ -z "$found" ]
+}
+
+# --- 0.1.0, which came without a package -----------------------------------------------------------
+
+# into TREE, from its source, as far as that is known here
+build_first_release() {
+	local commit
+
+	commit=$(git -C "$SOURCE_ROOT" log --format=%H -S"version: '0.1.0'" -- meson.build 2>/dev/null | head -n 1)
+	[ -n "$commit" ] || return
+	mkdir -p "$BUILDER/first" && git -C "$SOURCE_ROOT" archive "$commit~1" | tar -C "$BUILDER/first" -xf - &&
+		in_builder sh -ec 'cd /first; meson setup build -Dtests=false; ninja -C build
+			meson install -C build --no-rebuild --destdir /first/installed' && cp -a "$BUILDER/first/installed/." "$TREE"
+}
+
+over_the_first_release() {
+	check "0.1.0: its user" inside systemd-sysusers
+	check "0.1.0: it starts" inside systemctl enable --now mqgated
+	check "0.1.0: connected" inside mqctl connect jobs:work jobs:queues
+	start_app old inside mq-run --plug jobs:work mqtry
+	expect_answer "0.1.0: a program" old "open ${Q}jobs rwc 0600 4 16" "-> [0-9]"
+	holds "over 0.1.0, it is installed and asks nothing" install 0.2.1
+	expect_answer "… its program is told that nothing answers it" old "send x" "ENOSYS"
+	stop_app old
+	start_app new inside mq-run --plug jobs:work mqtry
+	expect_answer "… what was connected is connected" new "open ${Q}jobs rwc 0600 4 16" "-> [0-9]"
+	stop_app new
+	holds "… manual pages are the new ones" inside sh -c '! ls /usr/share/man/man?/*mqgate*[0-9]'
+	check "… and it is purged" inside dpkg -P mqgate-static mqgate
+	inside rm -f /usr/lib/mqgate/packages.d/jobs.yaml
+	inside rmdir -p --ignore-fail-on-non-empty /usr/lib/mqgate/packages.d
+	holds "… with all that 0.1.0 left" nothing_left
+}
+
+# --- building ---------------------------------------------------------------------------------------
+
+write_in_builder
+mkdir -p "$PACKAGE" "$D/bin" "$TREE/usr/sbin"
 cp "$APPS/mqtry" "$D/bin"
-tar -C "$SOURCE_ROOT" --exclude='./build*' --exclude=./.git -cf - . | tar -C "$PACKAGE/built/source" -xf -
-cp -r "$PACKAGE/built/source/packaging/debian" "$PACKAGE/built/source"
-run sh -c 'cd "$0" && dpkg-buildpackage -b -us -uc' "$PACKAGE/built/source"
-expect_status "the packages are built by the command in packaging/README.md" 0
-run sh -c 'lintian --fail-on error,warning "$0"/*.changes 2>&1 | grep "^[EW]:"' "$PACKAGE/built"
+check "a tree to build in" "$DEBIAN_TREE" make "$BUILDER" "$RELEASE" dpkg-dev git lintian
+echo 'APT::Get::Assume-Yes "true";' >"$BUILDER/etc/apt/apt.conf.d/yes"
+check "… with lists of packages" in_builder apt-get -qq update
+holds "the packages are built by the commands in packaging/README.md" built_in /one
+holds "… and elsewhere" built_in /another/place
+holds "… to the same bytes" same_packages
+run in_builder sh -c 'lintian --fail-on error,warning /one/*.changes 2>&1 | grep "^[EW]:"'
 expect_status "lintian finds no error and no warning" 1
-
-# What Fedora's macros are for is not here.
-RPM_VERSION=$(sed -n 's/^Version: *//p' "$SOURCE_ROOT/packaging/mqgate.spec")
-mkdir -p "$PACKAGE/rpm/SOURCES"
-tar -C "$SOURCE_ROOT" --exclude='./build*' --exclude=./.git --transform="s|^\.|mqgate-$RPM_VERSION|" -cJf \
-	"$PACKAGE/rpm/SOURCES/mqgate-$RPM_VERSION.tar.xz" .
-run rpmbuild -bb --nodeps --define "_topdir $PACKAGE/rpm" --define "systemd_post() true" --define "systemd_preun() true" \
-	--define "systemd_postun_with_restart() true" "$SOURCE_ROOT/packaging/mqgate.spec"
-expect_status "RPM packages are built" 0
-run sh -c 'rpm -qlp "$0"/rpm/RPMS/*/*.rpm | sort' "$PACKAGE"
-for file in /usr/bin/mq-run /usr/sbin/mqgated /usr/libexec/mqgate/mqgate-session /usr/libexec/mqgate/mq-run-static \
-	/usr/lib/systemd/system/mqgated.service /etc/mqgate/packages.d; do
-	expect_stdout "… with $file" "^$file\$"
-done
-
 for version in 0.2.1 0.2.2 0.2.3; do
 	holds "another version: $version" repack $version
 done
 
-# Some machines start nothing that is installed.
-mkdir -p "$TREE/usr/sbin"
-printf '#!/bin/sh\nexit 0\n' >"$TREE/usr/sbin/policy-rc.d"
-chmod 755 "$TREE/usr/sbin/policy-rc.d"
-trap sweep_boot EXIT
-check "systemd boots" "$BOOT" start "$D" "$TREE"
-holds "they are installed" install 0.2.1
-holds "the sockets are enabled" units_are is-enabled enabled
-holds "… and listen" units_are is-active active
-holds "… but not the one for containers" test "$(inside systemctl is-enabled mqgated-oci.socket)" = disabled
-holds "the service's user is there" inside getent passwd mqgated
-holds "the launcher without libraries runs" inside /usr/libexec/mqgate/mq-run-static --version
-for test in main-job roads; do
-	check "its test $test" inside "$PACKAGE/built/source/debian/tests/$test"
-done
+if [ "$RELEASE" = bookworm ]; then
+	source_in "$WORK/source"
+	check "a release is made" sh -ec 'cd "$0"; git init -q; git add -A; git -c user.name=x -c user.email=x@localhost commit -qm x
+		meson setup build -Dtests=false; meson dist -C build --no-tests' "$WORK/source"
+	# What Fedora's macros are for is not here.
+	RPMBUILD=(rpmbuild -ta --nodeps --define "_topdir $PACKAGE/rpm" --define "_unitdir /usr/lib/systemd/system"
+		--define "_sysusersdir /usr/lib/sysusers.d" --define "_tmpfilesdir /usr/lib/tmpfiles.d"
+		--define "systemd_post() true" --define "systemd_preun() true" --define "systemd_postun_with_restart() true")
+	run "${RPMBUILD[@]}" "$WORK/source/build/meson-dist/mqgate-$VERSION.tar.xz"
+	expect_status "RPM packages are built from it" 0
+	run sh -c 'rpm -qlp "$0"/rpm/RPMS/*/*.rpm | sort' "$PACKAGE"
+	for file in /usr/bin/mq-run /usr/sbin/mqgated /usr/libexec/mqgate/mqgate-session /usr/libexec/mqgate/mq-run-static \
+		/usr/lib/systemd/system/mqgated.service /etc/mqgate/packages.d; do
+		expect_stdout "… with $file" "^$file\$"
+	done
+	run sh -c 'rpmlint -r "$1" "$0"/rpm/RPMS/*/*.rpm "$0"/rpm/SRPMS/*.rpm' "$PACKAGE" "$SOURCE_ROOT/packaging/mqgate.rpmlintrc"
+	expect_status "rpmlint finds no error" 0
+	expect_stdout "… and no warning" ' 0 errors, 0 warnings'
+fi
 
-# Policy that comes with another package.
+# --- a bare machine ---------------------------------------------------------------------------------
+
+SYSTEMD_TREE=$WORK/bare
+export SYSTEMD_TREE
+check "a bare tree of Debian $RELEASE" "$DEBIAN_TREE" make "$SYSTEMD_TREE" "$RELEASE" autopkgtest gcc libc6-dev libyaml-0-2
+FIRST=
+[ "$RELEASE" != bookworm ] || ! build_first_release >/dev/null 2>&1 || FIRST=1
 cat >"$D/jobs.yaml" <<YAML
 name: jobs
 plugs: {work: posix-mq}
 slots: {queues: {posix-mq: work, interface: posix-mq, path: ${Q}jobs, permissions: [read, write, create, delete]}}
 YAML
+[ -z "$FIRST" ] || cp "$D/jobs.yaml" "$TREE/usr/lib/mqgate/packages.d"
+# Some machines start nothing that is installed.
+printf '#!/bin/sh\nexit 0\n' >"$TREE/usr/sbin/policy-rc.d"
+chmod 755 "$TREE/usr/sbin/policy-rc.d"
+trap sweep_boot EXIT
+check "systemd boots" "$BOOT" start "$D" "$TREE"
+if [ -n "$FIRST" ]; then
+	over_the_first_release
+else
+	echo "# left out: the upgrade from 0.1.0, whose source is not known here"
+fi
+holds "they are installed" install 0.2.1
+holds "the sockets are enabled" units_are is-enabled enabled
+holds "… and listen" units_are is-active active
+holds "… but not the one for containers" test "$(inside systemctl is-enabled mqgated-oci.socket)" = disabled
+holds "the service's user is there" inside getent passwd mqgated
+run inside mqctl doctor
+expect_stdout "mqctl doctor knows that this is enough" "^ok +unit: mqgated.socket is enabled"
+holds "the launcher without libraries runs" inside /usr/libexec/mqgate/mq-run-static --version
+source_in "$D/source"
+cp -r "$BUILDER/one/mqgate/debian" "$D/source"
+check "its own tests pass" inside autopkgtest --ignore-restrictions=isolation-container,isolation-machine -B "$D/source" -- null
+
+# Policy that comes with another package.
 mkdir -p "$WORK/policy/DEBIAN" "$WORK/policy/usr/lib/mqgate/packages.d"
 cp "$D/jobs.yaml" "$WORK/policy/usr/lib/mqgate/packages.d"
 printf '%s\n' "Package: jobs-policy" "Version: 1" "Architecture: all" "Maintainer: nobody" "Description: policy" \
@@ -99,8 +204,9 @@ check "… and known at once" inside mqctl connect jobs:work jobs:queues
 start_app one inside mq-run --plug jobs:work mqtry
 expect_answer "a program" one "open ${Q}jobs rwc 0600 4 16" "-> [0-9]"
 for version in 0.2.2 0.2.3 0.2.1; do
+	before=$(main_pid)
 	holds "over it goes $version" install $version
-	holds "… and mqgated was started anew" test "$(inside dpkg-query -f '${Version}' -W mqgate)" = $version
+	holds "… and mqgated was started anew" test "$(main_pid)" != "$before"
 	expect_answer "the program sees a pause" one "send x" "-> 0"
 	expect_answer "… its queue" one "receive" "-> x"
 	expect_answer "… and no other" one "open ${Q}other r" EACCES
@@ -116,7 +222,7 @@ check "removing asks nothing" inside dpkg -r jobs-policy mqgate-static mqgate
 holds "… leaves no unit" test -z "$(inside sh -c 'ls /lib/systemd/system/mqgate*')"
 holds "… and the state" inside test -e /var/lib/mqgate
 check "purging takes it" inside dpkg -P mqgate
-holds "… all" inside sh -c '! ls -d /var/lib/mqgate /etc/mqgate 2>/dev/null'
+holds "… all" nothing_left
 holds "and again" install 0.2.3
 holds "… it listens" units_are is-active active
 finish
