@@ -9,6 +9,7 @@
 #include "begin.h"
 #include "session.h"
 
+#include "daemon/session/call/by-descriptor.h"
 #include "daemon/session/call/counting.h"
 #include "daemon/session/call/resume.h"
 #include "daemon/session/revoke/confined.h"
@@ -104,9 +105,11 @@ static int take_over(
 {
 	int r = take_attach(session, message, fds);
 
-	if (r > 0)
-		session->contained.pid_namespace = session->inflight->pid_namespace;
-	return r;
+	if (r <= 0)
+		return r;
+	session->contained.pid_namespace = session->inflight->pid_namespace;
+	r = tell_manager_of_all(session);
+	return r < 0 ? r : 1;
 }
 
 static int take_first(struct supervisor *session)

@@ -264,6 +264,40 @@ half_way() {
 	start_manager
 }
 
+# kill_session_processes: the spare one, too; they take half a second to read grants
+kill_session_processes() {
+	# shellcheck disable=SC2046 # one word for each
+	kill -KILL $(all_session_processes)
+}
+
+# Two session processes die on the way of a disconnect: all who are inside a call are killed. The next daemon knows them.
+killed_by_the_next() {
+	local round
+
+	preloaded slow-grants
+	stop_manager
+	start_manager "$WORK/bin/slow-grants"
+	mqctl connect traffic:queue traffic:one
+	blocked waiter traffic:queue "${Q}queue"
+	take_down
+	bring_up
+	mark_log
+	mqctl disconnect traffic:queue traffic:one >"$WORK/half.out" 2>&1 &
+	holds "a disconnect, of the next daemon, is half way" wait_until 3 disconnected
+	for round in 1 2; do
+		sleep 0.2
+		kill_session_processes
+	done
+	wait $!
+	holds "… and done, although two session processes have died" test $? = 0
+	expect_log "… since the program is killed" 'the 1 processes of the session of pid [0-9]+ are killed: '
+	holds "… which it is" app_gone waiter
+	stop_app waiter
+	rm -f "/dev/mqueue${Q}queue"
+	stop_manager
+	start_manager
+}
+
 # The same at random moments.
 half_way_at_random() {
 	local round
@@ -487,6 +521,7 @@ of_old
 upgraded
 loses_while_down
 half_way
+killed_by_the_next
 half_way_at_random
 two_at_once
 refuses

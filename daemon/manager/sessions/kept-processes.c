@@ -159,8 +159,10 @@ static int on_killed(sd_event_source *source, int fd, uint32_t events, void *use
 	struct session *session = killing->session;
 	struct spawner_killed killed = {0};
 	uint64_t generation = killing->generation;
+	/* Of a session that was taken over, the processes are known when its first session process
+	 * has acknowledged. */
 	bool certain = message_receive(fd, &killed, sizeof(killed), NULL, 0) == 1 &&
-		       killed.unstopped == 0 && !session->unkept;
+		       killed.unstopped == 0 && !session->unkept && !session->unsettled;
 
 	(void)killing_free(killing);
 	if (certain)
@@ -245,6 +247,11 @@ static int on_give_up(sd_event_source *source, uint64_t usec, void *userdata)
 	struct session *session = userdata;
 	bool again = session->given_up;
 
+	/* The last processes that it gave a call back may be among what it has said. */
+	while (session->process && session_process_hear(session->process))
+		;
+	if (!session->guard_source)
+		return 0;
 	session->given_up = true;
 	if (!session->process || again) {
 		kill_processes(session);

@@ -200,9 +200,9 @@ static int receive(struct session_process *process, unsigned messages)
 	return 1;
 }
 
-void session_process_hear(struct session_process *process)
+bool session_process_hear(struct session_process *process)
 {
-	(void)receive(process, SESSION_MESSAGES_AT_ONCE);
+	return receive(process, SESSION_MESSAGES_AT_ONCE) > 0;
 }
 
 static void on_socket(int fd, uint32_t events, void *userdata)

@@ -14,8 +14,8 @@ int session_process_attach(struct session_process *process, struct session *sess
 int session_process_send_grants(
 	struct session_process *process, int grants, size_t size, uint64_t generation);
 
-/* Takes what it has said so far; to be called before its session is ended. */
-void session_process_hear(struct session_process *process);
+/* Takes some of what it has said so far. True: there may be more. */
+bool session_process_hear(struct session_process *process);
 
 /* It is to read to the end of its socket and to exit; after a deadline it is killed. */
 void session_process_dismiss(struct session_process *process);

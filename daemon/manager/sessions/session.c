@@ -241,7 +241,7 @@ static void on_listener(int fd, uint32_t events, void *userdata)
 	struct session *session = userdata;
 
 	if (session->starter.userdata && session->process)
-		session_process_hear(session->process);
+		(void)session_process_hear(session->process);
 	session_end(session);
 }
 

@@ -72,6 +72,19 @@ static int tell_manager_patiently(struct supervisor *supervisor, uint32_t place)
 	return r;
 }
 
+/* A session process of the manager before may have given them a call back, which they are in still.
+ */
+int tell_manager_of_all(struct supervisor *supervisor)
+{
+	const struct revoker *revoker = &supervisor->revoker;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < revoker->processes->count; i++)
+		if (revoker->handles.pidfds[i] >= 0)
+			r = tell_manager_patiently(supervisor, i);
+	return r;
+}
+
 /* The place of the caller's process, with the thread noted; or a negative errno, and then the call
  * must not be given back. -ENOSPC: there are too many. */
 static int note_caller(struct supervisor *supervisor, struct call *call)

@@ -8,6 +8,10 @@
 struct answer act_on_data(struct supervisor *supervisor, struct call *call);
 struct answer act_on_notify(struct supervisor *supervisor, struct call *call);
 
+/* Of all processes that are noted and live, before the first grants are acknowledged: the manager
+ * can kill them from then on. 0 or negative errno. */
+int tell_manager_of_all(struct supervisor *supervisor);
+
 /* True for mq_notify, but for removing a registration. */
 bool request_registers(const struct request *request);
 
