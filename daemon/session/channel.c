@@ -27,6 +27,15 @@ static int take_processes(struct supervisor *session)
 	return processes_open(revoker->processes, &revoker->handles);
 }
 
+/* If the manager has ended, the next one has a session process that we may have taken the claim
+ * from, and what we are told is out of date. */
+static int check_manager(const struct supervisor *session)
+{
+	struct pollfd p = {.fd = session->channel};
+
+	return poll(&p, 1, 0) > 0 ? -EPIPE : 0;
+}
+
 static int take_attach(
 	struct supervisor *session, const struct session_message *message, const int fds[static 2])
 {
@@ -48,6 +57,7 @@ static int take_attach(
 		return r;
 	/* It stays open: closing it would give up the claim. */
 	r = inflight_claim(fds[1]);
+	r = r < 0 ? r : check_manager(session);
 	r = r < 0 ? r : inflight_map(fds[1], &session->inflight);
 	if (r < 0)
 		return r;

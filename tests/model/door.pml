@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The protocol of a disconnect, as a model: two threads of two confined processes, the session processes that serve
- * them in turn, the manager, and an administrator; each of ours may die at every step. tests/model/run checks all
- * runs of it, and that each of the mistakes that it can be built with (MISTAKE_…) is found. README.md says which
- * function each step stands for; where one is named here, it is in the form "function()". */
+/* A disconnect, as a model: two threads of two confined processes, the session processes that serve them in turn, the
+ * manager, and an administrator. Session processes and the manager may die at every step. The function that a step
+ * stands for is named beside it. tests/model/run checks all that can happen, within bounds, and that each of the
+ * mistakes that can be built in (MISTAKE_…) is found:
+ *
+ * - nothing that was decided by older grants is carried out after the administrator was told of the disconnect;
+ * - a call is carried out at most once, and answered at most once;
+ * - nobody waits for ever: not at the door, and not for the answer to a disconnect.
+ *
+ * Time is not in it: a deadline may come at once, or never. What somebody else's file system holds is a thread that is
+ * killed and not gone. A session process that is killed makes no further step; what bounds that is in
+ * kept-processes.c. */
 
 #ifndef CALLS
 #define CALLS 2 /* of each thread */
@@ -23,7 +31,6 @@ mtype = { OUT, WAITING, INSIDE, GONE };         /* where a thread is: at the doo
 mtype = { FREE, ALIVE, KILLED, DEAD };          /* a session process; dead: not reaped yet */
 mtype = { GRANTS, PROCESS, ACK, UNSTOPPED };    /* what the manager and a session process say */
 mtype = { RECEIVED, ACTING, ACTED };            /* enum inflight_phase */
-mtype = { NOTHING, TRYING, DONE };              /* struct done_call */
 
 /* --- the kernel ---------------------------------------------------------------------------------------- */
 
@@ -31,19 +38,16 @@ mtype at[THREADS] = OUT;
 byte id[THREADS];        /* of the notification: a call that is restarted gets another */
 bool received[THREADS];  /* it was, and is not received again */
 bool killed[THREADS];    /* a signal was sent, which proves nothing */
-bool blocks[THREADS];    /* its queue is empty: nothing happens in the call before a message comes */
 bool by_name[THREADS];   /* the call creates or deletes; otherwise it sends or receives */
 byte executed[THREADS];  /* so many times, of this call */
-byte answered[THREADS];
 
 /* --- what outlives a session process: struct inflight --------------------------------------------------- */
 
 byte hand = NOBODY;      /* inflight.notification, with its id and phase */
 byte hand_id;
 mtype phase = RECEIVED;
-byte done_of = NOBODY;   /* inflight.done, with its id and result */
+byte done_of = NOBODY;   /* inflight.done, with its id */
 byte done_id;
-mtype outcome = NOTHING;
 bool tainted, returning, in_force;
 bool noted[THREADS];     /* inflight.threads and processes: was given a call back */
 
@@ -55,7 +59,9 @@ bool asking;             /* the administrator waits for an answer */
 bool wanted;
 mtype process[2] = FREE;
 byte served[2];          /* by which manager it was started */
+byte claimed = NOBODY;   /* the session process that alone may write what outlives it */
 byte manager;            /* the how manieth */
+bool kept[THREADS];      /* it can kill the thread's process */
 chan to[2] = [3] of { mtype, byte, bool };
 chan from[2] = [8] of { mtype, byte };
 
@@ -64,84 +70,98 @@ chan from[2] = [8] of { mtype, byte };
 inline execute(t)
 {
 	assert(!promised);          /* nothing that was decided by older grants */
+	assert(at[t] == WAITING || at[t] == INSIDE);
 	executed[t]++;
-	assert(executed[t] == 1);   /* each call at most once */
+	assert(executed[t] == 1)    /* each call at most once */
+}
+
+inline answer(t)
+{
+	assert(at[t] == WAITING || at[t] == INSIDE);
+	at[t] = OUT;                /* so it is answered once, and what follows is another call */
+	executed[t] = 0;
+	by_name[t] = false
 }
 
 inline reply(t, n)
 {
-	atomic {
-		if
-		:: valid(t, n) ->
-			answered[t]++;
-			assert(answered[t] == 1);
-			at[t] = OUT
-		:: else
-		fi
-	}
+	if
+	:: valid(t, n) -> answer(t)
+	:: else
+	fi
 }
 
-/* --- an app ----------------------------------------------------------------------------------------------- */
+/* --- an app ------------------------------------------------------------------------------------------------ */
 
+/* Wherever no label begins with "end", nobody waits for ever. */
 proctype App(byte t)
 {
 	byte calls = CALLS;
 
-end:	do
+	do
 	:: atomic {
 		at[t] == OUT && !killed[t] && calls > 0 ->
 			calls--;
 			id[t]++;
-			executed[t] = 0;
-			answered[t] = 0;
 			received[t] = false;
 			if
+#ifndef ONE_KIND
 			:: by_name[t] = true
 			:: by_name[t] = false
+#else
+			:: by_name[t] = (t == 1)
+#endif
 			fi;
 			at[t] = WAITING
-		}
+		};
+		at[t] != WAITING
+	:: atomic { at[t] == INSIDE -> execute(t); answer(t) }
+	:: at[t] == WAITING -> at[t] != WAITING         /* brought back */
 	:: atomic {
-		at[t] == INSIDE && !blocks[t] ->
-			execute(t);
-			answered[t]++;
-			assert(answered[t] == 1);
-			at[t] = OUT
-		}
-	:: atomic { killed[t] && at[t] != GONE -> at[t] = GONE }
-	od
-}
-
-/* Messages come, or do not. */
-proctype Others()
-{
-	do
-	:: atomic { at[0] == INSIDE && blocks[0] -> blocks[0] = false }
-	:: atomic { at[1] == INSIDE && blocks[1] -> blocks[1] = false }
-	:: break
+		killed[t] && at[t] != GONE ->
+			at[t] = GONE;
+			id[t] = 0;
+			received[t] = false;
+			by_name[t] = false;
+			executed[t] = 0;
+			noted[t] = false;       /* processes_open() and on_exit_of_kept() forget it */
+			kept[t] = false;
+			calls = 0
+	}
+	:: at[t] == GONE || (at[t] == OUT && calls == 0) ->
+end:		killed[t] && at[t] != GONE
 	od
 }
 
 /* --- a session process ------------------------------------------------------------------------------------ */
 
+byte deaths = SESSION_DEATHS;
+
+#define may_die if :: deaths > 0 -> deaths--; process[s] = KILLED; goto dead :: true fi
+
 /* act() and answer() of call, from serve(); again: in hand of an earlier one */
 inline serve(t, n, again)
 {
+	may_die;
 	if
 	:: !valid(t, n)
 	:: valid(t, n) && !grants ->
 		reply(t, n)                             /* denied */
-	:: valid(t, n) && grants && by_name[t] ->       /* create(), delete() */
+	:: valid(t, n) && grants && by_name[t] ->       /* create(), act_on_unlink() */
 		if
 		:: again && phase != RECEIVED && executed[t] > 0 /* done_before() */
 		:: else ->
 			phase = ACTING;                 /* inflight_acting() */
-			atomic { execute(t) }
+			may_die;
+			execute(t);
+			may_die
 		fi;
 		phase = ACTED;                          /* inflight_acted() */
+		may_die;
 		reply(t, n)
 	:: valid(t, n) && grants && !by_name[t] && !tainted -> /* act_on_data() */
 		noted[t] = true;                        /* note_caller() */
+		may_die;
 #ifndef MISTAKE_NO_PIDFD
 		if
 		:: !told[t] ->
@@ -150,58 +170,67 @@ inline serve(t, n, again)
 		:: else
 		fi;
 #endif
-		atomic {
-			if
-			:: valid(t, n) ->               /* CONTINUE */
-				at[t] = INSIDE;
-				if
-				:: blocks[t] = true
-				:: blocks[t] = false
-				fi
-			:: else
-			fi
-		}
+		may_die;
+		at[t] = INSIDE                          /* CONTINUE */
 	:: valid(t, n) && grants && !by_name[t] && tainted ->  /* act_by_ourselves() */
 #ifndef MISTAKE_LATE_NOTE
-		atomic { outcome = TRYING; done_id = n };
+		done_id = n;
 		done_of = t;                            /* note_trying() */
+		may_die;
 #endif
-		atomic { execute(t) };                  /* try_send() */
+		execute(t);                             /* try_send() */
+		may_die;
 #ifdef MISTAKE_LATE_NOTE
-		atomic { outcome = TRYING; done_id = n };
+		done_id = n;
 		done_of = t;
+		may_die;
 #endif
-		outcome = DONE;                            /* note_done() */
-		reply(t, n)
-	fi
+		reply(t, n)                             /* note_done() says with what */
+	fi;
+	may_die
 }
 
 /* revoke_bring_back() of one thread; inside_the_door() leaves who waits there */
 inline bring_back(t)
 {
-	atomic {
-		if
+	if
 #ifdef MISTAKE_STALE_ID
-		:: hand == t
+	:: hand == t
 #else
-		:: hand == t && valid(t, hand_id)
+	:: hand == t && valid(t, hand_id)
 #endif
-		:: else ->
+	:: else ->
+		if
+		:: noted[t] && at[t] == INSIDE ->
 			if
-			:: noted[t] && at[t] == INSIDE ->
-				if
-				:: id[t]++; received[t] = false; blocks[t] = false; at[t] = WAITING
-				:: killed[t] = true; victim[t] = true
-				fi
-			:: else
+			:: id[t]++; received[t] = false; at[t] = WAITING
+			:: killed[t] = true; victim[t] = true
 			fi
+		:: else
 		fi
-	}
+	fi
 }
 
 #define stopped (!(victim[0] && at[0] != GONE) && !(victim[1] && at[1] != GONE))
 
-/* The end of one that was killed is in no hurry: all that is its own is forgotten. */
+inline receive(i)
+{
+	received[i] = true;
+	hand_id = id[i];
+	phase = RECEIVED;
+	hand = i;
+	t = i
+}
+
+/* What was its own is forgotten; what it has said can still be read. */
+inline die()
+{
+	process[s] = DEAD;
+	told[0] = false; told[1] = false; victim[0] = false; victim[1] = false;
+	t = 0; generation = 0; grants = false; busy = false; owed = 0; first = false;
+	do :: len(to[s]) > 0 -> to[s]?_,_,_ :: len(to[s]) == 0 -> break od
+}
+
 proctype Session(byte s)
 {
 	bool grants, first, busy;
@@ -213,97 +242,122 @@ end:	do
 		{
 			d_step {
 				told[0] = false; told[1] = false; victim[0] = false; victim[1] = false;
-				owed = 0; first = true
+				busy = false; owed = 0; first = true
 			};
-end_first:		to[s]?GRANTS(generation, grants);
-			/* inflight_claim() */
-			atomic { if :: process[1 - s] == ALIVE -> process[1 - s] = KILLED :: else fi };
-#ifndef MISTAKE_NOT_TOLD_AGAIN
-			t = 0;                          /* tell_manager_of_all() */
-			do
-			:: t < THREADS ->
+end_first:		atomic {
+				to[s]?GRANTS(generation, grants);
+				/* inflight_claim() */
 				if
-				:: noted[t] && at[t] != GONE -> from[s]!PROCESS(t); told[t] = true
+				:: claimed == 1 - s && process[1 - s] == ALIVE -> process[1 - s] = KILLED
 				:: else
 				fi;
-				t++
-			:: else -> break
-			od;
+				claimed = s;
+				may_die;
+#ifndef MISTAKE_LATE_CLAIM
+				/* check_manager() */
+				if :: served[s] != manager -> process[s] = KILLED; goto dead :: else fi;
 #endif
-take_grants:		/* put_in_force() */
-			if
-			:: in_force && !grants -> tainted = true; returning = true
-			:: else
-			fi;
-			in_force = grants;
-			busy = false;
+#ifndef MISTAKE_NOT_TOLD_AGAIN
+				/* tell_manager_of_all() */
+				if :: noted[0] && at[0] != GONE -> from[s]!PROCESS(0); told[0] = true :: else fi;
+				may_die;
+				if :: noted[1] && at[1] != GONE -> from[s]!PROCESS(1); told[1] = true :: else fi
+#endif
+			};
+take_grants:		atomic {                        /* put_in_force() */
+				may_die;
+				if
+				:: in_force && !grants -> tainted = true; may_die; returning = true; may_die
+				:: else
+				fi;
+				in_force = grants;
+				busy = false
+			};
 			if
 			:: returning ->
-				bring_back(0);
-				bring_back(1);
-				if                      /* victims_kill() */
-				:: stopped
-				:: !stopped -> busy = true
-				fi;
-				if
-				:: !busy -> returning = false
-				:: else
-				fi
+				atomic { may_die; bring_back(0) };
+				atomic { may_die; bring_back(1) };
+				atomic {                /* victims_kill() */
+					may_die;
+					if
+					:: stopped -> returning = false
+					:: !stopped -> busy = true
+					fi
+				}
 			:: else
 			fi;
 			if
 			:: first ->                     /* resume_all() */
-				first = false;
-				if
-				:: done_of != NOBODY -> /* settle_done() */
-					reply(done_of, done_id); /* what was done, or EIO */
+				atomic {
+					may_die;
+					first = false;
 					if
-					:: hand == done_of && hand_id == done_id -> hand = NOBODY
+					:: done_of != NOBODY -> /* settle_done() */
+						reply(done_of, done_id); /* what was done, or EIO */
+						may_die;
+						if
+						:: hand == done_of && hand_id == done_id -> hand = NOBODY
+						:: else
+						fi;
+						may_die;
+						done_of = NOBODY
 					:: else
 					fi;
-					done_of = NOBODY
-				:: else
-				fi;
-				if
-				:: hand != NOBODY -> t = hand; serve(t, hand_id, true)
-				:: else
-				fi;
-				hand = NOBODY;
-				done_of = NOBODY
+					may_die;
+					if
+					:: hand != NOBODY -> t = hand; serve(t, hand_id, true)
+					:: else
+					fi;
+					hand = NOBODY; hand_id = 0; phase = RECEIVED;
+					may_die;
+					done_of = NOBODY; done_id = 0; t = 0
+				}
 			:: else
 			fi;
-			if
-			:: !busy -> owed = 0; from[s]!ACK(generation)       /* acknowledge() */
-			:: else -> owed = generation; from[s]!UNSTOPPED(generation) /* tell_unstopped() */
-			fi;
+			atomic {
+				may_die;
+				if
+				:: !busy -> owed = 0; from[s]!ACK(generation) /* acknowledge() */
+				:: else -> owed = generation; from[s]!UNSTOPPED(generation) /* tell_unstopped() */
+				fi
+			};
 end_loop:		do
-			:: owed != 0 && stopped ->      /* session_pay() */
-				returning = false;
-				from[s]!ACK(owed);
-				owed = 0
+			:: atomic {
+				owed != 0 && stopped -> /* session_pay() */
+					returning = false;
+					may_die;
+					from[s]!ACK(owed);
+					owed = 0
+				}
 			:: to[s]?GRANTS(generation, grants) -> goto take_grants
 			:: served[s] != manager -> break
-			:: atomic {                     /* serve_next(): received and noted at once */
-				at[0] == WAITING && !received[0] ->
-					received[0] = true; hand_id = id[0]; phase = RECEIVED; hand = 0
-				};
-				t = 0;
-				serve(t, hand_id, false);
-				hand = NOBODY;          /* inflight_end() */
-				done_of = NOBODY
-			:: atomic {
-				at[1] == WAITING && !received[1] ->
-					received[1] = true; hand_id = id[1]; phase = RECEIVED; hand = 1
-				};
-				t = 1;
-				serve(t, hand_id, false);
-				hand = NOBODY;
-				done_of = NOBODY
+			:: atomic { deaths > 0 -> deaths--; process[s] = KILLED }
+			/* serve_next(): received and noted at once */
+			:: atomic { at[0] == WAITING && !received[0] -> receive(0) };
+				atomic {
+					serve(t, hand_id, false);
+					hand = NOBODY; hand_id = 0; phase = RECEIVED; /* inflight_end() */
+					may_die;
+					done_of = NOBODY; done_id = 0;
+					t = 0
+				}
+			:: atomic { at[1] == WAITING && !received[1] -> receive(1) };
+				atomic {
+					serve(t, hand_id, false);
+					hand = NOBODY; hand_id = 0; phase = RECEIVED;
+					may_die;
+					done_of = NOBODY; done_id = 0;
+					t = 0
+				}
 			od
 		} unless { process[s] != ALIVE };
-		process[s] = DEAD
-	:: atomic { process[s] == KILLED -> process[s] = DEAD }
-	:: atomic { process[s] == DEAD && served[s] != manager -> process[s] = FREE }
+dead:		atomic { die() }
+	:: atomic { process[s] == KILLED -> die() }
+	:: atomic {
+		process[s] == DEAD && served[s] != manager ->
+			do :: len(from[s]) > 0 -> from[s]?_,_ :: len(from[s]) == 0 -> break od;
+			process[s] = FREE
+	}
 	od
 }
 
@@ -318,9 +372,16 @@ inline answer_administrator(in_time)
 		:: else
 		fi;
 		asking = false;
+		wanted = false;
 		handled = false
 	:: else
 	fi
+}
+
+inline guard_ends()
+{
+	guarded = false; given_up = false; failures = 0;
+	killing = false; killing_for = 0; victim[0] = false; victim[1] = false
 }
 
 /* in_force(): the grants of this generation and all before */
@@ -338,8 +399,7 @@ inline put_in_force(g)
 	if
 	:: open != 0 && open <= g ->
 		open = 0;
-		guarded = false;
-		killing = false;
+		guard_ends();
 		if
 		:: handled -> answer_administrator(true)
 		:: else
@@ -351,8 +411,7 @@ inline put_in_force(g)
 /* unstopped() */
 inline hinder()
 {
-	guarded = false;
-	killing = false;
+	guard_ends();
 	if
 	:: handled -> answer_administrator(false)
 	:: else
@@ -377,14 +436,10 @@ inline start(s)
 		process[s] = ALIVE;
 		served[s] = manager;
 		current = s;
-		do :: len(to[s]) > 0 -> to[s]?_,_,_ :: len(to[s]) == 0 -> break od;
-		do :: len(from[s]) > 0 -> from[s]?_,_ :: len(from[s]) == 0 -> break od;
 		generation++;
 		sent = generation;
 		to[s]!GRANTS(generation, granted)
 }
-
-bool manager_dies;
 
 /* session_process_hear() */
 #ifdef MISTAKE_NOT_HEARD
@@ -393,115 +448,127 @@ bool manager_dies;
 #define heard (current == NOBODY || empty(from[current]))
 #endif
 
+#define manager_may_die if :: managers > 0 -> goto crash :: true fi
+
 proctype Manager()
 {
 	bool granted, unsettled, handled, guarded, given_up, killing;
-	bool kept[THREADS], victim[THREADS];
-	byte current, generation, sent, open, failures, killing_for, t;
+	bool victim[THREADS];
+	byte current, generation, sent, open, failures, killing_for, t, managers = MANAGER_DEATHS;
 
-begin:	{
-		d_step {
-			granted = policy; unsettled = (manager > 0); handled = false; guarded = false;
-			killing = false; kept[0] = false; kept[1] = false; current = NOBODY; open = 0;
-			generation = 0; sent = 0; failures = 0; given_up = false
-		};
+begin:	atomic {
+		granted = policy; unsettled = (manager > 0); handled = false; guarded = false;
+		killing = false; kept[0] = false; kept[1] = false; current = NOBODY; open = 0;
+		generation = 0; sent = 0; failures = 0; given_up = false
+	};
 end:		do
-		:: atomic { current == NOBODY && process[0] == FREE -> start(0) }
-		:: atomic { current == NOBODY && process[0] != FREE && process[1] == FREE -> start(1) }
-		:: asking && !handled ->                        /* change_apply() */
-			atomic {
-				handled = true;
-				if :: wanted -> promised = false :: else fi
-			};
-			policy = wanted;                        /* connections_save() */
-			atomic {
-				if
-				:: granted == wanted && open == 0 -> answer_administrator(true)
-				:: granted == wanted && open != 0 /* follow_others() */
-				:: granted != wanted ->
-					generation++;
-					open = generation;
-					if
-					:: current != NOBODY ->
-						sent = generation;
-						if
-						:: process[current] == ALIVE -> to[current]!GRANTS(generation, wanted)
-						:: else
-						fi
-					:: else
-					fi;
-					if
-					:: granted && !wanted && !guarded -> /* session_guard() */
-						guarded = true;
-						failures = 0;
-						given_up = false
-					:: else
-					fi;
-					granted = wanted;
-#ifdef MISTAKE_NO_ACK
-					answer_administrator(true)
+	:: atomic { current == NOBODY && process[0] == FREE -> start(0) }
+	:: atomic { current == NOBODY && process[0] != FREE && process[1] == FREE -> start(1) }
+	:: asking && !handled ->                        /* change_apply() */
+		atomic {
+			handled = true;
+			if :: wanted -> promised = false :: else fi;
+			policy = wanted;                /* connections_save() */
+			manager_may_die;
+			if
+			:: granted == wanted ->
+#ifndef MISTAKE_NOT_FOLLOWED
+				if              /* follow_others() */
+				:: unsettled && open == 0 -> open = (current != NOBODY -> sent : generation + 1)
+				:: else
+				fi;
 #endif
-				fi
-			}
-		:: atomic {
-			current != NOBODY && nempty(from[current]) ->
 				if
-				:: from[current]?PROCESS(t) -> kept[t] = true /* session_keep_process() */
-				:: from[current]?ACK(t) -> put_in_force(t)    /* handle_ack() */
-				:: from[current]?UNSTOPPED(t) -> hinder()
+				:: open == 0 -> answer_administrator(true)
+				:: else
 				fi
-			}
-		:: atomic {                                     /* reaped(), process_gone() */
-			current != NOBODY && process[current] == DEAD && empty(from[current]) ->
-				process[current] = FREE;
-				current = NOBODY;
+			:: granted != wanted ->
+				generation++;
+				open = generation;
 				if
-				:: guarded ->                   /* session_guard_failed() */
-					failures++;
+				:: current != NOBODY ->
+					sent = generation;
 					if
-					:: failures > 1 || given_up -> kill_all()
+					:: process[current] == ALIVE -> to[current]!GRANTS(generation, wanted)
 					:: else
 					fi
 				:: else
-				fi
-			}
-		:: atomic {                                     /* on_give_up(), once */
-			guarded && !given_up && heard ->
-				given_up = true;
+				fi;
 				if
-				:: current != NOBODY ->
-					if :: process[current] == ALIVE -> process[current] = KILLED :: else fi
-				:: else -> kill_all()
-				fi
-			}
-		:: atomic {                                     /* … and again */
-			guarded && given_up && !killing && heard && current != NOBODY && process[current] != ALIVE ->
-				kill_all()
-			}
-		:: atomic {                                     /* on_killed() */
-			killing && stopped ->
-				if
-#ifndef MISTAKE_NOT_TOLD_AGAIN
-				:: unsettled -> hinder()
-				:: !unsettled ->
-#else
-				:: true ->
+				:: granted && !wanted && !guarded -> /* session_guard() */
+					guarded = true;
+					failures = 0;
+					given_up = false
+				:: else
+				fi;
+				granted = wanted;
+#ifdef MISTAKE_NO_ACK
+				answer_administrator(true)
 #endif
-					t = killing_for;
-					killing = false;
-					put_in_force(t)
+			fi
+		}
+	:: atomic {
+		current != NOBODY && nempty(from[current]) ->
+			if
+			:: from[current]?PROCESS(t) -> kept[t] = true /* session_keep_process() */
+			:: from[current]?ACK(t) -> put_in_force(t)    /* handle_ack() */
+			:: from[current]?UNSTOPPED(t) -> hinder()
+			fi
+		}
+	:: atomic {                                     /* reaped(), process_gone() */
+		current != NOBODY && process[current] == DEAD && empty(from[current]) ->
+			process[current] = FREE;
+			current = NOBODY;
+			if
+			:: guarded ->                   /* session_guard_failed() */
+				failures++;
+				if
+				:: failures > 1 || given_up -> kill_all()
+				:: else
 				fi
-			}
-		:: atomic { killing && !stopped -> hinder() }   /* the spawner's deadline */
-		od
-	} unless { manager_dies };
-	atomic {
-		manager_dies = false;
+			:: else
+			fi
+		}
+	:: atomic {                                     /* on_give_up(), once */
+		guarded && !given_up && heard ->
+			given_up = true;
+			if
+			:: current != NOBODY ->
+				if :: process[current] == ALIVE -> process[current] = KILLED :: else fi
+			:: else -> kill_all()
+			fi
+		}
+	:: atomic {                                     /* … and again */
+		guarded && given_up && !killing && heard && current != NOBODY && process[current] != ALIVE ->
+			kill_all()
+		}
+	:: atomic {                                     /* on_killed() */
+		killing && stopped ->
+			if
+#ifndef MISTAKE_NOT_TOLD_AGAIN
+			:: unsettled -> hinder()
+			:: !unsettled ->
+#else
+			:: true ->
+#endif
+				t = killing_for;
+				killing = false;
+				put_in_force(t)
+			fi
+		}
+	:: atomic { killing && !stopped -> hinder() }   /* the spawner's deadline */
+	:: managers > 0 -> goto crash
+	od;
+crash:	atomic {
+		managers--;
 		manager++;
 		/* Its connection is lost: the administrator is told nothing that could be believed. */
-		asking = false
-	};
-	goto begin
+		asking = false;
+		wanted = false;
+		guard_ends();
+		t = 0;
+		goto begin
+	}
 }
 
 /* --- around them ---------------------------------------------------------------------------------------------- */
@@ -525,37 +592,16 @@ proctype Administrator()
 	od
 }
 
-proctype Death()
-{
-	byte sessions = SESSION_DEATHS, managers = MANAGER_DEATHS;
-
-	do
-	:: atomic { sessions > 0 && process[0] == ALIVE -> process[0] = KILLED; sessions-- }
-	:: atomic { sessions > 0 && process[1] == ALIVE -> process[1] = KILLED; sessions-- }
-	:: atomic { managers > 0 && !manager_dies -> manager_dies = true; managers-- }
-	:: break
-	od
-}
-
-/* When nothing more can happen: who is at the door was forgotten, and who asked has been told. */
-proctype Rest()
-{
-	timeout ->
-		assert(at[0] != WAITING && at[1] != WAITING);
-		assert(!asking)
-}
-
 init
 {
 	atomic {
 		run App(0);
+#ifndef ONE_THREAD
 		run App(1);
-		run Others();
+#endif
 		run Session(0);
 		run Session(1);
 		run Manager();
-		run Administrator();
-		run Death();
-		run Rest()
+		run Administrator()
 	}
 }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "daemon/manager/changes/change.h"
 #include "daemon/manager/mounts.h"
 #include "daemon/manager/peers/peer.h"
 #include "daemon/manager/sessions/kept-processes.h"
@@ -507,4 +508,49 @@ Test(bindings, plugs_of_a_session_bound)
 		fault_clear(&fault);
 		fixture_policy_clear(&policy);
 	}
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+static void note_done(const struct change *change, bool in_time, void *userdata)
+{
+	*(int *)userdata = in_time ? 1 : 2;
+}
+
+static void note_dropped(void *userdata)
+{
+	*(int *)userdata = 3;
+}
+
+/* An earlier manager may have saved that before it ended: it is not in force because nothing is
+ * new. */
+Test(changes, nothing_new_waits_for_a_session_that_was_taken_over)
+{
+	struct manager manager = {0};
+	struct session session = {.manager = &manager, .unsettled = true};
+	int told = 0;
+	const struct change_asker asker = {note_done, note_dropped, &told};
+	struct change *change;
+	struct policy policy = {0};
+	struct refusal refusal = {0};
+	struct update *update;
+
+	cr_assert_geq(sd_event_new(&manager.event), 0);
+	LIST_ADD(manager.sessions, &session);
+	cr_assert_eq(change_new(&manager, &asker, &change), 0);
+	cr_assert_eq(change_apply(&change, &policy, &refusal), 0);
+	cr_expect_eq(told, 0);
+	update = session.updates;
+	cr_assert_not_null(update);
+	cr_expect_gt(update->generation, manager.generation, "the next grants are the first ones");
+	LIST_DROP(session.updates, update);
+	update->in_force(update);
+	cr_expect_eq(told, 1);
+
+	session.unsettled = false;
+	told = 0;
+	cr_assert_eq(change_new(&manager, &asker, &change), 0);
+	cr_assert_eq(change_apply(&change, &policy, &refusal), 0);
+	cr_expect_eq(told, 1);
+	manager.event = sd_event_unref(manager.event);
 }

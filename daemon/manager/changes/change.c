@@ -230,10 +230,15 @@ static void forget_followed(struct change *change)
 			}
 }
 
-static uint64_t newest_update(const struct session *session)
+/* The generation that is still to be acknowledged; 0: none. A session that was taken over may have
+ * what an earlier manager has taken from it. */
+static uint64_t outstanding(const struct session *session)
 {
 	uint64_t newest = 0;
 
+	if (session->unsettled)
+		newest = session->process ? session->process->generation_sent
+					  : session->manager->generation + 1;
 	FOREACH (update, session->updates)
 		newest = MAX(newest, update->generation);
 	return newest;
@@ -243,11 +248,12 @@ static uint64_t newest_update(const struct session *session)
 static int follow_others(struct change *change)
 {
 	FOREACH (session, change->manager->sessions) {
+		const uint64_t generation = outstanding(session);
 		struct update *update;
 
-		if (!session->updates)
+		if (generation == 0)
 			continue;
-		update = update_new(change, newest_update(session));
+		update = update_new(change, generation);
 		if (!update) {
 			forget_followed(change);
 			return -ENOMEM;
