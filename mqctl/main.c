@@ -53,8 +53,7 @@ static const struct verb connection_verbs[] = {
 		"take the queues back, at once", "mqctl disconnect logger:events sensor:events", 1,
 		2, TAKES_FORGET | TAKES_KILL, verb_disconnect},
 	{"apply", "[--dry-run] FILE", "connect what FILE lists; disconnect EVERYTHING else",
-		"mqctl apply --dry-run connections.yaml", 1, 1, TAKES_DRY_RUN,
-		verb_apply},
+		"mqctl apply --dry-run connections.yaml", 1, 1, TAKES_DRY_RUN, verb_apply},
 	{"connections", "[--json|--no-legend] [--all | PKG]", "list connections",
 		"mqctl connections --all", 0, 1, TAKES_TABLE | TAKES_ALL, verb_connections},
 };
