@@ -129,9 +129,11 @@ struct session_message {
 			uint32_t mediation;      /* enum mediation, as the launcher was told */
 			uint32_t user;           /* who has launched it; believed for speed only */
 			uint32_t tells_tables; /* 1: the filter tells of shared descriptor tables */
-			int32_t launcher;      /* its filters are examined if its pidfd comes */
-			uint64_t filter_id;    /* in the session's filter */
-			uint32_t contained;    /* 1: as the mark of a container's profile */
+			uint32_t processes_unknown; /* 1: the manager is to be told of all that are
+						       noted */
+			int32_t launcher;   /* its filters are examined if its pidfd comes */
+			uint64_t filter_id; /* in the session's filter */
+			uint32_t contained; /* 1: as the mark of a container's profile */
 			uint32_t runtime_user, runtime_group; /* of who has made the bundle */
 			uint32_t unused;                      /* 0 */
 			uint64_t capabilities;                /* that its processes can ever have */

@@ -118,7 +118,7 @@ static int take_over(
 	if (r <= 0)
 		return r;
 	session->contained.pid_namespace = session->inflight->pid_namespace;
-	r = tell_manager_of_all(session);
+	r = message->attach.processes_unknown ? tell_manager_of_all(session) : 0;
 	return r < 0 ? r : 1;
 }
 

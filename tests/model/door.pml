@@ -9,8 +9,9 @@
  * - nobody waits for ever: not at the door, and not for the answer to a disconnect.
  *
  * Time is not in it: a deadline may come at once, or never. What somebody else's file system holds is a thread that is
- * killed and not gone. A session process that is killed makes no further step; what bounds that is in
- * kept-processes.c. */
+ * killed and not gone. A session process that is killed makes no further step. Whether an earlier one has created or
+ * deleted is taken as known (by-name.c compares what is there). Not in it: calls that wait in a session process,
+ * mq_notify, who is alone, messages that cannot be sent, and more than one session. */
 
 #ifndef CALLS
 #define CALLS 2 /* of each thread */
@@ -452,12 +453,12 @@ inline start(s)
 
 proctype Manager()
 {
-	bool granted, unsettled, handled, guarded, given_up, killing;
+	bool granted, unsettled, unknown, handled, guarded, given_up, killing;
 	bool victim[THREADS];
 	byte current, generation, sent, open, failures, killing_for, t, managers = MANAGER_DEATHS;
 
 begin:	atomic {
-		granted = policy; unsettled = (manager > 0); handled = false; guarded = false;
+		granted = policy; unsettled = (manager > 0); unknown = (manager > 0); handled = false; guarded = false;
 		killing = false; kept[0] = false; kept[1] = false; current = NOBODY; open = 0;
 		generation = 0; sent = 0; failures = 0; given_up = false
 	};
@@ -511,7 +512,7 @@ end:		do
 		current != NOBODY && nempty(from[current]) ->
 			if
 			:: from[current]?PROCESS(t) -> kept[t] = true /* session_keep_process() */
-			:: from[current]?ACK(t) -> put_in_force(t)    /* handle_ack() */
+			:: from[current]?ACK(t) -> unknown = false; put_in_force(t) /* handle_ack() */
 			:: from[current]?UNSTOPPED(t) -> hinder()
 			fi
 		}
@@ -545,9 +546,9 @@ end:		do
 	:: atomic {                                     /* on_killed() */
 		killing && stopped ->
 			if
-#ifndef MISTAKE_NOT_TOLD_AGAIN
-			:: unsettled -> hinder()
-			:: !unsettled ->
+#ifndef MISTAKE_NOT_KNOWN
+			:: unknown -> killing = false /* the acknowledgement is waited for */
+			:: !unknown ->
 #else
 			:: true ->
 #endif

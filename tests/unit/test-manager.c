@@ -528,6 +528,7 @@ Test(changes, nothing_new_waits_for_a_session_that_was_taken_over)
 {
 	struct manager manager = {0};
 	struct session session = {.manager = &manager, .unsettled = true};
+	struct session_process process = {.manager = &manager};
 	int told = 0;
 	const struct change_asker asker = {note_done, note_dropped, &told};
 	struct change *change;
@@ -546,6 +547,16 @@ Test(changes, nothing_new_waits_for_a_session_that_was_taken_over)
 	LIST_DROP(session.updates, update);
 	update->in_force(update);
 	cr_expect_eq(told, 1);
+
+	/* Also if it has a session process that could not be sent any. */
+	session.process = &process;
+	told = 0;
+	cr_assert_eq(change_new(&manager, &asker, &change), 0);
+	cr_assert_eq(change_apply(&change, &policy, &refusal), 0);
+	cr_expect_eq(told, 0);
+	update = session.updates;
+	LIST_DROP(session.updates, update);
+	update->in_force(update);
 
 	session.unsettled = false;
 	told = 0;

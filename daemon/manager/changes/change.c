@@ -237,8 +237,9 @@ static uint64_t outstanding(const struct session *session)
 	uint64_t newest = 0;
 
 	if (session->unsettled)
-		newest = session->process ? session->process->generation_sent
-					  : session->manager->generation + 1;
+		newest = session->process && session->process->generation_sent != 0
+				 ? session->process->generation_sent
+				 : session->manager->generation + 1;
 	FOREACH (update, session->updates)
 		newest = MAX(newest, update->generation);
 	return newest;

@@ -84,6 +84,7 @@ static int keep(struct session *session, pid_t pid, int *pidfd)
 	*kept = (struct kept){.session = session, .pid = pid, .pidfd = take_fd(pidfd)};
 	LIST_ADD(session->kept, kept);
 	session->kept_count++;
+	session->kept_ever++;
 	session->manager->kept_count++;
 	r = crowd_watch(&session->manager->crowd, kept->pidfd, EPOLLIN, on_exit_of_kept, kept,
 		&kept->watch);
@@ -136,6 +137,7 @@ char *session_unstopped_command(
 struct killing {
 	struct session *session;
 	uint64_t generation; /* of the newest grants when it began */
+	uint64_t kept_ever;
 	int channel, lifeline;
 	sd_event_source *source;
 };
@@ -152,19 +154,37 @@ struct killing *killing_free(struct killing *killing)
 	return NULL;
 }
 
-/* Nobody who was given a call back under older grants can receive any more. */
+/* The last processes that it gave a call back may be among what it has said. */
+static void hear_all(struct session *session)
+{
+	while (session->process && session_process_hear(session->process))
+		;
+}
+
+static void kill_processes(struct session *session);
+
+/* Nobody who was given a call back under older grants can receive any more. Of a session that was
+ * taken over that is not certain before a session process has told of all: its acknowledgement is
+ * waited for. */
 static int on_killed(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct killing *killing = userdata;
 	struct session *session = killing->session;
 	struct spawner_killed killed = {0};
 	uint64_t generation = killing->generation;
-	/* Of a session that was taken over, the processes are known when its first session process
-	 * has acknowledged. */
 	bool certain = message_receive(fd, &killed, sizeof(killed), NULL, 0) == 1 &&
-		       killed.unstopped == 0 && !session->unkept && !session->unsettled;
+		       killed.unstopped == 0 && !session->unkept;
 
+	hear_all(session);
+	if (session->killing != killing)
+		return 0;
+	if (session->kept_ever != killing->kept_ever) {
+		kill_processes(session);
+		return 0;
+	}
 	(void)killing_free(killing);
+	if (certain && session->processes_unknown)
+		return 0;
 	if (certain)
 		session->manager->session_reports->in_force(session, generation);
 	else
@@ -223,6 +243,7 @@ static void kill_processes(struct session *session)
 	if (killing) {
 		*killing = (struct killing){.session = session,
 			.generation = session->manager->generation,
+			.kept_ever = session->kept_ever,
 			.channel = -EBADF,
 			.lifeline = -EBADF};
 		session->killing = killing_free(session->killing);
@@ -247,9 +268,7 @@ static int on_give_up(sd_event_source *source, uint64_t usec, void *userdata)
 	struct session *session = userdata;
 	bool again = session->given_up;
 
-	/* The last processes that it gave a call back may be among what it has said. */
-	while (session->process && session_process_hear(session->process))
-		;
+	hear_all(session);
 	if (!session->guard_source)
 		return 0;
 	session->given_up = true;

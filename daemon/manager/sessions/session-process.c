@@ -128,6 +128,7 @@ static int handle_ack(struct session_process *process, uint64_t generation)
 	if (generation > process->generation_sent || generation <= process->generation_acknowledged)
 		return -EBADMSG;
 	process->generation_acknowledged = generation;
+	process->session->processes_unknown = false;
 	if (!process->session->ended) {
 		if (generation == process->generation_sent)
 			(void)sd_event_source_set_enabled(process->deadline_source, SD_EVENT_OFF);
@@ -202,7 +203,11 @@ static int receive(struct session_process *process, unsigned messages)
 
 bool session_process_hear(struct session_process *process)
 {
-	return receive(process, SESSION_MESSAGES_AT_ONCE) > 0;
+	int r = receive(process, SESSION_MESSAGES_AT_ONCE);
+
+	if (r == -EBADMSG && process->session)
+		process->session->unkept = true;
+	return r > 0;
 }
 
 static void on_socket(int fd, uint32_t events, void *userdata)
@@ -380,6 +385,7 @@ int session_process_attach(struct session_process *process, struct session *sess
 			.launcher = session->launcher.pid,
 			.filter_id = session->filter_id,
 			.contained = session->container != NULL,
+			.processes_unknown = session->processes_unknown,
 			.capabilities = session->capabilities}};
 	const struct container_bundle *bundle = session->starter.bundle;
 	const int fds[] = {session->listener, session->inflight, session->launcher.pidfd,

@@ -411,6 +411,7 @@ int session_take_over(
 	session->refused = snapshot->refused;
 	session->inflight = take_fd(inflight);
 	session->unsettled = true;
+	session->processes_unknown = true;
 	manager->unsettled_count++;
 	r = watch(session);
 	if (r < 0)

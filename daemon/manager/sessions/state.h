@@ -79,7 +79,9 @@ struct session {
 	/* processes.c */
 	struct kept *kept; /* processes that may be inside a call */
 	size_t kept_count;
+	uint64_t kept_ever;
 	bool unkept;                   /* there was no room for one */
+	bool processes_unknown;        /* of an earlier manager, and nobody has told of them yet */
 	sd_event_source *guard_source; /* while something is being taken back */
 	unsigned failures;             /* session processes that died meanwhile */
 	bool given_up;

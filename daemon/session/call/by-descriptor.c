@@ -13,7 +13,8 @@
 #include "include/protocol.h"
 #include "include/text.h"
 
-#define MANAGER_MS 100 /* that it may take to read what we tell it */
+#define MANAGER_MS    100     /* that it may take to read what we tell it */
+#define TELL_ALL_USEC 1000000 /* when it has all sessions to take over */
 
 /* The caller's process is new. Noted is none but the caller's: it may be killed later. */
 static int note_process(struct supervisor *supervisor, struct call *call, pid_t pid)
@@ -77,11 +78,16 @@ static int tell_manager_patiently(struct supervisor *supervisor, uint32_t place)
 int tell_manager_of_all(struct supervisor *supervisor)
 {
 	const struct revoker *revoker = &supervisor->revoker;
+	struct pollfd p = {.fd = supervisor->channel, .events = POLLOUT};
+	uint64_t deadline = now_usec() + TELL_ALL_USEC;
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < revoker->processes->count; i++)
-		if (revoker->handles.pidfds[i] >= 0)
-			r = tell_manager_patiently(supervisor, i);
+	for (uint32_t i = 0; r == 0 && i < revoker->processes->count; i++) {
+		if (revoker->handles.pidfds[i] < 0)
+			continue;
+		while ((r = tell_manager(supervisor, i)) == -EAGAIN && now_usec() < deadline)
+			(void)poll(&p, 1, MANAGER_MS);
+	}
 	return r;
 }
 
