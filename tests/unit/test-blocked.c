@@ -2,10 +2,17 @@
 /* The bounds of what waits inside the door, and of the threads inside calls. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "daemon/session/session.h"
+#include "include/protocol.h"
+#include "include/util.h"
 #include "daemon/session/call/refusals.h"
 #include "daemon/session/call/blocked.h"
 #include "include/util.h"
@@ -181,4 +188,26 @@ Test(threads, at_the_bound_a_further_one_is_refused)
 	(void)waitpid(busy, NULL, 0);
 	(void)kill(child, SIGKILL);
 	(void)waitpid(child, NULL, 0);
+}
+
+/* It has taken the claim from that of the next manager, perhaps, and what it was told is old. */
+Test(inflight, is_not_touched_for_a_manager_that_has_ended)
+{
+	static struct supervisor session = {.listener = -EBADF};
+	const struct session_message attach = {
+		.type = SESSION_ATTACH, .attach = {.record_rate = 1, .capabilities = UINT64_MAX}};
+	_cleanup_close_ int fd = memfd_create("test", MFD_CLOEXEC);
+	_cleanup_close_ int listener = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	const int fds[] = {listener, fd};
+	int sockets[2];
+
+	cr_assert_eq(ftruncate(fd, (off_t)INFLIGHT_SIZE), 0);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
+	cr_assert_eq(own_identity_get(&session.own), 0);
+	session.channel = sockets[1];
+	cr_assert_eq(message_send(sockets[0], &attach, sizeof(attach), fds, 2), 0);
+	(void)close(sockets[0]);
+	cr_expect_eq(session_take_message(&session), -EPIPE);
+	cr_expect_null(session.inflight);
+	(void)close(sockets[1]);
 }

@@ -6,12 +6,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include <fcntl.h>
-#include <sys/socket.h>
-
-#include "daemon/session/session.h"
 #include "daemon/session/target/inflight.h"
-#include "include/protocol.h"
 #include "include/util.h"
 
 static int make_memfd(off_t size)
@@ -21,27 +16,6 @@ static int make_memfd(off_t size)
 	cr_assert(fd >= 0);
 	cr_assert_eq(ftruncate(fd, size), 0);
 	return fd;
-}
-
-/* It has taken the claim from that of the next manager, perhaps, and what it was told is old. */
-Test(inflight, is_not_touched_for_a_manager_that_has_ended)
-{
-	static struct supervisor session = {.listener = -EBADF};
-	const struct session_message attach = {
-		.type = SESSION_ATTACH, .attach = {.record_rate = 1, .capabilities = UINT64_MAX}};
-	_cleanup_close_ int fd = make_memfd((off_t)INFLIGHT_SIZE);
-	_cleanup_close_ int listener = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	const int fds[] = {listener, fd};
-	int sockets[2];
-
-	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
-	cr_assert_eq(own_identity_get(&session.own), 0);
-	session.channel = sockets[1];
-	cr_assert_eq(message_send(sockets[0], &attach, sizeof(attach), fds, 2), 0);
-	(void)close(sockets[0]);
-	cr_expect_eq(session_take_message(&session), -EPIPE);
-	cr_expect_null(session.inflight);
-	(void)close(sockets[1]);
 }
 
 Test(inflight, is_seen_by_the_next_process)
