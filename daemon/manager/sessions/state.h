@@ -80,8 +80,8 @@ struct session {
 	struct kept *kept; /* processes that may be inside a call */
 	size_t kept_count;
 	uint64_t kept_ever;
-	bool unkept;                   /* there was no room for one */
-	bool processes_unknown;        /* of an earlier manager, and nobody has told of them yet */
+	bool unkept;            /* there was no room for one, or it was not told of it in order */
+	bool processes_unknown; /* of an earlier manager, and nobody has told of them yet */
 	sd_event_source *guard_source; /* while something is being taken back */
 	unsigned failures;             /* session processes that died meanwhile */
 	bool given_up;
