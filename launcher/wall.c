@@ -117,9 +117,14 @@ static int landlock_add_path_rule(int ruleset_fd, const struct landlock_path_ben
 	return (int)syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, attr, 0);
 }
 
-static int landlock_restrict_self(int ruleset_fd)
+/* flags say what the kernel's audit hears of. Before Linux 6.15 there are none, and nothing has
+ * happened. */
+static int landlock_restrict_self(int ruleset_fd, uint32_t flags)
 {
-	return (int)syscall(SYS_landlock_restrict_self, ruleset_fd, 0);
+	int r = (int)syscall(SYS_landlock_restrict_self, ruleset_fd, flags);
+
+	return r < 0 && errno == EINVAL ? (int)syscall(SYS_landlock_restrict_self, ruleset_fd, 0)
+					: r;
 }
 
 /* What this kernel handles of the rights of files. */
@@ -259,7 +264,9 @@ static int refuse_privileges(int error, char **ret_message)
 
 static int stand_behind(int ruleset_fd, char **ret_message)
 {
-	return landlock_restrict_self(ruleset_fd) == 0 ? 0 : refuse_domain(-errno, ret_message);
+	return landlock_restrict_self(ruleset_fd, LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON) == 0
+		       ? 0
+		       : refuse_domain(-errno, ret_message);
 }
 
 /* --- what it costs ------------------------------------------------------------------------- */
@@ -353,7 +360,8 @@ static int prove_as_child(void *userdata)
 		proof->error = -errno;
 		return PROOF_HAS_PRIVILEGES;
 	}
-	if (landlock_restrict_self(proof->ruleset_fd) < 0) {
+	if (landlock_restrict_self(proof->ruleset_fd, LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF) <
+		0) {
 		proof->error = -errno;
 		return PROOF_FAILED;
 	}

@@ -7,13 +7,16 @@
  *	machine userfaultfd      asks to be told of the kernel's own faults
  *	machine real-time        becomes a real-time program
  *	machine yama             opens Yama's setting (kernel.yama.ptrace_scope)
+ *	machine audit            asks whether the kernel's audit is on
  *
  * Exit status 0: it can, or this processor has nothing of the kind. 1: it cannot, and standard
  * output says how that was found. 2: it could not be asked. */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/io_uring.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,6 +125,24 @@ static int open_yama(void)
 	return errno == ENOENT ? EOPNOTSUPP : errno;
 }
 
+/* Others than the first PID namespace, and who has no right to know, get no answer. */
+static int ask_audit(void)
+{
+	struct {
+		struct nlmsghdr header;
+		struct audit_status status;
+	} message = {.header = {.nlmsg_len = NLMSG_HDRLEN,
+			     .nlmsg_type = AUDIT_GET,
+			     .nlmsg_flags = NLM_F_REQUEST}};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+
+	if (fd < 0 || send(fd, &message, NLMSG_HDRLEN, 0) < 0)
+		return errno == ECONNREFUSED || errno == EPROTONOSUPPORT ? EOPNOTSUPP : errno;
+	if (recv(fd, &message, sizeof(message), 0) < (ssize_t)sizeof(message.header))
+		return EIO;
+	return message.header.nlmsg_type == AUDIT_GET && message.status.enabled ? 0 : EOPNOTSUPP;
+}
+
 static const struct deed {
 	const char *name;
 	int (*deed)(void); /* 0 or errno */
@@ -137,6 +159,7 @@ static const struct deed {
 	{"userfaultfd", see_faults, "tells nobody of the kernel's faults"},
 	{"real-time", become_real_time, "has no time for real-time programs"},
 	{"yama", open_yama, "has no Yama"},
+	{"audit", ask_audit, "audits nothing that could be seen here"},
 };
 
 static int ask(const struct deed *deed)
@@ -167,6 +190,6 @@ int main(int argc, char *argv[])
 		if (strcmp(deeds[i].name, what) == 0)
 			return ask(&deeds[i]);
 	fprintf(stderr, "usage: machine 32-bit-programs | int-0x80 | ring-install | userfaultfd | "
-			"real-time | yama\n");
+			"real-time | yama | audit\n");
 	return 2;
 }
