@@ -294,7 +294,7 @@ static int write_map(const char *path, const char *text)
 	return n < 0 ? -1 : 0;
 }
 
-static int enter_namespaces(void)
+int enter_namespaces(void)
 {
 	char uid_map[64], gid_map[64];
 
@@ -319,19 +319,27 @@ static int road_user_mount_host(void)
 							: mount_and_use(O_RDWR);
 }
 
-static int fsmount_and_use(int oflag)
+int mount_detached(unsigned flags, const char **ret_step)
 {
 	int context = (int)syscall(SYS_fsopen, "mqueue", 0);
-	int root;
 
+	*ret_step = "fsopen";
 	if (context < 0)
-		return closed("fsopen");
+		return -1;
+	*ret_step = "fsconfig";
 	if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return closed("fsconfig");
-	root = (int)syscall(SYS_fsmount, context, 0, 0);
-	if (root < 0)
-		return closed("fsmount");
-	return use_or_closed(openat(root, queue + 1, oflag, 0600), "open");
+		return -1;
+	*ret_step = "fsmount";
+	return (int)syscall(SYS_fsmount, context, flags, 0);
+}
+
+static int fsmount_and_use(int oflag)
+{
+	const char *step;
+	int root = mount_detached(0, &step);
+
+	return root < 0 ? closed(step)
+			: use_or_closed(openat(root, queue + 1, oflag, 0600), "open");
 }
 
 static int road_fsmount(void)
@@ -477,6 +485,12 @@ static const struct {
 	{"user-mount", road_user_mount},
 	{"user-mount-host", road_user_mount_host},
 	{"user-fsmount", road_user_fsmount},
+	{"open-tree-namespace", road_open_tree_namespace},
+	{"fsmount-namespace", road_fsmount_namespace},
+	{"empty-namespace", road_empty_namespace},
+	{"user-open-tree-namespace", road_user_open_tree_namespace},
+	{"user-fsmount-namespace", road_user_fsmount_namespace},
+	{"user-empty-namespace", road_user_empty_namespace},
 	{"io_uring-open", road_io_uring_open},
 	{"io_uring-rename", road_io_uring_rename},
 	{"io_uring-unlink", road_io_uring_unlink},

@@ -51,6 +51,13 @@ const char *queue_file(void);
 int be_victim(void);
 int find_victim(struct victim *ret);
 
+/* User, IPC and mount namespaces of one's own; negative with errno. */
+int enter_namespaces(void);
+
+/* A mount of the queues that is nowhere; flags are fsmount(2)'s. Negative with errno, *ret_step
+ * says of what. */
+int mount_detached(unsigned flags, const char **ret_step);
+
 /* What it gives at the socket of this name in DIRECTORY; negative with errno. */
 int receive_descriptor(const char *name);
 
@@ -81,6 +88,13 @@ int road_bound_namespace_unlink(void);
 int road_listed_namespace(void);
 int road_listed_namespace_any_type(void);
 int road_listed_namespace_unlink(void);
+
+int road_open_tree_namespace(void);
+int road_fsmount_namespace(void);
+int road_empty_namespace(void);
+int road_user_open_tree_namespace(void);
+int road_user_fsmount_namespace(void);
+int road_user_empty_namespace(void);
 
 int road_truncate(void);
 int road_inherited_truncate(void);

@@ -47,6 +47,11 @@ not_open_bare() {
 	"user "mount | "user "fsmount | "user "bind | "user "open-tree)
 		echo "mounting needs CAP_SYS_ADMIN"
 		;;
+	*open-tree-namespace) ! kernel_before 7.0 || echo "Linux 7.0 is the first with such a flag" ;;&
+	*fsmount-namespace | *empty-namespace) ! kernel_before 7.1 || echo "Linux 7.1 is the first with such a flag" ;;&
+	"user open-tree-namespace" | "user fsmount-namespace" | "user empty-namespace")
+		kernel_before 7.1 || echo "it needs CAP_SYS_ADMIN"
+		;;
 	"user "inherited-namespace) echo "setns needs CAP_SYS_ADMIN" ;;
 	"user "escaped-root) echo "chroot needs CAP_SYS_CHROOT" ;;
 	"user "other-namespaces | "user "listed-namespace*) echo "listing mount namespaces needs CAP_SYS_ADMIN" ;;
@@ -109,6 +114,13 @@ closed_as() {
 	chown) echo "chown EPERM" ;;
 	rename) echo "rename (EACCES|EPERM|EXDEV)" ;;
 	mount | bind | user-mount | user-mount-host) echo "mount EPERM" ;;
+	*open-tree-namespace)
+		if kernel_before 7.0; then echo "open_tree EINVAL"; else echo "(open_tree|setns) EPERM"; fi
+		;;
+	*fsmount-namespace) echo "((fsopen|setns) EPERM|fsmount E(INVAL|PERM))" ;;
+	*empty-namespace)
+		if kernel_before 7.1; then echo "unshare EINVAL"; else echo "(unshare|fsopen|move_mount) EPERM"; fi
+		;;
 	fsmount | user-fsmount) echo "(fsopen EPERM|open EACCES)" ;;
 	open-tree) echo "(open_tree EPERM|open EACCES)" ;;
 	io_uring-open) echo "OPENAT EACCES" ;;
