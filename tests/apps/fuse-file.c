@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* fuse-file DIRECTORY LOG [no-handles] [detached] -- COMMAND…: runs a command that has, as
+/* fuse-file DIRECTORY LOG [no-handles] [detached] [silent] -- COMMAND…: runs a command that has, as
  * descriptor 9, a file of a FUSE file system whose server does not answer.
  *
  * The file system is mounted on the directory, in a mount namespace of its own; "detached" unmounts
  * it again, "no-handles" has it say that its files have no handles. The server answers what
  * opening and looking need, and the rest with success; but once DIRECTORY.hold exists, it notes
- * what else it is asked in LOG, as "OPCODE PID", and does not answer before DIRECTORY.release
- * exists: then with success, and with zeros. It ends, and lets everybody go, when DIRECTORY.end
- * exists, when the command ends, or 30 seconds after it had to hold somebody. */
+ * what else it is asked ("silent": whatever it is asked) in LOG, as "OPCODE PID", and does not
+ * answer before DIRECTORY.release exists: then with success, and with zeros. It ends, and lets
+ * everybody go, when DIRECTORY.end exists, when the command ends, or 30 seconds after it had to
+ * hold somebody. */
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
@@ -42,7 +43,7 @@
 
 static char request[REQUEST_BYTES];
 static int log_fd, fuse;
-static int no_handles;
+static int no_handles, silent;
 static struct fuse_in_header held[HELD_MAX];
 static size_t held_count;
 
@@ -122,8 +123,9 @@ static void serve(const struct fuse_in_header *header, const char *directory)
 	struct fuse_attr_out attr = {.attr_valid = 3600, .attr = attributes(header->nodeid)};
 	struct fuse_open_out opened = {.fh = 1};
 	struct fuse_statfs_out facts = {.st = {.bsize = 4096, .namelen = 255}};
+	bool holds = exists(directory, "hold") && !exists(directory, "release");
 
-	switch (header->opcode) {
+	switch (holds && silent ? 0 : header->opcode) {
 	case FUSE_INIT:
 		initialize(header);
 		return;
@@ -147,7 +149,7 @@ static void serve(const struct fuse_in_header *header, const char *directory)
 	case FUSE_INTERRUPT:
 		return;
 	default:
-		if (exists(directory, "hold") && !exists(directory, "release"))
+		if (holds)
 			hold(header);
 		else
 			answer_with_zeros(header);
@@ -213,6 +215,7 @@ int main(int argc, char **argv)
 		return 2;
 	for (; next < argc && strcmp(argv[next], "--") != 0; next++) {
 		no_handles |= strcmp(argv[next], "no-handles") == 0;
+		silent |= strcmp(argv[next], "silent") == 0;
 		detached |= strcmp(argv[next], "detached") == 0;
 	}
 	if (next + 1 >= argc)

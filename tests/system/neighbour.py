@@ -314,6 +314,16 @@ def hand_over(plug):
     sys.stdin.read()
 
 
+def nine(_):
+    """Descriptor 9 with every message on the control bus, whose sender does not wait."""
+    def once():
+        connection = authenticated(descriptors=True)
+        send_descriptor(connection, message("Status"), Nine)
+        show("nine", take(connection, 1000, patience=1)[:100])
+    for _ in range(4):
+        quietly(once)
+
+
 def flood(seconds):
     """Connections to both sockets, as fast as they can be made, each left at another point."""
     end = time.time() + float(seconds)
@@ -533,7 +543,7 @@ def again(connection):
         pass
 
 
-KINDS = [besiege, lingers, apply, hand_over, garbage, forged, calls, half, pending, descriptors, listen, launches, flood]
+KINDS = [besiege, lingers, apply, hand_over, nine, garbage, forged, calls, half, pending, descriptors, listen, launches, flood]
 
 if __name__ == "__main__":
     {kind.__name__: kind for kind in KINDS}[sys.argv[1]](sys.argv[2] if len(sys.argv) > 2 else None)

@@ -116,4 +116,36 @@ touch "$WORK/mount.end"
 stop_app held
 holds "once the server answers they end" wait_until 10 no_fd_receivers
 check "… and that user launches" as_user mq-run --plug app:queue true
+
+# --- the control bus --------------------------------------------------------------------------------
+
+rm -f "$WORK/mount.hold" "$WORK/mount.end" "$WORK/fuse.log"
+touch "$WORK/mount.hold"
+start_app held fuse-file "$WORK/mount" "$WORK/fuse.log" -- \
+	as_user env MQGATE_RUNTIME_DIR="$WORK/run" python3 "$WORK/neighbour.py" nine
+check "whoever sends it on the control bus holds up nobody" timeout 5 mqctl status
+holds "… and is done with" wait_until 20 grep -q "^finished" "$WORK/held.out"
+holds "… and the manager has closed no copy of it" test -z "$(grep -w "$DAEMON" "$WORK/fuse.log")"
+touch "$WORK/mount.end"
+stop_app held
+
+# --- a file system below / that does not answer ----------------------------------------------------
+
+# starts_beside DIRECTORY WORD…: the command, there; the file system is a top directory, /srv
+starts_beside() {
+	local directory=$1
+
+	shift
+	rm -f "$WORK/mount.hold" "$WORK/mount.end" "$WORK/fuse.log"
+	start_app beside fuse-file "$WORK/mount" "$WORK/fuse.log" silent -- \
+		bash -c "mount --bind '$WORK/mount' /srv && cd $directory && exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&- && touch '$WORK/mount.hold' && exec \"\$@\"" sh "$@"
+	holds "$* starts in $directory where /srv does not answer" wait_until 5 app_gone beside
+	touch "$WORK/mount.end"
+	expect_end "… and succeeds" beside 0
+}
+
+starts_beside /srv true
+starts_beside /srv mq-run --plug app:queue true
+# It would ask the file system whether it may go back there.
+starts_beside / mq-run --wall=mount --plug app:queue true
 finish
