@@ -19,10 +19,13 @@ plugs:
   granted: posix-mq
   timed: posix-mq
   queue: posix-mq
+  open-all: {interface: posix-mq, posix-mq: all, mediation: open}
+  open-one: {interface: posix-mq, posix-mq: queue, mediation: open}
 slots:
   all:
     interface: posix-mq
     path-pattern: "@Q@*"
+    permissions: [read, write, create, delete]
   short:
     interface: posix-mq
     posix-mq: timed
@@ -98,6 +101,38 @@ survives() {
 	stop_app other
 	holds "signal $signal: what has ended leaves the store" wait_until 5 nothing_stored
 	rm -f "/dev/mqueue${Q}second"
+}
+
+# open_survives SIGNAL: under open mediation the kernel alone answers what is sent and received.
+open_survives() {
+	local signal=$1
+
+	mqctl connect traffic:open-one traffic:one
+	start_app app as_user mq-run --plug traffic:open-one mqtry
+	expect_answer "open, signal $signal: a program works" app "open ${Q}queue rwc 0600 4 64" ' -> 0$'
+	take_down "$signal"
+	expect_answer "open, signal $signal: it goes on without a daemon" app "send one" ' -> 0$'
+	echo "open ${Q}queue rw" >&"$(cat "$WORK/app.fd")"
+	sleep 0.3
+	holds "open, signal $signal: what it opens waits" test "$(wc -l <"$WORK/app.out")" = 2
+	bring_up
+	opened() {
+		tail -n 1 "$WORK/app.out" | grep -q -- ' -> [0-9]*$'
+	}
+	holds "open, signal $signal: the next daemon's session process opens it" wait_until 5 opened
+	expect_answer "open, signal $signal: … and it is the same" app "receive" ' -> one 0$'
+	expect_answer "open, signal $signal: what was not granted is refused" app "open ${Q}other rwc" ' EACCES$'
+	run mqctl disconnect traffic:open-one traffic:one
+	expect_stdout "open, signal $signal: who holds it is told" "^1 session \(1 process\) still holds descriptors "
+	take_down "$signal"
+	bring_up
+	expect_answer "open, signal $signal: after the next restart nothing is opened" app "open ${Q}queue rw" ' EACCES$'
+	run mqctl disconnect --kill traffic:open-one traffic:one
+	expect_status "open, signal $signal: and it can be killed" 0
+	holds "open, signal $signal: … which it is" wait_until 5 app_gone app
+	stop_app app
+	rm -f "/dev/mqueue${Q}queue"
+	holds "open, signal $signal: what has ended leaves the store" wait_until 5 nothing_stored
 }
 
 # So many that it has not read all when it ends.
@@ -405,39 +440,13 @@ refuses() {
 	holds "… and leaves the store" nothing_stored
 }
 
-# A session process that never takes its grants over: the daemon does not wait for it for ever.
-never_settles() {
-	local begin
-
-	ln -s "$WORK/bin/mqgate-session" "$WORK/bin/exchanged"
-	stop_manager
-	start_manager "$WORK/bin/exchanged"
-	start_app app mq-run --slot traffic:all mqtry
-	expect_answer "a program works" app "open ${Q}never rwcx 0600 4 64" ' -> 0$'
-	take_down
-	printf '#!/bin/sh\nexec sleep 60\n' >"$WORK/bin/exchanged.new"
-	chmod 755 "$WORK/bin/exchanged.new"
-	mv "$WORK/bin/exchanged.new" "$WORK/bin/exchanged"
-	mark_log
-	begin=$SECONDS
-	bring_up
-	expect_log "a session that does not take over is said" \
-		'1 sessions do not yet have their current permissions'
-	holds "… after ten seconds the daemon is ready all the same" \
-		test $((SECONDS - begin)) -ge 9 -a $((SECONDS - begin)) -le 15
-	stop_app app
-	rm -f "/dev/mqueue${Q}never"
-	stop_manager
-	start_manager
-}
-
 # --- under load -----------------------------------------------------------------------------------
 
-LOAD="receiver sender creator denied user-receiver user-sender user-creator user-denied"
+LOAD="receiver sender creator denied user-receiver user-sender user-creator user-denied open-receiver open-sender open-creator"
 
 # The launch itself is not under test here.
 load_has_started() {
-	[ "$(mqctl sessions --json | grep -o '"pid"' | wc -l)" = 8 ] || ! running $LOAD
+	[ "$(mqctl sessions --json | grep -o '"pid"' | wc -l)" = "$(wc -w <<<"$LOAD")" ] || ! running $LOAD
 }
 
 start_load() {
@@ -450,6 +459,9 @@ start_load() {
 		start_app "${who}creator" $prefix mq-run --slot traffic:all traffic create "$Q${who}new" $((count / 4))
 		start_app "${who}denied" $prefix mq-run --plug traffic:nothing traffic denied "${Q}denied" $((count / 4))
 	done
+	start_app open-receiver as_user mq-run --plug traffic:open-all traffic receive "${Q}open-flow" "$count"
+	start_app open-sender as_user mq-run --plug traffic:open-all traffic send "${Q}open-flow" "$count"
+	start_app open-creator as_user mq-run --plug traffic:open-all traffic create "${Q}open-new" $((count / 4))
 	wait_until 10 load_has_started
 }
 
@@ -490,6 +502,7 @@ under_load() {
 	local kills=0 rounds=0 well=0 before_manager before
 
 	warm_up
+	check "connected, under open mediation" mqctl connect traffic:open-all traffic:all
 	before=$(descriptors "$DAEMON")
 	before_manager=$(descriptors "$(app_pid manager)")
 	mqtry "open ${Q}denied rwc 0600 4 64" >/dev/null
@@ -504,7 +517,7 @@ under_load() {
 		wait_until_ready
 		load_is_well >>"$WORK/load.txt" || well=1
 	done
-	echo "# $kills kills of daemons and session processes under $rounds loads of 8 sessions"
+	echo "# $kills kills of daemons and session processes under $rounds loads of $(wc -w <<<"$LOAD") sessions"
 	holds "$kills kills: nothing was lost, doubled, out of order or wrongly allowed" \
 		eval "cat load.txt; [ $well = 0 ]"
 	holds "… the store is empty" wait_until 5 nothing_stored
@@ -522,6 +535,8 @@ under_load() {
 start_manager
 survives 15
 survives 9
+open_survives 15
+open_survives 9
 records_of_the_end
 ends_meanwhile
 of_old
@@ -532,7 +547,6 @@ killed_by_the_next
 half_way_at_random
 two_at_once
 refuses
-[ "$KILLS" -lt 100 ] || never_settles
 under_load
 stop_manager
 holds "no queue is left" test -z "$(own_queues)"
