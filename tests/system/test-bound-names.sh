@@ -8,16 +8,10 @@ PAGE=conf/mqgate-limits.7
 
 # NAME REASON
 NOT_TESTED="
-CONTROL_DEADLINE_USEC mqctl's patience with a manager that hangs
 READY_DEADLINE_USEC needs a thread that does not run for so long; live/test-revoke-starved.c has one that waits for less
 GRANTS_DEADLINE_USEC a held session process is killed past it; test-disconnect-barrier.sh waits for that
-STATUS_DEADLINE_USEC mqctl's patience with a manager that hangs
 DISMISS_DEADLINE_USEC needs a session process that ignores the end of its socket
-TAKE_OVER_DEADLINE_USEC needs session processes that hang again and again
 ENDING_DEADLINE_USEC needs processes that SIGKILL does not end
-REVOKE_GIVE_UP_USEC the spawner kills past it; test-disconnect-barrier.sh waits for that
-CHANGE_DEADLINE_USEC needs a session that neither acknowledges nor is killed in time
-SESSION_SHARE_USEC a share of deadlines; test-disconnect-scale.sh has many sessions
 HOLDERS_DEADLINE_USEC needs a process whose /proc does not answer
 EXPIRY_RETRY_USEC a pace; that it is tried again is tested by test-state-faults.sh
 MEMBERS_UNPROVED_MAX only delays: those that it leaves out are in the next pass

@@ -237,9 +237,10 @@ static void kill_processes(struct session *session)
 	int r = -ENOMEM;
 
 	(void)sd_event_source_set_enabled(session->guard_source, SD_EVENT_OFF);
-	log_warning(
-		"the %zu processes of the session of pid %d are killed: its session processes did not take back the queues in time",
-		session->kept_count, (int)session->launcher.pid);
+	if (session->kept_count > 0)
+		log_warning(
+			"the %zu processes of the session of pid %d are killed: its session processes did not take back the queues in time",
+			session->kept_count, (int)session->launcher.pid);
 	if (killing) {
 		*killing = (struct killing){.session = session,
 			.generation = session->manager->generation,
