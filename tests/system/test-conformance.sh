@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 # The kernel is the reference: the probe and the tutorial programs give the same bare and confined with everything granted, line by
 # line, errno by errno, as root and as an ordinary user, in both forms of the wall.
+# PROBES: these alone.
 . "$(dirname "$0")/lib.sh"
 
+PROBES=${PROBES:-probe probe-32}
 SECTIONS=
 declare -A LEAST
 ! far_from_limits || SECTIONS+="names flags attributes modes data descriptors timeouts setattr notify poll
@@ -158,32 +160,36 @@ compare_tutorials() {
 	done
 }
 
+# compare WHO WALL PROBE
+compare() {
+	[ "$3" = probe ] || can_run_32_bit "$WORK/bin/$3" "32-bit programs ($1, $2, $PLUG)" || return
+	compare_sections "$@"
+	[ "$3" != probe ] || compare_tutorials "$1" "$2"
+}
+
 [ "${LIMITS:-}" != only ] || LEAST=([root]=$(least_limit root) [user]=$(least_limit user))
 for how in "root rules" "user rules" "root mount"; do
-	compare_sections $how probe
-	compare_tutorials $how
-	! can_run_32_bit "$WORK/bin/probe-32" "32-bit programs ($how)" ||
-		compare_sections $how probe-32
+	for probe in $PROBES; do
+		compare $how "$probe"
+	done
 done
 
 # Under open mediation the kernel itself answers most calls.
 PLUG=fast
-compare_sections user rules probe
-compare_tutorials user rules
-! can_run_32_bit "$WORK/bin/probe-32" "32-bit programs (open)" ||
-	compare_sections root rules probe-32
+for probe in $PROBES; do
+	compare "$([ "$probe" = probe ] && echo user || echo root)" rules "$probe"
+done
 
 # Without a daemon; for a user there are things that this cannot (test-alone.sh).
 ALL_SECTIONS=$SECTIONS
 PLUG=all
 RUN=(mq-run --policy "$WORK/packages/everything.yaml")
-compare_sections root rules probe
+[[ " $PROBES " != *" probe "* ]] || compare_sections root rules probe
 without namespaces identity
-for probe in probe probe-32; do
-	[ $probe = probe ] || can_run_32_bit "$WORK/bin/probe-32" "32-bit programs (alone)" || continue
-	compare_sections user rules $probe
+for probe in $PROBES; do
+	compare user rules "$probe"
 done
-compare_tutorials user rules
+[[ " $PROBES " = *" probe "* ]] || finish
 PLUG=fast
 compare_sections user rules probe
 RUN=(mq-run)
