@@ -61,7 +61,7 @@ MADE="0;0;x 0;0;"
 NONE="-1 EACCES;-1 EBADF;-1 EBADF;-1 EACCES;"
 for who in root user; do
 	for model in "$Q%p.reply" "${Q}cfg,clt,reply,app,%p,7" "${Q}app.%p"; do
-		use=("open $model rwcx" "send x" "receive" "unlink $model")
+		use=("open $model rwcx 0600 4 64" "send x" "receive" "unlink $model")
 		expect "$who: a reply queue by its own number: $model" "$MADE" reply "$who" "${use[@]}"
 		expect "$who: by a thread" "$MADE" reply "$who" thread "${use[@]}"
 		expect "$who: by a child, whose number is another one" "0;$MADE" reply "$who" fork "${use[@]}"
@@ -91,8 +91,8 @@ for who in root user; do
 	one=${ANSWER##* }
 	tell two pid
 	two=${ANSWER##* }
-	expect_answer "$who: one has its own" one "open $Q%p.reply rwcx" "-> 0"
-	expect_answer "$who: two has its own" two "open $Q%p.reply rwcx" "-> 0"
+	expect_answer "$who: one has its own" one "open $Q%p.reply rwcx 0600 4 64" "-> 0"
+	expect_answer "$who: two has its own" two "open $Q%p.reply rwcx 0600 4 64" "-> 0"
 	expect_answer "$who: one does not have two's" one "open $Q$two.reply r" "EACCES"
 	expect_answer "$who: nor the other way round" two "open $Q$one.reply w" "EACCES"
 	expect_answer "$who: nor may it delete it" two "unlink $Q$one.reply" "EACCES"
@@ -109,7 +109,7 @@ for who in root user; do
 	expect_answer "$who: and not two's" one "look $Q$two.reply r" "EACCES"
 	tell one fork
 	expect_answer "$who: a child, later, has its parent's descriptor" one "send b" "-> 0"
-	expect_answer "$who: and a queue of its own" one "look $Q%p.reply rwcx" "-> 0"
+	expect_answer "$who: and a queue of its own" one "look $Q%p.reply rwcx 0600 4 64" "-> 0"
 	expect_answer "$who: but not its parent's name" one "look $Q$one.reply r" "EACCES"
 	check "$who: disconnecting" mqctl disconnect rpc:reply rpc:replies
 	expect_answer "$who: takes the descriptor back" one "send c" "EACCES"
@@ -144,23 +144,23 @@ done
 
 # --- {uid} ----------------------------------------------------------------------------------------
 
-expect "a user's queue" "$MADE" mine root "open ${Q}user-0 rwcx" "send x" "receive" "unlink ${Q}user-0"
-expect "another user's" "-1 EACCES;" mine root "open ${Q}user-1 rwcx"
-expect "the real user id counts" "0;0;-1 EACCES;0;x 0;" mine root "open ${Q}user-0 rwcx" "setuid 4711" \
+expect "a user's queue" "$MADE" mine root "open ${Q}user-0 rwcx 0600 4 64" "send x" "receive" "unlink ${Q}user-0"
+expect "another user's" "-1 EACCES;" mine root "open ${Q}user-1 rwcx 0600 4 64"
+expect "the real user id counts" "0;0;-1 EACCES;0;x 0;" mine root "open ${Q}user-0 rwcx 0600 4 64" "setuid 4711" \
 	"open ${Q}user-0 r" "send x" "receive"
 expect "after a change the new one" "0;$MADE" mine root "setuid 4711" \
-	"open ${Q}user-4711 rwcx" "send x" "receive" "unlink ${Q}user-4711"
-run as_uid 4712 mq-run --plug rpc:mine mqtry "unshare u" "open ${Q}user-0 rwcx" "open ${Q}user-4712 rwcx" \
+	"open ${Q}user-4711 rwcx 0600 4 64" "send x" "receive" "unlink ${Q}user-4711"
+run as_uid 4712 mq-run --plug rpc:mine mqtry "unshare u" "open ${Q}user-0 rwcx 0600 4 64" "open ${Q}user-4712 rwcx 0600 4 64" \
 	"send x" "receive"
 expect_results "in a user namespace it is the number outside" "0;-1 EACCES;0;0;x 0;"
-run as_user mq-run --plug rpc:mine mqtry "open ${Q}user-65534 rwcx"
+run as_user mq-run --plug rpc:mine mqtry "open ${Q}user-65534 rwcx 0600 4 64"
 expect_results "65534 is nobody's number" "-1 EACCES;"
 
 # --- {instance} -----------------------------------------------------------------------------------
 
 for who in root user; do
 	for instance in a B.9_x:y- "$(printf 'i%.0s' {1..64})"; do
-		run as_who "$who" mq-run --instance "$instance" --plug rpc:unit mqtry "open $Q$instance-in rwcx" \
+		run as_who "$who" mq-run --instance "$instance" --plug rpc:unit mqtry "open $Q$instance-in rwcx 0600 4 64" \
 			"send x" "receive" "unlink $Q$instance-in" "open ${Q}other-in rwc"
 		expect_results "$who: instance $instance has its queue, and no other's" "${MADE}-1 EACCES;"
 	done
@@ -178,7 +178,7 @@ expect_message "one instance only" "given twice"
 run mq-run --instance a true
 expect_status "an instance alone is not enough" 125
 start_app inst mq-run --instance eins --plug rpc:unit mqtry
-expect_answer "an instance's queue" inst "open ${Q}eins-in rwcx" "-> 0"
+expect_answer "an instance's queue" inst "open ${Q}eins-in rwcx 0600 4 64" "-> 0"
 holds "the sessions are told apart" grep -q eins <(mqctl sessions)
 kill -KILL $(session_processes)
 expect_answer "after its session process was replaced" inst "look ${Q}eins-in r" "-> 0"
@@ -196,7 +196,7 @@ stop_app inst
 
 start_app one mq-run --plug rpc:inbox mqtry
 start_app two mq-run --plug rpc:inbox mqtry
-expect_answer "each calls the common queue by its number" one "open $Q%p-inbox rwcx" "-> 0"
+expect_answer "each calls the common queue by its number" one "open $Q%p-inbox rwcx 0600 4 64" "-> 0"
 expect_answer "the other, too" two "open $Q%p-inbox rw" "-> 0"
 tell one "send hello"
 expect_answer "it is one queue" two receive "-> hello 0"
@@ -206,7 +206,7 @@ holds "it has its own name" test -e "/dev/mqueue${Q}common"
 stop_app one
 stop_app two
 for uid in 12345 123456; do
-	run as_uid "$uid" mq-run --plug rpc:long mqtry "open $LONG$uid rwcx" "unlink $LONG$uid"
+	run as_uid "$uid" mq-run --plug rpc:long mqtry "open $LONG$uid rwcx 0600 4 64" "unlink $LONG$uid"
 	case $uid in
 	12345) expected="0;0;" ;;
 	*) expected="-1 ENAMETOOLONG;-1 ENAMETOOLONG;" ;;
