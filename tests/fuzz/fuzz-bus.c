@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a peer of the control bus may say: references, words, queues, spans and options, a line
- * each. The first byte is the method. */
+ * each. The first byte is the method. What was made succeeds or fails as it must. */
 #include <sys/socket.h>
 #include <systemd/sd-bus.h>
 
@@ -8,7 +8,7 @@
 #include "daemon/manager/bus/messages.h"
 #include "daemon/manager/peers/peer.h"
 #include "daemon/manager/sessions/state.h"
-#include "fuzz.h"
+#include "structure-bus.h"
 
 static bool ids_differ(const struct connection *connection)
 {
@@ -34,7 +34,7 @@ static void check_ids(const struct connections *connections, bool any_id)
 	}
 }
 
-static void check_connect(const char *plug, const char *slot, bool any_id)
+static int check_connect(const char *plug, const char *slot, bool any_id)
 {
 	_cleanup_(connections_unrefp) struct connections *connections = NULL;
 	_cleanup_(fault_clear) struct fault fault = {0};
@@ -43,16 +43,17 @@ static void check_connect(const char *plug, const char *slot, bool any_id)
 
 	check_fault(r, &fault);
 	if (r < 0)
-		return;
+		return r;
 	check_connections(connections);
 	check_ids(connections, any_id);
 	for (size_t i = 0; i < connections->count; i++)
 		if (connections->items[i].until != 0)
-			return;
+			return 0;
 	REQUIRE(strlen(plug) == 0);
+	return 0;
 }
 
-static void check_disconnect(const char *first, const char *second, bool forget)
+static int check_disconnect(const char *first, const char *second, bool forget)
 {
 	_cleanup_(connections_unrefp) struct connections *connections = NULL;
 	_cleanup_(fault_clear) struct fault fault = {0};
@@ -62,15 +63,17 @@ static void check_disconnect(const char *first, const char *second, bool forget)
 
 	check_fault(r, &fault);
 	if (r < 0)
-		return;
+		return r;
 	check_connections(connections);
 	REQUIRE(count <= fuzz_policy()->connections->count);
 	REQUIRE(connections->count <= fuzz_policy()->connections->count);
 	REQUIRE(count > 0 || *second == '\0');
+	return 0;
 }
 
 /* What explain allows, the grants of that plug give. */
-static void check_explain(const char *plug, const char *operation, const char *queue)
+static int check_explain(
+	const char *plug, const char *operation, const char *queue, bool *ret_allowed)
 {
 	_cleanup_(explanation_clear) struct explanation explanation = {0};
 	_cleanup_(fault_clear) struct fault fault = {0};
@@ -80,7 +83,8 @@ static void check_explain(const char *plug, const char *operation, const char *q
 
 	check_fault(r, &fault);
 	if (r < 0)
-		return;
+		return r;
+	*ret_allowed = explanation.allowed;
 	REQUIRE(permission_from_string(operation, &permission) == 0);
 	REQUIRE(queue[0] == '/' && !strchr(queue + 1, '/'));
 	REQUIRE(explanation.text && !(explanation.allowed && explanation.command));
@@ -94,6 +98,7 @@ static void check_explain(const char *plug, const char *operation, const char *q
 			!(permission &
 				~grants_find(grants, &SUBJECT_NOBODY, queue + 1).permissions));
 	(void)grants_free(grants);
+	return 0;
 }
 
 static void check_names(const char *text)
@@ -174,30 +179,106 @@ static int append_option(sd_bus_message *message, struct input *input, bool *ret
 	}
 }
 
+static void open_options(sd_bus_message *message)
+{
+	REQUIRE(sd_bus_message_open_container(message, 'a', "{sv}") >= 0);
+}
+
+/* What has been read of options that must have these keys. */
+static int read_options(sd_bus_message *message, int *ret_forget, uint64_t *ret_wait)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	const char *file = "";
+	const struct bus_option options[] = {
+		{"forget", 'b', ret_forget}, {"wait", 't', ret_wait}, {"file", 's', &file}};
+	int r;
+
+	REQUIRE(sd_bus_message_close_container(message) >= 0);
+	REQUIRE(sd_bus_message_seal(message, 1, 0) >= 0);
+	r = bus_read_options(message, options, ELEMENTSOF(options), &error);
+	REQUIRE((r < 0) == (sd_bus_error_is_set(&error) > 0));
+	REQUIRE(!error.message || *error.message);
+	REQUIRE(*ret_forget == 0 || *ret_forget == 1);
+	return r;
+}
+
 static void check_options(struct input *input)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = new_message();
-	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-	const char *file = "";
 	uint64_t wait = 0;
 	bool known, all_known = true;
-	int forget = 0, r;
-	const struct bus_option options[] = {
-		{"forget", 'b', &forget}, {"wait", 't', &wait}, {"file", 's', &file}};
+	int forget = 0;
 
-	REQUIRE(sd_bus_message_open_container(message, 'a', "{sv}") >= 0);
+	open_options(message);
 	while (input->size > 0) {
 		if (append_option(message, input, &known) < 0)
 			return;
 		all_known &= known;
 	}
-	REQUIRE(sd_bus_message_close_container(message) >= 0);
-	REQUIRE(sd_bus_message_seal(message, 1, 0) >= 0);
-	r = bus_read_options(message, options, ELEMENTSOF(options), &error);
-	REQUIRE((r < 0) == (sd_bus_error_is_set(&error) > 0));
-	REQUIRE(r < 0 || all_known);
-	REQUIRE(!error.message || *error.message);
-	REQUIRE(forget == 0 || forget == 1);
+	REQUIRE(read_options(message, &forget, &wait) < 0 || all_known);
+}
+
+static void append_made(sd_bus_message *message, const struct made_option *option)
+{
+	const char type[] = {option->type, '\0'};
+	int r;
+
+	if (option->type == 'a')
+		r = sd_bus_message_append(message, "{sv}", option->key, "as", 1, "x");
+	else if (option->type == 's')
+		r = sd_bus_message_append(message, "{sv}", option->key, type, "x");
+	else if (option->type == 'b')
+		r = sd_bus_message_append(message, "{sv}", option->key, type, (int)option->number);
+	else
+		r = sd_bus_message_append(message, "{sv}", option->key, type, option->number);
+	REQUIRE(r >= 0);
+}
+
+static void check_made_options(const struct made_bus *made)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *message = new_message();
+	uint64_t wait = 0;
+	int forget = 0;
+
+	open_options(message);
+	for (size_t i = 0; i < made->option_count; i++)
+		append_made(message, &made->options[i]);
+	REQUIRE((read_options(message, &forget, &wait) >= 0) == made->right);
+	if (made->right)
+		REQUIRE((uint64_t)forget == made->forget && wait == made->wait);
+}
+
+static void check_made_times(const struct made_bus *made)
+{
+	uint64_t seconds = 0;
+	int r = made->method == 't' ? span_parse(made->words[0], &seconds)
+				    : utc_parse(made->words[0], &seconds);
+
+	REQUIRE((r == 0) == made->right);
+	REQUIRE(r < 0 || seconds == made->seconds);
+	check_times(made->words[0]);
+}
+
+static void check_made(struct input *choices)
+{
+	struct made_bus made;
+	char *const *words = made.words;
+	bool allowed = false;
+
+	make_bus(choices, &made);
+	if (made.method == 'c')
+		REQUIRE((check_connect(words[0], words[1], *words[2]) == 0) == made.right);
+	else if (made.method == 'd')
+		REQUIRE((check_disconnect(words[0], words[1], *words[2]) == 0) == made.right);
+	else if (made.method == 'e')
+		REQUIRE((check_explain(words[0], words[1], words[2], &allowed) == 0) ==
+				made.right &&
+			(!made.right || allowed == made.allowed));
+	else if (made.method == 'o')
+		check_made_options(&made);
+	else
+		check_made_times(&made);
+	made_bus_clear(&made);
 }
 
 static void check_list(const char *what, uid_t viewer)
@@ -218,21 +299,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input input = {data, size};
 	uint8_t method = take_byte(&input);
 
-	if (method == 'o') {
+	if (size > 0 && method == STRUCTURED) {
+		check_made(&input);
+	} else if (method == 'o') {
 		check_options(&input);
 	} else {
 		_cleanup_free_ char *first = take_line(&input), *second = take_line(&input),
 				    *third = take_line(&input);
+		bool allowed;
 
 		switch (method) {
 		case 'c':
-			check_connect(first, second, *third != '\0');
+			(void)check_connect(first, second, *third != '\0');
 			break;
 		case 'd':
-			check_disconnect(first, second, *third != '\0');
+			(void)check_disconnect(first, second, *third != '\0');
 			break;
 		case 'e':
-			check_explain(first, second, third);
+			(void)check_explain(first, second, third, &allowed);
 			break;
 		case 'l':
 			check_list(first, *second == '0' ? 0 : 1000);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What comes over the launcher socket, and what a hello is bound to. */
+/* What comes over the launcher socket, and what a hello is bound to. One that was made is taken,
+ * and bound if what it names is there; or what is wrong in it is refused. */
 #include "include/names.h"
 #include "include/bindings.h"
-#include "fuzz.h"
+#include "structure-hello.h"
 
 static void check_bound(const struct bindings *bindings)
 {
@@ -28,7 +29,7 @@ static void check_hello(const struct launch_hello *hello)
 		REQUIRE(memchr(hello->refs[i].text, '\0', sizeof(hello->refs[i].text)));
 }
 
-static void bind(const struct launch_hello *hello)
+static int bind(const struct launch_hello *hello)
 {
 	_cleanup_(bindings_clear) struct bindings bindings = {0}, again = {0};
 	_cleanup_(fault_clear) struct fault fault = {0};
@@ -39,13 +40,14 @@ static void bind(const struct launch_hello *hello)
 
 	check_fault(r, &fault);
 	if (r < 0)
-		return;
+		return r;
 	check_bound(&bindings);
 	REQUIRE(bindings_again(&bindings, fuzz_policy(), &again) == 0);
 	REQUIRE(again.plug_count == bindings.plug_count && again.slot_count == bindings.slot_count);
 	REQUIRE(!bindings.instance == !again.instance);
 	REQUIRE(!again.instance ||
 		(instance_is_valid(again.instance) && streq(again.instance, bindings.instance)));
+	return 0;
 }
 
 /* References as lines: what is not there is zero, as it must be. */
@@ -66,6 +68,22 @@ static void fill_hello(struct input *input, struct launch_hello *hello)
 	}
 }
 
+static void check_made(struct input *choices)
+{
+	struct made_hello made = {0};
+	int r;
+
+	make_hello(choices, &made);
+	r = launch_hello_check(&made.hello, made.size);
+	REQUIRE((r < 0) == made.wrong);
+	if (r == 0)
+		REQUIRE((bind(&made.hello) == 0) == made.bound);
+	make_answer(choices, &made);
+	REQUIRE((launch_answer_check(&made.answer, made.size) < 0) == made.wrong);
+	make_handover(choices, &made);
+	REQUIRE((launch_handover_check(&made.handover, made.size) < 0) == made.wrong);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = {data, size};
@@ -73,14 +91,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct launch_answer answer;
 	struct launch_handover handover;
 
+	if (size > 0 && take_byte(&input) == STRUCTURED) {
+		check_made(&input);
+		return 0;
+	}
+	input = (struct input){data, size};
 	fill_hello(&input, &hello);
 	if (launch_hello_check(&hello, sizeof(hello)) == 0)
-		bind(&hello);
+		(void)bind(&hello);
 	(void)launch_hello_check(data, size);
 	input = (struct input){data, size};
 	take(&input, &hello, sizeof(hello));
 	if (launch_hello_check(&hello, sizeof(hello)) == 0)
-		bind(&hello);
+		(void)bind(&hello);
 	input = (struct input){data, size};
 	take(&input, &answer, sizeof(answer));
 	if (launch_answer_check(&answer, sizeof(answer)) == 0)

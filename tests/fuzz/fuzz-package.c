@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A package's document, whatever it says: what is accepted keeps every rule of names and bounds. */
+/* A package's document, whatever it says: what is accepted keeps every rule of names and bounds.
+ * One that was made by the grammar means what was made; or what was broken is said, at its line. */
 #include "include/names.h"
 #include "common/policy/variables.h"
-#include "fuzz.h"
+#include "structure-package.h"
+
+const enum pieces structure_pieces = PIECES_NODES;
 
 static void check_name(const char *name)
 {
@@ -103,14 +106,87 @@ static void check_package(const struct package *package)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_id_made(const struct made_side *made, const char *id)
+{
+	REQUIRE(strlen(id) ==
+		(made->means[ATTRIBUTE_ID] > 0 ? made->means[ATTRIBUTE_ID] : strlen(made->name)));
+}
+
+static size_t check_plug_made(const struct package *package, const struct made_side *made)
+{
+	const struct plug *plug = package_plug(package, made->name);
+
+	REQUIRE(!plug == made->dropped);
+	if (!plug)
+		return 0;
+	check_id_made(made, plug->id);
+	REQUIRE(plug->path_count == made->means[ATTRIBUTE_PATH]);
+	REQUIRE(plug->mediation == made->means[ATTRIBUTE_MEDIATION]);
+	return 1;
+}
+
+static size_t check_slot_made(const struct package *package, const struct made_side *made)
+{
+	const struct slot *slot = package_slot(package, made->name);
+
+	REQUIRE(!slot == made->dropped);
+	if (!slot)
+		return 0;
+	check_id_made(made, slot->id);
+	REQUIRE(slot->path_count == made->means[ATTRIBUTE_PATH]);
+	REQUIRE(slot->pattern_count == made->means[ATTRIBUTE_PATTERN]);
+	REQUIRE(slot->permissions == made->means[ATTRIBUTE_PERMISSIONS]);
+	REQUIRE(slot->host == made->means[ATTRIBUTE_NAMESPACE]);
+	REQUIRE(slot->mode_cut == made->means[ATTRIBUTE_MAX_MODE]);
+	return 1;
+}
+
+static void check_made(const struct package *package, const struct made_package *made)
+{
+	size_t plugs = 0, slots = 0;
+
+	for (size_t i = 0; i < made->plug_count; i++)
+		plugs += check_plug_made(package, &made->plugs[i]);
+	for (size_t i = 0; i < made->slot_count; i++)
+		slots += check_slot_made(package, &made->slots[i]);
+	REQUIRE(package->plug_count == plugs && package->slot_count == slots);
+}
+
+static void check_text(const void *text, size_t size, const struct made_package *made)
 {
 	_cleanup_(diagnostics_clear) struct diagnostics diagnostics = {0};
 	_cleanup_(package_freep) struct package *package = NULL;
-	int r = package_parse("input.yaml", (const char *)data, size, &diagnostics, &package);
+	int r = package_parse("input.yaml", text, size, &diagnostics, &package);
 
 	check_diagnostics(r, &diagnostics);
 	if (r == 0)
 		check_package(package);
+	if (made)
+		check_expected(&made->expected, r, &diagnostics);
+	if (made && r == 0)
+		check_made(package, made);
+}
+
+void structure_make(struct input *choices, struct text *ret)
+{
+	struct made_package made = {0};
+
+	make_package(choices, &made);
+	text_bytes(ret, made.text.data, made.text.size);
+	text_clear(&made.text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct made_package made = {0};
+	struct input choices = {data, size};
+
+	if (size == 0 || take_byte(&choices) != STRUCTURED) {
+		check_text(data, size, NULL);
+		return 0;
+	}
+	make_package(&choices, &made);
+	check_text(made.text.data, made.text.size, &made);
+	text_clear(&made.text);
 	return 0;
 }
