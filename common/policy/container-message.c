@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a container runtime says when it hands over a listener: the containerProcessState of the
- * OCI, in JSON, which is YAML. */
+ * OCI, in JSON, which is YAML but for what no_json says. */
 #include "include/container.h"
 
 #include <inttypes.h>
@@ -13,7 +13,9 @@
 #define PLUG_WORD       "plug="
 #define ID_WORD         "id="
 
-static const char no_json[] = "it is no JSON";
+static const char no_json[] =
+	"it is no JSON, or has in it what is not read of JSON: a control character, half of a "
+	"surrogate pair (\\ud83d), or a key of more than 1024 bytes";
 static const char no_state[] = "it is no containerProcessState of the OCI";
 static const char no_metadata[] =
 	"the container's profile was not made by mqctl oci-profile of this release";

@@ -139,6 +139,9 @@ Test(container_message, what_is_none)
 
 	refuses("", "containerProcessState");
 	refuses("{", "no JSON");
+	refuses("{\"a\": \"\x7f\"}", "a control character");
+	refuses("{\"a\": \"\xc2\x80\"}", "a control character");
+	refuses("{\"a\": \"\\ud83d\\ude00\"}", "surrogate");
 	refuses("[]", "containerProcessState");
 	refuses(CRUN("\"pidFd\"", "1", METADATA, STATE), "containerProcessState");
 	refuses(CRUN("", "1", METADATA, STATE), "containerProcessState");
