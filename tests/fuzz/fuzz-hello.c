@@ -29,6 +29,27 @@ static void check_hello(const struct launch_hello *hello)
 		REQUIRE(memchr(hello->refs[i].text, '\0', sizeof(hello->refs[i].text)));
 }
 
+/* What a session gets of them goes over the wire as it is; if no two names clash, all of it is
+ * given. */
+static void check_granted(const struct bindings *bindings)
+{
+	_cleanup_(grants_freep) struct grants *grants = NULL, *again = NULL;
+	_cleanup_(fault_clear) struct fault fault = {0};
+	_cleanup_free_ void *data = NULL;
+	const struct bound bound = bindings_bound(bindings);
+	size_t size = 0;
+	int r = policy_check_names(fuzz_policy(), &bound, true, &fault);
+
+	check_fault(r, &fault);
+	REQUIRE(bindings_grants(bindings, fuzz_policy(), 1, &grants) == 0);
+	REQUIRE(grants_serialise(grants, &data, &size) == 0);
+	REQUIRE(grants_deserialise(data, size, &again) == 0);
+	REQUIRE(grants_fingerprint(again) == grants_fingerprint(grants));
+	REQUIRE(r < 0 || (grants_give(grants, again) && grants_give(again, grants)));
+	REQUIRE(bindings_mediation(bindings, fuzz_policy()) < MEDIATION_COUNT);
+	REQUIRE(!bindings->instance || !bindings_lack(bindings, fuzz_policy()));
+}
+
 static int bind(const struct launch_hello *hello)
 {
 	_cleanup_(bindings_clear) struct bindings bindings = {0}, again = {0};
@@ -42,6 +63,7 @@ static int bind(const struct launch_hello *hello)
 	if (r < 0)
 		return r;
 	check_bound(&bindings);
+	check_granted(&bindings);
 	REQUIRE(bindings_again(&bindings, fuzz_policy(), &again) == 0);
 	REQUIRE(again.plug_count == bindings.plug_count && again.slot_count == bindings.slot_count);
 	REQUIRE(!bindings.instance == !again.instance);
