@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Feeds a fuzz target the files of directories, without any fuzzer. */
+/* Feeds a fuzz target the files of directories, and lists of choices (structure.h) that are the
+ * same each time, without any fuzzer. */
 #include <dirent.h>
 
 #include "include/file.h"
-#include "fuzz.h"
+#include "structure.h"
 
 #define INPUT_MAX (64 * 1024 * 1024)
 
@@ -41,6 +42,23 @@ static size_t replay_all(const char *directory)
 	return count;
 }
 
+#define LISTS       400
+#define CHOICES_MAX 200
+
+/* So that each bound of a grammar is come to, whatever is left of the corpus. */
+static void replay_choices(void)
+{
+	unsigned seed = 1;
+
+	for (size_t i = 0; i < LISTS; i++) {
+		uint8_t choices[1 + CHOICES_MAX] = {STRUCTURED};
+
+		for (size_t j = 1; j < sizeof(choices); j++)
+			choices[j] = (uint8_t)(rand_r(&seed) >> 8);
+		REQUIRE(LLVMFuzzerTestOneInput(choices, sizeof(choices)) == 0);
+	}
+}
+
 /* NAME CORPUS [REGRESSIONS] */
 int main(int argc, char *argv[])
 {
@@ -50,6 +68,7 @@ int main(int argc, char *argv[])
 	(void)printf("1..1\n");
 	for (int i = 2; i < argc; i++)
 		count += replay_all(argv[i]);
+	replay_choices();
 	(void)printf("%sok 1 - %s: %zu inputs\n", count > 0 ? "" : "not ", argv[1], count);
 	return count > 0 ? 0 : 1;
 }
