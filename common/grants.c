@@ -155,7 +155,7 @@ int grants_add(struct grants *grants, const struct grant *rule)
 	if (r < 0)
 		return r;
 	grants->bytes += rule_bytes(rule);
-	grants->aliases += rule->queue != NULL;
+	grants->has_aliases |= rule->queue != NULL;
 	return 0;
 }
 
@@ -256,7 +256,7 @@ static size_t find_beginning(const struct grants *grants, const char *name, size
 
 static bool has_variable(const struct grant *rule)
 {
-	return rule->pattern && strchr(rule->name + rule->plain, '{');
+	return strchr(rule->name + rule->plain, '{');
 }
 
 /* False: it contradicts what was found before. */
@@ -337,7 +337,7 @@ uint32_t grants_on_queue(const struct grants *grants, const struct subject *subj
 {
 	uint32_t permissions = by_own_name(grants, subject, queue, spaces);
 
-	if (grants->aliases > 0) {
+	if (grants->has_aliases) {
 		permissions |=
 			by_aliases(grants->exact, grants->exact_count, subject, queue, spaces);
 		permissions |=

@@ -28,7 +28,7 @@ struct grant {
 	bool pattern;      /* name has *, ?, {pid} or {uid} */
 	bool host;         /* in the IPC namespace of mqgated, not in the caller's */
 	uint16_t giver;    /* for the counters only; in a set it is the set's */
-	size_t plain;      /* bytes before the first of those; computed */
+	size_t plain;      /* bytes before the first of those, or all; computed */
 	const char *name;  /* in a set, this and the next are the set's */
 	const char *queue; /* NULL: the name itself */
 };
@@ -39,9 +39,9 @@ struct grants {
 	size_t exact_count;
 	struct grant *patterns;
 	size_t pattern_count;
-	size_t aliases; /* rules with another queue */
-	size_t bytes;   /* of all names and queues, against GRANTS_BYTES_MAX */
-	char **givers;  /* the plugs and slots that the rules are of; rules count them from 1 */
+	bool has_aliases; /* rules with another queue */
+	size_t bytes;     /* of all names and queues, against GRANTS_BYTES_MAX */
+	char **givers;    /* the plugs and slots that the rules are of; rules count them from 1 */
 	size_t giver_count;
 };
 

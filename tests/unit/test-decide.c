@@ -33,6 +33,7 @@ static const struct kind kinds[] = {
 	{"unlink", MQ_CALL_UNLINK, 0, false, D},
 	{"send", MQ_CALL_SEND, 0, false, W},
 	{"receive", MQ_CALL_RECEIVE, 0, false, R},
+	{"receive, which removes nothing", MQ_CALL_RECEIVE, 0, true, R},
 	{"notify", MQ_CALL_NOTIFY, 0, false, R},
 	{"notify removed", MQ_CALL_NOTIFY, 0, true, 0},
 	{"getsetattr", MQ_CALL_GETSETATTR, 0, false, O},
@@ -200,9 +201,11 @@ Test(decide, the_initial_verdict_denies)
 
 Test(decide, every_reason_and_call_has_its_own_name)
 {
-	for (enum reason i = REASON_UNDECIDED; i <= REASON_KILLED; i++)
+	for (enum reason i = REASON_UNDECIDED; i <= REASON_KILLED; i++) {
+		cr_expect_str_neq(reason_to_string(i), "unknown reason");
 		for (enum reason j = REASON_UNDECIDED; j < i; j++)
 			cr_expect(strcmp(reason_to_string(i), reason_to_string(j)) != 0);
+	}
 	cr_expect_str_eq(reason_to_string((enum reason)99), "unknown reason");
 	for (enum mq_call i = MQ_CALL_OPEN; i <= MQ_CALL_COUNT; i++)
 		for (enum mq_call j = MQ_CALL_OPEN; j < i; j++)

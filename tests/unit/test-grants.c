@@ -257,26 +257,13 @@ Test(grants, numbers_count_for_who_has_them)
 	grants_free(grants);
 }
 
-/* However they lie in their order. */
-Test(grants, every_pattern_that_matches_is_found)
+/* However they lie in their order, and each by what it alone gives. */
+static void expect_found(char patterns[][8], size_t count, size_t one)
 {
-	static const char *const names[] = {"", "a", "ab", "abc", "b", "ba", "bbb", "ca", "z"};
 	struct grants *grants = new_grants(1);
-	char patterns[64][8];
-	size_t count = 0;
 
-	for (size_t i = 0; i < ELEMENTSOF(names); i++)
-		for (const char *end = "*?"; *end; end++) {
-			(void)snprintf(
-				patterns[count], sizeof(patterns[0]), "%s%c", names[i], *end);
-			(void)snprintf(
-				patterns[count + 1], sizeof(patterns[0]), "%s%ca", names[i], *end);
-			add_rule(grants, (struct grant){.name = patterns[count], .pattern = true});
-			add_rule(grants, (struct grant){.name = patterns[count + 1],
-						 .pattern = true,
-						 .permissions = PERMISSION_READ});
-			count += 2;
-		}
+	for (size_t i = 0; i < count; i++)
+		add(grants, patterns[i], true, i == one ? PERMISSION_READ : 0);
 	grants_seal(grants);
 	for (unsigned i = 0; i < 4 * 4 * 4 * 4; i++) {
 		char name[5] = {(char)('a' + i % 4), (char)('a' + i / 4 % 4),
@@ -286,11 +273,28 @@ Test(grants, every_pattern_that_matches_is_found)
 		name[i % 5] = '\0';
 		for (size_t j = 0; j < count; j++)
 			if (pattern_match(patterns[j], name))
-				expected |= PERMISSION_OPEN | (j % 2 ? PERMISSION_READ : 0);
+				expected |= PERMISSION_OPEN | (j == one ? PERMISSION_READ : 0);
 		cr_expect_eq(find_for(grants, 1, name).permissions, expected, "%s", name);
 		cr_expect_eq(on_queue(grants, 1, name, SPACE_CALLER), expected, "%s", name);
 	}
 	grants_free(grants);
+}
+
+Test(grants, every_pattern_that_matches_is_found)
+{
+	static const char *const names[] = {"", "a", "ab", "abc", "b", "ba", "bbb", "ca", "z"};
+	char patterns[64][8];
+	size_t count = 0;
+
+	for (size_t i = 0; i < ELEMENTSOF(names); i++)
+		for (const char *end = "*?"; *end; end++) {
+			(void)snprintf(
+				patterns[count++], sizeof(patterns[0]), "%s%c", names[i], *end);
+			(void)snprintf(
+				patterns[count++], sizeof(patterns[0]), "%s%ca", names[i], *end);
+		}
+	for (size_t i = 0; i < count; i++)
+		expect_found(patterns, count, i);
 }
 
 Test(grants, namespaces_are_kept_apart)
@@ -299,6 +303,10 @@ Test(grants, namespaces_are_kept_apart)
 
 	add_rule(grants, (struct grant){.name = "h", .host = true});
 	add(grants, "c", false, 0);
+	add_rule(grants, (struct grant){.name = "h*", .pattern = true, .host = true});
+	add_rule(grants, (struct grant){.name = "alias", .queue = "h", .host = true});
+	add_rule(grants, (struct grant){.name = "both", .host = true});
+	add(grants, "both", false, 0);
 	grants_seal(grants);
 	cr_expect(find_for(grants, 1, "h").host);
 	cr_expect_not(find_for(grants, 1, "c").host);
@@ -306,6 +314,80 @@ Test(grants, namespaces_are_kept_apart)
 	cr_expect_neq(on_queue(grants, 1, "h", SPACE_HOST), 0U);
 	cr_expect_eq(on_queue(grants, 1, "c", SPACE_HOST), 0U);
 	cr_expect_neq(on_queue(grants, 1, "c", SPACE_CALLER | SPACE_HOST), 0U);
+	cr_expect_eq(on_queue(grants, 1, "h2", SPACE_CALLER), 0U);
+	cr_expect_neq(on_queue(grants, 1, "h2", SPACE_HOST), 0U);
+	cr_expect_neq(on_queue(grants, 1, "both", SPACE_CALLER), 0U);
+	cr_expect_neq(on_queue(grants, 1, "both", SPACE_HOST), 0U);
+	grants_free(grants);
+}
+
+Test(grants, what_only_aliases_give)
+{
+	struct grants *grants = new_grants(1);
+
+	add_rule(grants, (struct grant){.name = "q*", .pattern = true, .queue = "queue"});
+	add_rule(grants, (struct grant){.name = "{pid}", .queue = "exact"});
+	grants_seal(grants);
+	cr_expect_eq(on_queue(grants, 1, "queue", SPACE_CALLER), (uint32_t)PERMISSION_OPEN);
+	cr_expect_eq(on_queue(grants, 1, "exact", SPACE_CALLER), (uint32_t)PERMISSION_OPEN,
+		"an exact name depends on nobody");
+	cr_expect_eq(on_queue(grants, 1, "q2", SPACE_CALLER), 0U, "that is another queue's name");
+	grants_free(grants);
+}
+
+/* Each given by a set of one rule, and by that of the second. */
+Test(grants, whether_a_set_has)
+{
+	struct grants *none = new_grants(1), *name = new_grants(2), *patterns = new_grants(3);
+
+	add_rule(name, (struct grant){.name = "{pid}"});
+	add_rule(name, (struct grant){.name = "x", .host = true});
+	add(patterns, "a*", true, 0);
+	add_rule(patterns, (struct grant){.name = "b{pid}", .pattern = true, .host = true});
+	grants_seal(none);
+	grants_seal(name);
+	grants_seal(patterns);
+	cr_expect_not(grants_have_variables(none) || grants_have_host(none));
+	cr_expect_not(grants_have_variables(name));
+	cr_expect(grants_have_host(name));
+	cr_expect(grants_have_variables(patterns));
+	cr_expect(grants_have_host(patterns));
+	patterns->pattern_count = 1;
+	cr_expect_not(grants_have_variables(patterns) || grants_have_host(patterns));
+	patterns->pattern_count = 2;
+	grants_free(none);
+	grants_free(name);
+	grants_free(patterns);
+}
+
+Test(grants, the_giver_is_the_first_that_there_is)
+{
+	struct grants *grants = new_grants(1);
+
+	cr_expect_eq(grants_add(grants, &(struct grant){.name = "q", .giver = 1}), -EINVAL);
+	cr_assert_eq(grants_set_giver(grants, "a:a"), 0);
+	cr_assert_eq(grants_set_giver(grants, "b:b"), 0);
+	cr_expect_eq(grants_add(grants, &(struct grant){.name = "q", .giver = 3}), -EINVAL);
+	add_rule(grants, (struct grant){.name = "q", .giver = 2});
+	add_rule(grants, (struct grant){.name = "q", .giver = 1});
+	add_rule(grants, (struct grant){.name = "other", .giver = 2});
+	grants_seal(grants);
+	cr_expect_eq(find_for(grants, 1, "q").giver, 1);
+	cr_expect_eq(find_for(grants, 1, "other").giver, 2);
+	grants_free(grants);
+}
+
+Test(grants, nothing_comes_behind_itself)
+{
+	struct grants *grants = new_grants(1);
+
+	cr_expect(grants_are_before(grants, (struct grant){.name = "b"}));
+	add(grants, "b", false, 0);
+	cr_expect(grants_are_before(grants, (struct grant){.name = "c"}));
+	cr_expect_not(grants_are_before(grants, (struct grant){.name = "b"}));
+	cr_expect_not(grants_are_before(grants, (struct grant){.name = "a"}));
+	cr_expect(grants_are_before(grants, (struct grant){.name = "a*", .pattern = true}));
+	grants_seal(grants);
 	grants_free(grants);
 }
 
@@ -315,9 +397,9 @@ Test(grants, of_mode_bits_those_are_left_that_all_rules_allow)
 
 	add_rule(grants, (struct grant){.name = "q", .mode_cut = 0007});
 	add_rule(grants, (struct grant){.name = "q*", .pattern = true, .mode_cut = 0020});
-	add(grants, "q", false, PERMISSION_CREATE);
+	add_rule(grants, (struct grant){.name = "q", .mode_cut = 0700});
 	grants_seal(grants);
-	cr_expect_eq(find_for(grants, 1, "q").mode_cut, (mode_t)0027);
+	cr_expect_eq(find_for(grants, 1, "q").mode_cut, (mode_t)0727);
 	cr_expect_eq(find_for(grants, 1, "q2").mode_cut, (mode_t)0020);
 	cr_expect_eq(grants->exact_count, 1U);
 	grants_free(grants);
@@ -340,6 +422,45 @@ Test(grants, what_a_changed_set_still_gives)
 	grants_free(old);
 	grants_free(same);
 	grants_free(rewired);
+}
+
+/* Whether a set of the first two gives one of the last two. */
+static bool gives(struct grant a, struct grant b, struct grant c, struct grant d)
+{
+	struct grants *grants = new_grants(1), *others = new_grants(2);
+	bool r;
+
+	add_rule(grants, a);
+	add_rule(grants, b);
+	add_rule(others, c);
+	add_rule(others, d);
+	grants_seal(grants);
+	grants_seal(others);
+	r = grants_give(grants, others);
+	grants_free(grants);
+	grants_free(others);
+	return r;
+}
+
+Test(grants, what_is_given_must_all_be_given)
+{
+	const struct grant read = {.name = "b*", .pattern = true, .permissions = PERMISSION_READ},
+			   both = {.name = "b*",
+				   .pattern = true,
+				   .permissions = PERMISSION_READ | PERMISSION_WRITE},
+			   a = {.name = "a*", .pattern = true}, c = {.name = "c*", .pattern = true},
+			   host = {.name = "b*", .pattern = true, .host = true},
+			   name = {.name = "n"}, abroad = {.name = "n", .host = true};
+
+	cr_expect(gives(a, read, a, read));
+	cr_expect(gives(a, both, a, read));
+	cr_expect_not(gives(a, read, a, both));
+	cr_expect_not(gives(a, read, a, c), "behind all");
+	cr_expect_not(gives(read, c, a, c), "before all");
+	cr_expect_not(gives(a, c, read, c), "between");
+	cr_expect_not(gives(a, read, a, host));
+	cr_expect(gives(name, a, a, name));
+	cr_expect_not(gives(name, a, a, abroad));
 }
 
 Test(grants, malformed_rules_are_refused)
@@ -434,6 +555,20 @@ Test(grants, the_fullest_set_over_the_wire)
 	free(data);
 	grants_free(back);
 	grants_free(grants);
+}
+
+/* Or fuzzers and replays begin with what is refused at once. */
+Test(grants, the_fuzzers_seeds_are_of_this_form)
+{
+	_cleanup_(grants_freep) struct grants *grants = NULL;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_fclose_ FILE *f = NULL;
+	char seed[4096];
+
+	cr_assert_gt(asprintf(&path, "%s/../fuzz/corpus/grants/givers", getenv("DATA")), 0);
+	f = fopen(path, "re");
+	cr_assert(f, "%s", path);
+	cr_expect_eq(grants_deserialise(seed, fread(seed, 1, sizeof(seed), f), &grants), 0);
 }
 
 /* A copy of exactly that size, so that a sanitizer sees every byte too far. */
@@ -546,7 +681,7 @@ Test(grants, a_count_beyond_the_bound_is_refused)
 Test(grants, so_many_may_give_something)
 {
 	struct grants *grants, *back = NULL;
-	char ref[REF_MAX + 1];
+	char ref[REF_MAX + 1], name[REF_MAX + 2] = "";
 	void *data;
 	size_t size;
 
@@ -557,6 +692,8 @@ Test(grants, so_many_may_give_something)
 	}
 	cr_expect_eq(grants_set_giver(grants, "package:plug"), -E2BIG);
 	cr_expect_eq(grants_set_giver(grants, ""), -EINVAL);
+	memset(name, 'n', REF_MAX + 1);
+	cr_expect_eq(grants_set_giver(grants, name), -EINVAL, "too long");
 	grants_seal(grants);
 	cr_assert_eq(grants_serialise(grants, &data, &size), 0);
 	cr_assert_eq(grants_deserialise(data, size, &back), 0);
@@ -590,19 +727,25 @@ Test(grants, what_may_not_be_read_is_seen)
 	cr_expect(has_unreadable(PERMISSION_WRITE, 0));
 	cr_expect(has_unreadable(PERMISSION_READ, PERMISSION_WRITE));
 	cr_expect(has_unreadable(PERMISSION_DELETE, PERMISSION_READ));
+	cr_expect(has_unreadable(PERMISSION_WRITE, PERMISSION_READ));
 }
 
 Test(grants, fingerprints_differ_with_what_is_given)
 {
-	static const struct grant sets[] = {
-		{.name = "a", .permissions = PERMISSION_READ},
-		{.name = "a", .permissions = PERMISSION_WRITE},
-		{.name = "a", .permissions = PERMISSION_READ, .pattern = true},
-		{.name = "b", .permissions = PERMISSION_READ},
-		{.name = "aa", .permissions = PERMISSION_READ},
-		{.name = "a", .permissions = PERMISSION_READ, .queue = "b"},
-		{.name = "a", .permissions = PERMISSION_READ, .host = true},
-		{.name = "a", .permissions = PERMISSION_READ, .mode_cut = 1},
+	static const struct grant sets[][2] = {
+		{{.name = "a", .permissions = PERMISSION_READ}},
+		{{.name = "a", .permissions = PERMISSION_WRITE}},
+		{{.name = "a", .permissions = PERMISSION_READ, .pattern = true}},
+		{{.name = "b", .permissions = PERMISSION_READ, .pattern = true}},
+		{{.name = "b", .permissions = PERMISSION_READ}},
+		{{.name = "aa", .permissions = PERMISSION_READ}},
+		{{.name = "a", .permissions = PERMISSION_READ, .queue = "b"}},
+		{{.name = "a", .permissions = PERMISSION_READ, .queue = "bc"}},
+		{{.name = "ab", .permissions = PERMISSION_READ, .queue = "c"}},
+		{{.name = "a", .permissions = PERMISSION_READ, .host = true}},
+		{{.name = "a", .permissions = PERMISSION_READ, .mode_cut = 1}},
+		{{.name = "a", .permissions = PERMISSION_READ}, {.name = "b"}},
+		{{.name = "a", .permissions = PERMISSION_READ}, {.name = "c"}},
 	};
 	uint64_t seen[ELEMENTSOF(sets)];
 
@@ -610,7 +753,9 @@ Test(grants, fingerprints_differ_with_what_is_given)
 		struct grants *grants;
 
 		cr_assert_eq(grants_new(i, &grants), 0);
-		cr_assert_eq(grants_add(grants, &sets[i]), 0);
+		add_rule(grants, sets[i][0]);
+		if (sets[i][1].name)
+			add_rule(grants, sets[i][1]);
 		grants_seal(grants);
 		seen[i] = grants_fingerprint(grants);
 		grants->generation += 100;

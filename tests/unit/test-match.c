@@ -155,6 +155,7 @@ Test(match, variables_mean_numbers)
 		{"{pid}*{pid}", "7-7", 7, 0, true},
 		{"{pid}*{pid}", "7-8", 7, 0, false},
 		{"plain*", "plain", 0, UID_NONE, true},
+		{"{gid}", "{gid}", 42, 1000, false},
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -181,4 +182,17 @@ Test(match, the_longest_pattern_has_room_for_the_longest_numbers)
 	cr_expect_not(pattern_is_valid(pattern));
 	pattern[PATTERN_MAX] = '\0';
 	cr_expect(pattern_is_valid(pattern));
+}
+
+Test(match, a_brace_is_of_a_variable)
+{
+	static const char *const valid[] = {
+		"{pid}", "{uid}", "{pid}x", "{uid}x", "x{uid}{pid}", "x"};
+	static const char *const others[] = {"", "{", "}", "{pid", "{pidx", "{uid", "{uidx",
+		"{pid}}", "{uid}{", "{{pid}", "pid}"};
+
+	for (size_t i = 0; i < ELEMENTSOF(valid); i++)
+		cr_expect(pattern_is_valid(valid[i]), "%s", valid[i]);
+	for (size_t i = 0; i < ELEMENTSOF(others); i++)
+		cr_expect_not(pattern_is_valid(others[i]), "%s", others[i]);
 }
