@@ -142,22 +142,28 @@ static void send_grants(struct door *door)
 	cr_assert_eq(message.ack.generation, door->grants->generation);
 }
 
-void door_grant_both(struct door *door, uint32_t permissions, uint32_t permissions_on_other)
+void door_grant_rules(struct door *door, const struct grant *rules, size_t count)
 {
 	door->grants = grants_free(door->grants);
 	cr_assert_eq(grants_new(++door->generation, &door->grants), 0);
-	if (permissions)
-		cr_assert_eq(
-			grants_add(door->grants, &(struct grant){.name = door->stage->queue + 1,
-							 .permissions = permissions}),
-			0);
-	if (permissions_on_other)
-		cr_assert_eq(
-			grants_add(door->grants, &(struct grant){.name = door->stage->other + 1,
-							 .permissions = permissions_on_other}),
-			0);
+	for (size_t i = 0; i < count; i++)
+		cr_assert_eq(grants_add(door->grants, &rules[i]), 0);
 	grants_seal(door->grants);
 	send_grants(door);
+}
+
+void door_grant_both(struct door *door, uint32_t permissions, uint32_t permissions_on_other)
+{
+	struct grant rules[2];
+	size_t count = 0;
+
+	if (permissions)
+		rules[count++] =
+			(struct grant){.name = door->stage->queue + 1, .permissions = permissions};
+	if (permissions_on_other)
+		rules[count++] = (struct grant){
+			.name = door->stage->other + 1, .permissions = permissions_on_other};
+	door_grant_rules(door, rules, count);
 }
 
 void door_grant(struct door *door, uint32_t permissions)

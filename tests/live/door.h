@@ -72,6 +72,9 @@ void door_grant(struct door *door, uint32_t permissions);
 /* The same, with permissions for the other queue too. */
 void door_grant_both(struct door *door, uint32_t permissions, uint32_t permissions_on_other);
 
+/* The same with these rules. */
+void door_grant_rules(struct door *door, const struct grant *rules, size_t count);
+
 /* The app is about to wait: it gets these permissions and goes on; waits for its next report. */
 void door_begin(struct door *door, uint32_t permissions, uint32_t permissions_on_other);
 

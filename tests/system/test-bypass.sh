@@ -569,21 +569,21 @@ for who in env as_user; do
 	done
 done
 
-# Another queue's file, bound to where the link has a granted name: in a root of its own.
+# Another queue's file, bound so that its link has a granted name: in a file system that lies on the root.
 FORGED=${Q}granted-root
 check "a granted queue" mqtry "open $FORGED rwc 600 4 64"
 run env G="$FORGED" unshare -m sh -c '
 	mount -t tmpfs none /srv && : >"/srv$G" && mount --bind "/dev/mqueue$0" "/srv$G" || exit 99
-	exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' "$TARGET" road-inherited 0
+	exec 0<>"/srv$G"; mount --move /srv / || exit 99; exec "$@"' "$TARGET" road-inherited 0
 expect_status "a bound queue with a granted name: usable if bare" 0
 run env G="$FORGED" unshare -m sh -c '
 	mount -t tmpfs none /srv && : >"/srv$G" && mount --bind "/dev/mqueue$0" "/srv$G" || exit 99
-	exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' \
+	exec 0<>"/srv$G"; mount --move /srv / || exit 99; exec "$@"' \
 	"$TARGET" mq-run --plug granted road-inherited 0
 expect_status "a bound queue with a granted name: not started under mq-run" 125
 run env G="$FORGED" unshare -m sh -c '
 	mount -t tmpfs none /srv && : >"/srv$G" && mount --bind "/dev/mqueue$0" "/srv$G" || exit 99
-	exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' \
+	exec 0<>"/srv$G"; mount --move /srv / || exit 99; exec "$@"' \
 	"$TARGET" mq-run --inherit-queues --plug granted road-inherited 0
 expect_status "… inherited: refused" "$EACCES"
 
@@ -592,7 +592,7 @@ send_forged() {
 	rm -f "$WORK/forged/socket"
 	G=$FORGED timeout $((20 * TEST_PATIENCE)) unshare -m sh -c '
 		mount -t tmpfs none /srv && : >"/srv$G" && mount --bind "/dev/mqueue$0" "/srv$G" || exit 99
-		exec 0<>"/srv$G"; umount -l "/srv$G"; exec "$@"' \
+		exec 0<>"/srv$G"; mount --move /srv / || exit 99; exec "$@"' \
 		"$TARGET" rogue-launcher give-input "$WORK/forged/socket" &
 	wait_until 5 test -S "$WORK/forged/socket"
 }

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors that the session did not open: what their links say is believed only if it leads to
+ * them. */
+#include <fcntl.h>
+#include <mqueue.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include "door.h"
+#include "support.h"
+
+static mqd_t first, second;
+
+static long use(mqd_t queue)
+{
+	struct mq_attr attributes;
+
+	return result_of(mq_getattr(queue, &attributes));
+}
+
+static void must(bool done)
+{
+	if (!done)
+		_exit(110);
+}
+
+/* The file of a queue, bound so that its link has a name as if it were a queue's: in a file system
+ * that lies on the root. */
+static mqd_t bind_as(const char *queue, const char *name)
+{
+	char from[96], to[96];
+	int fd;
+
+	(void)snprintf(from, sizeof(from), "/dev/mqueue%s", queue);
+	(void)snprintf(to, sizeof(to), "/srv%s", name);
+	must(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+		mount("none", "/srv", "tmpfs", 0, NULL) == 0);
+	fd = open(to, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	must(fd >= 0 && close(fd) == 0 && mount(from, to, NULL, MS_BIND, NULL) == 0);
+	fd = open(to, O_RDWR | O_CLOEXEC);
+	must(fd >= 0 && mount("/srv", "/", NULL, MS_MOVE, NULL) == 0 && use(fd) == 0);
+	(void)snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	must(readlink(from, to, sizeof(to)) == (ssize_t)strlen(name) &&
+		strncmp(to, name, strlen(name)) == 0);
+	return fd;
+}
+
+static void use_both(struct stage *stage)
+{
+	for (int i = 0; i < 2; i++) {
+		app_pause(stage);
+		stage->results[2 * i] = use(first);
+		stage->results[2 * i + 1] = use(second);
+	}
+}
+
+/* With one set of grants and then with another. */
+static void expect_results(void (*before)(struct stage *), const struct grant rules[static 2],
+	const long expected[static 4])
+{
+	struct door door;
+
+	door_open(&door, 0, before, use_both);
+	for (int i = 0; i < 2; i++) {
+		struct grant rule = rules[i];
+
+		rule.name = door.stage->queue + 1;
+		door_wait(&door);
+		door_grant_rules(&door, &rule, 1);
+		door_go(&door);
+	}
+	door_close(&door);
+	for (int i = 0; i < 4; i++)
+		cr_expect_eq(
+			door.stage->results[i], expected[i], "%d: %ld", i, door.stage->results[i]);
+}
+
+static const struct grant all = {.permissions = PERMISSIONS_ALL};
+static const struct grant all_of_host = {.permissions = PERMISSIONS_ALL, .host = true};
+
+static void bind_another(struct stage *stage)
+{
+	second = open_new(stage->queue);
+	(void)mq_close(open_new(stage->other));
+	first = bind_as(stage->other, stage->queue);
+}
+
+Test(which_queue, not_what_is_bound_where_a_queue_has_its_name)
+{
+	expect_results(
+		bind_another, (struct grant[]){all, all_of_host}, (long[]){-EACCES, 0, -EACCES, 0});
+}
+
+static void bind_at_no_name(struct stage *stage)
+{
+	second = open_new(stage->other);
+	first = bind_as(stage->other, stage->queue);
+}
+
+Test(which_queue, not_what_is_bound_where_no_queue_has_its_name)
+{
+	expect_results(bind_at_no_name, (struct grant[]){all, all_of_host},
+		(long[]){-EACCES, -EACCES, -EACCES, -EACCES});
+}
+
+static void bind_itself(struct stage *stage)
+{
+	second = open_new(stage->queue);
+	first = bind_as(stage->queue, stage->queue);
+}
+
+/* It was reached by a file system: whoever sent it may have had no right to that name. */
+/* Until it is known by a descriptor that is not bound. */
+Test(which_queue, not_the_queue_itself_by_a_bound_file)
+{
+	expect_results(bind_itself, (struct grant[]){all, all_of_host}, (long[]){-EACCES, 0, 0, 0});
+}
+
+static void open_deleted(struct stage *stage)
+{
+	char name[80];
+
+	first = open_new(stage->queue);
+	(void)mq_unlink(stage->queue);
+	(void)snprintf(name, sizeof(name), "%s (deleted)", stage->queue);
+	second = open_new(name);
+}
+
+/* Its link has that at its end. */
+Test(which_queue, not_a_deleted_one_by_a_queue_of_that_name)
+{
+	struct door door;
+	char name[80];
+
+	door_open(&door, 0, open_deleted, use_both);
+	(void)snprintf(name, sizeof(name), "%s (deleted)", door.stage->queue);
+	for (int i = 0; i < 2; i++) {
+		door_wait(&door);
+		door_grant_rules(&door,
+			&(struct grant){.name = name + 1, .permissions = PERMISSIONS_ALL}, 1);
+		door_go(&door);
+	}
+	door_close(&door);
+	(void)mq_unlink(name);
+	cr_expect_eq(door.stage->results[0], -EACCES);
+	cr_expect_eq(door.stage->results[1], 0);
+}
+
+static void open_in_two_namespaces(struct stage *stage)
+{
+	first = open_new(stage->queue);
+	must(unshare(CLONE_NEWIPC) == 0);
+	second = open_new(stage->queue);
+}
+
+Test(which_queue, a_name_is_of_a_namespace)
+{
+	expect_results(open_in_two_namespaces, (struct grant[]){all, all_of_host},
+		(long[]){-EACCES, 0, 0, -EACCES});
+}
+
+static void open_in_one_namespace(struct stage *stage)
+{
+	first = second = open_new(stage->queue);
+}
+
+Test(which_queue, whoever_is_in_the_hosts_namespace_has_both)
+{
+	expect_results(
+		open_in_one_namespace, (struct grant[]){all, all_of_host}, (long[]){0, 0, 0, 0});
+}
+
+/* --- by a number --- */
+
+static void name_by_uid(char name[static 64], const char *variable)
+{
+	(void)snprintf(name, 64, "/mqgate-of-%s", variable);
+}
+
+static void open_by_uid(struct stage *stage)
+{
+	char name[64];
+
+	name_by_uid(name, "0");
+	first = open_new(name);
+}
+
+/* Others first, who get it as well once it is known. */
+static void use_as_another_and_itself(struct stage *stage)
+{
+	pid_t child;
+	int status;
+
+	app_pause(stage);
+	child = fork();
+	if (child == 0)
+		_exit(setresuid(NOBODY, NOBODY, NOBODY) < 0 ? 111
+			: use(first) == -EACCES             ? 0
+							    : 112);
+	must(waitpid(child, &status, 0) == child);
+	stage->results[0] = status;
+	stage->results[1] = use(first);
+}
+
+Test(which_queue, a_caller_has_what_its_own_number_gives)
+{
+	struct door door;
+	char pattern[64], name[64];
+
+	name_by_uid(pattern, "{uid}");
+	name_by_uid(name, "0");
+	door_open(&door, 0, open_by_uid, use_as_another_and_itself);
+	door_wait(&door);
+	door_grant_rules(&door,
+		&(struct grant){
+			.name = pattern + 1, .pattern = true, .permissions = PERMISSIONS_ALL},
+		1);
+	door_go(&door);
+	door_close(&door);
+	(void)mq_unlink(name);
+	cr_expect_eq(door.stage->results[0], 0);
+	cr_expect_eq(door.stage->results[1], 0);
+}
