@@ -171,6 +171,49 @@ Test(which_queue, whoever_is_in_the_hosts_namespace_has_both)
 		open_in_one_namespace, (struct grant[]){all, all_of_host}, (long[]){0, 0, 0, 0});
 }
 
+/* --- opened by the session --- */
+
+static void open_then_use(struct stage *stage)
+{
+	app_pause(stage);
+	first = open_new(stage->queue);
+	stage->results[0] = use(first);
+	app_pause(stage);
+	stage->results[1] = use(first);
+}
+
+static void leave_host(struct stage *stage)
+{
+	must(unshare(CLONE_NEWIPC) == 0);
+}
+
+/* Opened with the first rule, used with both. */
+static void expect_use(
+	void (*before)(struct stage *), struct grant with, struct grant then, long expected)
+{
+	struct grant rules[] = {with, then};
+	struct door door;
+
+	door_open(&door, 0, before, open_then_use);
+	for (int i = 0; i < 2; i++) {
+		rules[i].name = door.stage->queue + 1;
+		door_wait(&door);
+		door_grant_rules(&door, &rules[i], 1);
+		door_go(&door);
+	}
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], 0);
+	cr_expect_eq(door.stage->results[1], expected, "%ld", door.stage->results[1]);
+}
+
+Test(which_queue, what_was_opened_is_of_the_namespace_where_it_was)
+{
+	expect_use(NULL, all, all_of_host, 0);
+	expect_use(NULL, all_of_host, all, 0);
+	expect_use(leave_host, all, all_of_host, -EACCES);
+	expect_use(leave_host, all_of_host, all, -EACCES);
+}
+
 /* --- by a number --- */
 
 static void name_by_uid(char name[static 64], const char *variable)
@@ -211,6 +254,43 @@ Test(which_queue, a_caller_has_what_its_own_number_gives)
 	name_by_uid(pattern, "{uid}");
 	name_by_uid(name, "0");
 	door_open(&door, 0, open_by_uid, use_as_another_and_itself);
+	door_wait(&door);
+	door_grant_rules(&door,
+		&(struct grant){
+			.name = pattern + 1, .pattern = true, .permissions = PERMISSIONS_ALL},
+		1);
+	door_go(&door);
+	door_close(&door);
+	(void)mq_unlink(name);
+	cr_expect_eq(door.stage->results[0], 0);
+	cr_expect_eq(door.stage->results[1], 0);
+}
+
+static void open_and_pass_on(struct stage *stage)
+{
+	char name[64];
+	pid_t child;
+	int status;
+
+	name_by_uid(name, "0");
+	app_pause(stage);
+	first = open_new(name);
+	stage->results[0] = use(first);
+	child = fork();
+	if (child == 0)
+		_exit(setresuid(NOBODY, NOBODY, NOBODY) < 0 || use(first) < 0);
+	must(waitpid(child, &status, 0) == child);
+	stage->results[1] = status;
+}
+
+Test(which_queue, what_was_opened_by_a_number_can_be_passed_on)
+{
+	struct door door;
+	char pattern[64], name[64];
+
+	name_by_uid(pattern, "{uid}");
+	name_by_uid(name, "0");
+	door_open(&door, 0, NULL, open_and_pass_on);
 	door_wait(&door);
 	door_grant_rules(&door,
 		&(struct grant){
