@@ -326,7 +326,7 @@ Test(grants, what_only_aliases_give)
 	struct grants *grants = new_grants(1);
 
 	add_rule(grants, (struct grant){.name = "q*", .pattern = true, .queue = "queue"});
-	add_rule(grants, (struct grant){.name = "{pid}", .queue = "exact"});
+	add_rule(grants, (struct grant){.name = "{x}", .queue = "exact"});
 	grants_seal(grants);
 	cr_expect_eq(on_queue(grants, 1, "queue", SPACE_CALLER), (uint32_t)PERMISSION_OPEN);
 	cr_expect_eq(on_queue(grants, 1, "exact", SPACE_CALLER), (uint32_t)PERMISSION_OPEN,
@@ -338,15 +338,19 @@ Test(grants, what_only_aliases_give)
 /* Each given by a set of one rule, and by that of the second. */
 Test(grants, whether_a_set_has)
 {
-	struct grants *none = new_grants(1), *name = new_grants(2), *patterns = new_grants(3);
+	struct grants *none = new_grants(1), *name = new_grants(2), *patterns = new_grants(3),
+		      *first = new_grants(4);
 
 	add_rule(name, (struct grant){.name = "{pid}"});
 	add_rule(name, (struct grant){.name = "x", .host = true});
 	add(patterns, "a*", true, 0);
 	add_rule(patterns, (struct grant){.name = "b{pid}", .pattern = true, .host = true});
+	add(first, "{uid}", true, PERMISSION_READ);
 	grants_seal(none);
 	grants_seal(name);
 	grants_seal(patterns);
+	grants_seal(first);
+	cr_expect(grants_have_variables(first));
 	cr_expect_not(grants_have_variables(none) || grants_have_host(none));
 	cr_expect_not(grants_have_variables(name));
 	cr_expect(grants_have_host(name));
@@ -358,6 +362,7 @@ Test(grants, whether_a_set_has)
 	grants_free(none);
 	grants_free(name);
 	grants_free(patterns);
+	grants_free(first);
 }
 
 Test(grants, the_giver_is_the_first_that_there_is)
@@ -722,6 +727,12 @@ static bool has_unreadable(uint32_t exact, uint32_t pattern)
 
 Test(grants, what_may_not_be_read_is_seen)
 {
+	struct grants *second = new_grants(1);
+
+	add(second, "a", false, PERMISSION_READ);
+	add(second, "b", false, PERMISSION_WRITE);
+	cr_expect(grants_have_unreadable(second));
+	grants_free(second);
 	cr_expect_not(has_unreadable(0, 0));
 	cr_expect_not(has_unreadable(PERMISSION_READ, PERMISSIONS_ALL));
 	cr_expect(has_unreadable(PERMISSION_WRITE, 0));
