@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
+#include "daemon/session/target/inflight.h"
 #include "door.h"
 #include "support.h"
 
@@ -169,6 +170,57 @@ Test(which_queue, whoever_is_in_the_hosts_namespace_has_both)
 {
 	expect_results(
 		open_in_one_namespace, (struct grant[]){all, all_of_host}, (long[]){0, 0, 0, 0});
+}
+
+/* --- what a descriptor from outside could do --- */
+
+static void open_for_both(struct stage *stage)
+{
+	first = open_new(stage->queue);
+}
+
+static void open_for_writing(struct stage *stage)
+{
+	(void)mq_close(open_new(stage->queue));
+	first = mq_open(stage->queue, O_WRONLY);
+}
+
+static void open_without_name(struct stage *stage)
+{
+	open_for_both(stage);
+	(void)mq_unlink(stage->queue);
+}
+
+static void use_once(struct stage *stage)
+{
+	app_pause(stage);
+	(void)use(first);
+	app_pause(stage);
+}
+
+/* Whether the session is one that has lost something, after it was used. */
+static bool taints(void (*before)(struct stage *), uint32_t permissions)
+{
+	struct door door;
+	bool tainted;
+
+	door_open(&door, 0, before, use_once);
+	door_begin(&door, permissions, 0);
+	tainted = door_notes(&door)->tainted;
+	door_go(&door);
+	door_close(&door);
+	return tainted;
+}
+
+Test(which_queue, one_that_could_do_more_than_is_granted_is_a_loss)
+{
+	cr_expect_not(taints(open_for_both, PERMISSION_READ | PERMISSION_WRITE));
+	cr_expect(taints(open_for_both, PERMISSION_WRITE));
+	cr_expect(taints(open_for_both, PERMISSION_READ));
+	cr_expect(taints(open_for_both, 0));
+	cr_expect_not(taints(open_for_writing, PERMISSION_WRITE));
+	cr_expect(taints(open_for_writing, PERMISSION_READ));
+	cr_expect(taints(open_without_name, PERMISSIONS_ALL));
 }
 
 /* --- opened by the session --- */
