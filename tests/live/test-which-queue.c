@@ -105,6 +105,20 @@ Test(which_queue, not_what_is_bound_where_no_queue_has_its_name)
 		(long[]){-EACCES, -EACCES, -EACCES, -EACCES});
 }
 
+static void bind_another_abroad(struct stage *stage)
+{
+	second = open_new(stage->queue);
+	(void)mq_close(open_new(stage->other));
+	must(unshare(CLONE_NEWIPC) == 0);
+	first = bind_as(stage->other, stage->queue);
+}
+
+Test(which_queue, nor_in_another_namespace)
+{
+	expect_results(bind_another_abroad, (struct grant[]){all, all_of_host},
+		(long[]){-EACCES, -EACCES, -EACCES, 0});
+}
+
 static void bind_itself(struct stage *stage)
 {
 	second = open_new(stage->queue);
@@ -191,6 +205,12 @@ static void open_without_name(struct stage *stage)
 	(void)mq_unlink(stage->queue);
 }
 
+static void open_no_queue(struct stage *stage)
+{
+	first = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	must(first >= 0);
+}
+
 static void use_once(struct stage *stage)
 {
 	app_pause(stage);
@@ -212,6 +232,26 @@ static bool taints(void (*before)(struct stage *), uint32_t permissions)
 	return tainted;
 }
 
+/* What it is noted to be open for, and what it was granted. */
+static uint32_t noted(void (*before)(struct stage *), uint32_t permissions)
+{
+	struct door door;
+	uint32_t access;
+
+	door_open(&door, 0, before, use_once);
+	door_begin(&door, permissions, 0);
+	access = door_notes(&door)->queues.entries[0].opened & (PERMISSION_READ | PERMISSION_WRITE);
+	door_go(&door);
+	door_close(&door);
+	return access;
+}
+
+Test(which_queue, what_it_is_open_for_is_noted)
+{
+	cr_expect_eq(noted(open_for_both, PERMISSION_READ), PERMISSION_READ | PERMISSION_WRITE);
+	cr_expect_eq(noted(open_for_writing, 0), PERMISSION_WRITE);
+}
+
 Test(which_queue, one_that_could_do_more_than_is_granted_is_a_loss)
 {
 	cr_expect_not(taints(open_for_both, PERMISSION_READ | PERMISSION_WRITE));
@@ -221,6 +261,7 @@ Test(which_queue, one_that_could_do_more_than_is_granted_is_a_loss)
 	cr_expect_not(taints(open_for_writing, PERMISSION_WRITE));
 	cr_expect(taints(open_for_writing, PERMISSION_READ));
 	cr_expect(taints(open_without_name, PERMISSIONS_ALL));
+	cr_expect_not(taints(open_no_queue, 0));
 }
 
 /* --- opened by the session --- */

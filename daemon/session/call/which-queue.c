@@ -42,10 +42,11 @@ static void remember_queue(struct supervisor *supervisor, const struct call *cal
 	uint32_t victim = queues_find_victim(queues, descriptor->key);
 	_cleanup_close_ int queue = -EBADF;
 
-	if (victim < SESSION_QUEUES_MAX)
+	if (victim < SESSION_QUEUES_MAX) {
 		queue = registrations_open(queues, victim, &supervisor->own, &call->identity);
-	if (queue >= 0 || (victim < SESSION_QUEUES_MAX && queue != -ENOENT))
-		queues->hidden = 1;
+		if (queue != -ENOENT)
+			queues->hidden = 1;
+	}
 	queues_remember(queues, descriptor->key, facts, supervisor->grants);
 }
 
