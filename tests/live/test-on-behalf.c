@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -132,6 +133,102 @@ Test(on_behalf, opening_what_exists_creates_nothing)
 	cr_expect_not(created);
 }
 
+static int next_descriptor(void)
+{
+	int fd = dup(STDIN_FILENO);
+
+	(void)close(fd);
+	return fd;
+}
+
+Test(on_behalf, what_exists_is_opened_once_and_as_asked)
+{
+	struct credentials identity = identity_of_user();
+	bool created = false;
+	int fd;
+
+	cr_assert(act_open(&own, &identity, request.name, &request, &created) >= 0);
+	cr_expect(created);
+	fd = next_descriptor();
+	cr_expect_eq(act_open(&own, &identity, request.name, &request, &created), fd);
+	cr_expect_not(created);
+	cr_expect_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+	request.oflag = O_WRONLY;
+	created = true;
+	fd = next_descriptor();
+	cr_expect_eq(act_open(&own, &identity, request.name, &request, &created), fd);
+	cr_expect_not(created);
+	cr_expect_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_WRONLY);
+}
+
+static struct credentials identity_of_ours(void)
+{
+	struct credentials identity = CREDENTIALS_NONE;
+
+	identity.real_uid = own.uids[0];
+	identity.effective_uid = identity.fs_uid = own.uids[1];
+	identity.real_gid = own.gids[0];
+	identity.effective_gid = identity.fs_gid = own.gids[1];
+	identity.capabilities = own.permitted;
+	identity.queue_bytes = 400;
+	return identity;
+}
+
+/* The owner and group of a queue that it creates, which is gone then. */
+static struct stat created_by(const struct credentials *identity)
+{
+	struct stat st = {0};
+	bool created;
+	int fd = act_open(&own, identity, request.name, &request, &created);
+
+	cr_assert(fd >= 0, "%s", strerror(-fd));
+	cr_assert_eq(fstat(fd, &st), 0);
+	cr_assert_eq(act_unlink(&own, identity, request.name), 0);
+	(void)close(fd);
+	return st;
+}
+
+Test(on_behalf, who_differs_from_us_in_one_id_is_not_us)
+{
+	struct credentials user = identity_of_ours(), group = identity_of_ours();
+	struct credentials payer = identity_of_ours();
+	char *before = status_of_self(), name[sizeof(request.name)];
+	bool created;
+
+	user.queue_bytes = group.queue_bytes = 819200;
+	user.fs_uid = FILE_USER;
+	group.fs_gid = GROUP;
+	cr_expect_eq(created_by(&user).st_uid, FILE_USER);
+	cr_expect_eq(created_by(&user).st_gid, own.gids[1]);
+	cr_expect_eq(created_by(&group).st_uid, own.uids[1]);
+	cr_expect_eq(created_by(&group).st_gid, GROUP);
+	/* Room for one queue of each. */
+	payer.real_uid = USER + 101;
+	cr_expect(act_open(&own, &payer, request.name, &request, &created) >= 0);
+	(void)strcpy(name, request.name);
+	(void)strcat(request.name, "-2");
+	payer.real_uid = USER + 102;
+	cr_expect(act_open(&own, &payer, request.name, &request, &created) >= 0);
+	cr_expect_eq(act_unlink(&own, &payer, request.name), 0);
+	(void)strcpy(request.name, name);
+	check_unchanged(before);
+	free(before);
+}
+
+Test(on_behalf, it_still_ends_with_its_parent)
+{
+	struct credentials identity = identity_of_user();
+	int signal = 0;
+
+	(void)created_by(&identity);
+	cr_expect_eq(prctl(PR_GET_PDEATHSIG, &signal), 0);
+	cr_expect_eq(signal, SIGKILL);
+	own.outlives_parent = true;
+	(void)created_by(&identity);
+	cr_expect_eq(prctl(PR_GET_PDEATHSIG, &signal), 0);
+	cr_expect_eq(signal, 0, "a change of ids makes the kernel forget it");
+}
+
 Test(on_behalf, file_permissions_stay_in_force)
 {
 	struct credentials owner = identity_of_user(), other = identity_of_user();
@@ -169,6 +266,31 @@ Test(on_behalf, groups_count)
 	cr_expect_eq(act_open(&own, &member, request.name, &request, &created), -EACCES);
 	member.groups = groups;
 	member.group_count = 2;
+	cr_expect(act_open(&own, &member, request.name, &request, &created) >= 0);
+	check_unchanged(before);
+	free(before);
+}
+
+Test(on_behalf, as_many_groups_are_not_the_same_groups)
+{
+	struct credentials owner = identity_of_user(), member = identity_of_user();
+	gid_t ours[] = {GROUP + 1, GROUP + 2}, theirs[] = {GROUP + 1, GROUP};
+	bool created;
+	char *before;
+
+	cr_assert_eq(setgroups(2, ours), 0);
+	cr_assert_eq(own_identity_get(&own), 0);
+	request.mode = 0660;
+	owner.umask = 0;
+	cr_assert(act_open(&own, &owner, request.name, &request, &created) >= 0);
+	request.oflag = O_RDWR;
+	member.real_uid = member.effective_uid = member.fs_uid = FILE_USER;
+	member.real_gid = member.effective_gid = member.fs_gid = FILE_USER;
+	member.group_count = 2;
+	before = status_of_self();
+	member.groups = ours;
+	cr_expect_eq(act_open(&own, &member, request.name, &request, &created), -EACCES);
+	member.groups = theirs;
 	cr_expect(act_open(&own, &member, request.name, &request, &created) >= 0);
 	check_unchanged(before);
 	free(before);

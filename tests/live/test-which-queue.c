@@ -9,6 +9,7 @@
 
 #include "daemon/session/target/inflight.h"
 #include "door.h"
+#include "include/verdict.h"
 #include "support.h"
 
 static mqd_t first, second;
@@ -264,6 +265,20 @@ Test(which_queue, one_that_could_do_more_than_is_granted_is_a_loss)
 	cr_expect_not(taints(open_no_queue, 0));
 }
 
+Test(which_queue, the_record_says_if_it_is_not_known)
+{
+	struct door door;
+
+	door_open(&door, 0, bind_at_no_name, use_once);
+	door_wait(&door);
+	door_grant(&door, PERMISSIONS_ALL);
+	door_go(&door);
+	cr_expect_eq(door_record(&door).record.reason, REASON_UNKNOWN_QUEUE);
+	door_wait(&door);
+	door_go(&door);
+	door_close(&door);
+}
+
 /* --- opened by the session --- */
 
 static void open_then_use(struct stage *stage)
@@ -368,12 +383,12 @@ static void open_and_pass_on(struct stage *stage)
 	name_by_uid(name, "0");
 	app_pause(stage);
 	first = open_new(name);
-	stage->results[0] = use(first);
 	child = fork();
 	if (child == 0)
 		_exit(setresuid(NOBODY, NOBODY, NOBODY) < 0 || use(first) < 0);
 	must(waitpid(child, &status, 0) == child);
-	stage->results[1] = status;
+	stage->results[0] = status;
+	stage->results[1] = use(first);
 }
 
 Test(which_queue, what_was_opened_by_a_number_can_be_passed_on)
