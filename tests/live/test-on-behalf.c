@@ -105,6 +105,7 @@ Test(on_behalf, creating_takes_everything_on_and_gives_it_back)
 
 	identity.fs_uid = FILE_USER;
 	identity.umask = 027;
+	identity.queue_bytes = 409600;
 	fd = act_open(&own, &identity, request.name, &request, &created);
 	cr_assert(fd >= 0, "%s", strerror(-fd));
 	cr_expect(created);
@@ -338,6 +339,35 @@ static int try_without_privileges(void)
 	if (act_open(&ours, &other, request.name, &request, &created) != -ACT_IMPOSSIBLE || created)
 		return 2;
 	return act_unlink(&ours, &other, request.name) == -ACT_IMPOSSIBLE ? 0 : 3;
+}
+
+/* 0 if groups and group ids, which could be taken on, were given back. */
+static int try_with_half_of_the_privileges(void)
+{
+	const uint64_t half = CAPABILITY(SETGID);
+	struct credentials other = identity_of_user();
+	struct own_identity ours;
+	char *before;
+	bool created;
+
+	if (capabilities_set(half, half) < 0 || own_identity_get(&ours) < 0)
+		return 1;
+	other.umask = 0777;
+	before = status_of_self();
+	if (act_open(&ours, &other, request.name, &request, &created) != -ACT_IMPOSSIBLE || created)
+		return 2;
+	return strcmp(before, status_of_self()) == 0 ? 0 : 3;
+}
+
+Test(on_behalf, what_was_taken_on_in_vain_is_given_back)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		_exit(try_with_half_of_the_privileges());
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_expect_eq(status, 0, "%#x", (unsigned)status);
 }
 
 Test(on_behalf, what_cannot_be_done_as_the_app_is_not_done)
