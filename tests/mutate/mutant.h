@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Which change of a file is switched on, in memory that all processes of a test share: their environments are not passed on
- * everywhere. The file says where that is, and how many changes it has. */
+/* Which change of a file is switched on, in memory that all processes of a test share: their
+ * environments are not passed on everywhere. The file says where that is, and how many changes it
+ * has. */
 #pragma once
 
 #include <fcntl.h>
@@ -20,8 +21,9 @@ static volatile struct mutants *mutants = &no_mutants;
 __attribute__((constructor)) static void map_mutants(void)
 {
 	int fd = open(MUTANTS_PATH, O_RDWR | O_CLOEXEC);
-	void *map = fd < 0 ? MAP_FAILED
-			   : mmap(NULL, sizeof(*mutants), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *map =
+		fd < 0 ? MAP_FAILED
+		       : mmap(NULL, sizeof(*mutants), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (fd >= 0)
 		(void)close(fd);
