@@ -3,6 +3,8 @@
 #include "fixture.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 
 #include "include/limits.h"
 
@@ -493,6 +495,44 @@ Test(package, directories_override_and_leave_out)
 	packages_unref(packages);
 	fixture_remove(first);
 	fixture_remove(second);
+}
+
+static char *removed_meanwhile;
+
+static void remove_it(int number)
+{
+	(void)unlink(removed_meanwhile);
+}
+
+/* The kernel tells us, by the lease, when the first one is opened; that one cannot be read then. */
+Test(package, one_that_is_removed_meanwhile_is_no_error)
+{
+	char *directory = fixture_directory(), *text = fixture_format("%s/a.yaml", directory);
+	char *dangling = fixture_format("%s/d.yaml", directory);
+	struct diagnostics diagnostics = {0};
+	struct packages *packages;
+	int fd;
+
+	removed_meanwhile = fixture_format("%s/b.yaml", directory);
+	fixture_write(directory, "a.yaml", "name: first");
+	fixture_write(directory, "b.yaml", "name: second");
+	fixture_write(directory, "c.yaml", "name: third");
+	cr_assert(symlink("nowhere", dangling) == 0);
+	(void)signal(SIGIO, remove_it);
+	fd = open(text, O_WRONLY | O_CLOEXEC);
+	cr_assert(fcntl(fd, F_SETLEASE, F_WRLCK) == 0);
+	packages = load(directory, NULL, &diagnostics, 0);
+	cr_expect(packages->count == 1 && packages_find(packages, "third"));
+	cr_expect(diagnostics.errors == 2);
+	cr_expect_str_eq(diagnostics.items[0].file, text);
+	cr_expect_str_eq(diagnostics.items[1].file, dangling);
+	(void)close(fd);
+	free(text);
+	free(removed_meanwhile);
+	free(dangling);
+	diagnostics_clear(&diagnostics);
+	packages_unref(packages);
+	fixture_remove(directory);
 }
 
 Test(package, yml_is_not_read_and_told)

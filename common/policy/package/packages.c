@@ -176,10 +176,11 @@ static int load_documents(
 				PACKAGES_MAX, paths->count - i - 1);
 			break;
 		}
-		r = package_load(paths->items[i], diagnostics, &packages->items[packages->count]);
+		r = package_load_listed(
+			paths->items[i], diagnostics, &packages->items[packages->count]);
 		if (r == 0)
 			packages->count++;
-		else if (r != -EBADMSG)
+		else if (r != -EBADMSG && r != -ENOENT)
 			return r;
 	}
 	return 0;
