@@ -14,6 +14,7 @@
 #include "daemon/session/revoke/bring-back.h"
 #include "door.h"
 #include "support.h"
+#include "tests/patience.h"
 
 static mqd_t queue, other;
 static struct stage *the_stage;
