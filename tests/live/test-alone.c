@@ -125,7 +125,7 @@ static void in_company(struct stage *stage)
 	app_tell(stage);
 }
 
-Test(alone, calls_of_one_thread_go_back_until_a_table_is_shared, .timeout = 60)
+Test(alone, calls_of_one_thread_go_back_until_a_table_is_shared)
 {
 	struct door door;
 
@@ -246,7 +246,7 @@ static void call_in_every_way(struct stage *stage)
 	app_pause(stage);
 }
 
-Test(alone, what_is_kept_of_a_caller_is_kept_once, .timeout = 60)
+Test(alone, what_is_kept_of_a_caller_is_kept_once)
 {
 	struct door door;
 	unsigned before;
@@ -278,7 +278,7 @@ static bool none_held(const struct door *door, uint64_t within_usec)
 	return held_by(door) == 0;
 }
 
-Test(alone, no_more_queues_are_held_than_may_be_and_not_for_long, .timeout = 60)
+Test(alone, no_more_queues_are_held_than_may_be_and_not_for_long)
 {
 	unsigned most = 0;
 	struct door door;
@@ -357,7 +357,7 @@ static void send_and_execute(struct stage *stage)
 	_exit(114);
 }
 
-Test(alone, memory_is_the_running_programs, .timeout = 60)
+Test(alone, memory_is_the_running_programs)
 {
 	struct door door;
 
@@ -387,7 +387,7 @@ static void send_beside_threads(struct stage *stage)
 	app_tell(stage);
 }
 
-Test(alone, a_witness_may_end, .timeout = 60)
+Test(alone, a_witness_may_end)
 {
 	struct door door;
 
@@ -426,8 +426,7 @@ static uint64_t wake_ups(const struct door *door)
 	return count;
 }
 
-Test(alone, a_call_that_waits_for_long_wakes_the_session_process_twenty_times_a_second,
-	.timeout = 60)
+Test(alone, a_call_that_waits_for_long_wakes_the_session_process_twenty_times_a_second)
 {
 	struct door door;
 	uint64_t before;

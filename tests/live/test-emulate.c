@@ -230,12 +230,12 @@ static void receive_while_killed(enum place place)
 		door.stage->results[0], ROUNDS);
 }
 
-Test(emulate, a_message_taken_is_handed_out_by_the_next_session_process, .timeout = 60)
+Test(emulate, a_message_taken_is_handed_out_by_the_next_session_process)
 {
 	receive_while_killed(BEFORE_WRITING);
 }
 
-Test(emulate, a_message_handed_out_is_not_taken_again, .timeout = 60)
+Test(emulate, a_message_handed_out_is_not_taken_again)
 {
 	receive_while_killed(BEFORE_ANSWERING);
 }
@@ -269,7 +269,7 @@ static void take_what_filled(void)
 }
 
 /* Every second one waits for room. */
-Test(emulate, a_message_sent_is_not_sent_again, .timeout = 60)
+Test(emulate, a_message_sent_is_not_sent_again)
 {
 	struct door door;
 
@@ -297,7 +297,7 @@ Test(emulate, a_message_sent_is_not_sent_again, .timeout = 60)
 
 static const char whole[33] = "a message as long as it may be..", brief[33] = "a brief one";
 
-Test(emulate, what_was_not_taken_is_taken_by_the_next_session_process, .timeout = 60)
+Test(emulate, what_was_not_taken_is_taken_by_the_next_session_process)
 {
 	receive_while_killed(BEFORE_CALLING);
 }
@@ -356,7 +356,7 @@ static long once(void (*app)(struct stage *), const char *message, size_t size, 
 	return left;
 }
 
-Test(emulate, a_message_that_was_taken_whole_is_certain, .timeout = 60)
+Test(emulate, a_message_that_was_taken_whole_is_certain)
 {
 	long results[3];
 
@@ -367,7 +367,7 @@ Test(emulate, a_message_that_was_taken_whole_is_certain, .timeout = 60)
 }
 
 /* How long it was nobody knows. */
-Test(emulate, a_brief_message_that_was_taken_is_an_error, .timeout = 60)
+Test(emulate, a_brief_message_that_was_taken_is_an_error)
 {
 	long results[3];
 
@@ -375,7 +375,7 @@ Test(emulate, a_brief_message_that_was_taken_is_an_error, .timeout = 60)
 	cr_expect_eq(results[0], -EIO, "%ld", results[0]);
 }
 
-Test(emulate, a_message_that_was_perhaps_sent_is_an_error_and_not_sent_again, .timeout = 60)
+Test(emulate, a_message_that_was_perhaps_sent_is_an_error_and_not_sent_again)
 {
 	long results[3];
 
@@ -385,7 +385,7 @@ Test(emulate, a_message_that_was_perhaps_sent_is_an_error_and_not_sent_again, .t
 	cr_expect_eq(results[0], -EIO, "%ld", results[0]);
 }
 
-Test(emulate, attributes_that_were_set_are_told_as_they_were_before, .timeout = 60)
+Test(emulate, attributes_that_were_set_are_told_as_they_were_before)
 {
 	long results[3];
 
@@ -464,7 +464,7 @@ static void die_watching(struct door *door, void (*app)(struct stage *))
 	replace_the_killed(door);
 }
 
-Test(emulate, who_has_registered_unseen_where_it_may_not_is_killed, .timeout = 60)
+Test(emulate, who_has_registered_unseen_where_it_may_not_is_killed)
 {
 	struct door door;
 
@@ -473,7 +473,7 @@ Test(emulate, who_has_registered_unseen_where_it_may_not_is_killed, .timeout = 6
 	door_close_killed(&door);
 }
 
-Test(emulate, who_has_registered_unseen_where_it_may_is_spared, .timeout = 60)
+Test(emulate, who_has_registered_unseen_where_it_may_is_spared)
 {
 	struct door door;
 

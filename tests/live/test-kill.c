@@ -277,7 +277,7 @@ static void hardly_run(void *counter)
 /* Beside so many, dying by itself takes it many seconds. */
 #define COMPETITORS 30
 
-Test(ending, one_that_does_not_get_to_run_is_lifted, .timeout = 60)
+Test(ending, one_that_does_not_get_to_run_is_lifted)
 {
 	static long counters[COMPETITORS];
 	pid_t others[COMPETITORS];
@@ -397,7 +397,7 @@ static void wait_for_state(pid_t pid, char state)
 }
 
 /* Anybody can make a process wait so that no signal ends it: where it gets nothing through. */
-Test(victims, whom_the_kernel_holds_in_no_call_on_a_queue_have_stopped, .timeout = 60)
+Test(victims, whom_the_kernel_holds_in_no_call_on_a_queue_have_stopped)
 {
 	int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 	static struct processes noted;

@@ -272,7 +272,7 @@ static void compare(struct door *door, int type, int oflag)
 		confined.result, (unsigned)confined.flags, (unsigned long)confined.mq_flags);
 }
 
-Test(lease, gives_what_it_gives_unconfined, .timeout = 60)
+Test(lease, gives_what_it_gives_unconfined)
 {
 	static const int types[] = {F_RDLCK, F_WRLCK};
 	static const int others[] = {0, O_NONBLOCK, O_CREAT, O_CREAT | O_EXCL, O_CREAT | O_NONBLOCK,

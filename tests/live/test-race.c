@@ -106,7 +106,7 @@ static void open_denied(struct stage *stage)
 		abort();
 }
 
-Test(race, names_attributes_and_numbers_that_change, .timeout = 600)
+Test(race, names_attributes_and_numbers_that_change)
 {
 	struct mq_attr now = {0};
 	struct door door;
@@ -198,7 +198,7 @@ static void receive_by_exchanging(struct stage *stage)
 	(void)pthread_join(thread, NULL);
 }
 
-Test(race, what_may_only_be_written_is_not_read_by_a_descriptor_from_outside, .timeout = 600)
+Test(race, what_may_only_be_written_is_not_read_by_a_descriptor_from_outside)
 {
 	struct mq_attr now = {0};
 	struct door door;

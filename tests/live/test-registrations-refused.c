@@ -110,17 +110,17 @@ static void expect_killed_for_exchanging(enum how how)
 	door_sweep(&door);
 }
 
-Test(registrations_refused, who_registers_by_exchanging_descriptors_is_killed, .timeout = 60)
+Test(registrations_refused, who_registers_by_exchanging_descriptors_is_killed)
 {
 	expect_killed_for_exchanging(LOST);
 }
 
-Test(registrations_refused, who_does_so_on_a_deleted_queue_is_killed, .timeout = 60)
+Test(registrations_refused, who_does_so_on_a_deleted_queue_is_killed)
 {
 	expect_killed_for_exchanging(DELETED);
 }
 
-Test(registrations_refused, who_does_so_on_one_that_may_only_be_written_is_killed, .timeout = 60)
+Test(registrations_refused, who_does_so_on_one_that_may_only_be_written_is_killed)
 {
 	expect_killed_for_exchanging(WRITE_ONLY);
 }
@@ -303,8 +303,7 @@ static bool is_alive(const struct door *door)
 }
 
 /* It comes back, or is killed. */
-Test(registrations_refused, no_call_is_on_its_way_when_there_is_something_to_watch_for,
-	.timeout = 60)
+Test(registrations_refused, no_call_is_on_its_way_when_there_is_something_to_watch_for)
 {
 	struct door door;
 

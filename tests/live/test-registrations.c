@@ -259,7 +259,7 @@ static void register_often(struct stage *stage)
 	}
 }
 
-Test(registrations, who_has_ended_is_forgotten, .timeout = 60)
+Test(registrations, who_has_ended_is_forgotten)
 {
 	struct door door;
 
@@ -297,7 +297,7 @@ static pid_t start(void)
 	return pid;
 }
 
-Test(registrations, at_the_bound_a_further_one_is_refused, .timeout = 60)
+Test(registrations, at_the_bound_a_further_one_is_refused)
 {
 	static pid_t pids[SESSION_PROCESSES_MAX + 1];
 

@@ -109,7 +109,7 @@ static void many_wait(struct stage *stage)
 	}
 }
 
-Test(inside_the_door, many_wait_inside_the_door_and_none_is_lost, .timeout = 60)
+Test(inside_the_door, many_wait_inside_the_door_and_none_is_lost)
 {
 	struct door door;
 

@@ -50,7 +50,7 @@ static void cheat(struct stage *stage)
 	stage->results[0] = got;
 }
 
-Test(exchange, exchanged_descriptors_let_nothing_through, .timeout = 60)
+Test(exchange, exchanged_descriptors_let_nothing_through)
 {
 	struct mq_attr attributes;
 	struct door door;
@@ -93,7 +93,7 @@ static void cheat_with_a_foreign_one(struct stage *stage)
 	stop = true;
 }
 
-Test(exchange, a_foreign_queue_once_refused_is_not_reached_by_exchanging, .timeout = 60)
+Test(exchange, a_foreign_queue_once_refused_is_not_reached_by_exchanging)
 {
 	struct mq_attr attributes;
 	struct door door;

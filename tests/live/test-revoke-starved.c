@@ -133,7 +133,7 @@ static void expect_refused(struct door *door)
 	cr_expect_eq(door->stage->results[0], -EACCES);
 }
 
-Test(starved, one_that_computes_lives, .timeout = 60)
+Test(starved, one_that_computes_lives)
 {
 	struct door door;
 	pid_t hog = occupy_long(&door, open_on_one_processor(&door, compute));
@@ -185,7 +185,7 @@ static bool came_to_the_last_look(void)
 	return came;
 }
 
-Test(starved, one_that_stops_at_the_last_look_lives, .timeout = 60)
+Test(starved, one_that_stops_at_the_last_look_lives)
 {
 	bool came = false;
 
@@ -226,7 +226,7 @@ static void be_busy(struct stage *stage)
 }
 
 /* Each of them has to get to run before it can stop. */
-Test(starved, many_that_compute_live, .timeout = 60)
+Test(starved, many_that_compute_live)
 {
 	struct door door;
 
@@ -254,7 +254,7 @@ static void register_each_time(struct stage *stage)
 	}
 }
 
-Test(starved, one_that_is_registered_lives, .timeout = 60)
+Test(starved, one_that_is_registered_lives)
 {
 	struct door door;
 	int status, processor = open_on_one_processor(&door, register_each_time);

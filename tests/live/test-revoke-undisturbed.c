@@ -215,7 +215,7 @@ static void run(struct stage *stage)
 	(void)pthread_join(thread, NULL);
 }
 
-Test(undisturbed, who_runs, .timeout = 60)
+Test(undisturbed, who_runs)
 {
 	struct door door;
 
@@ -272,7 +272,7 @@ static void send_all(struct door *door)
 	}
 }
 
-Test(undisturbed, a_receiver_of_another_queue_gets_each_message_once, .timeout = 60)
+Test(undisturbed, a_receiver_of_another_queue_gets_each_message_once)
 {
 	struct mq_attr attributes;
 	struct door door;

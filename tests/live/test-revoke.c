@@ -330,7 +330,7 @@ static void lease_and_receive(struct stage *stage)
 }
 
 /* PTRACE_SEIZE waits as long as that. */
-Test(revoke, who_is_held_in_execve_is_killed, .timeout = 60)
+Test(revoke, who_is_held_in_execve_is_killed)
 {
 	struct door door;
 	uint64_t begun;

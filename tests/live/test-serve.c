@@ -256,12 +256,12 @@ static void kill_session_processes(unsigned microseconds)
 	cr_expect_eq(door.stage->results[4], 0, "%ld descriptors leaked", door.stage->results[4]);
 }
 
-Test(serve, calls_in_hand_survive_session_processes, .timeout = 60)
+Test(serve, calls_in_hand_survive_session_processes)
 {
 	kill_session_processes(50);
 }
 
-Test(serve, calls_in_hand_survive_session_processes_that_die_later, .timeout = 60)
+Test(serve, calls_in_hand_survive_session_processes_that_die_later)
 {
 	kill_session_processes(1000);
 }

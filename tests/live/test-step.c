@@ -234,17 +234,17 @@ static const struct kind
 	partly_stranger = {.at = OWN, .after = DENIED, .victims = FOREIGN, .partly = true};
 
 #define STEP_TESTS(deed, DEED) \
-	Test(deed, names, .timeout = 120) { run_kinds(on_names, ELEMENTSOF(on_names), DEED); } \
-	Test(deed, known_queues, .timeout = 120) { run_data_calls(&known, DEED); } \
-	Test(deed, strange_queues, .timeout = 120) { run_data_calls(&stranger, DEED); } \
-	Test(deed, refused_queues, .timeout = 120) { run_data_calls(&refused, DEED); } \
-	Test(deed, carried_known, .timeout = 120) { run_data_calls(&tainted_known, DEED); } \
-	Test(deed, carried_strange, .timeout = 120) { run_data_calls(&tainted_stranger, DEED); } \
-	Test(deed, partly_granted_known, .timeout = 120) { run_data_calls(&partly_known, DEED); } \
-	Test(deed, partly_granted_strange, .timeout = 120) { run_data_calls(&partly_stranger, DEED); } \
-	Test(deed, watched, .timeout = 120) { run_kinds(&watched, 1, DEED); } \
-	Test(deed, waiting, .timeout = 120) { run_kinds(that_wait, ELEMENTSOF(that_wait), DEED); } \
-	Test(deed, waiting_for_a_lease, .timeout = 120) { run_kinds(that_wait_for_a_lease, ELEMENTSOF(that_wait_for_a_lease), DEED); }
+	Test(deed, names) { run_kinds(on_names, ELEMENTSOF(on_names), DEED); } \
+	Test(deed, known_queues) { run_data_calls(&known, DEED); } \
+	Test(deed, strange_queues) { run_data_calls(&stranger, DEED); } \
+	Test(deed, refused_queues) { run_data_calls(&refused, DEED); } \
+	Test(deed, carried_known) { run_data_calls(&tainted_known, DEED); } \
+	Test(deed, carried_strange) { run_data_calls(&tainted_stranger, DEED); } \
+	Test(deed, partly_granted_known) { run_data_calls(&partly_known, DEED); } \
+	Test(deed, partly_granted_strange) { run_data_calls(&partly_stranger, DEED); } \
+	Test(deed, watched) { run_kinds(&watched, 1, DEED); } \
+	Test(deed, waiting) { run_kinds(that_wait, ELEMENTSOF(that_wait), DEED); } \
+	Test(deed, waiting_for_a_lease) { run_kinds(that_wait_for_a_lease, ELEMENTSOF(that_wait_for_a_lease), DEED); }
 
 STEP_TESTS(dies, DIES)
 STEP_TESTS(execs, EXECS)
@@ -253,7 +253,7 @@ STEP_TESTS(changes, CHANGES)
 STEP_TESTS(leaves, LEAVES)
 /* clang-format on */
 
-Test(reused, known_queues_against_denied_ones, .timeout = 120)
+Test(reused, known_queues_against_denied_ones)
 {
 	run_data_calls(&against_denied, REUSED);
 }
