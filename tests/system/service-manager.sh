@@ -13,11 +13,12 @@ manager() {
 	tell manager "$1"
 }
 
-# Further ones of mqgated.
+MANAGER_PROGRAM=(mqgated)
+# Further ones of it.
 MANAGER_OPTIONS=()
 
 start_manager() {
-	start_app manager logged service-manager "$WORK/run" mqgated \
+	start_app manager logged service-manager "$WORK/run" "${MANAGER_PROGRAM[@]}" \
 		--config "$WORK/mqgated.yaml" --runtime-dir "$WORK/run" --state-dir "$WORK/state" \
 		--packages "$WORK/packages" --session-program "${1:-$WORK/bin/mqgate-session}" "${MANAGER_OPTIONS[@]}"
 	wait_until_ready
