@@ -64,14 +64,26 @@ kill -CONT "$DAEMON"
 
 # --- session processes that hang ------------------------------------------------------------------
 
+# Of the session, and the spare one
+both_hang() {
+	[ "$(pgrep -fc '^mqgate-session 1000')" = 2 ]
+}
+
+none_hangs() {
+	! pgrep -f '^mqgate-session 1000' >/dev/null && [ "$(session_processes | wc -l)" = 1 ]
+}
+
 # A session whose session processes hang, one after the other
 start_hindered() {
 	rm -f "$WORK/hang"
+	pkill -KILL -f '^mqgate-session 1000'
+	wait_until 5 none_hangs
 	start_app app mq-run --plug late:queue mqtry
 	expect_answer "it works" app "open $Q-kept rwc 0600 4 64" ' -> [0-9]+$'
 	expect_answer "it works" app "send one" ' -> 0$'
 	touch "$WORK/hang"
 	session_processes | xargs kill -KILL
+	holds "its session process hangs" wait_until 5 both_hang
 }
 
 # Nothing is taken from a program that does not answer: it ends.
