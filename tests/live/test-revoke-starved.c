@@ -7,8 +7,10 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "daemon/session/revoke/confined.h"
 #include "door.h"
 #include "include/util.h"
 #include "step.h"
@@ -140,6 +142,26 @@ Test(starved, one_that_computes_lives)
 
 	door_grant(&door, 0);
 	end(hog);
+	expect_refused(&door);
+}
+
+/* At the end of a launch it is looked at, whatever it does, and not refused. */
+Test(starved, one_that_computes_begins_a_session)
+{
+	struct door door;
+	struct beginning beginning;
+	pid_t hog = occupy_long(&door, open_on_one_processor(&door, compute));
+	int pidfd = (int)syscall(SYS_pidfd_open, door.app, 0);
+	uint64_t begun = now_usec();
+	int r = process_begins_session(
+		door.app, pidfd, &(struct filter_mark){door.filter_id, false}, &beginning);
+
+	cr_expect_eq(r, 0);
+	cr_expect_gt(now_usec() - begun, EXAMINATION_DEADLINE_USEC / 2, "it has waited");
+	cr_expect_lt(now_usec() - begun, BEGINNING_PATIENCE_USEC);
+	(void)close(pidfd);
+	end(hog);
+	door_grant(&door, 0);
 	expect_refused(&door);
 }
 

@@ -146,5 +146,5 @@ const char *examination_refusal(int confined)
 {
 	if (confined > 0)
 		return "this process is confined already: it may neither start another session nor see or change anything of mqgate; use a process that mq-run did not start, nor a container with a profile of mqctl oci-profile";
-	return "it cannot be found out whether this process is confined, since its system call filters could not be read; try again, without a debugger; an mqgated without CAP_SYS_ADMIN can read none (see mqgated(8))";
+	return "it cannot be found out whether this process is confined, since its system call filters could not be read; try again, without a debugger, when the machine is less busy; an mqgated without CAP_SYS_ADMIN can read none (see mqgated(8))";
 }

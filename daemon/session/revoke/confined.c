@@ -99,12 +99,15 @@ static int tell(
 	return findings->awaited ? -ENOENT : findings->lacks ? -ENOTSUP : 0;
 }
 
-/* -EINPROGRESS: and we have to end. */
+/* filter: that is not counted, and must be there; NULL: none. -EINPROGRESS: and we have to end. */
 static int examine_once(
 	const struct member *member, const struct filter_mark *filter, const char **ret_lacks)
 {
 	struct findings findings = {.awaited = filter};
-	struct examination examination = {.member = member, .proves = proves, .context = &findings};
+	struct examination examination = {.member = member,
+		.patience_usec = filter ? BEGINNING_PATIENCE_USEC : PATIENCE_USEC,
+		.proves = proves,
+		.context = &findings};
 	enum membership membership = examine(&examination);
 
 	*ret_lacks = findings.lacks;
@@ -117,7 +120,6 @@ static int examine_once(
 	return tell(membership, member, &findings);
 }
 
-/* filter: that is not counted, and must be there; NULL: none. */
 static int examine_patiently(
 	pid_t pid, int pidfd, const struct filter_mark *filter, const char **ret_lacks)
 {

@@ -25,10 +25,9 @@
 #include "daemon/session/target/target.h"
 #include "trace.h"
 
-#define STOP_CHECK_USEC       20
-#define PATIENCE_USEC         10000  /* for one thread to stop, or another session process */
-#define RUNNING_PATIENCE_USEC 500000 /* on a machine that is busy */
-#define THREADS_TRIED         16
+#define STOP_CHECK_USEC 20
+#define PATIENCE_USEC   10000 /* for one thread to stop, or another session process */
+#define THREADS_TRIED   16
 
 int member_open(pid_t pid, struct member *ret)
 {
@@ -99,7 +98,8 @@ static bool will_stop(int proc)
 
 /* 0; -ESRCH if it has ended; or -EINPROGRESS: it waits for something that no signal ends, or has
  * another number now. */
-static int wait_for_stop(const struct target *target, bool hurry, int *ret_status)
+static int wait_for_stop(
+	const struct target *target, const struct examination *examination, int *ret_status)
 {
 	uint64_t begun = now_usec();
 
@@ -109,9 +109,9 @@ static int wait_for_stop(const struct target *target, bool hurry, int *ret_statu
 
 		if (r > 0 || r == -ESRCH)
 			return MIN(r, 0);
-		if (r < 0 || waited > RUNNING_PATIENCE_USEC)
+		if (r < 0 || waited > examination->patience_usec)
 			return -EINPROGRESS;
-		if (waited > PATIENCE_USEC && (hurry || !will_stop(target->proc)))
+		if (waited > PATIENCE_USEC && (examination->hurry || !will_stop(target->proc)))
 			return -EINPROGRESS;
 		(void)usleep(STOP_CHECK_USEC);
 	}
@@ -127,7 +127,7 @@ static enum membership stop_and_read(struct examination *examination, const stru
 		return MEMBERSHIP_UNKNOWN;
 	}
 	(void)ptrace(PTRACE_INTERRUPT, target->tid, NULL, NULL);
-	r = wait_for_stop(target, examination->hurry, &status);
+	r = wait_for_stop(target, examination, &status);
 	examination->late = r == -EINPROGRESS;
 	if (r < 0)
 		return MEMBERSHIP_UNKNOWN;

@@ -36,7 +36,8 @@ enum membership {
 
 struct examination {
 	const struct member *member;
-	bool hurry; /* rather disturbs than takes its time */
+	bool hurry;             /* rather disturbs than takes its time */
+	uint64_t patience_usec; /* with a thread that waits for a processor */
 	/* Called for each filter, the oldest first, until one proves it. */
 	bool (*proves)(void *context, const struct sock_filter *program, size_t length);
 	/* True if the thread has just made a call that came to the session's listener: proof enough

@@ -35,8 +35,9 @@
 #include "include/text.h"
 #include "include/util.h"
 
-#define HURRIED_STEP_USEC 2000
-#define NEWCOMERS_BEFORE  256 /* whose number was given out just before the list was made */
+#define HURRIED_STEP_USEC     2000
+#define RUNNING_PATIENCE_USEC 500000 /* on a machine that is busy */
+#define NEWCOMERS_BEFORE      256    /* whose number was given out just before the list was made */
 
 /* Where a child that was killed has left off. */
 enum progress { BEGINNING = 0, EXAMINING, VISITING };
@@ -205,6 +206,7 @@ static enum membership recall_or_examine(struct turn *turn, bool *ret_late)
 	struct examination examination = {.member = member,
 		.proves = proves,
 		.hurry = is_in_hurry(members),
+		.patience_usec = RUNNING_PATIENCE_USEC,
 		.notifies = notifies,
 		.look = look_at_stopped,
 		.context = turn};
