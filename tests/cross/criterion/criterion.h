@@ -82,4 +82,5 @@ extern int cross_failures;
 #define cr_expect_lt(a, b, ...)         cross_check(false, (a) < (b), #a " < " #b)
 #define cr_skip_test(...)               cross_check(true, false, "cannot run here")
 #define cr_expect_str_not_empty(a, ...) cross_check(false, (a)[0], #a " is empty")
+#define cr_expect_str_neq(a, b, ...)    cross_check(false, strcmp(a, b) != 0, #a " is not " #b)
 #define cr_expect_str_eq(a, b, ...)     cross_check(false, strcmp(a, b) == 0, #a " is " #b)
