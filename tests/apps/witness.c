@@ -36,7 +36,7 @@ static long now_us(void)
 	return now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static void testify(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void testify(const char *format, ...)
 {
 	va_list arguments;
 	char line[160];

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 # The kernel is the reference: the probe and the tutorial programs give the same bare and confined with everything granted, line by
 # line, errno by errno, as root and as an ordinary user, in both forms of the wall.
-# PROBES: these alone.
+# ONLY_32_BIT: what 32-bit programs do, and nothing else.
 . "$(dirname "$0")/lib.sh"
 
-PROBES=${PROBES:-probe probe-32}
+PROBES="probe probe-32"
+[ -z "${ONLY_32_BIT:-}" ] || PROBES=probe-32
 SECTIONS=
 declare -A LEAST
 ! far_from_limits || SECTIONS+="names flags attributes modes data descriptors timeouts setattr notify poll

@@ -25,7 +25,9 @@ slots:
     permissions: [read, write, create, delete]
 YAML
 
+# ONLY_32_BIT: what 32-bit calls do, and nothing else.
 KINDS=(native)
+[ -z "${ONLY_32_BIT:-}" ] || KINDS=()
 [ "$(uname -m)" != x86_64 ] || ! machine_can int-0x80 "32-bit calls in a 64-bit program" || KINDS+=(int80)
 ! can_run_32_bit "$WORK/bin/dead-door-32" "the calls of 32-bit programs" || KINDS+=(32)
 
