@@ -357,6 +357,9 @@ static const char *session_error(int error)
 	case -ENOENT:
 	case -EACCES:
 		return "mqgated cannot start its session program; see its log";
+	case -EPIPE:
+	case -ECONNRESET:
+		return "the session process has just been killed; try again";
 	default:
 		return strerror(-error);
 	}

@@ -85,7 +85,7 @@ attempt() {
 
 # is_told_to_try_again: a launcher that could not be examined in time, as on a busy machine
 is_told_to_try_again() {
-	[ "$STATUS" = 125 ] && grep -q "could not be read; try again" "$WORK/$LOOP.err" && say "a launch is told to try again"
+	[ "$STATUS" = 125 ] && grep -q "\(could not be read\|has just been killed\); try again" "$WORK/$LOOP.err" && say "a launch is told to try again"
 }
 
 is_killed_by_us() {

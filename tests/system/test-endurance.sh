@@ -297,7 +297,7 @@ flat() {
 # What may be in the log.
 EXPECTED='^mqgated: (denied |connect |disconnect |reload: |reloaded: [0-9]+ packages$|ready: |[0-9]+ sessions are taken over$'
 EXPECTED+='|all queues of one user.s confined programs together get at most '
-EXPECTED+='|session process [0-9]+(: (does not take its grants|did not exit in time|was stopped by a signal|Broken pipe|Connection reset by peer); killed| was killed by signal 9)$)'
+EXPECTED+='|session process [0-9]+(: (does not take its grants|did not (exit|acknowledge|take back the queues) in time|was stopped by a signal|Broken pipe|Connection reset by peer); killed| was killed by signal 9)$)'
 EXPECTED+='|^mqgated: (killed: what it had could not be taken back otherwise |the spawner of session processes has ended, and they with it$'
 EXPECTED+='|session process [0-9]+ is lost$|cannot start (session process .*|a session for pid [0-9]+, uid [0-9]+): (Broken pipe|Connection reset by peer)$|the event loop failed: Connection reset by peer$)'
 EXPECTED+='|^mqgated: (the [0-9]+ processes of the session of pid [0-9]+ are killed: |[0-9]+ sessions did not take over a change of the policy in time)'
