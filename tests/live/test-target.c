@@ -348,7 +348,7 @@ Test(target, a_table_of_its_own_is_not_taken_for_the_processs)
 /* At 52 one with a handle, at 53 one without. */
 static void open_files(void)
 {
-	int file = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	int file = open("/dev/shm", O_TMPFILE | O_RDWR, 0600);
 	int of_proc = open("/proc/self/comm", O_RDONLY);
 
 	if (file < 0 || of_proc < 0 || dup2(file, 52) != 52 || dup2(of_proc, 53) != 53)
