@@ -199,11 +199,11 @@
 /* To find out whether a peer is confined; then it counts as confined. */
 #define EXAMINATION_DEADLINE_USEC (1 * 1000000ULL)
 /* For the program of a launch to get a processor, to be looked at; then it is refused. */
-#define BEGINNING_PATIENCE_USEC   (2 * 1000000ULL)
-#define ENDING_DEADLINE_USEC      (5 * 1000000ULL) /* to kill a session's processes; then said so */
-#define SPAWNER_BUSY_USEC         (1 * 1000000ULL) /* to take a request; then the session process fails */
-#define SPAWNER_DEADLINE_USEC     (5 * 1000000ULL) /* to end at the manager's end; then killed */
-#define DISMISS_DEADLINE_USEC     (1 * 1000000ULL) /* to exit after the session; then killed */
+#define BEGINNING_PATIENCE_USEC (2 * 1000000ULL)
+#define ENDING_DEADLINE_USEC    (5 * 1000000ULL) /* to kill a session's processes; then said so */
+#define SPAWNER_BUSY_USEC       (1 * 1000000ULL) /* to take a request; then the session process fails */
+#define SPAWNER_DEADLINE_USEC   (5 * 1000000ULL) /* to end at the manager's end; then killed */
+#define DISMISS_DEADLINE_USEC   (1 * 1000000ULL) /* to exit after the session; then killed */
 /* For sessions of an earlier manager to acknowledge; then said, and mqgated is ready without them.
  */
 #define TAKE_OVER_DEADLINE_USEC (10 * 1000000ULL)
