@@ -9,6 +9,10 @@
  * another negative errno. Never blocks on a FIFO. */
 int file_read(const char *path, size_t size_max, char **ret_text, size_t *ret_size);
 
+/* The same; a relative path is one in this directory. */
+int file_read_at(
+	int directory, const char *path, size_t size_max, char **ret_text, size_t *ret_size);
+
 /* The same of whatever fd is, to its end or size bytes of it; may block. */
 int file_read_fd(int fd, size_t size, char **ret_text, size_t *ret_size);
 

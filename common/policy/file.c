@@ -7,12 +7,12 @@
 
 #include "include/util.h"
 
-static int file_open(const char *path, size_t size_max, size_t *ret_size)
+static int file_open(int directory, const char *path, size_t size_max, size_t *ret_size)
 {
 	_cleanup_close_ int fd = -EBADF;
 	struct stat st;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0)
@@ -51,14 +51,20 @@ int file_read_fd(int fd, size_t size, char **ret_text, size_t *ret_size)
 	return 0;
 }
 
-int file_read(const char *path, size_t size_max, char **ret_text, size_t *ret_size)
+int file_read_at(
+	int directory, const char *path, size_t size_max, char **ret_text, size_t *ret_size)
 {
 	_cleanup_close_ int fd = -EBADF;
 	size_t size = 0;
 
-	fd = file_open(path, size_max, &size);
+	fd = file_open(directory, path, size_max, &size);
 	/* A file that grows meanwhile is read up to the size it had. */
 	return fd < 0 ? fd : file_read_fd(fd, size, ret_text, ret_size);
+}
+
+int file_read(const char *path, size_t size_max, char **ret_text, size_t *ret_size)
+{
+	return file_read_at(AT_FDCWD, path, size_max, ret_text, ret_size);
 }
 
 const char *file_remedy(int error)

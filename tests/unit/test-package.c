@@ -497,42 +497,84 @@ Test(package, directories_override_and_leave_out)
 	fixture_remove(second);
 }
 
-static char *removed_meanwhile;
+static char *removed_meanwhile, *moved_to, *moved_in;
 
 static void remove_it(int number)
 {
 	(void)unlink(removed_meanwhile);
 }
 
-/* The kernel tells us, by the lease, when the first one is opened; that one cannot be read then. */
-Test(package, one_that_is_removed_meanwhile_is_no_error)
+static void replace_it(int number)
 {
-	char *directory = fixture_directory(), *text = fixture_format("%s/a.yaml", directory);
-	char *dangling = fixture_format("%s/d.yaml", directory);
-	struct diagnostics diagnostics = {0};
+	(void)rename(removed_meanwhile, moved_to);
+	(void)rename(moved_in, removed_meanwhile);
+}
+
+/* The kernel calls the handler, by the lease, when the first file is opened; that one cannot be
+ * read then. */
+static struct packages *load_meanwhile(
+	const char *directory, void (*handler)(int), struct diagnostics *diagnostics)
+{
+	char *first = fixture_format("%s/a.yaml", directory);
 	struct packages *packages;
 	int fd;
 
-	removed_meanwhile = fixture_format("%s/b.yaml", directory);
 	fixture_write(directory, "a.yaml", "name: first");
 	fixture_write(directory, "b.yaml", "name: second");
 	fixture_write(directory, "c.yaml", "name: third");
-	cr_assert(symlink("nowhere", dangling) == 0);
-	(void)signal(SIGIO, remove_it);
-	fd = open(text, O_WRONLY | O_CLOEXEC);
+	(void)signal(SIGIO, handler);
+	fd = open(first, O_WRONLY | O_CLOEXEC);
 	cr_assert(fcntl(fd, F_SETLEASE, F_WRLCK) == 0);
-	packages = load(directory, NULL, &diagnostics, 0);
+	packages = load(directory, NULL, diagnostics, 0);
+	cr_assert(diagnostics->errors > 0);
+	cr_expect_str_eq(diagnostics->items[0].file, first);
+	(void)close(fd);
+	free(first);
+	return packages;
+}
+
+Test(package, one_that_is_removed_meanwhile_is_no_error)
+{
+	char *directory = fixture_directory();
+	char *dangling = fixture_format("%s/d.yaml", directory);
+	struct diagnostics diagnostics = {0};
+	struct packages *packages;
+
+	removed_meanwhile = fixture_format("%s/b.yaml", directory);
+	cr_assert(symlink("nowhere", dangling) == 0);
+	packages = load_meanwhile(directory, remove_it, &diagnostics);
 	cr_expect(packages->count == 1 && packages_find(packages, "third"));
 	cr_expect(diagnostics.errors == 2);
-	cr_expect_str_eq(diagnostics.items[0].file, text);
 	cr_expect_str_eq(diagnostics.items[1].file, dangling);
-	(void)close(fd);
-	free(text);
 	free(removed_meanwhile);
 	free(dangling);
 	diagnostics_clear(&diagnostics);
 	packages_unref(packages);
 	fixture_remove(directory);
+}
+
+/* Not one of its files counts as removed. */
+Test(package, a_directory_that_is_replaced_meanwhile_is_read_to_its_end)
+{
+	char *parent = fixture_directory();
+	struct diagnostics diagnostics = {0};
+	struct packages *packages;
+
+	removed_meanwhile = fixture_format("%s/now", parent);
+	moved_to = fixture_format("%s/before", parent);
+	moved_in = fixture_format("%s/next", parent);
+	cr_assert(mkdir(removed_meanwhile, 0755) == 0 && mkdir(moved_in, 0755) == 0);
+	packages = load_meanwhile(removed_meanwhile, replace_it, &diagnostics);
+	cr_expect(access(moved_in, F_OK) < 0, "it was not replaced");
+	cr_expect(packages->count == 2);
+	cr_expect(packages_find(packages, "second") && packages_find(packages, "third"));
+	cr_expect(diagnostics.errors == 1);
+	free(removed_meanwhile);
+	free(moved_to);
+	free(moved_in);
+	diagnostics_clear(&diagnostics);
+	packages_unref(packages);
+	fixture_remove(parent);
 }
 
 Test(package, yml_is_not_read_and_told)

@@ -2,8 +2,6 @@
 /* Packages: one document, one file. */
 #include "include/policy.h"
 
-#include <sys/stat.h>
-
 #include "include/file.h"
 #include "include/limits.h"
 #include "package-parts.h"
@@ -95,30 +93,14 @@ int package_refuse_unread(const char *file, int error, struct diagnostics *diagn
 	return -EBADMSG;
 }
 
-static int load(
-	const char *file, bool listed, struct diagnostics *diagnostics, struct package **ret)
-{
-	_cleanup_free_ char *text = NULL;
-	struct stat st;
-	size_t size;
-	int r;
-
-	r = file_read(file, PACKAGE_FILE_MAX, &text, &size);
-	if (r == -ENOENT && listed && lstat(file, &st) < 0 && errno == ENOENT)
-		return -ENOENT;
-	if (r < 0)
-		return package_refuse_unread(file, r, diagnostics);
-	return package_parse(file, text, size, diagnostics, ret);
-}
-
 int package_load(const char *file, struct diagnostics *diagnostics, struct package **ret)
 {
-	return load(file, false, diagnostics, ret);
-}
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	int r = file_read(file, PACKAGE_FILE_MAX, &text, &size);
 
-int package_load_listed(const char *file, struct diagnostics *diagnostics, struct package **ret)
-{
-	return load(file, true, diagnostics, ret);
+	return r < 0 ? package_refuse_unread(file, r, diagnostics)
+		     : package_parse(file, text, size, diagnostics, ret);
 }
 
 int package_load_fd(int fd, const char *file, struct diagnostics *diagnostics, struct package **ret)

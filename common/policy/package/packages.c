@@ -1,23 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /* All packages: the documents of several directories. */
 #include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include "packages.h"
 
 #include "include/array.h"
+#include "include/file.h"
 #include "include/limits.h"
 
-/* The documents to read, one path for each file name. */
+/* A document to read, one for each file name. */
+struct path {
+	char *text;
+	int directory; /* open; not owned */
+};
+
 struct paths {
-	char **items;
+	struct path *items;
 	size_t count;
 };
 
 static void paths_clear(struct paths *paths)
 {
 	for (size_t i = 0; i < paths->count; i++)
-		free(paths->items[i]);
+		free(paths->items[i].text);
 	free(paths->items);
+}
+
+/* They stay open until all is read: a directory that is replaced meanwhile, by two renames, is read
+ * to its end, and its files do not count as removed. */
+struct streams {
+	DIR **items;
+	size_t count;
+};
+
+static void streams_clear(struct streams *streams)
+{
+	for (size_t i = 0; i < streams->count; i++)
+		if (streams->items[i])
+			(void)closedir(streams->items[i]);
+	free(streams->items);
 }
 
 static char *join(const char *directory, const char *name)
@@ -29,24 +52,25 @@ static char *join(const char *directory, const char *name)
 	return asprintf(&path, "%s%s%s", directory, slash, name) < 0 ? NULL : path;
 }
 
-static int paths_add(struct paths *paths, const char *directory, const char *name)
+static int paths_add(struct paths *paths, const char *directory, DIR *stream, const char *name)
 {
-	_cleanup_free_ char *path = join(directory, name);
-	int r = path ? array_append(&paths->items, &paths->count, &path, sizeof(path)) : -ENOMEM;
+	_cleanup_free_ char *text = join(directory, name);
+	struct path path = {.text = text, .directory = dirfd(stream)};
+	int r = text ? array_append(&paths->items, &paths->count, &path, sizeof(path)) : -ENOMEM;
 
 	if (r == 0)
-		(void)take_pointer(path);
+		(void)take_pointer(text);
 	return r;
 }
 
-static const char *file_name(const char *path)
+static const char *file_name(const struct path *path)
 {
-	return strrchr(path, '/') + 1;
+	return strrchr(path->text, '/') + 1;
 }
 
 static int compare_file_names(const void *a, const void *b)
 {
-	return strcmp(file_name(*(char *const *)a), file_name(*(char *const *)b));
+	return strcmp(file_name(a), file_name(b));
 }
 
 /* A file that is not hidden and has this ending. */
@@ -67,40 +91,47 @@ static void note_unread(const char *directory, const char *name, struct diagnost
 		(int)(strlen(name) - strlen(".yml")), name);
 }
 
-static void closedirp(DIR **directory)
-{
-	if (*directory)
-		(void)closedir(*directory);
-}
-
 /* Appends to paths, which are empty, sorted by file name. */
-static int list_directory(
-	const char *directory, struct diagnostics *diagnostics, struct paths *paths)
+static int list_stream(
+	DIR *stream, const char *directory, struct diagnostics *diagnostics, struct paths *paths)
 {
-	_cleanup_(closedirp) DIR *stream = opendir(directory);
-	int r;
+	errno = 0;
+	for (struct dirent *entry; (entry = readdir(stream)) != NULL; errno = 0) {
+		int r;
 
-	if (!stream && errno == ENOENT)
-		return 0;
-	errno = stream ? 0 : errno;
-	for (struct dirent *entry; stream && (entry = readdir(stream)) != NULL; errno = 0) {
 		if (has_ending(entry->d_name, ".yml"))
 			note_unread(directory, entry->d_name, diagnostics);
 		if (!has_ending(entry->d_name, ".yaml"))
 			continue;
-		r = paths_add(paths, directory, entry->d_name);
+		r = paths_add(paths, directory, stream, entry->d_name);
 		if (r < 0)
 			return r;
 	}
-	if (errno == 0) {
-		if (paths->count > 1)
-			qsort(paths->items, paths->count, sizeof(*paths->items),
-				compare_file_names);
+	if (errno > 0)
+		return -EIO;
+	if (paths->count > 1)
+		qsort(paths->items, paths->count, sizeof(*paths->items), compare_file_names);
+	return 0;
+}
+
+/* The same; the stream, which the paths need, is among the streams then. */
+static int list_directory(const char *directory, struct diagnostics *diagnostics,
+	struct streams *streams, struct paths *paths)
+{
+	DIR *stream = opendir(directory);
+	int r;
+
+	if (!stream && errno == ENOENT)
 		return 0;
-	}
-	diagnostics_add(diagnostics, SEVERITY_ERROR, directory, 0, 0,
-		"cannot be read: %s; make it a readable directory", strerror(errno));
-	return -EIO;
+	r = stream ? array_append(&streams->items, &streams->count, &stream, sizeof(stream)) : -EIO;
+	if (r == 0)
+		r = list_stream(stream, directory, diagnostics, paths);
+	else if (stream)
+		(void)closedir(stream);
+	if (r == -EIO)
+		diagnostics_add(diagnostics, SEVERITY_ERROR, directory, 0, 0,
+			"cannot be read: %s; make it a readable directory", strerror(errno));
+	return r;
 }
 
 /* Merges the sorted paths with those of a later directory, whose file names win. */
@@ -119,7 +150,7 @@ static int paths_settle(struct paths *paths, struct paths *later)
 				: compare_file_names(&paths->items[i], &later->items[j]);
 
 		if (c == 0)
-			free(paths->items[i++]);
+			free(paths->items[i++].text);
 		merged.items[merged.count++] = c < 0 ? paths->items[i++] : later->items[j++];
 	}
 	free(paths->items);
@@ -132,32 +163,57 @@ static int paths_settle(struct paths *paths, struct paths *later)
 int packages_list(const char *directory, struct diagnostics *diagnostics, char ***ret_paths,
 	size_t *ret_count)
 {
+	_cleanup_(streams_clear) struct streams streams = {0};
 	_cleanup_(paths_clear) struct paths paths = {0};
+	_cleanup_free_ char **texts = NULL;
 	int r;
 
-	r = list_directory(directory, diagnostics, &paths);
+	r = list_directory(directory, diagnostics, &streams, &paths);
 	if (r < 0)
 		return r;
+	texts = calloc(MAX(paths.count, 1U), sizeof(*texts));
+	if (!texts)
+		return -ENOMEM;
+	for (size_t i = 0; i < paths.count; i++)
+		texts[i] = take_pointer(paths.items[i].text);
 	*ret_count = paths.count;
-	*ret_paths = paths.items;
-	paths = (struct paths){0};
+	*ret_paths = take_pointer(texts);
 	return 0;
 }
 
 static int list_documents(const char *const *directories, size_t directory_count,
-	struct diagnostics *diagnostics, struct paths *ret)
+	struct diagnostics *diagnostics, struct streams *streams, struct paths *ret)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < directory_count && r == 0; i++) {
 		struct paths later = {0};
 
-		r = list_directory(directories[i], diagnostics, &later);
+		r = list_directory(directories[i], diagnostics, streams, &later);
 		if (r == 0)
 			r = paths_settle(ret, &later);
 		paths_clear(&later);
 	}
 	return r;
+}
+
+/* -ENOENT: it has been removed since it was listed. */
+static int load_listed(
+	const struct path *path, struct diagnostics *diagnostics, struct package **ret)
+{
+	_cleanup_free_ char *text = NULL;
+	const char *name = file_name(path);
+	struct stat st;
+	size_t size;
+	int r;
+
+	r = file_read_at(path->directory, name, PACKAGE_FILE_MAX, &text, &size);
+	if (r == 0)
+		return package_parse(path->text, text, size, diagnostics, ret);
+	if (r == -ENOENT && fstatat(path->directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+		errno == ENOENT)
+		return -ENOENT;
+	return package_refuse_unread(path->text, r, diagnostics);
 }
 
 static int load_documents(
@@ -170,14 +226,13 @@ static int load_documents(
 		int r;
 
 		if (i == PACKAGES_MAX) {
-			diagnostics_add(diagnostics, SEVERITY_ERROR, paths->items[i], 0, 0,
+			diagnostics_add(diagnostics, SEVERITY_ERROR, paths->items[i].text, 0, 0,
 				"more than %d packages; this one and %zu more are left out, remove "
 				"some",
 				PACKAGES_MAX, paths->count - i - 1);
 			break;
 		}
-		r = package_load_listed(
-			paths->items[i], diagnostics, &packages->items[packages->count]);
+		r = load_listed(&paths->items[i], diagnostics, &packages->items[packages->count]);
 		if (r == 0)
 			packages->count++;
 		else if (r != -EBADMSG && r != -ENOENT)
@@ -240,6 +295,7 @@ int packages_load(const char *const *directories, size_t directory_count,
 	struct diagnostics *diagnostics, struct packages **ret)
 {
 	_cleanup_(packages_unrefp) struct packages *packages = calloc(1, sizeof(*packages));
+	_cleanup_(streams_clear) struct streams streams = {0};
 	_cleanup_(paths_clear) struct paths paths = {0};
 	int r;
 
@@ -249,7 +305,7 @@ int packages_load(const char *const *directories, size_t directory_count,
 	r = copy_directories(directories, directory_count, packages);
 	if (r < 0)
 		return r;
-	r = list_documents(directories, directory_count, diagnostics, &paths);
+	r = list_documents(directories, directory_count, diagnostics, &streams, &paths);
 	if (r < 0)
 		return r;
 	r = load_documents(&paths, diagnostics, packages);

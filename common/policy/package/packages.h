@@ -9,9 +9,5 @@
 int packages_from(struct package ***packages, size_t *count, struct diagnostics *diagnostics,
 	struct packages **ret);
 
-/* As package_load(), of a file that was in its directory: -ENOENT, without a diagnostic, if it has
- * been removed since. */
-int package_load_listed(const char *file, struct diagnostics *diagnostics, struct package **ret);
-
 /* The diagnostic of a file that could not be read. -EBADMSG or -ENOMEM. */
 int package_refuse_unread(const char *file, int error, struct diagnostics *diagnostics);
