@@ -40,7 +40,7 @@ static const struct rule wrong = {
 		REFUSE("{plug: logger:lost, slot: sensor:two, any_id: y}", "unknown key"),
 	}};
 
-static const struct connections_grammar grammar = {
+const struct connections_grammar connections_grammar = {
 	{"plug: logger:events, slot: sensor:events", "plug: \"logger:fast\", slot: sensor:events",
 		"plug: logger:fast, slot: sensor:replies, any-id: true",
 		"plug: logger:events, slot: 'sensor:two', any-id: on",
@@ -72,7 +72,7 @@ static size_t count_manual(const struct connections *connections)
 	return count;
 }
 
-static void check_text(const void *data, size_t size, const struct made_connections *made)
+void check_text(const void *data, size_t size, const struct made_connections *made)
 {
 	_cleanup_(diagnostics_clear) struct diagnostics diagnostics = {0};
 	_cleanup_(connections_unrefp) struct connections *connections = NULL;
@@ -87,28 +87,4 @@ static void check_text(const void *data, size_t size, const struct made_connecti
 		check_expected(&made->expected, r, &diagnostics);
 	if (made && r == 0)
 		REQUIRE(count_manual(connections) == made->count);
-}
-
-void structure_make(struct input *choices, struct text *ret)
-{
-	struct made_connections made = {0};
-
-	make_connections(choices, &grammar, &made);
-	text_bytes(ret, made.text.data, made.text.size);
-	text_clear(&made.text);
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	struct made_connections made = {0};
-	struct input choices = {data, size};
-
-	if (size == 0 || take_byte(&choices) != STRUCTURED) {
-		check_text(data, size, NULL);
-		return 0;
-	}
-	make_connections(&choices, &grammar, &made);
-	check_text(made.text.data, made.text.size, &made);
-	text_clear(&made.text);
-	return 0;
 }

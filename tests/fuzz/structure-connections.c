@@ -9,7 +9,6 @@ enum { VERSION, CONNECTIONS, OTHERS, PAIR_COUNT };
 
 struct maker {
 	struct input *choices;
-	const struct connections_grammar *grammar;
 	struct made_connections *made;
 	const struct rule *rule;
 	const struct wrong *wrong;
@@ -45,8 +44,8 @@ static void add_entry(struct maker *maker, const char *entry)
 
 static void add_entries(struct maker *maker)
 {
-	const char *const *entries = maker->grammar->entries;
-	bool wrong = maker->rule == maker->grammar->wrong && maker->wrong, twice = false;
+	const char *const *entries = connections_grammar.entries;
+	bool wrong = maker->rule == connections_grammar.wrong && maker->wrong, twice = false;
 	struct text *text = &maker->made->text;
 
 	for (size_t i = 0; i < ENTRIES_MAX && entries[i]; i++) {
@@ -62,8 +61,8 @@ static void add_entries(struct maker *maker)
 		if (maker->wrong || twice || choose(maker->choices, 32) != 31)
 			continue;
 		twice = true;
-		expect(maker, maker->grammar->twice,
-			maker->grammar->twice_at_second ? text->line : 0);
+		expect(maker, connections_grammar.twice,
+			connections_grammar.twice_at_second ? text->line : 0);
 		add_entry(maker, entries[i]);
 	}
 }
@@ -85,7 +84,7 @@ static void add_list(struct maker *maker)
 
 static void add_pair(struct maker *maker, size_t number)
 {
-	const struct rule *rule = &maker->grammar->pairs[number];
+	const struct rule *rule = &connections_grammar.pairs[number];
 	struct text *text = &maker->made->text;
 	bool wrong = maker->rule == rule && maker->wrong;
 
@@ -113,15 +112,15 @@ static void choose_wrong(struct maker *maker)
 
 	if (kind >= PAIR_COUNT + 2)
 		return;
-	maker->rule = kind < PAIR_COUNT ? &maker->grammar->pairs[kind] : maker->grammar->wrong;
+	maker->rule =
+		kind < PAIR_COUNT ? &connections_grammar.pairs[kind] : connections_grammar.wrong;
 	count = count_wrong(maker->rule);
 	maker->wrong = &maker->rule->wrong[choose(maker->choices, count)];
 }
 
-void make_connections(struct input *choices, const struct connections_grammar *grammar,
-	struct made_connections *ret)
+static void make(struct input *choices, struct made_connections *ret)
 {
-	struct maker maker = {.choices = choices, .made = ret, .grammar = grammar};
+	struct maker maker = {.choices = choices, .made = ret};
 	size_t order[PAIR_COUNT];
 
 	ret->text.line = 1;
@@ -129,4 +128,28 @@ void make_connections(struct input *choices, const struct connections_grammar *g
 	shuffle(choices, order, PAIR_COUNT);
 	for (size_t i = 0; i < PAIR_COUNT; i++)
 		add_pair(&maker, order[i]);
+}
+
+void structure_make(struct input *choices, struct text *ret)
+{
+	struct made_connections made = {0};
+
+	make(choices, &made);
+	text_bytes(ret, made.text.data, made.text.size);
+	text_clear(&made.text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct made_connections made = {0};
+	struct input choices = {data, size};
+
+	if (size == 0 || take_byte(&choices) != STRUCTURED) {
+		check_text(data, size, NULL);
+		return 0;
+	}
+	make(&choices, &made);
+	check_text(made.text.data, made.text.size, &made);
+	text_clear(&made.text);
+	return 0;
 }

@@ -19,5 +19,8 @@ struct made_connections {
 	struct expected expected;
 	size_t count; /* of entries */
 };
-void make_connections(struct input *choices, const struct connections_grammar *grammar,
-	struct made_connections *ret);
+
+/* Of a target: its grammar, and what it does with a text. made is NULL if nobody knows what must
+ * come of it. */
+extern const struct connections_grammar connections_grammar;
+void check_text(const void *data, size_t size, const struct made_connections *made);

@@ -337,6 +337,27 @@ static void open_by_uid(struct stage *stage)
 	first = open_new(name);
 }
 
+static void expect_use_by_number(
+	void (*before)(struct stage *stage), void (*program)(struct stage *stage))
+{
+	struct door door;
+	char pattern[64], name[64];
+
+	name_by_uid(pattern, "{uid}");
+	name_by_uid(name, "0");
+	door_open(&door, 0, before, program);
+	door_wait(&door);
+	door_grant_rules(&door,
+		&(struct grant){
+			.name = pattern + 1, .pattern = true, .permissions = PERMISSIONS_ALL},
+		1);
+	door_go(&door);
+	door_close(&door);
+	(void)mq_unlink(name);
+	cr_expect_eq(door.stage->results[0], 0);
+	cr_expect_eq(door.stage->results[1], 0);
+}
+
 /* Others first, who get it as well once it is known. */
 static void use_as_another_and_itself(struct stage *stage)
 {
@@ -356,22 +377,7 @@ static void use_as_another_and_itself(struct stage *stage)
 
 Test(which_queue, a_caller_has_what_its_own_number_gives)
 {
-	struct door door;
-	char pattern[64], name[64];
-
-	name_by_uid(pattern, "{uid}");
-	name_by_uid(name, "0");
-	door_open(&door, 0, open_by_uid, use_as_another_and_itself);
-	door_wait(&door);
-	door_grant_rules(&door,
-		&(struct grant){
-			.name = pattern + 1, .pattern = true, .permissions = PERMISSIONS_ALL},
-		1);
-	door_go(&door);
-	door_close(&door);
-	(void)mq_unlink(name);
-	cr_expect_eq(door.stage->results[0], 0);
-	cr_expect_eq(door.stage->results[1], 0);
+	expect_use_by_number(open_by_uid, use_as_another_and_itself);
 }
 
 static void open_and_pass_on(struct stage *stage)
@@ -393,20 +399,5 @@ static void open_and_pass_on(struct stage *stage)
 
 Test(which_queue, what_was_opened_by_a_number_can_be_passed_on)
 {
-	struct door door;
-	char pattern[64], name[64];
-
-	name_by_uid(pattern, "{uid}");
-	name_by_uid(name, "0");
-	door_open(&door, 0, NULL, open_and_pass_on);
-	door_wait(&door);
-	door_grant_rules(&door,
-		&(struct grant){
-			.name = pattern + 1, .pattern = true, .permissions = PERMISSIONS_ALL},
-		1);
-	door_go(&door);
-	door_close(&door);
-	(void)mq_unlink(name);
-	cr_expect_eq(door.stage->results[0], 0);
-	cr_expect_eq(door.stage->results[1], 0);
+	expect_use_by_number(NULL, open_and_pass_on);
 }
