@@ -7,7 +7,7 @@
  *	machine userfaultfd      asks to be told of the kernel's own faults
  *	machine real-time        becomes a real-time program
  *	machine yama             opens Yama's setting (kernel.yama.ptrace_scope)
- *	machine audit            asks whether the kernel's audit is on
+ *	machine audit            asks whether the kernel's audit is on, and Landlock knows of it
  *
  * Exit status 0: it can, or this processor has nothing of the kind. 1: it cannot, and standard
  * output says how that was found. 2: it could not be asked. */
@@ -24,11 +24,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "include/compat.h"
 #include "int-0x80.h"
 
 #if defined(__x86_64__)
@@ -126,6 +128,15 @@ static int open_yama(void)
 }
 
 /* Others than the first PID namespace, and who has no right to know, get no answer. */
+/* The flag is looked at before the ruleset, which is none. */
+static bool landlock_audits(void)
+{
+	const unsigned flags = LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF;
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       syscall(SYS_landlock_restrict_self, -1, flags) < 0 && errno == EBADF;
+}
+
 static int ask_audit(void)
 {
 	struct {
@@ -136,6 +147,8 @@ static int ask_audit(void)
 			     .nlmsg_flags = NLM_F_REQUEST}};
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
 
+	if (!landlock_audits())
+		return EOPNOTSUPP;
 	if (fd < 0 || send(fd, &message, NLMSG_HDRLEN, 0) < 0)
 		return errno == ECONNREFUSED || errno == EPROTONOSUPPORT ? EOPNOTSUPP : errno;
 	if (recv(fd, &message, sizeof(message), 0) < (ssize_t)sizeof(message.header))

@@ -40,6 +40,7 @@ expect_stderr "no file can be made in /" "Permission denied"
 holds "… and of that" wait_until 5 told 'blockers=fs.make_reg path="?/'
 holds "the program that has built the wall is named" told 'mode=enforcing .*comm="mq-run"'
 holds "of what mq-run itself tried, to prove the wall, nothing is told" test "$(grep -c 'blockers=fs.read_dir' "$WORK/listener.out")" = 0
+kill "$(app_pid listener)"
 stop_app listener
 mqtry "unlink ${Q}secret" >/dev/null
 finish
