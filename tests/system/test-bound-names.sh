@@ -10,7 +10,6 @@ PAGE=conf/mqgate-limits.7
 NOT_TESTED="
 READY_DEADLINE_USEC needs a thread that does not run for so long; live/test-revoke-starved.c has one that waits for less
 GRANTS_DEADLINE_USEC a held session process is killed past it; test-disconnect-barrier.sh waits for that
-DISMISS_DEADLINE_USEC needs a session process that ignores the end of its socket
 ENDING_DEADLINE_USEC needs processes that SIGKILL does not end
 HOLDERS_DEADLINE_USEC needs a process whose /proc does not answer
 EXPIRY_RETRY_USEC a pace; that it is tried again is tested by test-state-faults.sh

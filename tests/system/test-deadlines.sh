@@ -69,6 +69,10 @@ both_hang() {
 	[ "$(pgrep -fc '^mqgate-session 1000')" = 2 ]
 }
 
+only_the_spare_hangs() {
+	[ "$(pgrep -fc '^mqgate-session 1000')" = 1 ]
+}
+
 none_hangs() {
 	! pgrep -f '^mqgate-session 1000' >/dev/null && [ "$(session_processes | wc -l)" = 1 ]
 }
@@ -95,6 +99,13 @@ holds "… for the program, which is killed" wait_until 5 app_gone app
 stop_app app
 
 check "connected again" mqctl connect late:queue late:kept
+start_hindered
+BEGIN=$(date +%s%N)
+stop_app app
+holds "after its program it is killed" wait_until 10 only_the_spare_hangs
+TOOK=$((($(date +%s%N) - BEGIN) / 1000))
+lasted "it is waited for, to exit by itself" DISMISS_DEADLINE_USEC
+
 start_hindered
 DEADLINE=60 timed mqctl connect late:queue late:later
 expect_status "connected meanwhile: not in force" 1
