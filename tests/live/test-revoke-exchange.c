@@ -7,6 +7,7 @@
 #include "daemon/session/call/refusals.h"
 #include "door.h"
 #include "support.h"
+#include "tests/patience.h"
 
 static mqd_t queue, other;
 
@@ -41,7 +42,7 @@ static void cheat(struct stage *stage)
 	number = dup(other);
 	app_pause(stage); /* the first one is taken away */
 	in_background(exchange);
-	for (int i = 0; i < 50000; i++)
+	for (int i = 0; i < 50000 / patience(); i++)
 		if (mq_timedsend(number, "stolen", 6, 0, &past) == 0)
 			got++;
 		else if (errno == ETIMEDOUT)
@@ -85,7 +86,7 @@ static void cheat_with_a_foreign_one(struct stage *stage)
 	number = dup(other);
 	stage->results[1] = result_of(mq_timedsend(queue, "shown", 5, 0, &past));
 	in_background(exchange);
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < 20000 / patience(); i++)
 		if (mq_timedsend(number, "stolen", 6, 0, &past) == 0)
 			stage->results[0]++;
 		else if (errno == ETIMEDOUT)
