@@ -129,6 +129,8 @@ static int prepare_getsetattr(
 			? 0
 			: read_attributes(target, &emulated->call, &emulated->attributes);
 
+	if (r == 0 && emulated->attributes.mq_flags & ~(long)O_NONBLOCK)
+		return -EINVAL;
 	return r == 0 && !queue ? -EBADF : r;
 }
 
