@@ -2,6 +2,7 @@
 /* A session without a manager. */
 #include "door.h"
 
+#include <dirent.h>
 #include <grp.h>
 #include <mqueue.h>
 #include <poll.h>
@@ -17,7 +18,7 @@
 #include "tests/patience.h"
 
 uint64_t door_other_filter_id;
-bool door_tells_tables;
+bool door_tells_tables, door_processes_unknown;
 
 void need_root(void)
 {
@@ -92,6 +93,7 @@ static struct session_message receive_message(struct door *door)
 		cr_assert_eq(poll(&p, 1, DOOR_DEADLINE_SECONDS * 1000), 1,
 			"nothing from the session process");
 		cr_assert_eq(door_receive(door->channel, &message), 1);
+		door->process_count += message.type == SESSION_PROCESS;
 	} while (message.type == SESSION_PROCESS);
 	return message;
 }
@@ -102,6 +104,7 @@ static void start_session(struct door *door)
 		.attach = {.record_rate = 1000,
 			.mediation = door->mediation,
 			.tells_tables = door_tells_tables,
+			.processes_unknown = door_processes_unknown,
 			.filter_id = door->filter_id,
 			.capabilities = UINT64_MAX}};
 	int sockets[2];
@@ -122,7 +125,7 @@ static void start_session(struct door *door)
 	send_message(door, &attach, (int[]){door->listener, door->inflight}, 2);
 }
 
-static void send_grants(struct door *door)
+static void post_grants(struct door *door)
 {
 	struct session_message message = {.type = SESSION_GRANTS};
 	_cleanup_close_ int fd = memfd_create("grants", MFD_CLOEXEC);
@@ -134,6 +137,13 @@ static void send_grants(struct door *door)
 	message.grants.generation = door->grants->generation;
 	message.grants.size = size;
 	send_message(door, &message, &fd, 1);
+}
+
+static void send_grants(struct door *door)
+{
+	struct session_message message;
+
+	post_grants(door);
 	while ((message = receive_message(door)).type == SESSION_RECORD) {
 		door->record_count++;
 		door->last_record = message;
@@ -146,8 +156,11 @@ void door_grant_rules(struct door *door, const struct grant *rules, size_t count
 {
 	door->grants = grants_free(door->grants);
 	cr_assert_eq(grants_new(++door->generation, &door->grants), 0);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (rules[i].giver != 0)
+			cr_assert_eq(grants_set_giver(door->grants, rules[i].name), 0);
 		cr_assert_eq(grants_add(door->grants, &rules[i]), 0);
+	}
 	grants_seal(door->grants);
 	send_grants(door);
 }
@@ -179,6 +192,26 @@ void door_begin(struct door *door, uint32_t permissions, uint32_t permissions_on
 	door_wait(door);
 }
 
+unsigned door_count_links(const struct door *door, const char *text)
+{
+	char path[64], link[128];
+	struct dirent *entry;
+	unsigned count = 0;
+	DIR *table;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", door->session);
+	table = opendir(path);
+	cr_assert_not_null(table);
+	while ((entry = readdir(table))) {
+		ssize_t n = readlinkat(dirfd(table), entry->d_name, link, sizeof(link) - 1);
+
+		link[n < 0 ? 0 : n] = '\0';
+		count += strstr(link, text) != NULL;
+	}
+	(void)closedir(table);
+	return count;
+}
+
 struct inflight *door_notes(const struct door *door)
 {
 	struct inflight *inflight;
@@ -187,13 +220,36 @@ struct inflight *door_notes(const struct door *door)
 	return inflight;
 }
 
-void door_replace(struct door *door)
+void door_wait_for_death(const struct door *door)
+{
+	siginfo_t info = {0};
+
+	for (int i = 0; i < DOOR_DEADLINE_SECONDS * 1000 && info.si_pid == 0; i++) {
+		(void)waitid(P_PID, (id_t)door->session, &info, WEXITED | WNOWAIT | WNOHANG);
+		(void)usleep(1000);
+	}
+	cr_assert_eq(info.si_pid, door->session, "the session process is alive");
+}
+
+static void restart_session(struct door *door)
 {
 	cr_assert_eq(kill(door->session, SIGKILL), 0);
 	cr_assert_eq(waitpid(door->session, NULL, 0), door->session);
 	(void)close(door->channel);
 	start_session(door);
+}
+
+void door_replace(struct door *door)
+{
+	restart_session(door);
 	send_grants(door);
+}
+
+void door_replace_in_vain(struct door *door)
+{
+	restart_session(door);
+	post_grants(door);
+	door_wait_for_death(door);
 }
 
 struct session_message door_record(struct door *door)

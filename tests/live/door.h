@@ -21,6 +21,9 @@ extern uint64_t door_other_filter_id;
 /* What session processes are told of the filter: that it tells of shared descriptor tables. */
 extern bool door_tells_tables;
 
+/* That the next one is told by: the manager does not know the processes that are noted. */
+extern bool door_processes_unknown;
+
 /* Shared between the test and the app. */
 struct stage {
 	int go[2];      /* pipes: test → app */
@@ -39,7 +42,7 @@ struct door {
 	int channel, listener, inflight;
 	uint64_t generation;
 	/* What came before the latest acknowledgements. */
-	unsigned record_count;
+	unsigned record_count, process_count;
 	struct session_message last_record;
 };
 
@@ -72,17 +75,26 @@ void door_grant(struct door *door, uint32_t permissions);
 /* The same, with permissions for the other queue too. */
 void door_grant_both(struct door *door, uint32_t permissions, uint32_t permissions_on_other);
 
-/* The same with these rules. */
+/* The same with these rules; if one has a giver, that is called as the rule. */
 void door_grant_rules(struct door *door, const struct grant *rules, size_t count);
 
 /* The app is about to wait: it gets these permissions and goes on; waits for its next report. */
 void door_begin(struct door *door, uint32_t permissions, uint32_t permissions_on_other);
 
+/* Descriptors of the session process with this in their links. */
+unsigned door_count_links(const struct door *door, const char *text);
+
 /* What the session process notes for the next one. */
 struct inflight *door_notes(const struct door *door);
 
+/* Until the session process has died by itself. */
+void door_wait_for_death(const struct door *door);
+
 /* Kills the session process and starts another on the same listener. */
 void door_replace(struct door *door);
+
+/* The same with one that dies before it acknowledges its grants. */
+void door_replace_in_vain(struct door *door);
 
 /* The manager's question who holds what was taken, of every queue; the answer to it. */
 void door_ask(struct door *door, uint64_t number, uint64_t wait_usec, bool kill);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* After a loss: whose calls go back to the kernel, and what is kept for those that do not. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <mqueue.h>
 #include <poll.h>
@@ -164,26 +163,6 @@ Test(alone, under_a_filter_that_does_not_tell_nobody_is)
 
 #define MANY (SESSION_HELD_MAX + 4)
 
-static unsigned held_by(const struct door *door)
-{
-	char path[64], link[64];
-	unsigned count = 0;
-	struct dirent *entry;
-	DIR *table;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", door->session);
-	table = opendir(path);
-	cr_assert_not_null(table);
-	while ((entry = readdir(table))) {
-		ssize_t n = readlinkat(dirfd(table), entry->d_name, link, sizeof(link) - 1);
-
-		link[MAX(n, 0)] = '\0';
-		count += startswith(link, door->stage->other);
-	}
-	(void)closedir(table);
-	return count;
-}
-
 static void make_thread(void)
 {
 	static sem_t end;
@@ -211,21 +190,6 @@ static void send_through_many(struct stage *stage)
 	app_pause(stage);
 	stage->results[0] += result_of(mq_send(queues[0], "text", 4, 0));
 	app_pause(stage);
-}
-
-static unsigned descriptors_of(const struct door *door)
-{
-	char path[64];
-	unsigned count = 0;
-	DIR *table;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", door->session);
-	table = opendir(path);
-	cr_assert_not_null(table);
-	while (readdir(table))
-		count++;
-	(void)closedir(table);
-	return count;
 }
 
 static void call_in_every_way(struct stage *stage)
@@ -257,11 +221,11 @@ Test(alone, what_is_kept_of_a_caller_is_kept_once)
 	door_replace(&door);
 	door_go(&door);
 	door_wait(&door);
-	before = descriptors_of(&door);
+	before = door_count_links(&door, "");
 	door_go(&door);
 	door_wait(&door);
-	cr_expect_leq(
-		descriptors_of(&door), before + 5, "%u after %u", descriptors_of(&door), before);
+	cr_expect_leq(door_count_links(&door, ""), before + 5, "%u after %u",
+		door_count_links(&door, ""), before);
 	cr_expect_leq(before, 40U, "%u", before);
 	door_go(&door);
 	door_close(&door);
@@ -273,9 +237,9 @@ static bool none_held(const struct door *door, uint64_t within_usec)
 {
 	uint64_t deadline = now_usec() + within_usec;
 
-	while (held_by(door) > 0 && now_usec() < deadline)
+	while (door_count_links(door, door->stage->other) > 0 && now_usec() < deadline)
 		(void)usleep(10000);
-	return held_by(door) == 0;
+	return door_count_links(door, door->stage->other) == 0;
 }
 
 Test(alone, no_more_queues_are_held_than_may_be_and_not_for_long)
@@ -286,7 +250,7 @@ Test(alone, no_more_queues_are_held_than_may_be_and_not_for_long)
 	open_tainted(&door, true, send_through_many);
 	for (int i = 0; i < 2 * MANY; i++) {
 		let_send(&door, "text");
-		most = MAX(most, held_by(&door));
+		most = MAX(most, door_count_links(&door, door.stage->other));
 	}
 	cr_expect_eq(most, (unsigned)SESSION_HELD_MAX);
 	door_wait(&door);
@@ -296,7 +260,7 @@ Test(alone, no_more_queues_are_held_than_may_be_and_not_for_long)
 	door_go(&door);
 	expect_text("text");
 	door_wait(&door);
-	cr_expect_eq(held_by(&door), 1U);
+	cr_expect_eq(door_count_links(&door, door.stage->other), 1U);
 	cr_expect(none_held(&door, DOOR_DEADLINE_SECONDS * 1000000ULL), "after HELD_USEC");
 	door_go(&door);
 	door_close(&door);

@@ -117,15 +117,7 @@ static void arm(enum place place)
 
 static void replace_the_killed(struct door *door)
 {
-	siginfo_t info;
-
-	for (int i = 0; i < DOOR_DEADLINE_SECONDS * 1000; i++) {
-		info.si_pid = 0;
-		if (waitid(P_PID, (id_t)door->session, &info, WEXITED | WNOWAIT | WNOHANG) == 0 &&
-			info.si_pid != 0)
-			break;
-		(void)usleep(1000);
-	}
+	door_wait_for_death(door);
 	cr_assert_eq(*killed_at, NOWHERE, "the session process did not come to that place");
 	door_replace(door);
 }

@@ -12,13 +12,8 @@
 
 /* Whether what an earlier session process began was done, when it died too early to note it: if the
  * state is now the one that doing it would have left, and was not before. */
-static bool done_before(
-	const struct supervisor *supervisor, const struct call *call, bool existed_now)
+static bool done_before(const struct inflight *inflight, bool existed_now)
 {
-	const struct inflight *inflight = supervisor->inflight;
-
-	if (!call->resumed)
-		return false;
 	switch ((enum inflight_phase)inflight->phase) {
 	case INFLIGHT_RECEIVED:
 		return false;
@@ -61,7 +56,7 @@ static int create(struct supervisor *supervisor, struct call *call)
 	if (request->oflag & O_EXCL) {
 		bool existed = exists(supervisor, call);
 
-		if (done_before(supervisor, call, existed)) {
+		if (done_before(supervisor->inflight, existed)) {
 			request->oflag &= ~(O_CREAT | O_EXCL);
 			fd = open_as_caller(supervisor, call);
 			request->oflag = oflag;
@@ -152,7 +147,7 @@ static bool is_injected(struct supervisor *supervisor, const struct call *call, 
 	uint32_t place;
 	int flags;
 
-	if (target_descriptor(&call->target, number, &descriptor) < 0 || !descriptor.regular)
+	if (target_descriptor(&call->target, number, &descriptor) < 0)
 		return false;
 	place = queues_find(&supervisor->inflight->queues, descriptor.key);
 	return place < SESSION_QUEUES_MAX &&
@@ -181,7 +176,7 @@ static int injected_before(struct supervisor *supervisor, const struct call *cal
 	_cleanup_close_ int queue = -EBADF;
 	int number;
 
-	if (!call->resumed || inflight->phase < INFLIGHT_INJECTING)
+	if (inflight->phase < INFLIGHT_INJECTING)
 		return -ENOENT;
 	number = find_injected(supervisor, call);
 	if (number < 0)
@@ -293,7 +288,7 @@ struct answer act_on_unlink(struct supervisor *supervisor, struct call *call)
 	int r;
 
 	held_drop(&supervisor->held, 0);
-	if (done_before(supervisor, call, existed)) {
+	if (done_before(supervisor->inflight, existed)) {
 		r = 0;
 	} else {
 		inflight_acting(supervisor->inflight, existed);

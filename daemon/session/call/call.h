@@ -19,7 +19,6 @@ struct call {
 	bool no_room;                  /* therefore it was refused */
 	bool host_full;                /* it was refused: HOST_QUEUES_MAX */
 	struct target_limits limits;   /* its own, if they were looked at */
-	bool resumed;                  /* an earlier session process had it in hand before */
 	bool created;                  /* the queue is this call's own */
 	int queue;                     /* opened for the app, to be injected */
 	struct queue_key key;          /* of the descriptor that was looked at */

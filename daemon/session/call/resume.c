@@ -21,7 +21,7 @@ static void take_up(struct supervisor *supervisor, struct seccomp_notif *waiting
 
 	begin_again(inflight, waiting);
 	if (notify_is_valid(supervisor->listener, inflight->notification.id))
-		serve(supervisor, SERVED_WAITING);
+		serve(supervisor, true);
 	inflight_end(inflight);
 }
 
@@ -114,7 +114,7 @@ void resume_all(struct supervisor *supervisor)
 		settle_done(supervisor);
 	if (inflight->notification.id != 0) {
 		if (notify_is_valid(supervisor->listener, inflight->notification.id))
-			serve(supervisor, SERVED_IN_HAND);
+			serve(supervisor, false);
 	}
 	inflight_end(inflight);
 	for (uint32_t i = 0; i < inflight->waiting_used; i++)

@@ -436,15 +436,14 @@ static bool is_told_only(struct supervisor *supervisor, struct call *call)
 	return true;
 }
 
-void serve(struct supervisor *supervisor, enum served served)
+void serve(struct supervisor *supervisor, bool again)
 {
 	_cleanup_(call_clear) struct call call;
 
 	call_begin(supervisor, &call);
 	if (is_told_only(supervisor, &call))
 		return;
-	call.resumed = served == SERVED_IN_HAND;
-	call.again = served == SERVED_WAITING;
+	call.again = again;
 	decide_and_answer(supervisor, &call, look(supervisor, &call));
 }
 
@@ -471,7 +470,7 @@ int serve_next(struct supervisor *supervisor)
 	inflight_begin(inflight);
 	r = notify_receive(supervisor->listener, &inflight->notification);
 	if (r == 0)
-		serve(supervisor, SERVED_FIRST);
+		serve(supervisor, false);
 	inflight_end(inflight);
 	return r == -ENOENT || r == -EINTR ? 0 : r;
 }
