@@ -88,7 +88,8 @@ int tell_manager_of_all(struct supervisor *supervisor)
 		while ((r = tell_manager(supervisor, i)) == -EAGAIN && now_usec() < deadline)
 			(void)poll(&p, 1, MANAGER_MS);
 	}
-	return r;
+	/* Not that there was nothing to do. */
+	return r == -EAGAIN ? -ETIMEDOUT : r;
 }
 
 /* The place of the caller's process, with the thread noted; or a negative errno, and then the call

@@ -9,7 +9,7 @@ struct answer act_on_data(struct supervisor *supervisor, struct call *call);
 struct answer act_on_notify(struct supervisor *supervisor, struct call *call);
 
 /* Of all processes that are noted and live, before the first grants are acknowledged: the manager
- * can kill them from then on. 0 or negative errno. */
+ * can kill them from then on. 0; -ETIMEDOUT: it does not listen; or another negative errno. */
 int tell_manager_of_all(struct supervisor *supervisor);
 
 /* True for mq_notify, but for removing a registration. */
