@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "daemon/session/target/inflight.h"
+#include "daemon/session/target/target.h"
 #include "door.h"
 #include "include/verdict.h"
 #include "support.h"
@@ -279,6 +280,62 @@ Test(which_queue, the_record_says_if_it_is_not_known)
 	door_close(&door);
 }
 
+/* --- what cannot be looked at --- */
+
+/* What session processes find that are started from now on, instead of what there is. */
+static int descriptor_error, access_error;
+
+/* The linker puts these in the place of the session's own (--wrap). */
+int __real_target_descriptor(const struct target *target, int fd, struct descriptor *ret);
+int __wrap_target_descriptor(const struct target *target, int fd, struct descriptor *ret);
+int __real_target_descriptor_access(const struct target *target, int fd, uint32_t *ret);
+int __wrap_target_descriptor_access(const struct target *target, int fd, uint32_t *ret);
+
+int __wrap_target_descriptor(const struct target *target, int fd, struct descriptor *ret)
+{
+	return descriptor_error ? descriptor_error : __real_target_descriptor(target, fd, ret);
+}
+
+int __wrap_target_descriptor_access(const struct target *target, int fd, uint32_t *ret)
+{
+	return access_error ? access_error : __real_target_descriptor_access(target, fd, ret);
+}
+
+static void use_and_tell(struct stage *stage)
+{
+	app_pause(stage);
+	stage->results[0] = use(first);
+	app_pause(stage);
+}
+
+static void expect_denied(void (*before)(struct stage *), uint32_t noted_access)
+{
+	struct door door;
+
+	door_open(&door, 0, before, use_and_tell);
+	door_begin(&door, PERMISSIONS_ALL, 0);
+	cr_expect_eq(
+		door_notes(&door)->queues.entries[0].opened & (PERMISSION_READ | PERMISSION_WRITE),
+		noted_access);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], -EACCES, "%ld", door.stage->results[0]);
+}
+
+Test(which_queue, what_it_is_cannot_be_seen)
+{
+	descriptor_error = -EIO;
+	expect_denied(open_for_both, 0);
+	expect_denied(open_no_queue, 0);
+}
+
+/* Then it is noted to be open for all. */
+Test(which_queue, what_it_is_open_for_cannot_be_seen)
+{
+	access_error = -EIO;
+	expect_denied(open_for_writing, PERMISSION_READ | PERMISSION_WRITE);
+}
+
 /* --- opened by the session --- */
 
 static void open_then_use(struct stage *stage)
@@ -322,11 +379,77 @@ Test(which_queue, what_was_opened_is_of_the_namespace_where_it_was)
 	expect_use(leave_host, all_of_host, all, -EACCES);
 }
 
+/* What was forgotten to make room is found by its name, as any other. */
+Test(which_queue, what_was_forgotten_is_a_stranger)
+{
+	struct door door;
+
+	door_open(&door, 0, NULL, open_then_use);
+	door_begin(&door, PERMISSIONS_ALL, 0);
+	cr_assert_eq(door_notes(&door)->queues.count, 1U);
+	door_notes(&door)->queues.count = 0;
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[1], 0, "%ld", door.stage->results[1]);
+	cr_expect_eq(door_notes(&door)->queues.count, 1U);
+}
+
+static void send_to_both(struct stage *stage)
+{
+	app_pause(stage);
+	first = open_new(stage->queue);
+	second = open_new(stage->other);
+	stage->results[0] = result_of(mq_send(first, "text", 4, 0));
+	stage->results[1] = result_of(mq_send(second, "text", 4, 0));
+	stage->results[2] = result_of(mq_send(second, "text", 4, 0));
+	app_pause(stage);
+}
+
+static uint64_t sent_by(const struct door *door, const char *giver)
+{
+	const struct inflight_head *head = &door_notes(door)->head;
+
+	for (uint32_t i = 0; i < head->counted_count; i++)
+		if (streq(head->counted[i].ref, giver))
+			return head->counted[i].counters.sent;
+	return 0;
+}
+
+Test(which_queue, a_message_counts_for_who_gave_its_queue)
+{
+	struct door door;
+
+	door_open(&door, 0, NULL, send_to_both);
+	door_wait(&door);
+	door_grant_rules(&door,
+		(struct grant[]){
+			{.name = door.stage->queue + 1, .permissions = PERMISSIONS_ALL, .giver = 1},
+			{.name = door.stage->other + 1,
+				.permissions = PERMISSIONS_ALL,
+				.giver = 2}},
+		2);
+	door_go(&door);
+	door_wait(&door);
+	cr_expect_eq(sent_by(&door, door.stage->queue + 1), 1U);
+	cr_expect_eq(sent_by(&door, door.stage->other + 1), 2U);
+	door_go(&door);
+	door_close(&door);
+}
+
 /* --- by a number --- */
+
+static pid_t the_test;
+
+static void note_test(void)
+{
+	the_test = getpid();
+}
+
+TestSuite(which_queue, .init = note_test);
 
 static void name_by_uid(char name[static 64], const char *variable)
 {
-	(void)snprintf(name, 64, "/mqgate-of-%s", variable);
+	(void)snprintf(name, 64, "/mqgate-of-%d-%s", the_test, variable);
 }
 
 static void open_by_uid(struct stage *stage)
@@ -400,4 +523,123 @@ static void open_and_pass_on(struct stage *stage)
 Test(which_queue, what_was_opened_by_a_number_can_be_passed_on)
 {
 	expect_use_by_number(NULL, open_and_pass_on);
+}
+
+/* By its number to whom the first is given; to everybody the second. */
+static void grant_by_number(struct door *door, uint32_t permissions, uint32_t on_other)
+{
+	struct grant rules[2];
+	char pattern[64];
+
+	name_by_uid(pattern, "{uid}");
+	rules[0] = (struct grant){.name = pattern + 1, .pattern = true, .permissions = permissions};
+	rules[1] = (struct grant){.name = door->stage->other + 1, .permissions = on_other};
+	door_grant_rules(door, rules, on_other ? 2 : 1);
+}
+
+static void unlink_by_uid(void)
+{
+	char name[64];
+
+	name_by_uid(name, "0");
+	(void)mq_unlink(name);
+}
+
+static void receive_by_uid(struct stage *stage)
+{
+	char text[32];
+
+	app_pause(stage);
+	open_by_uid(stage);
+	(void)open_new(stage->other);
+	app_pause(stage); /* the other one is taken away */
+	stage->results[0] = result_of(mq_receive(first, text, sizeof(text), NULL));
+}
+
+static void expect_waiting(const struct door *door)
+{
+	const struct inflight *inflight = door_notes(door);
+
+	for (int i = 0; i < 100 * DOOR_DEADLINE_SECONDS; i++) {
+		if (inflight->waiting[0].id != 0)
+			return;
+		(void)usleep(10000);
+	}
+	cr_assert_fail("it does not wait");
+}
+
+static void wait_by_number(struct door *door)
+{
+	door_open(door, 0, NULL, receive_by_uid);
+	door_wait(door);
+	grant_by_number(door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_go(door);
+	door_wait(door);
+	grant_by_number(door, PERMISSIONS_ALL, 0);
+	door_go(door);
+	expect_waiting(door);
+}
+
+Test(which_queue, who_waits_by_its_number_waits_on)
+{
+	struct door door;
+
+	wait_by_number(&door);
+	grant_by_number(&door, PERMISSIONS_ALL & ~(uint32_t)PERMISSION_DELETE, 0);
+	open_by_uid(door.stage);
+	cr_assert_eq(mq_send(first, "text", 4, 0), 0);
+	door_close(&door);
+	unlink_by_uid();
+	cr_expect_eq(door.stage->results[0], 4, "%ld", door.stage->results[0]);
+}
+
+Test(which_queue, who_waits_by_its_number_loses_it)
+{
+	struct door door;
+
+	wait_by_number(&door);
+	grant_by_number(&door, PERMISSION_WRITE, 0);
+	door_close(&door);
+	unlink_by_uid();
+	cr_expect_eq(door.stage->results[0], -EACCES, "%ld", door.stage->results[0]);
+}
+
+static void let_another_try(struct stage *stage)
+{
+	struct mq_attr attributes = {.mq_maxmsg = 2, .mq_msgsize = 32};
+	char name[64];
+	pid_t child;
+	int status;
+
+	name_by_uid(name, "0");
+	app_pause(stage);
+	first = mq_open(name, O_RDONLY | O_CREAT, 0600, &attributes);
+	child = fork();
+	if (child == 0)
+		_exit(setresuid(NOBODY, NOBODY, NOBODY) == 0 &&
+					result_of(mq_send(first, "text", 4, 0)) == -EACCES
+				? 0
+				: 113);
+	must(waitpid(child, &status, 0) == child);
+	stage->results[0] = status;
+	app_pause(stage);
+}
+
+/* Who has nothing more changes nothing. */
+Test(which_queue, a_caller_that_has_less_takes_nothing_away)
+{
+	const uint32_t permissions = PERMISSION_READ | PERMISSION_CREATE;
+	struct door door;
+
+	door_open(&door, 0, NULL, let_another_try);
+	door_wait(&door);
+	grant_by_number(&door, permissions, 0);
+	door_go(&door);
+	door_wait(&door);
+	grant_by_number(&door, permissions, PERMISSIONS_ALL);
+	cr_expect_not(door_notes(&door)->tainted);
+	door_go(&door);
+	door_close(&door);
+	unlink_by_uid();
+	cr_expect_eq(door.stage->results[0], 0, "%#lx", door.stage->results[0]);
 }

@@ -142,8 +142,7 @@ static enum queue_identity identify_stranger(
 	char link[QUEUE_NAME_MAX + 2];
 
 	if (target_descriptor_link(&call->target, request->fd, link, sizeof(link)) == 0 &&
-		link[0] == '/' && !strchr(link + 1, '/') &&
-		take_stranger(supervisor, call, descriptor, link + 1))
+		link[0] == '/' && take_stranger(supervisor, call, descriptor, link + 1))
 		return QUEUE_NAMED;
 	return target_may_be_queue(&call->target, request->fd, descriptor->mount) ? QUEUE_UNKNOWN
 										  : QUEUE_NONE;
