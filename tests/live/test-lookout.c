@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Who is registered for notification, and where: asked of children of the test, which nobody
  * confines. */
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,14 +18,38 @@
 #include "daemon/session/target/credentials.h"
 #include "daemon/session/target/own.h"
 #include "daemon/session/target/target.h"
+#include "daemon/session/target/child.h"
+#include "include/task.h"
 #include "door.h"
 #include "support.h"
 
 /* --- what fails ------------------------------------------------------------------------------ */
 
-static int descriptor_error, look_up_error; /* 0: none */
-static struct queue_key pretended;          /* what each descriptor is; inode 0: what it is */
-static bool holds_up;
+static int descriptor_error;                  /* of another's; 0: none */
+static unsigned descriptor_errors = UINT_MAX; /* so many, then none */
+static int look_up_error, own_error, pread_error, opening_error, credentials_error, process_error;
+static int task_error, place_error;
+static bool no_table, no_memory, holds_up, ends, irregular;
+static struct queue_key pretended; /* what each descriptor is; inode 0: what it is */
+static const char *said;           /* by each queue; NULL: what it says */
+static unsigned looked_up, pieces; /* of memory */
+static volatile bool in_step;
+
+void __real_step_begin(void);
+void __wrap_step_begin(void);
+void __wrap_step_begin(void)
+{
+	in_step = true;
+	__real_step_begin();
+}
+
+void __real_step_end(void);
+void __wrap_step_end(void);
+void __wrap_step_end(void)
+{
+	in_step = false;
+	__real_step_end();
+}
 
 int __real_target_descriptor(const struct target *target, int fd, struct descriptor *ret);
 int __wrap_target_descriptor(const struct target *target, int fd, struct descriptor *ret);
@@ -33,16 +59,120 @@ int __wrap_target_descriptor(const struct target *target, int fd, struct descrip
 
 	if (pretended.inode != 0)
 		*ret = (struct descriptor){.key = pretended, .regular = true};
-	return descriptor_error ?: r;
+	if (irregular)
+		ret->regular = false;
+	if (descriptor_error == 0 || descriptor_errors == 0)
+		return r;
+	descriptor_errors--;
+	return descriptor_error;
 }
+
+int __real_own_descriptor(int fd, struct descriptor *ret);
+int __wrap_own_descriptor(int fd, struct descriptor *ret);
+int __wrap_own_descriptor(int fd, struct descriptor *ret)
+{
+	return own_error ?: __real_own_descriptor(fd, ret);
+}
+
+static pid_t child;
 
 int __real_own_look_up(const struct own_identity *own, int ipc_namespace, const char *name);
 int __wrap_own_look_up(const struct own_identity *own, int ipc_namespace, const char *name);
 int __wrap_own_look_up(const struct own_identity *own, int ipc_namespace, const char *name)
 {
+	cr_expect(in_step, "it may wait");
+	looked_up++;
 	if (holds_up)
 		(void)pause();
 	return look_up_error ?: __real_own_look_up(own, ipc_namespace, name);
+}
+
+ssize_t __real_pread64(int fd, void *buffer, size_t size, off_t offset);
+ssize_t __wrap_pread64(int fd, void *buffer, size_t size, off_t offset);
+ssize_t __wrap_pread64(int fd, void *buffer, size_t size, off_t offset)
+{
+	if ((!pread_error && !said) || size > 300)
+		return __real_pread64(fd, buffer, size, offset);
+	cr_assert(offset == 0 && size < 256);
+	errno = pread_error;
+	if (pread_error)
+		return -1;
+	/* What comes after it does not count. */
+	(void)snprintf(buffer, size, "%s0", said);
+	return (ssize_t)strlen(said);
+}
+
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...)
+{
+	if (!startswith(path, "/proc/self/fd/"))
+		return __real_open64(path, flags, 0);
+	cr_expect(in_step, "it may wait");
+	cr_expect_eq(flags, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	errno = opening_error;
+	return opening_error ? -1 : __real_open64(path, flags);
+}
+
+int __real_openat64(int directory, const char *path, int flags, ...);
+int __wrap_openat64(int directory, const char *path, int flags, ...);
+int __wrap_openat64(int directory, const char *path, int flags, ...)
+{
+	if (place_error && flags & O_PATH && startswith(path, "fd/")) {
+		errno = place_error;
+		return -1;
+	}
+	return __real_openat64(directory, path, flags, 0);
+}
+
+int __real_target_credentials(
+	struct target *target, const struct namespaces *own, struct credentials *ret);
+int __wrap_target_credentials(
+	struct target *target, const struct namespaces *own, struct credentials *ret);
+int __wrap_target_credentials(
+	struct target *target, const struct namespaces *own, struct credentials *ret)
+{
+	if (ends)
+		end(child);
+	ends = false;
+	return credentials_error ?: __real_target_credentials(target, own, ret);
+}
+
+int __real_process_open(pid_t pid, uint64_t *ret_identity);
+int __wrap_process_open(pid_t pid, uint64_t *ret_identity);
+int __wrap_process_open(pid_t pid, uint64_t *ret_identity)
+{
+	return process_error ?: __real_process_open(pid, ret_identity);
+}
+
+int __real_task_open(pid_t tid);
+int __wrap_task_open(pid_t tid);
+int __wrap_task_open(pid_t tid)
+{
+	return task_error ?: __real_task_open(tid);
+}
+
+DIR *__real_target_open_table(const struct target *target);
+DIR *__wrap_target_open_table(const struct target *target);
+DIR *__wrap_target_open_table(const struct target *target)
+{
+	return no_table ? NULL : __real_target_open_table(target);
+}
+
+void *__real_child_memory(size_t size);
+void *__wrap_child_memory(size_t size);
+void *__wrap_child_memory(size_t size)
+{
+	pieces += !no_memory;
+	return no_memory ? NULL : __real_child_memory(size);
+}
+
+void __real_child_memory_free(void *memory, size_t size);
+void __wrap_child_memory_free(void *memory, size_t size);
+void __wrap_child_memory_free(void *memory, size_t size)
+{
+	pieces--;
+	__real_child_memory_free(memory, size);
 }
 
 /* --- what is asked --------------------------------------------------------------------------- */
@@ -70,14 +200,16 @@ static void setup(void)
 	cr_assert_eq(pipe2(shared->ready, O_CLOEXEC), 0);
 }
 
-static void remove_queues(void)
+static void clean_up(void)
 {
+	cr_expect_geq(fcntl(0, F_GETFD), 0, "what is no queue of theirs is not closed");
+	cr_expect_not(in_step);
 	for (int i = 0; i < 2; i++)
 		(void)mq_unlink(names[i]);
 }
 
-TestSuite(registered, .init = setup, .fini = remove_queues);
-TestSuite(lookout, .init = setup, .fini = remove_queues);
+TestSuite(registered, .init = setup, .fini = clean_up);
+TestSuite(lookout, .init = setup, .fini = clean_up);
 
 static struct queue_key key_of(int queue)
 {
@@ -228,6 +360,9 @@ Test(registered, counts_where_the_session_may_not_read)
 	queues.entries[1].permissions = PERMISSION_READ;
 	cr_expect_eq(look(pid), REGISTERED_NOT);
 	queues.entries[1].permissions = 0;
+	queues.count = 1;
+	cr_expect_eq(look(pid), REGISTERED_NOT, "what lies behind is not in use");
+	queues.count = 2;
 	queues.keys[1].inode = 0;
 	cr_expect_eq(look(pid), REGISTERED_NOT, "that one is not in use");
 	end(pid);
@@ -262,6 +397,12 @@ Test(registered, is_seen_by_a_descriptor)
 	cr_expect_eq(look(pid), REGISTERED_NOT);
 	go_on();
 	cr_expect_eq(look(pid), REGISTERED);
+	irregular = true;
+	cr_expect_eq(look(pid), REGISTERED_NOT);
+	irregular = false;
+	queues.count = 1;
+	cr_expect_eq(look(pid), REGISTERED_NOT, "what lies behind is not in use");
+	queues.count = 2;
 	queues.entries[1].permissions = PERMISSION_READ;
 	cr_expect_eq(look(pid), REGISTERED_NOT);
 	end(pid);
@@ -352,6 +493,7 @@ Test(registered, is_seen_in_each_table)
 	wait_for_child();
 	remember_key(shared->key, 0, 0);
 	cr_expect_eq(look(pid), REGISTERED);
+	cr_expect_eq(looked_up, 1U, "names are looked up %u times", looked_up);
 	end(pid);
 }
 
@@ -369,14 +511,131 @@ Test(registered, is_unknown_if_the_name_cannot_be_looked_up)
 	end(pid);
 }
 
+static void register_on_what_is_deleted(void)
+{
+	register_on_first();
+	shared->key = key_of(queue);
+	if (mq_unlink(names[0]) < 0)
+		abort();
+}
+
+static pid_t start_with_deleted(void)
+{
+	pid_t pid = start(register_on_what_is_deleted, nothing);
+
+	remember_key(shared->key, 0, 0);
+	cr_expect_eq(look(pid), REGISTERED);
+	return pid;
+}
+
 Test(registered, is_unknown_if_a_descriptor_cannot_be_looked_at)
 {
-	pid_t pid = start(nothing, nothing);
+	pid_t pid = start_with_deleted();
 
 	descriptor_error = -EIO;
 	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
 	descriptor_error = -EACCES;
 	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
+	end(pid);
+}
+
+Test(registered, is_looked_for_again_if_descriptors_move)
+{
+	static const int errors[] = {-EBADF, -ENOENT, -ESRCH};
+	pid_t pid = start(nothing, nothing);
+
+	for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+		descriptor_error = errors[i];
+		descriptor_errors = 1;
+		cr_expect_eq(look(pid), REGISTERED_NOT);
+		descriptor_errors = UINT_MAX;
+		cr_expect_eq(look(pid), REGISTERED_UNKNOWN, "they do so all the time");
+	}
+	descriptor_error = -EIO;
+	descriptor_errors = 1;
+	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
+	end(pid);
+}
+
+Test(registered, is_unknown_if_the_queue_cannot_be_opened)
+{
+	pid_t pid = start_with_deleted();
+
+	place_error = EMFILE;
+	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
+	place_error = ENOENT;
+	cr_expect_eq(look(pid), REGISTERED_NOT, "it was closed");
+	place_error = 0;
+	opening_error = EAGAIN;
+	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
+	opening_error = ENOENT;
+	cr_expect_eq(look(pid), REGISTERED_UNKNOWN, "we have it");
+	opening_error = 0;
+	own_error = -EIO;
+	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
+	end(pid);
+}
+
+Test(registered, is_unknown_if_what_the_name_means_cannot_be_told)
+{
+	pid_t pid = start(nothing, nothing);
+
+	remember(0, 0);
+	own_error = -EIO;
+	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
+	end(pid);
+}
+
+Test(registered, is_unknown_if_the_queue_does_not_say)
+{
+	pid_t pid = start(nothing, nothing);
+	char text[64];
+
+	remember(0, 0);
+	pread_error = EIO;
+	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
+	pread_error = 0;
+	said = "";
+	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
+	said = "QSIZE:0 NOTIFY:0";
+	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
+	(void)snprintf(text, sizeof(text), "NOTIFY_PID:%d", pid);
+	said = text;
+	cr_expect_eq(look(pid), REGISTERED);
+	end(pid);
+}
+
+Test(registered, is_unknown_if_it_cannot_be_told_who_it_is)
+{
+	pid_t pid = start(nothing, nothing);
+
+	credentials_error = -EIO;
+	cr_expect_eq(look(pid), REGISTERED_UNKNOWN);
+	end(pid);
+}
+
+Test(registered, is_nobody_who_has_ended_meanwhile)
+{
+	child = start(nothing, nothing);
+	remember(0, 0);
+	ends = true;
+	credentials_error = -EIO;
+	cr_expect_eq(look(child), REGISTERED_NOT);
+}
+
+/* Without a descriptor for it, it is there all the same. */
+Test(registered, is_unknown_if_the_process_cannot_be_opened)
+{
+	pid_t pid = start(register_on_first, nothing);
+	const struct process process = process_of(pid);
+
+	remember(0, 0);
+	process_error = -EMFILE;
+	cr_expect_eq(registrations_look(&process, &queues, NULL, &own), REGISTERED);
+	task_error = -EMFILE;
+	cr_expect_eq(registrations_look(&process, &queues, NULL, &own), REGISTERED_UNKNOWN);
+	task_error = -ESRCH;
+	cr_expect_eq(registrations_look(&process, &queues, NULL, &own), REGISTERED_NOT);
 	end(pid);
 }
 
@@ -416,6 +675,10 @@ Test(registered, is_looked_at_with_a_bound)
 	remember(0, 0);
 	cr_expect_eq(look_quickly(pid), REGISTERED);
 	cr_expect_eq(look_quickly(other), REGISTERED_NOT);
+	cr_expect_eq(pieces, 0U);
+	no_memory = true;
+	cr_expect_eq(look_quickly(pid), REGISTERED_UNKNOWN);
+	no_memory = false;
 	holds_up = true;
 	cr_expect_eq(look_quickly(other), REGISTERED_UNKNOWN);
 	end(pid);
@@ -458,15 +721,19 @@ Test(lookout, sees_who_registers_on_what_the_session_may_not_read)
 	pid_t pid = start(open_first, register_silently);
 	int before;
 
-	remember(1, PERMISSION_READ);
+	remember(1, 0);
 	remember(0, PERMISSION_WRITE);
 	before = count_descriptors();
+	lookout.count = 7;
 	cr_assert_eq(begin(pid), 0);
-	cr_expect_eq(lookout.count, 1U);
+	cr_expect_eq(lookout.count, 2U);
 	cr_expect_not(lookout_sees(&lookout, pid));
 	go_on();
 	cr_expect(lookout_sees(&lookout, pid));
 	cr_expect_not(lookout_sees(&lookout, pid + 1));
+	lookout.count = 1;
+	cr_expect_not(lookout_sees(&lookout, pid), "what lies behind does not count");
+	lookout.count = 2;
 	lookout_end(&lookout);
 	cr_expect_eq(count_descriptors(), before);
 	end(pid);
@@ -500,6 +767,44 @@ Test(lookout, sees_it_on_a_queue_that_nobody_knows)
 	end(pid);
 }
 
+/* Each IPC namespace has a device of its own. */
+Test(lookout, knows_queues_by_all_their_devices)
+{
+	pid_t pid = start(open_first, nothing);
+
+	remember(1, PERMISSION_READ);
+	remember_key((struct queue_key){.device = 99, .inode = 1}, 1, PERMISSION_READ);
+	cr_expect_eq(begin_and_end(pid), 1U);
+	queues.keys[0].device = 98;
+	cr_expect_eq(begin_and_end(pid), 0U, "it is no queue");
+	end(pid);
+}
+
+Test(lookout, goes_on_after_a_name_that_leads_nowhere)
+{
+	pid_t pid = start(nothing, nothing);
+
+	remember(0, 0);
+	remember(1, 0);
+	cr_assert_eq(mq_unlink(names[0]), 0);
+	cr_expect_eq(begin_and_end(pid), 1U);
+	end(pid);
+}
+
+Test(lookout, has_nothing_that_lies_behind_the_last)
+{
+	pid_t pid = start(nothing, nothing), other = start(open_first, nothing);
+
+	remember(1, PERMISSION_READ);
+	remember(0, 0);
+	queues.count = 1;
+	cr_expect_eq(begin_and_end(pid), 0U);
+	queues.entries[1].permissions = PERMISSION_READ;
+	cr_expect_eq(begin_and_end(other), 1U);
+	end(pid);
+	end(other);
+}
+
 static void open_first_twice(void)
 {
 	open_first();
@@ -518,6 +823,9 @@ Test(lookout, has_each_queue_once_and_only_those_that_may_not_be_read)
 	cr_expect_eq(begin_and_end(pid), 0U);
 	queues.entries[1].permissions = 0;
 	cr_assert_eq(mq_unlink(names[0]), 0);
+	irregular = true;
+	cr_expect_eq(begin_and_end(pid), 0U);
+	irregular = false;
 	cr_expect_eq(begin_and_end(pid), 1U, "by its descriptor");
 	pretended = queues.keys[0];
 	queues.entries[0].permissions = 0;
@@ -538,11 +846,32 @@ Test(lookout, what_cannot_be_asked_refuses_the_call)
 	look_up_error = -EAGAIN;
 	cr_expect_eq(begin(pid), -EAGAIN);
 	look_up_error = 0;
+	own_error = -EIO;
+	cr_expect_eq(begin(pid), -EIO);
+	own_error = 0;
+	pread_error = EIO;
+	cr_expect_eq(begin(pid), -EIO);
+	pread_error = 0;
 	descriptor_error = -EIO;
 	cr_expect_eq(begin(pid), -EIO);
 	lookout_end(&lookout);
-	descriptor_error = -EBADF;
-	cr_expect_eq(begin_and_end(pid), 1U, "it was closed meanwhile");
+	descriptor_error = 0;
+	no_table = true;
+	cr_expect_eq(begin(pid), -EIO);
+	lookout_end(&lookout);
+	end(pid);
+}
+
+Test(lookout, what_is_closed_meanwhile_does_not_matter)
+{
+	static const int errors[] = {-EBADF, -ENOENT, -ESRCH};
+	pid_t pid = start(open_first, nothing);
+
+	remember(1, 0);
+	for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+		descriptor_error = errors[i];
+		cr_expect_eq(begin_and_end(pid), 1U);
+	}
 	end(pid);
 }
 

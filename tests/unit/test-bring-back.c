@@ -30,9 +30,12 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 	return 0;
 }
 
+static bool in_step;
+
 int __wrap_usleep(useconds_t usec);
 int __wrap_usleep(useconds_t usec)
 {
+	cr_expect_not(in_step, "nothing holds it up");
 	now += usec;
 	return 0;
 }
@@ -49,15 +52,13 @@ static struct played {
 	uint64_t seizable;  /* from when on it comes to 0 */
 	uint64_t stops;     /* so long after it was asked */
 	uint64_t elsewhere; /* so long after it was asked it has left its call without stopping */
+	uint64_t ends;      /* when; 0: never */
 	unsigned holds_up;  /* so many children */
 	char state;
 	bool is_traced, interrupted, is_out;
 	uint64_t asked; /* when */
-	unsigned asks;
+	unsigned asks, looks;
 } played[THREADS];
-
-static bool in_step;
-static pid_t asked_last;
 
 void __wrap_step_begin(void);
 void __wrap_step_begin(void)
@@ -77,6 +78,7 @@ enum thread_activity __wrap_thread_activity(pid_t tid, uint32_t arch)
 	struct played *thread = &played[tid];
 
 	cr_expect_eq(arch, (uint32_t)ARCH);
+	thread->looks++;
 	if (thread->interrupted && now - thread->asked >= thread->elsewhere) {
 		thread->is_out = true;
 		return THREAD_ELSEWHERE;
@@ -91,7 +93,7 @@ bool __wrap_processes_have_thread(const struct processes *processes,
 {
 	(void)processes;
 	(void)handles;
-	return played[tid].place == place;
+	return played[tid].place == place && (played[tid].ends == 0 || now < played[tid].ends);
 }
 
 static jmp_buf held_up;
@@ -99,7 +101,7 @@ static jmp_buf held_up;
 static int seize(pid_t tid)
 {
 	struct played *thread = &played[tid];
-	int r = now >= thread->seizable ? 0 : thread->seize;
+	int r = thread->is_traced ? -EPERM : now >= thread->seizable ? 0 : thread->seize;
 
 	thread->asks++;
 	if (thread->holds_up > 0) {
@@ -109,7 +111,6 @@ static int seize(pid_t tid)
 	if (r == 0) {
 		thread->is_traced = true;
 		thread->asked = now;
-		asked_last = tid;
 	}
 	return r;
 }
@@ -128,7 +129,7 @@ int __wrap_trace_seize_patiently(pid_t tid, uint64_t usec)
 	return seize(tid);
 }
 
-static int interrupt_error;
+static pid_t uninterruptible;
 
 long __wrap_ptrace(enum __ptrace_request request, ...);
 long __wrap_ptrace(enum __ptrace_request request, ...)
@@ -141,9 +142,10 @@ long __wrap_ptrace(enum __ptrace_request request, ...)
 	va_end(arguments);
 	cr_expect_eq(request, PTRACE_INTERRUPT);
 	cr_expect(played[tid].is_traced);
-	errno = interrupt_error;
-	played[tid].interrupted = interrupt_error == 0;
-	return interrupt_error == 0 ? 0 : -1;
+	/* Of what went well it means nothing. */
+	errno = EINTR;
+	played[tid].interrupted = tid != uninterruptible;
+	return tid == uninterruptible ? -1 : 0;
 }
 
 bool __wrap_trace_is_ours(pid_t tid);
@@ -152,6 +154,7 @@ bool __wrap_trace_is_ours(pid_t tid)
 	return played[tid].is_traced;
 }
 
+static unsigned waits;
 static unsigned dies; /* so many looks later this child is dead */
 
 int __wrap_trace_let_go(pid_t tid);
@@ -159,6 +162,7 @@ int __wrap_trace_let_go(pid_t tid)
 {
 	struct played *thread = &played[tid];
 
+	waits++;
 	if (dies > 0 && --dies == 0)
 		longjmp(held_up, -ECHILD);
 	if (!thread->is_traced)
@@ -181,18 +185,31 @@ int __wrap_task_read_by_number(pid_t tid, struct task *ret)
 
 static unsigned children;
 static bool no_memory, no_child;
+static int pieces; /* of memory */
 
 void *__wrap_child_memory(size_t size);
 void *__wrap_child_memory(size_t size)
 {
-	return no_memory ? NULL : calloc(1, size);
+	size_t used = (size + 4095) / 4096 * 4096;
+	char *memory;
+
+	if (no_memory)
+		return NULL;
+	/* What lies behind it is not touched. */
+	memory =
+		mmap(NULL, used + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(memory, MAP_FAILED);
+	cr_assert_eq(mprotect(memory + used, 4096, PROT_NONE), 0);
+	pieces++;
+	return memory + used - size;
 }
 
 void __wrap_child_memory_free(void *memory, size_t size);
 void __wrap_child_memory_free(void *memory, size_t size)
 {
-	(void)size;
-	free(memory);
+	cr_expect_not_null(memory);
+	cr_expect_gt(size, 0U);
+	pieces--;
 }
 
 /* Its end lets go of whatever it has asked. */
@@ -200,13 +217,15 @@ static int run_child(void (*work)(void *context), void *context)
 {
 	int r;
 
+	children++;
 	if (no_child)
 		return -EAGAIN;
-	children++;
 	in_step = false;
 	r = setjmp(held_up);
-	if (r == 0)
+	if (r == 0) {
 		work(context);
+		cr_expect_not(in_step);
+	}
 	for (int i = 0; i < THREADS; i++)
 		played[i].is_traced = played[i].interrupted = false;
 	return r;
@@ -228,15 +247,19 @@ int __wrap_child_look(
 	void (*work)(void *context), void *context, uint64_t step_usec, uint64_t deadline)
 {
 	cr_expect_eq(step_usec, 5000U);
-	cr_expect_gt(deadline, now);
+	cr_expect_geq(deadline, now + 20000 + READY_DEADLINE_USEC);
 	return run_child(work, context);
 }
 
 /* --- killing --------------------------------------------------------------------------------- */
 
-static struct threads threads;
+static struct {
+	struct threads threads;
+	struct thread behind;
+} noted;
+static struct threads *threads = &noted.threads;
 static struct processes processes;
-static struct revoker revoker = {.threads = &threads, .processes = &processes};
+static struct revoker revoker = {.threads = &noted.threads, .processes = &processes};
 
 static unsigned killed[THREADS];   /* by the places of the processes */
 static bool goes_on[THREADS];      /* though it was killed */
@@ -301,13 +324,18 @@ static void setup(void)
 	processes.count = THREADS;
 }
 
-TestSuite(bring_back, .init = setup);
-TestSuite(one_thread, .init = setup);
+static void clean_up(void)
+{
+	cr_expect_eq(pieces, 0, "of memory");
+}
+
+TestSuite(bring_back, .init = setup, .fini = clean_up);
+TestSuite(one_thread, .init = setup, .fini = clean_up);
 
 /* One that waits in a call, and stops when it is asked to. */
 static struct played *note(pid_t tid, uint32_t place)
 {
-	threads.entries[threads.count++] =
+	threads->entries[threads->count++] =
 		(struct thread){.tid = tid, .arch = ARCH, .place = place};
 	played[tid] = (struct played){.place = place,
 		.activity = THREAD_IN_CALL,
@@ -368,6 +396,7 @@ Test(bring_back, not_who_is_elsewhere_or_gone)
 	elsewhere->activity = THREAD_ELSEWHERE;
 	gone->activity = THREAD_GONE;
 	expect_alive();
+	cr_expect_lt(now, 1000000U + 50, "nothing is waited for");
 	cr_expect_eq(elsewhere->asks, 0U);
 	cr_expect_eq(gone->asks, 0U);
 }
@@ -385,21 +414,24 @@ Test(bring_back, not_who_has_the_number_of_another)
 
 Test(bring_back, not_who_is_inside_the_door)
 {
-	const pid_t except[] = {7, 1, 6};
-	struct played *inside = note(1, 0), *second = note(2, 0);
+	const pid_t except[] = {2, 7, 3};
+	struct played *first = note(1, 0), *second = note(2, 0), *third = note(3, 1);
 
-	inside->seizable = FOR_EVER;
+	second->seizable = third->seizable = FOR_EVER;
 	cr_expect_eq(revoke_bring_back(&revoker, except, ELEMENTSOF(except)), 0);
-	cr_expect_eq(inside->asks, 0U);
-	cr_expect(second->is_out);
+	cr_expect(first->is_out);
+	cr_expect_eq(second->asks + third->asks, 0U);
 	cr_expect_eq(all_killed(), 0U);
 }
 
 Test(bring_back, who_ends_meanwhile_is_out)
 {
-	struct played *gone = note(1, 0), *dead = note(2, 1);
+	struct played *gone = note(1, 0), *dead = note(2, 1), *reaped = note(3, 2);
 
 	gone->seize = -ESRCH;
+	reaped->seize = -EACCES;
+	reaped->state = 0;
+	reaped->seizable = FOR_EVER;
 	dead->seize = -EACCES;
 	dead->state = 'Z';
 	gone->seizable = dead->seizable = FOR_EVER;
@@ -413,7 +445,7 @@ Test(bring_back, who_is_noted_twice_is_asked_once)
 {
 	struct played *thread = note(1, 0);
 
-	threads.entries[threads.count++] = threads.entries[0];
+	threads->entries[threads->count++] = threads->entries[0];
 	thread->stops = 300;
 	expect_alive();
 	cr_expect(thread->is_out);
@@ -455,8 +487,10 @@ static void expect_killed_after(uint64_t usec)
 {
 	uint64_t begun = now;
 
+	(void)note(2, 1);
 	cr_expect_eq(bring_back(), 0);
 	cr_expect_eq(killed[0], 1U);
+	cr_expect_eq(all_killed(), 1U, "who came back in time lives");
 	cr_expect_geq(now - begun, usec);
 	cr_expect_lt(now - begun, usec + 5000);
 	cr_expect_geq(patience, KILL_DEADLINE_USEC - 1000);
@@ -467,6 +501,7 @@ Test(bring_back, who_does_not_stop_is_killed_at_the_deadline)
 {
 	note(1, 0)->stops = FOR_EVER;
 	expect_killed_after(REVOKE_DEADLINE_USEC);
+	cr_expect_lt(waits, 15000U, "others get to run, too");
 }
 
 Test(bring_back, whom_another_session_process_traces_for_ever_is_killed)
@@ -498,6 +533,16 @@ Test(bring_back, who_gets_to_run_after_the_deadline_lives)
 	cr_expect(first->is_out && second->is_out);
 }
 
+/* The process of one that has ended is killed for nothing. */
+Test(bring_back, who_has_ended_by_the_deadline_is_not_killed)
+{
+	struct played *thread = note(1, 0);
+
+	thread->stops = FOR_EVER;
+	thread->ends = now + REVOKE_DEADLINE_USEC / 2;
+	expect_alive();
+}
+
 Test(bring_back, whose_state_cannot_be_told_is_killed_at_the_deadline)
 {
 	struct played *thread = note(1, 0);
@@ -511,7 +556,7 @@ Test(bring_back, who_cannot_be_interrupted_is_asked_again)
 {
 	struct played *thread = note(1, 0);
 
-	interrupt_error = EIO;
+	uninterruptible = 1;
 	thread->stops = FOR_EVER;
 	expect_killed_after(REVOKE_DEADLINE_USEC);
 	cr_expect_gt(thread->asks, 1U);
@@ -538,15 +583,28 @@ Test(bring_back, who_has_left_its_call_is_waited_for_a_while)
 
 Test(bring_back, who_holds_a_child_up_is_asked_after_all_others)
 {
-	struct played *holding = note(1, 0), *of_it = note(2, 0), *other = note(3, 1);
+	struct played *before = note(1, 0), *holding = note(2, 0), *after = note(3, 0);
+	struct played *other = note(4, 1);
 
 	holding->holds_up = 1;
 	expect_alive();
 	cr_expect_eq(children, 3U);
 	cr_expect_eq(holding->asks, 2U);
-	cr_expect_eq(of_it->asks, 1U, "it would have held the next child up as well");
-	cr_expect(holding->is_out && of_it->is_out && other->is_out);
-	cr_expect_lt(other->asked, of_it->asked);
+	cr_expect_eq(after->asks, 1U, "it would have held the next child up as well");
+	cr_expect(before->is_out && holding->is_out && after->is_out && other->is_out);
+	cr_expect_lt(other->asked, before->asked);
+	cr_expect_lt(other->asked, after->asked);
+}
+
+Test(bring_back, who_resists_is_not_asked_again)
+{
+	struct played *traced = note(1, 0), *holding = note(2, 0);
+
+	traced->seizable = FOR_EVER;
+	holding->holds_up = 1;
+	cr_expect_eq(bring_back(), 0);
+	cr_expect_eq(traced->asks, 1U);
+	cr_expect_eq(killed[0], 1U);
 }
 
 Test(bring_back, others_that_a_child_had_asked_are_asked_again)
@@ -554,11 +612,26 @@ Test(bring_back, others_that_a_child_had_asked_are_asked_again)
 	struct played *first = note(1, 0), *holding = note(2, 1);
 
 	first->stops = 1000;
-	holding->holds_up = 1;
+	holding->holds_up = 2;
 	expect_alive();
 	cr_expect_eq(first->asks, 2U);
 	cr_expect(first->is_out && holding->is_out);
-	cr_expect_eq(children, 3U);
+	cr_expect_lt(first->asked, holding->asked);
+	cr_expect_eq(children, 4U);
+}
+
+Test(bring_back, one_of_as_many_as_are_noted_holds_a_child_up)
+{
+	struct played *holding = note(1, 0);
+
+	note(2, 0)->activity = THREAD_ELSEWHERE;
+	while (threads->count < SESSION_THREADS_MAX)
+		threads->entries[threads->count++] = threads->entries[1];
+	noted.behind.tid = 9;
+	holding->holds_up = 1;
+	cr_expect_eq(revoke_bring_back(&revoker, (pid_t[]){9}, 1), 0);
+	cr_expect_eq(all_killed(), 0U);
+	cr_expect(holding->is_out);
 }
 
 Test(bring_back, who_was_done_is_not_asked_again)
@@ -569,7 +642,9 @@ Test(bring_back, who_was_done_is_not_asked_again)
 	holding->holds_up = 2;
 	expect_alive();
 	cr_expect_eq(done->asks, 0U);
+	cr_expect_eq(done->looks, 1U);
 	cr_expect_eq(of_it->asks, 0U);
+	cr_expect_eq(of_it->looks, 1U);
 	cr_expect_eq(holding->asks, 3U);
 }
 
@@ -615,6 +690,7 @@ Test(bring_back, without_children_all_are_killed)
 	(void)note(2, 1);
 	no_child = true;
 	expect_all_killed(REVOKE_DEADLINE_USEC + READY_DEADLINE_USEC);
+	cr_expect_lt(children, 40000U, "others get to run, too");
 }
 
 Test(bring_back, without_memory_nothing_is_said_to_be_done)
@@ -637,7 +713,7 @@ Test(bring_back, those_that_go_on_are_looked_after)
 	cr_expect_eq(revoker.unstopped, 2U);
 	cr_expect_eq(revoke_unstopped(&revoker), 501);
 	cr_expect_not(revoke_look_again(&revoker));
-	cr_expect_leq(patience, 10U, "without waiting");
+	cr_expect_eq(patience, 0U, "without waiting");
 	goes_on[1] = false;
 	cr_expect_not(revoke_look_again(&revoker));
 	cr_expect_eq(revoke_unstopped(&revoker), 502);
@@ -648,6 +724,25 @@ Test(bring_back, those_that_go_on_are_looked_after)
 	cr_expect(revoke_look_again(&revoker));
 	cr_expect_eq(killed[0], 0U, "there is nothing more to do");
 	cr_expect_eq(revoker.killed, 3U);
+}
+
+Test(bring_back, those_that_go_on_stay_when_others_follow)
+{
+	for (int i = 1; i < 5; i++)
+		note(i, (uint32_t)i)->seizable = FOR_EVER;
+	goes_on[2] = goes_on[4] = true;
+	cr_expect_eq(bring_back(), -EBUSY);
+	threads->count = 0;
+	note(5, 5)->seizable = FOR_EVER;
+	cr_expect_eq(bring_back(), -EBUSY);
+	cr_assert_eq(revoker.victim_count, 3U);
+	for (size_t i = 0; i < 3; i++)
+		cr_expect_eq(revoker.places[i], ((uint32_t[]){2, 4, 5})[i]);
+	for (int i = 1; i < 6; i++)
+		cr_expect_eq(revoker.handles.doomed[i], i == 2 || i > 3, "%d", i);
+	cr_expect_eq(revoke_unstopped(&revoker), 502);
+	revoker.victim_count = 0;
+	cr_expect_eq(revoke_unstopped(&revoker), 0);
 }
 
 Test(bring_back, whom_the_kernel_holds_elsewhere_has_stopped)
@@ -718,7 +813,7 @@ static struct played *caller(void)
 {
 	struct played *thread = note(1, 0);
 
-	threads.count = 0;
+	threads->count = 0;
 	target.proc = open("/proc/self", O_PATH | O_CLOEXEC);
 	return thread;
 }
@@ -797,6 +892,7 @@ Test(one_thread, is_watched_until_the_deadline)
 	cr_expect_eq(watch(), -ETIMEDOUT);
 	cr_expect_eq(answers, 1U);
 	expect_time(REVOKE_DEADLINE_USEC);
+	cr_expect_lt(waits, 15000U, "others get to run, too");
 }
 
 Test(one_thread, that_has_made_its_call_is_out_after_a_while)

@@ -137,17 +137,18 @@ static bool is_wanted(const struct search *search, uint32_t i)
 	       (!search->scope || queues_are_in(search->queues, i, search->scope));
 }
 
-static enum registered look_by_names(
-	const struct search *search, const struct credentials *identity)
+static void take(struct search *search, enum registered found)
 {
-	enum registered most = REGISTERED_NOT;
+	search->most = MAX(search->most, found);
+}
 
+static void look_by_names(struct search *search, const struct credentials *identity)
+{
 	for (uint32_t i = 0; i < used_entries(search->queues); i++)
 		if (is_wanted(search, i))
-			most = MAX(most, ask_and_close(registrations_open(search->queues, i,
-							       search->own, identity),
-						 search->tgid));
-	return most;
+			take(search, ask_and_close(registrations_open(search->queues, i,
+							   search->own, identity),
+					     search->tgid));
 }
 
 static int look_at_number(void *context, const struct target *target, int number)
@@ -156,26 +157,26 @@ static int look_at_number(void *context, const struct target *target, int number
 	struct descriptor descriptor;
 	int r = target_descriptor(target, number, &descriptor);
 
-	if (r < 0 && is_gone(r))
+	if (is_gone(r))
 		return -EBADF;
 	if (r < 0)
-		search->most = MAX(search->most, REGISTERED_UNKNOWN);
+		take(search, REGISTERED_UNKNOWN);
 	for (uint32_t i = 0; r == 0 && descriptor.regular && i < used_entries(search->queues); i++)
 		if (queue_key_same(search->queues->keys[i], descriptor.key) && is_wanted(search, i))
-			search->most = MAX(search->most,
-				ask_and_close(open_by_number(target, number, descriptor.key),
-					search->tgid));
+			take(search, ask_and_close(open_by_number(target, number, descriptor.key),
+					     search->tgid));
 	return search->most == REGISTERED;
 }
 
-static enum registered look_by_identity(const struct search *search, struct target *target)
+static void look_by_identity(struct search *search, struct target *target)
 {
 	_cleanup_(credentials_clear) struct credentials identity = CREDENTIALS_NONE;
 	int r = target_credentials(target, &search->own->namespaces, &identity);
 
-	if (r < 0)
-		return thread_is_dead(target->proc) ? REGISTERED_NOT : REGISTERED_UNKNOWN;
-	return look_by_names(search, &identity);
+	if (r == 0)
+		look_by_names(search, &identity);
+	else if (!thread_is_dead(target->proc))
+		take(search, REGISTERED_UNKNOWN);
 }
 
 /* By the first thread that lives, and by each that has a table of its own. */
@@ -184,7 +185,7 @@ static int look_at_table(void *context, struct target *thread)
 	struct search *search = context;
 
 	if (!search->has_identity)
-		search->most = MAX(search->most, look_by_identity(search, thread));
+		look_by_identity(search, thread);
 	search->has_identity = true;
 	return target_for_each_descriptor(thread, look_at_number, search);
 }
