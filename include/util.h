@@ -16,10 +16,22 @@
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 #define _noreturn_     __attribute__((noreturn))
 #define ELEMENTSOF(x)  (sizeof(x) / sizeof((x)[0]))
-#define MIN(a, b)      ((a) < (b) ? (a) : (b))
-#define MAX(a, b)      ((a) > (b) ? (a) : (b))
 #define STR_HELPER(x)  #x
 #define STR(x)         STR_HELPER(x)
+
+/* Each argument is evaluated once. */
+#define MIN(a, b)                     \
+	({                            \
+		__auto_type a_ = (a); \
+		__auto_type b_ = (b); \
+		a_ < b_ ? a_ : b_;    \
+	})
+#define MAX(a, b)                     \
+	({                            \
+		__auto_type a_ = (a); \
+		__auto_type b_ = (b); \
+		a_ > b_ ? a_ : b_;    \
+	})
 
 /* Defines name##p(T *p) for use with _cleanup_. */
 #define DEFINE_CLEANUP(type, free_function)          \

@@ -808,7 +808,7 @@ Test(lookout, has_nothing_that_lies_behind_the_last)
 static void open_first_twice(void)
 {
 	open_first();
-	(void)dup(queue);
+	(void)!dup(queue);
 }
 
 Test(lookout, has_each_queue_once_and_only_those_that_may_not_be_read)

@@ -22,7 +22,7 @@ static uint64_t share(const struct refusals *refusals, uint64_t delay, uint64_t 
 
 	for (uint32_t i = 0; i < SESSION_QUEUES_MAX; i++)
 		repeated += is_repeated(refusals, i, now);
-	return MIN(delay, MAX(delay / MAX(repeated, 1U), REFUSAL_DELAY_LEAST_USEC));
+	return MIN(MAX(delay / MAX(repeated, 1U), REFUSAL_DELAY_LEAST_USEC), delay);
 }
 
 uint64_t refusals_count(struct refusals *refusals, uint32_t queue, uint64_t now)

@@ -156,7 +156,7 @@ static enum holding look_at_process(
 	look->patience = patience;
 	r = target_for_each_table(member->proc, look_at_table, look);
 	if (r < 0 && member_lives(member))
-		look->holding = MAX(look->holding, HOLDS_UNKNOWN);
+		look->holding = MAX(look->holding, (enum holding)HOLDS_UNKNOWN);
 	return look->holding;
 }
 

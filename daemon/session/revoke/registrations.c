@@ -203,10 +203,10 @@ enum registered registrations_look(const struct process *process, const struct q
 	if (proc < 0)
 		return proc == -ESRCH ? REGISTERED_NOT : REGISTERED_UNKNOWN;
 	r = target_for_each_table(proc, look_at_table, &search);
+	if (r < 0)
+		take(&search, REGISTERED_UNKNOWN);
 	/* Or it was another's, by then. */
-	return is_over(process) ? REGISTERED_NOT
-	       : r < 0          ? MAX(search.most, REGISTERED_UNKNOWN)
-				: search.most;
+	return is_over(process) ? REGISTERED_NOT : search.most;
 }
 
 struct quick_look {

@@ -75,7 +75,7 @@ static int watch(pid_t child, const volatile uint64_t *busy, uint64_t step_usec,
 		if (is_held_up(child, since, step_usec) && *busy == since)
 			return -ETIMEDOUT;
 		(void)usleep(pause);
-		pause = MIN(2 * pause, CHECK_MOST_USEC);
+		pause = MIN(2 * pause, (useconds_t)CHECK_MOST_USEC);
 	}
 }
 
@@ -177,7 +177,7 @@ static bool has_gone(const struct looker *self)
 static int watch_thread(const struct looker *self, uint64_t step_usec, uint64_t deadline)
 {
 	for (useconds_t pause = CHECK_LEAST_USEC; !has_gone(self);
-		pause = MIN(2 * pause, CHECK_MOST_USEC)) {
+		pause = MIN(2 * pause, (useconds_t)CHECK_MOST_USEC)) {
 		bool late = now_usec() > deadline;
 		uint64_t since = self->busy;
 

@@ -73,7 +73,7 @@ void opened_learn(struct opened *opened, pid_t tid, int fd, struct queue_key key
 {
 	unsigned tries = 0;
 
-	for (uint32_t age = 1; age <= MIN(opened->count, SESSION_WATCHED_MAX); age++) {
+	for (uint32_t age = 1; age <= MIN(opened->count, (uint32_t)SESSION_WATCHED_MAX); age++) {
 		uint32_t place = (opened->count - age) % SESSION_WATCHED_MAX;
 		const struct opened_file *file = &opened->files[place];
 
