@@ -3,6 +3,7 @@
  * done. This process is the caller, too. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <mqueue.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,7 +19,22 @@
 static struct target target;
 static struct done_call *done;
 static int both, reader, writer, memory;
+static char *beside;
 static char *hole; /* a page that cannot be used, behind one that can only be read */
+
+/* Room for what is noted, and another mapping behind it. */
+static void *map_beside(size_t page)
+{
+	size_t size = (sizeof(*done) + page - 1) / page * page;
+	char *room = mmap(NULL, size + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	cr_assert_neq((void *)room, MAP_FAILED);
+	beside = mmap(room + size, page, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	cr_assert_neq((void *)beside, MAP_FAILED);
+	*beside = 'b';
+	return room;
+}
 
 static void setup(void)
 {
@@ -34,7 +50,8 @@ static void setup(void)
 	cr_assert_eq(target_open(getpid(), &target), 0);
 	memory = memfd_create("done", MFD_CLOEXEC);
 	cr_assert_eq(ftruncate(memory, sizeof(*done)), 0);
-	done = mmap(NULL, sizeof(*done), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	done = mmap(map_beside(page), sizeof(*done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		memory, 0);
 	hole = mmap(NULL, 2 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	cr_assert(done != MAP_FAILED && hole != MAP_FAILED);
 	hole += page;
@@ -223,9 +240,10 @@ Test(data_calls, receiving_is_as_the_kernel_receives)
 
 Test(data_calls, attributes_are_as_the_kernel_has_them)
 {
-	static const struct mq_attr set = {.mq_flags = O_NONBLOCK}, unset, wrong = {.mq_flags = 1};
+	static const struct mq_attr set = {.mq_flags = O_NONBLOCK}, unset, wrong = {.mq_flags = 1},
+				    high = {.mq_flags = INT64_C(1) << 40};
 	const uint64_t new[] = {0, (uintptr_t)&set, (uintptr_t)&unset, (uintptr_t)&wrong,
-		(uintptr_t)hole, (uintptr_t)hole - 64};
+		(uintptr_t)&high, (uintptr_t)hole, (uintptr_t)hole - 64};
 	const uint64_t olds[] = {0, (uintptr_t)&old, (uintptr_t)hole, (uintptr_t)hole - 64};
 	const int fds[] = {both, reader, writer, -1};
 
@@ -238,11 +256,26 @@ Test(data_calls, attributes_are_as_the_kernel_has_them)
 						messages);
 }
 
+Test(data_calls, what_was_copied_is_freed)
+{
+	struct arguments arguments = {MQ_CALL_SEND, both, {(uintptr_t)text, SIZE, 4, 0}};
+	size_t before;
+
+	arrange(0);
+	cr_expect_eq(by_us(&arguments), 0);
+	before = mallinfo2().uordblks;
+	for (int i = 0; i < 2000; i++) {
+		arguments.others[0] = (uintptr_t)(i % 2 ? text : hole);
+		(void)by_us(&arguments);
+	}
+	cr_expect_leq(mallinfo2().uordblks, before + SIZE * 100);
+}
+
 /* --- of 32-bit programs --- */
 
 Test(data_calls, attributes_of_32_bit_programs)
 {
-	int32_t set[8] = {O_NONBLOCK}, was[9] = {0};
+	int32_t set[8] = {O_NONBLOCK, 7, 7, 7}, was[9] = {0};
 	struct arguments arguments = {
 		MQ_CALL_GETSETATTR, both, {(uintptr_t)set, (uintptr_t)was, 0, 0}};
 
@@ -291,13 +324,14 @@ static int number_in(uint32_t arch, bool has_long_time)
 Test(data_calls, times_of_32_bit_programs)
 {
 	const int narrow = number_in(compat_arch, false), wide = number_in(compat_arch, true);
-	const int32_t brief[] = {77, 88, -1}, late[] = {-1, 0};
+	const int32_t brief[] = {77, 88, -1}, late[] = {-1, 0}, wrong[] = {77, -1};
 	const int64_t padded[] = {77, INT64_C(5) << 32 | 88}, negative[] = {-1, 0};
 	struct timespec time;
 
 	cr_expect_eq(timeout_of(compat_arch, narrow, brief, &time), 0);
 	cr_expect(time.tv_sec == 77 && time.tv_nsec == 88);
 	cr_expect_eq(timeout_of(compat_arch, narrow, late, &time), -EINVAL);
+	cr_expect_eq(timeout_of(compat_arch, narrow, wrong, &time), -EINVAL);
 	cr_expect_eq(timeout_of(compat_arch, wide, padded, &time), 0);
 	cr_expect(time.tv_sec == 77 && time.tv_nsec == 88, "the upper half is padding");
 	cr_expect_eq(timeout_of(compat_arch, wide, negative, &time), -EINVAL);
@@ -335,15 +369,24 @@ static struct timespec in_nanoseconds(int64_t nanoseconds)
 	return time;
 }
 
+static int64_t nanoseconds_to(const struct timespec *time)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (time->tv_sec - now.tv_sec) * 1000000000 + time->tv_nsec - now.tv_nsec;
+}
+
+/* The next microsecond after it, or the one after that. */
 static void expect_left(int64_t nanoseconds)
 {
-	struct timespec deadline = in_nanoseconds(nanoseconds);
-	uint64_t left;
+	struct emulated emulated = {.has_deadline = true, .deadline = in_nanoseconds(nanoseconds)};
+	int64_t before = nanoseconds_to(&emulated.deadline);
+	int64_t left = (int64_t)emulated_time_left(&emulated) * 1000;
+	int64_t after = nanoseconds_to(&emulated.deadline);
 
-	cr_expect_eq(wait_until(&deadline, &left), -EINPROGRESS);
-	cr_expect(left > (uint64_t)nanoseconds / 1000 - 100000 &&
-			  left <= (uint64_t)nanoseconds / 1000 + 1,
-		"%lu µs of %ld ns", (unsigned long)left, (long)nanoseconds);
+	cr_assert(left > after && left <= before + 2000, "%ld ns of %ld to %ld", (long)left,
+		(long)after, (long)before);
 }
 
 Test(data_calls, how_long_it_may_wait)
@@ -361,8 +404,8 @@ Test(data_calls, how_long_it_may_wait)
 	past.tv_nsec = 999999999;
 	cr_expect_eq(wait_until(&past, &left), -EINPROGRESS);
 	cr_expect_eq(left, 0U);
-	for (int64_t tenths = 2; tenths < 30; tenths++)
-		expect_left(tenths * 100000000);
+	for (int64_t i = 200; i < 3000; i++)
+		expect_left(i * 1000001);
 	cr_expect_eq(wait_until(&far, &left), -EINPROGRESS);
 	cr_expect(left >= INT32_MAX * UINT64_C(1000000) - 1000000 &&
 			  left <= (INT32_MAX + UINT64_C(1)) * 1000000,
@@ -394,10 +437,44 @@ Test(data_calls, what_was_done_is_noted)
 	cr_expect(done->id == 0 && done->used == 0);
 }
 
+Test(data_calls, what_is_not_carried_out_is_not_noted)
+{
+	static const struct mq_attr wrong = {.mq_flags = 1};
+	struct arguments set = {MQ_CALL_GETSETATTR, both, {(uintptr_t)&wrong, 0, 0, 0}};
+
+	done->attributes.mq_msgsize = SIZE;
+	cr_expect_eq(by_us(&set), -EINVAL);
+	cr_expect_eq(done->id, 0U);
+	cr_expect_eq(done->attributes.mq_msgsize, 0, "of an earlier call");
+}
+
+Test(data_calls, an_empty_message_is_one)
+{
+	struct arguments receive = {
+		MQ_CALL_RECEIVE, both, {(uintptr_t)text, SIZE, (uintptr_t)&priority, 0}};
+
+	arrange(0);
+	cr_assert_eq(mq_send(both, "", 0, 9), 0);
+	errno = EIO;
+	cr_expect_eq(by_us(&receive), 0);
+	cr_expect_eq(priority, 9U);
+	cr_expect_eq(done->id, (uint64_t)ID);
+}
+
+Test(data_calls, what_a_send_has_for_the_app_is_its_result)
+{
+	const struct data_call call = {.call = MQ_CALL_SEND};
+
+	done->result = 77;
+	cr_expect_eq(emulate_hand_out(&target, &call, done), 77);
+}
+
 /* Whose note of what was done did not come any more. */
 static long found(enum mq_call call, unsigned with, char last, long size)
 {
-	*done = (struct done_call){.id = ID, .result = DONE_TRYING, .priority = with, .used = 10};
+	done->result = DONE_TRYING;
+	done->priority = with;
+	done->used = 10;
 	done->attributes.mq_msgsize = size;
 	done->message[9] = last;
 	cr_expect_eq(emulate_outcome(done, call), done->result);
@@ -448,6 +525,7 @@ Test(data_calls, memory_for_a_large_message_is_given_back)
 	emulate_answered(done);
 	cr_expect_leq(memory_used(), SESSION_MESSAGE_KEPT + 3 * (size_t)sysconf(_SC_PAGESIZE));
 	cr_expect_eq(memcmp(done->message, "a message", 9), 0, "what is small is kept");
+	cr_expect_eq(*beside, 'b');
 }
 
 /* A message that nobody could note would be lost. */

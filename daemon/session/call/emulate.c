@@ -63,8 +63,8 @@ static int read_timeout(struct target *target, const struct data_call *call, str
 		return r;
 	*ret = call->long_time ? (struct timespec){wide[0], wide[1]}
 			       : (struct timespec){narrow[0], narrow[1]};
-	/* The upper half of a 32-bit caller's nanoseconds is padding. */
-	if (call->compat && call->long_time)
+	/* The upper half of a 32-bit caller's nanoseconds is padding, or there is none. */
+	if (call->compat)
 		ret->tv_nsec &= UINT32_MAX;
 	return ret->tv_sec < 0 || ret->tv_nsec < 0 || ret->tv_nsec >= 1000000000 ? -EINVAL : 0;
 }
@@ -105,6 +105,7 @@ static int prepare_message(
 						  emulated->message, emulated->call.size);
 }
 
+/* Of them the kernel looks at the flags only. */
 static int read_attributes(struct target *target, const struct data_call *call, struct mq_attr *ret)
 {
 	struct app_memory memory = target_memory(target);
@@ -115,23 +116,16 @@ static int read_attributes(struct target *target, const struct data_call *call, 
 		return memory.read(memory.context, call->buffer, ret, sizeof(*ret));
 	r = memory.read(memory.context, call->buffer, compat, sizeof(compat));
 	if (r == 0)
-		*ret = (struct mq_attr){.mq_flags = compat[0],
-			.mq_maxmsg = compat[1],
-			.mq_msgsize = compat[2],
-			.mq_curmsgs = compat[3]};
+		ret->mq_flags = compat[0];
 	return r;
 }
 
-static int prepare_getsetattr(
-	struct target *target, const struct queue_file *queue, struct emulated *emulated)
+/* That there is no queue the kernel says, after it has looked at the flags. */
+static int prepare_getsetattr(struct target *target, struct emulated *emulated)
 {
-	int r = emulated->call.buffer == 0
-			? 0
-			: read_attributes(target, &emulated->call, &emulated->attributes);
-
-	if (r == 0 && emulated->attributes.mq_flags & ~(long)O_NONBLOCK)
-		return -EINVAL;
-	return r == 0 && !queue ? -EBADF : r;
+	return emulated->call.buffer == 0
+		       ? 0
+		       : read_attributes(target, &emulated->call, &emulated->attributes);
 }
 
 static int prepare_transfer(
@@ -149,7 +143,7 @@ int emulate_prepare(struct target *target, const struct data_call *call,
 	const struct queue_file *queue, struct emulated *ret)
 {
 	struct emulated emulated = {.call = *call, .queue = queue ? queue->fd : -EBADF};
-	int r = call->call == MQ_CALL_GETSETATTR ? prepare_getsetattr(target, queue, &emulated)
+	int r = call->call == MQ_CALL_GETSETATTR ? prepare_getsetattr(target, &emulated)
 						 : prepare_transfer(target, queue, &emulated);
 
 	if (r < 0) {
