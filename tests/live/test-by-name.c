@@ -38,6 +38,7 @@ static struct plan {
 	volatile int error;     /* instead of injecting */
 	volatile bool vanishes; /* the queue, just before it is opened */
 	volatile bool is_full;  /* nobody else may wait */
+	volatile bool fills;    /* the app's table, by another thread of it */
 	volatile bool no_table; /* of the app is to be had */
 	volatile int unseen;    /* this number of the app's has just been closed, it seems */
 } * plan;
@@ -536,9 +537,49 @@ Test(by_name, whoever_was_killed_on_the_way)
 	cr_expect(there, "it is not");
 }
 
+static void *fill_when_told(void *unused)
+{
+	const struct rlimit least = {1, 1};
+
+	(void)unused;
+	while (!plan->fills)
+		(void)usleep(1000);
+	(void)setrlimit(RLIMIT_NOFILE, &least);
+	plan->fills = false;
+	return NULL;
+}
+
+static void fill_table(const struct door *door)
+{
+	(void)door;
+	plan->fills = true;
+	while (plan->fills)
+		(void)usleep(1000);
+}
+
+static void call_beside_a_thread(struct stage *stage)
+{
+	in_background(fill_when_told);
+	call_once(stage);
+}
+
+Test(by_name, what_was_created_before_the_table_was_full_is_taken_back)
+{
+	struct door door;
+
+	make_plan();
+	wanted.oflag = O_RDWR | O_CREAT | O_EXCL;
+	door_open(&door, NOBODY, NULL, call_beside_a_thread);
+	door_begin(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	die_at(&door, (enum place[]){AFTER_ACTING, NOWHERE, NOWHERE}, fill_table);
+	cr_expect_eq(door.stage->results[RESULT], -EMFILE, "%ld", door.stage->results[RESULT]);
+	cr_expect_not(exists(&door));
+	end_app(&door);
+}
+
 /* --- no room ---------------------------------------------------------------------------------- */
 
-static void fill_table(struct stage *stage)
+static void open_with_a_full_table(struct stage *stage)
 {
 	const struct rlimit limit = {.rlim_cur = 32, .rlim_max = 40};
 
@@ -557,7 +598,7 @@ static void expect_no_room(int oflag, enum owner owner)
 
 	make_plan();
 	wanted.oflag = oflag;
-	door_open(&door, NOBODY, NULL, fill_table);
+	door_open(&door, NOBODY, NULL, open_with_a_full_table);
 	open_queue(&door, owner);
 	door_wait(&door);
 	door_grant(&door, PERMISSIONS_ALL);

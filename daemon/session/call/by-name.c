@@ -261,8 +261,9 @@ struct answer act_on_open(struct supervisor *supervisor, struct call *call)
 		return answer_error(EACCES);
 	if (request->oflag & O_CREAT)
 		held_drop(&supervisor->held, 0);
-	/* Unconfined this comes before the look-up and before creating. */
-	if (call->table_full)
+	/* Unconfined this comes before the look-up and before creating. What was created by an
+	 * earlier session process is taken back. */
+	if (call->table_full && supervisor->inflight->phase == INFLIGHT_RECEIVED)
 		return no_room(call);
 	call->queue = open_queue(supervisor, call);
 	if (call->queue < 0)
