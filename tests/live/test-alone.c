@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "daemon/session/target/cache.h"
 #include "daemon/session/target/inflight.h"
 #include "include/text.h"
 #include "door.h"
@@ -283,11 +284,13 @@ static const char *text_in_place(const char *text)
 /* This very program, executed by the app. */
 __attribute__((constructor)) static void executed(void)
 {
-	const char *number = getenv("ALONE_QUEUE");
+	const char *number = getenv("ALONE_QUEUE"), *ready = getenv("ALONE_READY");
 
 	if (!number)
 		return;
 	make_thread();
+	if (ready && write(atoi(ready), "r", 1) != 1)
+		_exit(115);
 	_exit(mq_send(atoi(number), text_in_place("the new program"), 15, 0) < 0);
 }
 
@@ -298,11 +301,23 @@ static int wait_in_memory(void *context)
 	return context == NULL;
 }
 
-/* The old program's memory lives on in another process. */
-static void send_and_execute(struct stage *stage)
+static _noreturn_ void execute(void)
 {
 	static char stack[16384];
 	char number[16];
+
+	(void)snprintf(number, sizeof(number), "%d", other);
+	(void)fcntl(other, F_SETFD, 0);
+	(void)setenv("ALONE_QUEUE", number, 1);
+	if (clone(wait_in_memory, stack + sizeof(stack), CLONE_VM, NULL) < 0)
+		_exit(113);
+	(void)execl("/proc/self/exe", "executed", NULL);
+	_exit(114);
+}
+
+/* The old program's memory lives on in another process. */
+static void send_and_execute(struct stage *stage)
+{
 
 	lose_something(stage);
 	make_thread();
@@ -311,14 +326,8 @@ static void send_and_execute(struct stage *stage)
 		app_pause(stage);
 		(void)mq_send(other, PLACE, 15, 0);
 	}
-	(void)snprintf(number, sizeof(number), "%d", other);
-	(void)fcntl(other, F_SETFD, 0);
-	(void)setenv("ALONE_QUEUE", number, 1);
 	app_pause(stage);
-	if (clone(wait_in_memory, stack + sizeof(stack), CLONE_VM, NULL) < 0)
-		_exit(113);
-	(void)execl("/proc/self/exe", "executed", NULL);
-	_exit(114);
+	execute();
 }
 
 Test(alone, memory_is_the_running_programs)
@@ -329,6 +338,59 @@ Test(alone, memory_is_the_running_programs)
 	let_send(&door, "the old program");
 	let_send(&door, "the old program");
 	let_send(&door, "the new program");
+	door_close(&door);
+}
+
+/* Pipes: a thread of the app's is to execute the program; that is there. */
+static int to_execute[2], executes[2];
+
+/* The linker puts this in the place of the session's own (--wrap). */
+bool __real_callers_keep_memory(struct callers *callers, struct target *target);
+bool __wrap_callers_keep_memory(struct callers *callers, struct target *target);
+bool __wrap_callers_keep_memory(struct callers *callers, struct target *target)
+{
+	char byte;
+
+	if (to_execute[1] != 0 && target->memory >= 0 &&
+		(write(to_execute[1], "x", 1) != 1 || read(executes[0], &byte, 1) != 1))
+		abort();
+	to_execute[1] = 0;
+	return __real_callers_keep_memory(callers, target);
+}
+
+static void *execute_when_told(void *unused)
+{
+	char number[16], byte;
+
+	(void)unused;
+	(void)snprintf(number, sizeof(number), "%d", executes[1]);
+	(void)setenv("ALONE_READY", number, 1);
+	if (read(to_execute[0], &byte, 1) == 1)
+		execute();
+	return NULL;
+}
+
+static void send_while_it_is_executed(struct stage *stage)
+{
+	pthread_t thread;
+
+	lose_something(stage);
+	(void)text_in_place("the old program");
+	(void)pthread_create(&thread, NULL, execute_when_told, NULL);
+	app_pause(stage);
+	(void)mq_send(other, PLACE, 15, 0);
+	_exit(116);
+}
+
+/* What was opened of one is not kept with a thread of the other as its witness. */
+Test(alone, memory_is_of_one_program)
+{
+	struct door door;
+
+	cr_assert(pipe(to_execute) == 0 && pipe(executes) == 0);
+	open_tainted(&door, true, send_while_it_is_executed);
+	let_send(&door, "the old program");
+	expect_text("the new program");
 	door_close(&door);
 }
 

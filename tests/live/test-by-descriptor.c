@@ -4,8 +4,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <mqueue.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -34,9 +37,13 @@ static struct plan {
 	volatile int lost;          /* the app's number of the queue that is taken away */
 	volatile bool is_exchanged; /* the copy is one of that */
 	volatile bool is_full;      /* nobody else may wait */
-	volatile int busy;          /* so often the manager does not take a pidfd */
-	volatile int watch_error;   /* instead of watching */
-	volatile bool is_answered;  /* before that error */
+	volatile int copies;        /* that were made */
+	volatile int status_error;  /* and a wrong number, instead of the process's */
+	volatile int busy;          /* so often the manager is waited for, until it takes a pidfd */
+	volatile int tell_error;    /* of the next one only */
+	volatile bool is_to_receive;
+	volatile int watch_error;  /* instead of watching */
+	volatile bool is_answered; /* before that error */
 } * plan;
 
 static void end_caller(void)
@@ -68,6 +75,10 @@ int __wrap_waiters_add(struct waiters *waiters, struct inflight *inflight, struc
 	struct emulated *emulated, const struct wanted *wanted);
 int __real_message_send(int fd, const void *message, size_t size, const int *fds, size_t count);
 int __wrap_message_send(int fd, const void *message, size_t size, const int *fds, size_t count);
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __real_text_status_at(int proc, const char *key, uint64_t *ret);
+int __wrap_text_status_at(int proc, const char *key, uint64_t *ret);
 int __real_revoke_watch(
 	const struct target *target, uint32_t arch, int (*answer)(void *context), void *context);
 int __wrap_revoke_watch(
@@ -107,8 +118,10 @@ int __wrap_target_copy_descriptor(const struct target *target, int fd)
 	if (plan && plan->copy_error)
 		return -plan->copy_error;
 	copy = __real_target_copy_descriptor(target, plan && plan->is_exchanged ? plan->lost : fd);
-	if (plan)
+	if (plan) {
+		plan->copies++;
 		end_caller();
+	}
 	return copy;
 }
 
@@ -123,12 +136,30 @@ int __wrap_waiters_add(struct waiters *waiters, struct inflight *inflight, struc
 int __wrap_message_send(int fd, const void *message, size_t size, const int *fds, size_t count)
 {
 	const struct session_message *said = message;
+	int error;
 
-	if (plan && size == sizeof(*said) && said->type == SESSION_PROCESS && plan->busy > 0) {
+	if (!plan || size != sizeof(*said) || said->type != SESSION_PROCESS)
+		return __real_message_send(fd, message, size, fds, count);
+	error = plan->tell_error;
+	plan->tell_error = 0;
+	return plan->busy > 0 ? -EAGAIN
+	       : error        ? -error
+			      : __real_message_send(fd, message, size, fds, count);
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	if (plan && count == 1 && fds->events == POLLOUT && plan->busy > 0)
 		plan->busy--;
-		return -EAGAIN;
-	}
-	return __real_message_send(fd, message, size, fds, count);
+	return __real_poll(fds, count, timeout);
+}
+
+int __wrap_text_status_at(int proc, const char *key, uint64_t *ret)
+{
+	if (!plan || !plan->status_error || !streq(key, "Tgid"))
+		return __real_text_status_at(proc, key, ret);
+	*ret = (uint64_t)getpid();
+	return -plan->status_error;
 }
 
 int __wrap_revoke_watch(
@@ -178,9 +209,35 @@ static long receive(void)
 	return result_of(mq_receive(other, text, sizeof(text), NULL));
 }
 
-static long send_to_none(void)
+static long send_or_receive(void)
 {
-	return result_of(mq_send(999, "text", 4, 0));
+	return plan->is_to_receive ? receive() : send_text();
+}
+
+static long send_to_no_queue(void)
+{
+	int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	long r = result_of(mq_send(file, "text", 4, 0));
+
+	(void)close(file);
+	return r;
+}
+
+static void *send_beside(void *result)
+{
+	*(long *)result = send_text();
+	return NULL;
+}
+
+static long send_by_another_thread(void)
+{
+	pthread_t thread;
+	long result = 1;
+
+	if (pthread_create(&thread, NULL, send_beside, &result) != 0)
+		_exit(111);
+	(void)pthread_join(thread, NULL);
+	return result;
 }
 
 static long register_and_stay(void)
@@ -332,14 +389,16 @@ static bool is_noted(const struct door *door, pid_t pid)
 Test(by_descriptor, another_process_of_its_number_is_not_noted)
 {
 	struct door door;
+	pid_t gone;
 
 	begin(&door, false, children, get_attributes);
 	plan->caller_ends = true;
 	(void)call_once(&door);
-	cr_expect_not(is_noted(&door, plan->caller));
-	cr_expect_eq(told(&door), 0U);
+	gone = plan->caller;
 	expect_call(&door, 0);
+	cr_expect_not(is_noted(&door, gone));
 	cr_expect(is_noted(&door, plan->caller));
+	cr_expect_eq(door_notes(&door)->threads.count, 1U);
 	cr_expect_eq(told(&door), 1U);
 	finish(&door);
 }
@@ -351,9 +410,50 @@ Test(by_descriptor, nothing_is_sent_for_who_is_gone)
 	begin(&door, true, children, send_text);
 	plan->caller_ends = true;
 	(void)call_once(&door);
-	cr_expect_eq(messages(other), 0);
 	expect_call(&door, 0);
 	cr_expect_eq(messages(other), 1);
+	finish(&door);
+}
+
+Test(by_descriptor, nothing_is_taken_for_who_is_gone)
+{
+	struct door door;
+
+	begin(&door, true, children, receive);
+	cr_assert_eq(mq_send(other, "text", 4, 0), 0);
+	plan->caller_ends = true;
+	(void)call_once(&door);
+	expect_call(&door, 4);
+	cr_expect_eq(messages(other), 0);
+	finish(&door);
+}
+
+/* What was noted of its number is another thread's. */
+Test(by_descriptor, another_thread_of_its_number_is_noted_anew)
+{
+	struct process *entries;
+	struct door door;
+
+	begin(&door, false, same_thread, get_attributes);
+	expect_call(&door, 0);
+	entries = door_notes(&door)->processes.entries;
+	cr_expect_eq(entries[0].pid, door.app);
+	entries[0].pid = 1;
+	expect_call(&door, 0);
+	cr_expect(is_noted(&door, door.app));
+	cr_expect_eq(told(&door), 2U);
+	finish(&door);
+}
+
+Test(by_descriptor, a_process_is_noted_once)
+{
+	struct door door;
+
+	begin(&door, false, same_thread, send_by_another_thread);
+	for (int i = 0; i < 3; i++)
+		cr_expect_eq(sender(&door), door.app);
+	cr_expect_eq(door_notes(&door)->processes.count, 1U);
+	cr_expect_eq(told(&door), 1U);
 	finish(&door);
 }
 
@@ -373,6 +473,17 @@ Test(by_descriptor, of_whom_there_is_no_pidfd_calls_are_carried_out)
 	begin(&door, false, children, register_and_remove);
 	plan->open_error = EMFILE;
 	expect_call(&door, -EACCES);
+	finish(&door);
+}
+
+Test(by_descriptor, of_whom_the_process_is_not_known_none_is_noted)
+{
+	struct door door;
+
+	begin(&door, false, same_thread, send_text);
+	plan->status_error = EMFILE;
+	cr_expect_eq(sender(&door), door.session);
+	cr_expect_eq(door_notes(&door)->processes.count, 0U);
 	finish(&door);
 }
 
@@ -408,6 +519,7 @@ Test(by_descriptor, of_whom_the_manager_does_not_hear_calls_are_carried_out)
 	plan->busy = 1;
 	cr_expect_eq(sender(&door), door.session);
 	cr_expect_eq(told(&door), 0U);
+	plan->busy = 0;
 	cr_expect_eq(sender(&door), door.app);
 	cr_expect_eq(told(&door), 1U);
 	cr_expect_eq(sender(&door), door.app);
@@ -420,7 +532,7 @@ Test(by_descriptor, the_manager_is_waited_for_where_nobody_else_could_do_it)
 	struct door door;
 
 	begin(&door, false, same_thread, register_and_remove);
-	plan->busy = INT_MAX;
+	plan->busy = 5;
 	expect_call(&door, -EACCES);
 	cr_expect_eq(told(&door), 0U);
 	plan->busy = 1;
@@ -499,6 +611,9 @@ Test(by_descriptor, who_cannot_tell_the_next_manager_ends)
 	door_processes_unknown = true;
 	plan->busy = INT_MAX;
 	door_replace_in_vain(&door);
+	plan->busy = 0;
+	plan->tell_error = EIO;
+	door_replace_in_vain(&door);
 	(void)kill(door.app, SIGKILL);
 	door_close_killed(&door);
 }
@@ -536,8 +651,34 @@ Test(by_descriptor, what_cannot_be_taken_is_refused)
 	plan->copy_error = EBADF;
 	expect_call(&door, -EBADF);
 	finish(&door);
-	begin(&door, true, same_thread, send_to_none);
+	plan->copies = 0;
+	begin(&door, true, same_thread, send_to_no_queue);
 	expect_call(&door, -EBADF);
+	cr_expect_eq(plan->copies, 0, "what serves it could hold up whoever closes a copy");
+	finish(&door);
+}
+
+static long receive_at_once(void)
+{
+	(void)fcntl(other, F_SETFL, O_NONBLOCK);
+	return plan->is_to_receive ? receive() : send_text();
+}
+
+/* That there is nothing nobody has refused. */
+Test(by_descriptor, what_was_carried_out_counts)
+{
+	const struct counters *counters;
+	struct door door;
+
+	begin(&door, true, same_thread, receive_at_once);
+	expect_call(&door, 0);
+	plan->is_to_receive = true;
+	expect_call(&door, 4);
+	expect_call(&door, -EAGAIN);
+	counters = &door_notes(&door)->head.counted[0].counters;
+	cr_expect_eq(counters->sent, 1U);
+	cr_expect_eq(counters->received, 1U);
+	cr_expect_eq(counters->refused, 0U);
 	finish(&door);
 }
 
@@ -555,6 +696,22 @@ Test(by_descriptor, who_cannot_wait_is_refused)
 	before = door_count_links(&door, "");
 	expect_call(&door, -EACCES);
 	cr_expect_eq(door_count_links(&door, ""), before);
+	finish(&door);
+}
+
+/* Its queue is held, and nothing more can be opened. */
+Test(by_descriptor, who_cannot_wait_for_want_of_descriptors_is_refused)
+{
+	const struct rlimit least = {3, 3};
+	struct door door;
+	char text[32];
+
+	begin(&door, true, same_thread, send_or_receive);
+	expect_call(&door, 0);
+	cr_expect_eq(mq_receive(other, text, sizeof(text), NULL), 4);
+	plan->is_to_receive = true;
+	cr_assert_eq(prlimit(door.session, RLIMIT_NOFILE, &least, NULL), 0);
+	expect_call(&door, -EACCES);
 	finish(&door);
 }
 
@@ -587,6 +744,23 @@ Test(by_descriptor, who_is_not_seen_to_come_out_is_killed)
 	expect_call(&door, -EACCES);
 	plan->watch_error = EPERM;
 	expect_call(&door, -EACCES);
+	finish(&door);
+}
+
+/* Where a queue may not be read each mq_notify is watched, and nothing else. */
+Test(by_descriptor, who_receives_is_not_watched)
+{
+	struct door door;
+
+	make_plan();
+	call = receive;
+	plan->watch_error = EPERM;
+	door_open(&door, NOBODY, NULL, same_thread);
+	door_begin(&door, PERMISSION_WRITE, PERMISSIONS_ALL);
+	cr_expect(door_notes(&door)->watching);
+	other = mq_open(door.stage->other, O_RDWR | O_NONBLOCK);
+	cr_assert_eq(mq_send(other, "text", 4, 0), 0);
+	expect_call(&door, 4);
 	finish(&door);
 }
 

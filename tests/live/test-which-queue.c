@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <mqueue.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
@@ -285,6 +286,9 @@ Test(which_queue, the_record_says_if_it_is_not_known)
 /* What session processes find that are started from now on, instead of what there is. */
 static int descriptor_error, access_error;
 
+/* Shared with session processes: the number that is looked at instead of another one; 0: none. */
+static volatile int *exchanged;
+
 /* The linker puts these in the place of the session's own (--wrap). */
 int __real_target_descriptor(const struct target *target, int fd, struct descriptor *ret);
 int __wrap_target_descriptor(const struct target *target, int fd, struct descriptor *ret);
@@ -293,12 +297,17 @@ int __wrap_target_descriptor_access(const struct target *target, int fd, uint32_
 
 int __wrap_target_descriptor(const struct target *target, int fd, struct descriptor *ret)
 {
-	return descriptor_error ? descriptor_error : __real_target_descriptor(target, fd, ret);
+	if (descriptor_error)
+		return descriptor_error;
+	return __real_target_descriptor(target, exchanged && *exchanged ? *exchanged : fd, ret);
 }
 
 int __wrap_target_descriptor_access(const struct target *target, int fd, uint32_t *ret)
 {
-	return access_error ? access_error : __real_target_descriptor_access(target, fd, ret);
+	if (!access_error)
+		return __real_target_descriptor_access(target, fd, ret);
+	*ret = 0;
+	return access_error;
 }
 
 static void use_and_tell(struct stage *stage)
@@ -308,12 +317,13 @@ static void use_and_tell(struct stage *stage)
 	app_pause(stage);
 }
 
-static void expect_denied(void (*before)(struct stage *), uint32_t noted_access)
+static void expect_denied(
+	void (*before)(struct stage *), uint32_t permissions, uint32_t noted_access)
 {
 	struct door door;
 
 	door_open(&door, 0, before, use_and_tell);
-	door_begin(&door, PERMISSIONS_ALL, 0);
+	door_begin(&door, permissions, 0);
 	cr_expect_eq(
 		door_notes(&door)->queues.entries[0].opened & (PERMISSION_READ | PERMISSION_WRITE),
 		noted_access);
@@ -325,15 +335,16 @@ static void expect_denied(void (*before)(struct stage *), uint32_t noted_access)
 Test(which_queue, what_it_is_cannot_be_seen)
 {
 	descriptor_error = -EIO;
-	expect_denied(open_for_both, 0);
-	expect_denied(open_no_queue, 0);
+	expect_denied(open_for_both, PERMISSIONS_ALL, 0);
+	expect_denied(open_no_queue, PERMISSIONS_ALL, 0);
 }
 
 /* Then it is noted to be open for all. */
 Test(which_queue, what_it_is_open_for_cannot_be_seen)
 {
 	access_error = -EIO;
-	expect_denied(open_for_writing, PERMISSION_READ | PERMISSION_WRITE);
+	expect_denied(open_for_writing, PERMISSIONS_ALL, PERMISSION_READ | PERMISSION_WRITE);
+	expect_denied(open_for_writing, 0, PERMISSION_READ | PERMISSION_WRITE);
 }
 
 /* --- opened by the session --- */
@@ -392,6 +403,51 @@ Test(which_queue, what_was_forgotten_is_a_stranger)
 	door_close(&door);
 	cr_expect_eq(door.stage->results[1], 0, "%ld", door.stage->results[1]);
 	cr_expect_eq(door_notes(&door)->queues.count, 1U);
+}
+
+static void send_twice(struct stage *stage)
+{
+	app_pause(stage);
+	first = open_new(stage->queue);
+	second = open_new(stage->other);
+	app_pause(stage); /* something is taken away */
+	stage->results[0] = result_of(mq_send(first, "text", 4, 0));
+	*exchanged = second;
+	app_pause(stage); /* the first queue is taken away, and forgotten */
+	stage->results[1] = result_of(mq_send(first, "text", 4, 0));
+	*exchanged = 0;
+}
+
+static void forget_queue(struct queues *queues, const char *name)
+{
+	for (uint32_t i = 0; i < queues->count; i++)
+		if (streq(queues->entries[i].name, name))
+			queues->keys[i].inode = 0;
+}
+
+/* Though its file is held, and what lies behind its number when that is looked at is granted. */
+Test(which_queue, what_was_forgotten_is_not_used_instead_of_another)
+{
+	struct mq_attr attributes = {0};
+	struct door door;
+
+	exchanged = mmap(NULL, sizeof(*exchanged), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq((void *)exchanged, MAP_FAILED);
+	door_open(&door, 0, NULL, send_twice);
+	door_begin(&door, PERMISSIONS_ALL, PERMISSIONS_ALL);
+	door_grant_both(&door, PERMISSION_WRITE, PERMISSIONS_ALL);
+	first = mq_open(door.stage->queue, O_RDONLY);
+	door_go(&door);
+	door_wait(&door);
+	door_grant_both(&door, 0, PERMISSIONS_ALL);
+	forget_queue(&door_notes(&door)->queues, door.stage->queue + 1);
+	door_go(&door);
+	door_close(&door);
+	cr_expect_eq(door.stage->results[0], 0, "%ld", door.stage->results[0]);
+	cr_expect_eq(door.stage->results[1], -EBADF, "%ld", door.stage->results[1]);
+	cr_assert_eq(mq_getattr(first, &attributes), 0);
+	cr_expect_eq(attributes.mq_curmsgs, 1);
 }
 
 static void send_to_both(struct stage *stage)
