@@ -41,9 +41,9 @@ static struct plan {
 	volatile int status_error;  /* and a wrong number, instead of the process's */
 	volatile int busy;          /* so often the manager is waited for, until it takes a pidfd */
 	volatile int tell_error;    /* of the next one only */
-	volatile bool is_to_receive;
-	volatile int watch_error;  /* instead of watching */
-	volatile bool is_answered; /* before that error */
+	volatile bool is_to_receive; /* what else would send */
+	volatile int watch_error;    /* instead of watching */
+	volatile bool is_answered;   /* before that error */
 } * plan;
 
 static void end_caller(void)
@@ -651,17 +651,16 @@ Test(by_descriptor, what_cannot_be_taken_is_refused)
 	plan->copy_error = EBADF;
 	expect_call(&door, -EBADF);
 	finish(&door);
-	plan->copies = 0;
 	begin(&door, true, same_thread, send_to_no_queue);
 	expect_call(&door, -EBADF);
 	cr_expect_eq(plan->copies, 0, "what serves it could hold up whoever closes a copy");
 	finish(&door);
 }
 
-static long receive_at_once(void)
+static long send_or_receive_at_once(void)
 {
 	(void)fcntl(other, F_SETFL, O_NONBLOCK);
-	return plan->is_to_receive ? receive() : send_text();
+	return send_or_receive();
 }
 
 /* That there is nothing nobody has refused. */
@@ -670,7 +669,7 @@ Test(by_descriptor, what_was_carried_out_counts)
 	const struct counters *counters;
 	struct door door;
 
-	begin(&door, true, same_thread, receive_at_once);
+	begin(&door, true, same_thread, send_or_receive_at_once);
 	expect_call(&door, 0);
 	plan->is_to_receive = true;
 	expect_call(&door, 4);
@@ -695,7 +694,7 @@ Test(by_descriptor, who_cannot_wait_is_refused)
 	expect_call(&door, -EACCES);
 	before = door_count_links(&door, "");
 	expect_call(&door, -EACCES);
-	cr_expect_eq(door_count_links(&door, ""), before);
+	cr_expect_leq(door_count_links(&door, ""), before);
 	finish(&door);
 }
 
@@ -791,7 +790,7 @@ Test(by_descriptor, which_calls_a_thread_makes_is_noted)
 	struct door door;
 
 	if (!can_int_0x80())
-		machine_lacks("makes no 32-bit calls");
+		machine_lacks("has no 32-bit calls");
 	begin(&door, false, same_thread, get_attributes_by_int_0x80);
 	(void)call_once(&door);
 	cr_expect_eq(door_notes(&door)->threads.entries[0].arch, compat_arch);
