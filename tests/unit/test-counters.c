@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is counted: by whom, in what order of time, and what is kept of sessions that are over. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 
 #include "daemon/manager/core/manager.h"
 #include "daemon/manager/sessions/records.h"
@@ -131,4 +132,37 @@ Test(counters, of_many_users_who_was_silent_for_longest_is_forgotten_and_never_r
 	cr_expect_null(records_of(1));
 	cr_expect_not_null(records_of(2));
 	cr_expect_not_null(records_of(LAST_RECORDS_USERS_MAX));
+}
+
+static bool stop;
+
+static void *write_nonsense(void *unused)
+{
+	for (uint32_t number = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED); number = ~number) {
+		__atomic_store_n(&head.counted_count, number, __ATOMIC_RELAXED);
+		__atomic_store_n(&head.denials.count, number, __ATOMIC_RELAXED);
+	}
+	return unused;
+}
+
+/* Whatever is written meanwhile: what was compared with the bound is what is used. */
+Test(counters, no_number_past_the_bound_is_believed)
+{
+	uint64_t until = now_usec() + 200000;
+	uint32_t counted = 0, denials = 0;
+	pthread_t writer;
+
+	cr_assert_eq(pthread_create(&writer, NULL, write_nonsense, NULL), 0);
+	while (now_usec() < until)
+		for (int i = 0; i < 1000; i++) {
+			const uint32_t one = inflight_counted_count(&head);
+			const uint32_t other = denials_count(&head.denials);
+
+			counted = MAX(counted, one);
+			denials = MAX(denials, other);
+		}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	(void)pthread_join(writer, NULL);
+	cr_expect_leq(counted, COUNTED_MAX);
+	cr_expect_leq(denials, SESSION_DENIALS_MAX);
 }
