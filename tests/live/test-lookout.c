@@ -200,16 +200,14 @@ static void setup(void)
 	cr_assert_eq(pipe2(shared->ready, O_CLOEXEC), 0);
 }
 
-static void clean_up(void)
+static void remove_queues(void)
 {
-	cr_expect_geq(fcntl(0, F_GETFD), 0, "what is no queue of theirs is not closed");
-	cr_expect_not(in_step);
 	for (int i = 0; i < 2; i++)
 		(void)mq_unlink(names[i]);
 }
 
-TestSuite(registered, .init = setup, .fini = clean_up);
-TestSuite(lookout, .init = setup, .fini = clean_up);
+TestSuite(registered, .init = setup, .fini = remove_queues);
+TestSuite(lookout, .init = setup, .fini = remove_queues);
 
 static struct queue_key key_of(int queue)
 {
@@ -285,11 +283,25 @@ static struct process process_of(pid_t pid)
 	return process;
 }
 
+static void expect_sound(void)
+{
+	cr_expect_geq(fcntl(0, F_GETFD), 0, "what is no queue is not closed");
+	cr_expect_not(in_step);
+}
+
+static enum registered look_at(const struct process *process, const struct grants *scope)
+{
+	enum registered found = registrations_look(process, &queues, scope, &own);
+
+	expect_sound();
+	return found;
+}
+
 static enum registered look_in(pid_t pid, const struct grants *scope)
 {
 	const struct process process = process_of(pid);
 
-	return registrations_look(&process, &queues, scope, &own);
+	return look_at(&process, scope);
 }
 
 static enum registered look(pid_t pid)
@@ -364,6 +376,8 @@ Test(registered, counts_where_the_session_may_not_read)
 	cr_expect_eq(look(pid), REGISTERED_NOT, "what lies behind is not in use");
 	queues.count = 2;
 	queues.keys[1].inode = 0;
+	queues.entries[0].permissions = PERMISSION_READ;
+	look_up_error = -EAGAIN;
 	cr_expect_eq(look(pid), REGISTERED_NOT, "that one is not in use");
 	end(pid);
 }
@@ -377,11 +391,10 @@ Test(registered, is_the_process_alone)
 	cr_expect_eq(look(owner), REGISTERED);
 	cr_expect_eq(look(pid), REGISTERED_NOT);
 	other.pid = owner;
-	cr_expect_eq(registrations_look(&other, &queues, NULL, &own), REGISTERED_NOT,
-		"another had that number");
+	cr_expect_eq(look_at(&other, NULL), REGISTERED_NOT, "another had that number");
 	other.pid = pid;
 	end(pid);
-	cr_expect_eq(registrations_look(&other, &queues, NULL, &own), REGISTERED_NOT);
+	cr_expect_eq(look_at(&other, NULL), REGISTERED_NOT);
 	end(owner);
 }
 
@@ -631,11 +644,11 @@ Test(registered, is_unknown_if_the_process_cannot_be_opened)
 
 	remember(0, 0);
 	process_error = -EMFILE;
-	cr_expect_eq(registrations_look(&process, &queues, NULL, &own), REGISTERED);
+	cr_expect_eq(look_at(&process, NULL), REGISTERED);
 	task_error = -EMFILE;
-	cr_expect_eq(registrations_look(&process, &queues, NULL, &own), REGISTERED_UNKNOWN);
+	cr_expect_eq(look_at(&process, NULL), REGISTERED_UNKNOWN);
 	task_error = -ESRCH;
-	cr_expect_eq(registrations_look(&process, &queues, NULL, &own), REGISTERED_NOT);
+	cr_expect_eq(look_at(&process, NULL), REGISTERED_NOT);
 	end(pid);
 }
 
@@ -678,6 +691,7 @@ Test(registered, is_looked_at_with_a_bound)
 	cr_expect_eq(pieces, 0U);
 	no_memory = true;
 	cr_expect_eq(look_quickly(pid), REGISTERED_UNKNOWN);
+	cr_expect_eq(pieces, 0U);
 	no_memory = false;
 	holds_up = true;
 	cr_expect_eq(look_quickly(other), REGISTERED_UNKNOWN);
@@ -692,8 +706,12 @@ static int begin(pid_t pid)
 	const struct credentials identity = {.ipc_namespace = -EBADF, .tgid = pid};
 	_cleanup_(target_close) struct target target = TARGET_CLOSED;
 
+	int r;
+
 	cr_assert_eq(target_open(pid, &target), 0);
-	return lookout_begin(&lookout, &queues, &own, &identity, &target);
+	r = lookout_begin(&lookout, &queues, &own, &identity, &target);
+	expect_sound();
+	return r;
 }
 
 static size_t begin_and_end(pid_t pid)

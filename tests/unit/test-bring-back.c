@@ -324,13 +324,8 @@ static void setup(void)
 	processes.count = THREADS;
 }
 
-static void clean_up(void)
-{
-	cr_expect_eq(pieces, 0, "of memory");
-}
-
-TestSuite(bring_back, .init = setup, .fini = clean_up);
-TestSuite(one_thread, .init = setup, .fini = clean_up);
+TestSuite(bring_back, .init = setup);
+TestSuite(one_thread, .init = setup);
 
 /* One that waits in a call, and stops when it is asked to. */
 static struct played *note(pid_t tid, uint32_t place)
@@ -347,7 +342,10 @@ static struct played *note(pid_t tid, uint32_t place)
 
 static int bring_back(void)
 {
-	return revoke_bring_back(&revoker, NULL, 0);
+	int r = revoke_bring_back(&revoker, NULL, 0);
+
+	cr_expect_eq(pieces, 0, "of memory");
+	return r;
 }
 
 static unsigned all_killed(void)
@@ -820,12 +818,18 @@ static struct played *caller(void)
 
 static int bounce(void)
 {
-	return revoke_bounce(&target, ARCH, answer, &answers);
+	int r = revoke_bounce(&target, ARCH, answer, &answers);
+
+	cr_expect_eq(pieces, 0, "of memory");
+	return r;
 }
 
 static int watch(void)
 {
-	return revoke_watch(&target, ARCH, answer, &answers);
+	int r = revoke_watch(&target, ARCH, answer, &answers);
+
+	cr_expect_eq(pieces, 0, "of memory");
+	return r;
 }
 
 static void expect_time(uint64_t usec)

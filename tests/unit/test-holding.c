@@ -26,7 +26,9 @@
 #define PID         1000 /* of the first; their handles are after that */
 #define PIDFD       2000
 #define PROC        3000
-#define NUMBER      99 /* of the question */
+#define BEGIN       UINT64_C(100000000) /* of time */
+#define KILLED      1                   /* as a mark */
+#define NUMBER      99                  /* of the question */
 
 static struct descriptor queue = {.key = {.device = 1, .inode = 10}, .regular = true};
 static struct descriptor other = {.key = {.device = 1, .inode = 11}, .regular = true};
@@ -39,9 +41,14 @@ static struct world {
 		struct {
 			struct descriptor descriptor;
 			int error, flags, flags_error;
+			unsigned errors; /* so many; 0: always */
 		} table[DESCRIPTORS];
 		int table_error;
 		enum registered registered;
+		bool is_forgotten; /* as soon as it was proved */
+		bool seems_dead;   /* while its table is looked at */
+		bool lingers;      /* when it has stopped */
+		bool dies_at_once;
 		bool is_dead, survives, is_gone_when_opened, is_another_when_opened,
 			cannot_be_opened;
 		unsigned killed, stopped;
@@ -49,10 +56,12 @@ static struct world {
 	size_t count;
 	uint64_t look_takes; /* at a descriptor */
 
+	int open; /* members */
 	unsigned passes;
 	void (*before)(unsigned pass);
 	int result; /* of a pass */
 	size_t unseen;
+	uint64_t deadline;                   /* of it: so long */
 	bool only_known, some, waits_inside; /* what was asked of a pass; of thread 42 */
 	struct filter_mark filter;
 	uint64_t pid_namespace;
@@ -147,11 +156,19 @@ pid_t __wrap_task_fork(void)
 	return world->no_child ? -1 : __real_task_fork();
 }
 
-void *__real_child_memory(size_t size);
+/* What lies behind it is not touched. */
 void *__wrap_child_memory(size_t size);
 void *__wrap_child_memory(size_t size)
 {
-	return world->no_memory ? NULL : __real_child_memory(size);
+	size_t used = (size + 4095) / 4096 * 4096;
+	char *memory;
+
+	if (world->no_memory)
+		return NULL;
+	memory = mmap(NULL, used + 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	cr_assert_neq(memory, MAP_FAILED);
+	cr_assert_eq(mprotect(memory + used, 4096, PROT_NONE), 0);
+	return memory + used - size;
 }
 
 /* --- processes ------------------------------------------------------------------------------- */
@@ -163,8 +180,11 @@ int __wrap_target_for_each_table(
 {
 	struct played *played = &world->members[proc - PROC];
 	struct target target = {.proc = proc};
+	int r = -EAGAIN;
 
-	return played->table_error ?: visit(context, &target);
+	for (int i = 0; i < 3 && r == -EAGAIN; i++)
+		r = played->table_error ?: visit(context, &target);
+	return r;
 }
 
 /* As the real one does. */
@@ -186,11 +206,14 @@ int __wrap_target_for_each_descriptor(const struct target *target,
 int __wrap_target_descriptor(const struct target *target, int fd, struct descriptor *ret);
 int __wrap_target_descriptor(const struct target *target, int fd, struct descriptor *ret)
 {
-	const struct played *played = &world->members[target->proc - PROC];
+	struct played *played = &world->members[target->proc - PROC];
+	int error = played->table[fd].error;
 
 	world->now += world->look_takes;
 	*ret = played->table[fd].descriptor;
-	return played->table[fd].error;
+	if (played->table[fd].errors > 0 && --played->table[fd].errors == 0)
+		played->table[fd].error = 0;
+	return error;
 }
 
 int __wrap_target_descriptor_flags(const struct target *target, int fd, int *ret);
@@ -205,7 +228,9 @@ int __wrap_target_descriptor_flags(const struct target *target, int fd, int *ret
 bool __wrap_member_lives(const struct member *member);
 bool __wrap_member_lives(const struct member *member)
 {
-	return !world->members[member->pidfd - PIDFD].is_dead;
+	const struct played *played = &world->members[member->pidfd - PIDFD];
+
+	return !played->is_dead && !played->seems_dead;
 }
 
 int __wrap_member_open(pid_t pid, struct member *ret);
@@ -213,11 +238,13 @@ int __wrap_member_open(pid_t pid, struct member *ret)
 {
 	const struct played *played = &world->members[pid - PID];
 
+	cr_assert(pid >= PID && pid < PID + MEMBERS);
 	*ret = (struct member){.pid = pid, .proc = -EBADF, .pidfd = -EBADF};
 	if (played->cannot_be_opened)
 		return -EMFILE;
 	if (played->is_gone_when_opened)
 		return -ESRCH;
+	world->open++;
 	ret->identity = played->identity + played->is_another_when_opened;
 	ret->pidfd = PIDFD + pid - PID;
 	return 0;
@@ -226,7 +253,17 @@ int __wrap_member_open(pid_t pid, struct member *ret)
 void __wrap_member_close(struct member *member);
 void __wrap_member_close(struct member *member)
 {
-	(void)member;
+	world->open -= member->pidfd >= 0;
+}
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+	if (fd < PIDFD || fd >= PIDFD + MEMBERS)
+		return __real_close(fd);
+	world->open--;
+	return 0;
 }
 
 enum registered __wrap_registrations_look(const struct process *process,
@@ -250,8 +287,11 @@ long __wrap_syscall(long number, ...)
 	va_start(arguments, number);
 	played = &world->members[va_arg(arguments, int) - PIDFD];
 	signal = va_arg(arguments, int);
+	cr_assert_null(va_arg(arguments, void *));
+	cr_assert_eq(va_arg(arguments, int), 0);
 	va_end(arguments);
 	*(signal == SIGKILL ? &played->killed : &played->stopped) += 1;
+	played->is_dead = played->dies_at_once;
 	return 0;
 }
 
@@ -263,8 +303,10 @@ size_t __wrap_victims_kill(struct victim *victims, size_t count, uint64_t deadli
 		if (victims[i].has_stopped)
 			continue;
 		cr_assert_eq(victims[i].pid - PID, victims[i].pidfd - PIDFD);
+		cr_assert_not(world->members[victims[i].pid - PID].is_another_when_opened);
 		victims[i].has_stopped = !world->members[victims[i].pid - PID].survives;
-		world->members[victims[i].pid - PID].is_dead = victims[i].has_stopped;
+		world->members[victims[i].pid - PID].is_dead =
+			victims[i].has_stopped && !world->members[victims[i].pid - PID].lingers;
 	}
 	return 0;
 }
@@ -277,6 +319,12 @@ bool __wrap_notify_is_valid(int listener, uint64_t id)
 
 static void note_question(struct members *members, const struct member_visitor *visitor)
 {
+	/* What lies behind those that are known. */
+	for (size_t i = 0; i < MEMBERS_UNPROVED_MAX; i++) {
+		members->unproved[i].pid = KILLED;
+		members->unproved[i].identity = KILLED;
+	}
+	world->deadline = members->deadline - world->now;
 	world->only_known = visitor->only_known;
 	world->some = visitor->some;
 	world->waits_inside = visitor->notifies && visitor->notifies(visitor->context, 42);
@@ -293,10 +341,13 @@ static void visit(struct members *members, const struct member_visitor *visitor,
 	const struct known *known = members_find(members, member.pid, member.identity);
 	enum membership membership = known ? known->membership : played->membership;
 
+	if (membership == MEMBERSHIP_NONE && !known)
+		members->known[members->known_count++] = (struct known){
+			.pid = member.pid, .identity = member.identity, .membership = membership};
 	if ((visitor->only_known && !known) || membership == MEMBERSHIP_NONE ||
 		(visitor->wants && !visitor->wants(visitor->context, &member)))
 		return;
-	if (membership == MEMBERSHIP_PROVED)
+	if (membership == MEMBERSHIP_PROVED && !played->is_forgotten)
 		members_know(members, member.pid, member.identity);
 	visitor->visit(visitor->context, &member, membership);
 }
@@ -320,13 +371,17 @@ int __wrap_members_for_each(struct members *members, const struct member_visitor
 static struct inflight *inflight;
 static struct own_identity own;
 static struct urgency urgency;
-static struct holder_search search = {.channel = CHANNEL,
+static struct {
+	struct holder_search search;
+	pid_t behind;
+} asked = {{.channel = CHANNEL,
 	.listener = LISTENER,
 	.own = &own,
 	.urgency = &urgency,
 	.filter = {.id = 77},
 	.user = 88,
-	.mediation = MEDIATION_OPEN};
+	.mediation = MEDIATION_OPEN}};
+static struct holder_search *const search = &asked.search;
 
 static void *share(size_t size)
 {
@@ -351,10 +406,10 @@ static void know(struct descriptor descriptor, const char *name, uint32_t permis
 static void setup(void)
 {
 	world = share(sizeof(*world));
-	world->now = 1000000;
+	world->now = BEGIN;
 	inflight = share(sizeof(*inflight));
 	inflight->pid_namespace = 66;
-	search.inflight = inflight;
+	search->inflight = inflight;
 	know(queue, "queue", 0);
 }
 
@@ -376,7 +431,7 @@ static struct played *member_without(void)
 {
 	struct played *played = member();
 
-	played->table[1].descriptor = (struct descriptor){{0}};
+	played->table[1].descriptor = (struct descriptor){.regular = true};
 	return played;
 }
 
@@ -402,11 +457,12 @@ static void ask(uint64_t wait_usec, bool kill, const char *name)
 		0);
 	grants_seal(scope);
 	world->answers = 0;
-	holders_look(&search, &query, scope);
-	holders_finish(&search);
+	holders_look(search, &query, scope);
+	holders_finish(search);
 	cr_assert_eq(world->answers, 1U);
 	cr_assert_eq(world->answer.type, SESSION_HOLDERS_FOUND);
 	cr_assert_eq(world->answer.found.number, NUMBER);
+	cr_expect_eq(world->open, 0);
 }
 
 static void expect_found(uint32_t processes, uint32_t unknown)
@@ -464,6 +520,39 @@ Test(holding, is_of_a_queue_of_the_scope)
 	expect_found(0, 0);
 }
 
+Test(holding, is_of_any_of_several_queues)
+{
+	know(other, "other", 0);
+	member()->table[1].descriptor = other;
+	ask(0, false, "other");
+	cr_expect_eq(world->answer.found.processes, 1U);
+}
+
+static void give_or_forget(unsigned pass)
+{
+	if (pass == 2 && inflight->queues.count == 1)
+		inflight->queues.entries[0].permissions = PERMISSIONS_ALL;
+	else if (pass == 2)
+		inflight->queues.keys[1].inode = 0;
+}
+
+/* By the grants that are in force then. */
+Test(holding, is_judged_anew_in_each_pass)
+{
+	(void)member();
+	world->before = give_or_forget;
+	ask(1000000, false, "queue");
+	cr_expect_eq(world->answer.found.processes, 0U);
+	cr_expect_eq(world->passes, 3U);
+	inflight->queues.entries[0].permissions = 0;
+	know(other, "queue", 0);
+	world->members[0].table[1].descriptor = other;
+	world->passes = 0;
+	ask(1000000, false, "queue");
+	cr_expect_eq(world->answer.found.processes, 0U);
+	cr_expect_eq(world->passes, 3U);
+}
+
 Test(holding, is_counted_once_for_each_process)
 {
 	(void)member();
@@ -485,6 +574,7 @@ Test(holding, is_asked_of_the_sessions_own)
 	cr_expect_eq(world->pid_namespace, 66U);
 	cr_expect_eq(world->user, 88U);
 	cr_expect(world->some);
+	cr_expect(world->deadline > 2999000 && world->deadline <= HOLDERS_DEADLINE_USEC);
 	cr_expect_not(world->only_known);
 	cr_expect(world->waits_inside);
 	cr_expect(world->is_ordinary);
@@ -534,6 +624,33 @@ Test(holding, may_be_a_registration)
 	expect_found(0, 1);
 }
 
+Test(holding, may_be_any_of_several_registrations)
+{
+	struct processes *processes = &inflight->processes;
+
+	search->mediation = MEDIATION_CALL;
+	note_registered(member_without(), 1);
+	note_registered(member_without(), 1);
+	world->members[1].registered = REGISTERED;
+	expect_found(1, 0);
+	processes->entries[1].pid = PID + 7;
+	expect_found(0, 0);
+	processes->entries[1].pid = PID + 1;
+	processes->count = 1;
+	expect_found(0, 0);
+	search->mediation = MEDIATION_OPEN;
+	expect_found(0, 0);
+	processes->count = 2;
+	processes->entries[1].pid = PID + 7;
+	expect_found(0, 0);
+	processes->entries[1].pid = PID + 1;
+	processes->count = 1;
+	world->members[1].membership = MEMBERSHIP_NONE;
+	world->members[1].table[1].descriptor = queue;
+	world->members[1].table[1].flags = O_RDWR;
+	expect_found(0, 0);
+}
+
 Test(holding, may_be_both)
 {
 	struct played *played = member();
@@ -552,7 +669,7 @@ Test(holding, under_call_mediation_is_a_registration)
 {
 	struct played *played = member();
 
-	search.mediation = MEDIATION_CALL;
+	search->mediation = MEDIATION_CALL;
 	expect_found(0, 0);
 	cr_expect_eq(world->passes, 0U, "nobody is looked at");
 	note_registered(member_without(), 1);
@@ -581,15 +698,22 @@ Test(holding, is_unknown_if_a_descriptor_cannot_be_looked_at)
 	struct played *played = member_without();
 
 	played->table[0].error = -EIO;
+	played->table[0].descriptor = queue;
+	played->table[0].flags = O_RDWR;
 	expect_found(0, 1);
-	cr_expect_geq(world->now, 1000000U + 300000, "it was looked at again");
-	cr_expect_lt(world->now, 1000000U + 310000);
+	cr_expect_geq(world->now, BEGIN + 300000, "it was looked at again");
+	cr_expect_lt(world->now, BEGIN + 310000);
+	cr_expect_lt(world->passes, 200U, "others get to run, too");
 	played->table[0].error = 0;
+	played->table[0].descriptor = other;
 	played->table[1].descriptor = queue;
 	played->table[1].flags_error = -EIO;
 	expect_found(0, 1);
 	played->table[2] = played->table[1];
 	played->table[2].flags_error = 0;
+	expect_found(1, 0);
+	played->table[1].flags_error = 0;
+	played->table[2].error = -EIO;
 	expect_found(1, 0);
 }
 
@@ -602,6 +726,15 @@ Test(holding, is_unknown_if_descriptors_move)
 		played->table[0].error = errors[i];
 		expect_found(0, 1);
 	}
+	played->membership = MEMBERSHIP_UNKNOWN;
+	for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+		played->table[0].error = errors[i];
+		played->table[0].errors = 1;
+		world->passes = 0;
+		expect_found(0, 0);
+		cr_expect_eq(world->passes, 1U, "it is looked at again at once");
+	}
+	played->membership = MEMBERSHIP_PROVED;
 	played->table[1].descriptor = queue;
 	expect_found(1, 0);
 }
@@ -621,6 +754,20 @@ Test(holding, is_no_longer_unknown_of_who_is_dead)
 {
 	member_without()->table_error = -EIO;
 	world->before = die;
+	expect_found(0, 0);
+	cr_expect_eq(world->passes, 2U);
+}
+
+Test(holding, is_not_unknown_of_who_dies_meanwhile)
+{
+	struct played *played = member_without();
+
+	played->membership = MEMBERSHIP_UNKNOWN;
+	played->seems_dead = true;
+	played->table_error = -EIO;
+	expect_found(0, 0);
+	played->table_error = 0;
+	world->look_takes = 15000;
 	expect_found(0, 0);
 	cr_expect_eq(world->passes, 2U);
 }
@@ -676,6 +823,11 @@ Test(holding, is_not_told_after_an_error)
 	ask(0, false, "queue");
 	cr_expect_eq(world->answer.found.error, -EIO);
 	cr_expect_eq(world->answer.found.processes, 1U);
+	world->members[0].membership = MEMBERSHIP_UNKNOWN;
+	world->passes = 0;
+	ask(0, false, "queue");
+	cr_expect_eq(world->answer.found.error, -EIO);
+	cr_expect_eq(world->answer.found.unknown, 1U);
 	cr_expect_eq(world->passes, 1U);
 }
 
@@ -705,6 +857,18 @@ Test(holding, is_waited_for)
 	expect_wait(1, 11, 1000000);
 	world->before = close_it;
 	expect_wait(0, 4, 300000);
+}
+
+Test(holding, is_waited_for_as_long_as_it_is_held_or_may_be)
+{
+	uint64_t begun = world->now;
+
+	(void)member();
+	member()->membership = MEMBERSHIP_UNKNOWN;
+	ask(1000000, false, "queue");
+	cr_expect_eq(world->answer.found.processes, 1U);
+	cr_expect_eq(world->answer.found.unknown, 1U);
+	cr_expect_geq(world->now - begun, 1000000U);
 }
 
 Test(holding, is_not_over_after_an_error)
@@ -749,6 +913,7 @@ Test(ending, all_of_the_session_whether_they_hold_or_not)
 	cr_expect(world->members[0].is_dead && world->members[1].is_dead);
 	cr_expect_eq(world->members[0].killed, 1U);
 	cr_expect_eq(world->members[2].killed, 0U);
+	cr_expect_not(world->members[2].is_dead);
 	cr_expect_eq(world->passes, 2U, "the second finds nobody");
 	cr_expect(world->waits_inside);
 	cr_expect_not(world->some || world->only_known);
@@ -759,8 +924,17 @@ Test(ending, all_of_the_session_whether_they_hold_or_not)
 Test(ending, under_call_mediation_too)
 {
 	(void)member();
-	search.mediation = MEDIATION_CALL;
+	search->mediation = MEDIATION_CALL;
 	expect_ended(0, 1, 0);
+}
+
+/* What is worth nothing now is a reason then. */
+Test(ending, under_call_mediation_if_it_is_still_held)
+{
+	(void)member();
+	search->mediation = MEDIATION_CALL;
+	expect_ended(1000000, 1, 0);
+	cr_expect_eq(world->answer.found.processes, 1U);
 }
 
 Test(ending, is_over_when_the_listener_says_so)
@@ -820,6 +994,28 @@ Test(ending, if_looking_fails)
 	expect_ended(1000000, 1, 0);
 }
 
+Test(ending, nobody_who_is_dead)
+{
+	(void)member();
+	member()->seems_dead = true;
+	expect_ended(0, 1, 0);
+	cr_expect_eq(world->members[1].killed, 0U);
+}
+
+static void die_later(unsigned pass)
+{
+	world->members[0].is_dead = pass > 2;
+}
+
+/* There are too many to remember. */
+Test(ending, who_is_not_remembered_too)
+{
+	member()->is_forgotten = true;
+	world->before = die_later;
+	expect_ended(0, 0, 1);
+	cr_expect_eq(world->members[0].killed, 2U);
+}
+
 /* --- who is left ----------------------------------------------------------------------------- */
 
 Test(ending, who_does_not_stop_is_left_and_named)
@@ -828,8 +1024,8 @@ Test(ending, who_does_not_stop_is_left_and_named)
 	member()->survives = true;
 	expect_ended(0, 2, 1);
 	cr_expect_eq(world->answer.found.left_pids[0], PID + 1);
-	cr_expect_geq(world->now, 1000000U + ENDING_DEADLINE_USEC);
-	cr_expect_lt(world->now, 1000000U + ENDING_DEADLINE_USEC + 10000);
+	cr_expect_geq(world->now, BEGIN + ENDING_DEADLINE_USEC);
+	cr_expect_lt(world->now, BEGIN + ENDING_DEADLINE_USEC + 10000);
 }
 
 Test(ending, more_than_can_be_named_are_counted)
@@ -855,8 +1051,8 @@ Test(ending, who_is_not_proved_is_left_if_it_may_hold)
 	cr_expect_eq(world->answer.found.left_pids[1], PID + 3);
 	for (int i = 1; i < 4; i++)
 		cr_expect_eq(world->members[i].killed, 0U);
-	cr_expect_geq(world->now, 1000000U + 300000, "it was looked at again");
-	cr_expect_lt(world->now, 1000000U + 310000);
+	cr_expect_geq(world->now, BEGIN + 300000, "it was looked at again");
+	cr_expect_lt(world->now, BEGIN + 310000);
 }
 
 Test(ending, somebody_is_left_if_not_all_can_be_told)
@@ -871,6 +1067,39 @@ Test(ending, somebody_is_left_if_not_all_are_seen)
 	(void)member();
 	world->unseen = 1;
 	expect_ended(0, 1, 1);
+}
+
+Test(ending, somebody_is_left_if_not_all_can_be_told_or_seen)
+{
+	(void)member();
+	member_without()->membership = MEMBERSHIP_UNKNOWN;
+	world->unseen = 1;
+	expect_ended(0, 1, 1);
+}
+
+static void begin_another(unsigned pass)
+{
+	world->members[2].membership = pass > 100 ? MEMBERSHIP_PROVED : MEMBERSHIP_NONE;
+	world->members[2].identity = pass;
+}
+
+/* Each that is proved may have been what kept others from being told. */
+Test(ending, others_have_as_long_again_after_each_that_was_proved)
+{
+	(void)member();
+	member()->membership = MEMBERSHIP_UNKNOWN;
+	(void)member();
+	world->before = begin_another;
+	expect_ended(0, 2, 1);
+	cr_expect_geq(world->now, BEGIN + 500000);
+}
+
+Test(ending, nobody_is_left_if_the_listener_says_so)
+{
+	member()->cannot_be_opened = true;
+	world->members[0].dies_at_once = true;
+	world->ends_when_empty = true;
+	expect_ended(0, 1, 0);
 }
 
 Test(ending, somebody_is_left_if_nobody_is_found)
@@ -920,15 +1149,40 @@ Test(ending, who_is_gone_by_then_has_stopped)
 static void let_be_opened(unsigned pass)
 {
 	world->members[0].cannot_be_opened = pass == 1;
-	world->result = pass == 1 ? -ETIME : 0;
 }
 
-Test(ending, who_cannot_be_opened_is_left)
+Test(ending, who_cannot_be_opened_is_left_and_killed_again)
 {
 	(void)member();
-	world->before = let_be_opened;
+	world->members[0].cannot_be_opened = true;
+	world->result = -ETIME;
 	expect_ended(0, 1, 1);
 	cr_expect_eq(world->answer.found.left_pids[0], PID);
+	world->result = 0;
+	world->passes = 0;
+	world->unseen = 1;
+	world->before = let_be_opened;
+	expect_ended(0, 1, 1);
+	cr_expect(world->members[0].is_dead);
+	cr_expect_eq(world->answer.found.left_pids[0], 0, "it is not who is left");
+}
+
+/* As one does that somebody holds at its exit. */
+Test(ending, who_has_stopped_is_not_killed_again)
+{
+	member()->lingers = true;
+	expect_ended(0, 1, 0);
+	cr_expect_eq(world->members[0].killed, 1U);
+	cr_expect_eq(world->passes, 2U);
+}
+
+Test(ending, who_was_noted_needs_no_proof)
+{
+	struct played *noted = member_without();
+
+	noted->membership = MEMBERSHIP_UNKNOWN;
+	note_registered(noted, 0);
+	expect_ended(0, 1, 0);
 }
 
 /* Who ends makes room for another. */
@@ -953,9 +1207,9 @@ Test(ending, all_of_a_broken_session)
 {
 	inflight->queues.entries[0].opened = 0;
 	(void)member_without();
-	search.mediation = MEDIATION_CALL;
-	holders_end_all(&search);
-	holders_finish(&search);
+	search->mediation = MEDIATION_CALL;
+	holders_end_all(search);
+	holders_finish(search);
 	cr_expect_eq(world->answers, 1U);
 	cr_expect_eq(world->answer.found.number, 0U);
 	cr_expect_eq(world->answer.found.killed, 1U);
@@ -975,11 +1229,12 @@ Test(holding, is_answered_in_time_or_not_at_all)
 	uint64_t begun = world->now;
 
 	world->busy = UINT32_MAX;
-	holders_look(&search, &query, NULL);
-	holders_finish(&search);
+	holders_look(search, &query, NULL);
+	holders_finish(search);
 	cr_expect_eq(world->answers, 0U);
 	cr_expect_geq(world->now - begun, GRANTS_DEADLINE_USEC);
 	cr_expect_lt(world->now - begun, GRANTS_DEADLINE_USEC + 10000);
+	cr_expect_lt(UINT32_MAX - world->busy, 2000U, "others get to run, too");
 }
 
 Test(holding, cannot_be_asked_without_memory_or_a_child)
@@ -992,7 +1247,20 @@ Test(holding, cannot_be_asked_without_memory_or_a_child)
 	ask(0, false, "queue");
 	cr_expect_eq(world->answer.found.error, -ENOMEM);
 	for (int i = 0; i < HOLDER_LOOKS_MAX; i++)
-		cr_expect_eq(search.children[i] > 0 && kill(search.children[i], 0) == 0, false);
+		cr_expect_eq(search->children[i] > 0 && kill(search->children[i], 0) == 0, false);
+}
+
+/* The session process has other children, too. */
+Test(holding, leaves_other_children_alone)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(0);
+	(void)waitid(P_PID, (id_t)child, &(siginfo_t){0}, WEXITED | WNOWAIT);
+	asked.behind = child;
+	expect_found(0, 0);
+	cr_expect_eq(waitpid(child, NULL, WNOHANG), child);
 }
 
 static void wait_to_be_killed(unsigned pass)
@@ -1008,19 +1276,23 @@ Test(holding, is_asked_so_often_at_once_and_no_more)
 
 	world->before = wait_to_be_killed;
 	for (int i = 0; i < HOLDER_LOOKS_MAX; i++)
-		holders_look(&search, &query, NULL);
+		holders_look(search, &query, NULL);
 	cr_expect_eq(world->answers, 0U);
-	holders_look(&search, &query, NULL);
+	holders_look(search, &query, NULL);
 	cr_expect_eq(world->answers, 1U);
 	cr_expect_eq(world->answer.found.error, -EAGAIN);
-	first = search.children[0];
+	first = search->children[0];
 	(void)kill(first, SIGKILL);
 	(void)waitid(P_PID, (id_t)first, &(siginfo_t){0}, WEXITED | WNOWAIT);
-	holders_look(&search, &query, NULL);
-	cr_expect_eq(world->answers, 1U, "there is room again");
-	cr_expect(search.children[0] > 0 && search.children[0] != first);
+	world->no_child = true;
+	holders_look(search, &query, NULL);
+	cr_expect_eq(world->answer.found.error, -ENOMEM, "there is room again");
+	world->no_child = false;
+	holders_look(search, &query, NULL);
+	cr_expect_eq(world->answers, 2U);
+	cr_expect(search->children[0] > 0 && search->children[0] != first);
 	for (int i = 0; i < HOLDER_LOOKS_MAX; i++)
-		(void)kill(search.children[i], SIGKILL);
-	holders_finish(&search);
+		(void)kill(search->children[i], SIGKILL);
+	holders_finish(search);
 	cr_expect_eq(waitpid(-1, NULL, WNOHANG), -1, "they are waited for");
 }

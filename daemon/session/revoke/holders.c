@@ -189,7 +189,6 @@ static bool may_count(void *context, const struct member *member)
 {
 	struct look *look = context;
 
-	look->holding = HOLDS_NOT;
 	if (look->descriptors_count)
 		(void)look_at_process(look, member, now_usec() + TABLES_USEC);
 	return look->holding != HOLDS_NOT || find_registered(look, member);
