@@ -634,6 +634,7 @@ Test(holding, may_be_any_of_several_registrations)
 	world->members[1].registered = REGISTERED;
 	expect_found(1, 0);
 	processes->entries[1].pid = PID + 7;
+	world->members[7].registered = REGISTERED;
 	expect_found(0, 0);
 	processes->entries[1].pid = PID + 1;
 	processes->count = 1;
@@ -642,6 +643,7 @@ Test(holding, may_be_any_of_several_registrations)
 	expect_found(0, 0);
 	processes->count = 2;
 	processes->entries[1].pid = PID + 7;
+	world->members[7].registered = REGISTERED;
 	expect_found(0, 0);
 	processes->entries[1].pid = PID + 1;
 	processes->count = 1;

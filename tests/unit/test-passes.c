@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -21,7 +22,7 @@
 #define PIDS      8192
 #define USER      1000
 #define NAMESPACE 77
-#define NEWEST    1000 /* number, at the beginning */
+#define NEWEST    1025 /* number, at the beginning; a byte of it is a true one */
 #define BEFORE    256  /* numbers before that which may not be in the list yet */
 
 /* --- processes ------------------------------------------------------------------------------- */
@@ -44,6 +45,7 @@ static struct played {
 	pid_t memory;           /* which it shares */
 	bool unwanted, is_gone; /* for whoever compares memory */
 	unsigned examined, wanted;
+	bool wanted_while_stopped;
 	enum membership visited[4];
 	uint64_t turn; /* of the first visit */
 	unsigned visits;
@@ -63,6 +65,21 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 	return 0;
 }
 
+/* Of another session and another user, and there before the list is made. */
+static struct played *begin(pid_t pid)
+{
+	played[pid] = (struct played){.exists = true,
+		.parent = 1,
+		.user = USER + 1,
+		.identity = 100 + (uint64_t)pid,
+		.seccomp = SECCOMP_MODE_FILTER,
+		.no_new_privs = 1,
+		.otherwise = MEMBERSHIP_NONE,
+		.may_fork = true,
+		.memory = pid};
+	return &played[pid];
+}
+
 int __wrap_task_open(pid_t tid);
 int __wrap_task_open(pid_t tid)
 {
@@ -70,6 +87,8 @@ int __wrap_task_open(pid_t tid)
 
 	return process->open_error ?: process->exists ? PROC + tid : -ESRCH;
 }
+
+static int open_members;
 
 int __wrap_member_open(pid_t pid, struct member *ret);
 int __wrap_member_open(pid_t pid, struct member *ret)
@@ -80,16 +99,17 @@ int __wrap_member_open(pid_t pid, struct member *ret)
 		.proc = PROC + pid,
 		.pidfd = PIDFD + pid,
 		.identity = process->identity};
+	open_members++;
+	if (played[pid].bears && !process->exists)
+		begin(++newest)->is_ours = true;
 	return process->open_error ?: process->exists ? 0 : -ESRCH;
 }
-
-static int open_members;
 
 void __wrap_member_close(struct member *member);
 void __wrap_member_close(struct member *member)
 {
 	cr_expect(member->pid > 0);
-	open_members++;
+	open_members--;
 }
 
 bool __wrap_member_lives(const struct member *member);
@@ -126,6 +146,7 @@ int __wrap_text_read_at(int directory, const char *path, size_t max, char **ret)
 int __wrap_text_read_at(int directory, const char *path, size_t max, char **ret)
 {
 	const struct played *process = &played[directory < 0 ? 0 : directory - PROC];
+	char *line;
 
 	cr_assert_gt(max, 100U);
 	if (streq(path, "/proc/loadavg"))
@@ -136,6 +157,10 @@ int __wrap_text_read_at(int directory, const char *path, size_t max, char **ret)
 	*ret = strdup("Name:\tplayed\n");
 	append(ret, "PPid", process->parent);
 	append(ret, "Uid", (int)process->user);
+	/* In the place of the line's end: the effective user, and so on. */
+	cr_assert_geq(asprintf(&line, "%.*s\t7\t7\t7\n", (int)strlen(*ret) - 1, *ret), 0);
+	free(*ret);
+	*ret = line;
 	append(ret, "NoNewPrivs", process->no_new_privs);
 	append(ret, "Seccomp", process->seccomp);
 	return 0;
@@ -191,6 +216,8 @@ long __wrap_syscall(long number, ...)
 	one = va_arg(arguments, pid_t);
 	other = va_arg(arguments, pid_t);
 	cr_expect_eq(va_arg(arguments, int), KCMP_VM);
+	cr_expect_eq(va_arg(arguments, int), 0);
+	cr_expect_eq(va_arg(arguments, int), 0);
 	va_end(arguments);
 	return played[one].memory == played[other].memory ? 0 : 1;
 }
@@ -204,24 +231,11 @@ int __wrap_fstatat64(int directory, const char *path, struct stat *ret, int flag
 	return ret->st_ino == 0 ? -1 : 0;
 }
 
-/* Of another session and another user, and there before the list is made. */
-static struct played *begin(pid_t pid)
-{
-	played[pid] = (struct played){.exists = true,
-		.parent = 1,
-		.user = USER + 1,
-		.identity = 100 + (uint64_t)pid,
-		.seccomp = SECCOMP_MODE_FILTER,
-		.no_new_privs = 1,
-		.otherwise = MEMBERSHIP_NONE,
-		.may_fork = true,
-		.memory = pid};
-	return &played[pid];
-}
-
 /* --- looking --------------------------------------------------------------------------------- */
 
 static jmp_buf held_up;
+static int are_held_up; /* with a process open */
+static bool looks;      /* at one that is stopped */
 static bool hurried, notified;
 static struct members members;
 
@@ -245,9 +259,11 @@ enum membership __wrap_examine(struct examination *examination)
 	hurried = examination->hurry;
 	cr_expect_eq(examination->patience_usec, 500000U);
 	notified = examination->notifies(examination->context, 42);
+	cr_expect_not(examination->notifies(examination->context, 43));
 	now += process->takes;
 	if (process->holds_up > 0) {
 		process->holds_up--;
+		are_held_up++;
 		longjmp(held_up, -ETIMEDOUT);
 	}
 	if (process->bears)
@@ -256,7 +272,9 @@ enum membership __wrap_examine(struct examination *examination)
 	examination->late = process->late;
 	if (!process->late &&
 		examination->proves(examination->context, NULL, (size_t)examination->member->pid)) {
+		looks = true;
 		examination->look(examination->context);
+		looks = false;
 		return MEMBERSHIP_PROVED;
 	}
 	return process->otherwise;
@@ -291,6 +309,7 @@ static bool is_wanted(void *context, const struct member *member)
 {
 	cr_expect_eq(context, &turns);
 	played[member->pid].wanted++;
+	played[member->pid].wanted_while_stopped = looks;
 	return !played[member->pid].unwanted;
 }
 
@@ -307,6 +326,7 @@ static void visit(void *context, const struct member *member, enum membership me
 	process->visited[process->visits++] = membership;
 	if (when_visited)
 		when_visited(member->pid);
+	are_held_up += process->holds_up_visitor;
 	if (process->holds_up_visitor)
 		longjmp(held_up, -ETIMEDOUT);
 }
@@ -348,6 +368,11 @@ static struct played *stranger(pid_t pid)
 	return begin(pid);
 }
 
+static int by_number(const void *a, const void *b)
+{
+	return *(const pid_t *)a - *(const pid_t *)b;
+}
+
 static struct played *member(pid_t pid)
 {
 	struct played *process = stranger(pid);
@@ -358,7 +383,9 @@ static struct played *member(pid_t pid)
 
 static void pass(void)
 {
+	open_members = are_held_up = 0;
 	cr_expect_eq(members_for_each(&members, &visitor), 0);
+	cr_expect_eq(open_members, are_held_up);
 	cr_expect_not(in_step);
 }
 
@@ -401,7 +428,9 @@ Test(passes, examine_who_is_under_a_filter_and_cannot_get_rid_of_it)
 	gone->status_error = -ESRCH;
 	reaped->status_error = -ENOENT;
 	unopened->open_error = -EMFILE;
+	(void)member(18);
 	cr_expect_eq(members_for_each(&members, &visitor), -EMFILE);
+	cr_expect_eq(played[18].visits, 1U);
 	cr_expect_eq(none->examined + strict->examined + privileged->examined, 0U);
 	expect_visited(silent, MEMBERSHIP_PROVED);
 	expect_visited(unreadable, MEMBERSHIP_PROVED);
@@ -428,26 +457,45 @@ Test(passes, in_a_container_are_those_in_its_pid_namespace)
 	cr_expect_eq(unknown->visits, 0U);
 }
 
+Test(passes, in_a_container_of_which_nothing_is_known_nobody_is_proved)
+{
+	struct played *relative = stranger(11), *unseen = member(12);
+
+	members.filter.contained = true;
+	relative->otherwise = MEMBERSHIP_UNKNOWN;
+	relative->memory = 12;
+	pass();
+	expect_visited(unseen, MEMBERSHIP_UNKNOWN);
+	expect_visited(relative, MEMBERSHIP_UNKNOWN);
+}
+
 /* --- whose turn it is ------------------------------------------------------------------------ */
 
 Test(passes, begin_with_the_sessions_own)
 {
-	struct played *last = member(100), *of_user = member(90), *noted = member(80);
-	struct played *child = member(85), *grandchild = member(95), *of_user_too = member(30);
+	static const pid_t order[] = {80, 97, 15, 95, 30, 90, 25, 100};
 
-	of_user->user = of_user_too->user = child->user = USER;
-	child->parent = 80;
-	grandchild->parent = 85;
-	members_know(&members, 80, noted->identity);
-	for (size_t i = 0; i < 6; i++)
-		listed[i] = (pid_t[]){30, 80, 85, 90, 95, 100}[i];
+	for (size_t i = 0; i < ELEMENTSOF(order); i++)
+		(void)member(order[i]);
+	(void)stranger(20);
+	qsort(listed, listed_count, sizeof(pid_t), by_number);
+	/* A stranger, a child of it and one of that. */
+	members.known[members.known_count++] = (struct known){
+		.pid = 20, .identity = played[20].identity, .membership = MEMBERSHIP_NONE};
+	played[25].parent = 20;
+	played[100].parent = 25;
+	played[30].user = played[90].user = played[15].user = USER;
+	/* Two that are known, one of them the child of a user's; a child of the other and one of
+	 * that. */
+	members_know(&members, 80, played[80].identity);
+	members_know(&members, 97, played[97].identity);
+	played[97].parent = 90;
+	played[15].parent = 80;
+	played[95].parent = 15;
 	pass();
-	cr_expect_eq(noted->turn, 1U);
-	cr_expect_eq(child->turn, 2U);
-	cr_expect_eq(grandchild->turn, 3U);
-	cr_expect_eq(of_user_too->turn, 4U);
-	cr_expect_eq(of_user->turn, 5U);
-	cr_expect_eq(last->turn, 6U);
+	for (size_t i = 0; i < ELEMENTSOF(order); i++)
+		cr_expect_eq(played[order[i]].turn, i + 1, "%d: %lu", order[i],
+			(unsigned long)played[order[i]].turn);
 }
 
 Test(passes, may_be_of_the_known_only)
@@ -456,12 +504,17 @@ Test(passes, may_be_of_the_known_only)
 	struct played *later = begin(NEWEST + 1);
 
 	visitor.only_known = true;
-	members_know(&members, 10, known->identity);
 	members.known[members.known_count++] = (struct known){
 		.pid = 12, .identity = refuted->identity, .membership = MEMBERSHIP_NONE};
+	members_know(&members, 10, known->identity);
+	/* What lies behind them. */
+	members.known[members.known_count] = (struct known){
+		.pid = 11, .identity = other->identity, .membership = MEMBERSHIP_PROVED};
 	later->is_ours = true;
 	newest++;
+	members.unseen = 3;
 	pass();
+	cr_expect_eq(members.unseen, 0U);
 	expect_visited(known, MEMBERSHIP_PROVED);
 	cr_expect_eq(known->examined, 0U);
 	cr_expect_eq(other->visits + refuted->visits + later->visits, 0U);
@@ -622,10 +675,23 @@ Test(passes, go_on_with_those_that_start_meanwhile)
 	pass();
 	expect_visited(&played[NEWEST + 1], MEMBERSHIP_PROVED);
 	cr_expect_eq(played[NEWEST + 1].wanted, 1U);
+	cr_expect(played[NEWEST + 1].wanted_while_stopped, "it may be gone a moment later");
+	cr_expect_not(played[10].wanted_while_stopped);
 	cr_expect_eq(played[NEWEST + 2].examined, 1U);
 	cr_expect_eq(played[NEWEST + 2].wanted, 0U, "it is nobody's");
 	cr_expect_eq(members.unseen, 0U);
 	cr_expect_eq(members.latest, newest);
+}
+
+/* It was there when the list was made, and may have left a child. */
+Test(passes, look_again_at_who_is_gone_from_the_list)
+{
+	struct played *gone = member(NEWEST - 7);
+
+	gone->exists = false;
+	gone->bears = true;
+	pass();
+	expect_visited(&played[NEWEST + 1], MEMBERSHIP_PROVED);
 }
 
 Test(passes, look_at_newcomers_under_a_filter_only)
@@ -744,6 +810,18 @@ static bool start_more(void *context)
 	return false;
 }
 
+Test(passes, look_at_each_newcomer)
+{
+	for (pid_t pid = NEWEST + 1; pid <= NEWEST + 10; pid++)
+		begin(pid)->is_ours = true;
+	visitor.is_over = start_more;
+	more = 10;
+	(void)stranger(10);
+	pass();
+	for (pid_t pid = NEWEST + 1; pid <= NEWEST + 10; pid++)
+		cr_expect_eq(played[pid].visits, 1U, "%d", pid);
+}
+
 Test(passes, leave_newcomers_past_the_bound)
 {
 	visitor.is_over = start_more;
@@ -772,6 +850,7 @@ Test(passes, say_so_when_numbers_begin_again)
 	(void)member(10);
 	pass();
 	cr_expect_eq(members.unseen, 1U);
+	cr_expect_leq(members.newcomers, (unsigned)BEFORE);
 	expect_visited(&played[10], MEMBERSHIP_PROVED);
 }
 
@@ -930,7 +1009,19 @@ Test(passes, fail_without_a_list)
 	no_memory = false;
 	members.error = -EIO;
 	members.progress = 1;
-	members.unseen = 3;
 	pass();
-	cr_expect_eq(members.unseen, 0U);
+	expect_visited(&played[10], MEMBERSHIP_PROVED);
+}
+
+Test(passes, leave_no_memory)
+{
+	size_t before;
+
+	for (pid_t pid = 10; pid < 310; pid++)
+		(void)stranger(pid);
+	pass();
+	before = mallinfo2().uordblks;
+	for (int i = 0; i < 50; i++)
+		pass();
+	cr_expect_lt(mallinfo2().uordblks, before + 50000);
 }
