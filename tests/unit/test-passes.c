@@ -19,7 +19,7 @@
 
 #define PROC      5000
 #define PIDFD     20000
-#define PIDS      8192
+#define PIDS      16384
 #define USER      1000
 #define NAMESPACE 77
 #define NEWEST    1025 /* number, at the beginning; a byte of it is a true one */
