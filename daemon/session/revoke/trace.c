@@ -6,12 +6,15 @@
  * nothing. A session process is known by its parent, and its children by theirs. */
 #include "trace.h"
 
+#include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
 #include "daemon/session/target/child.h"
-#include "include/util.h"
+#include "include/limits.h"
+#include "include/task.h"
 #include "include/text.h"
+#include "include/util.h"
 
 /* From a child of a session process's child up to what all have in common. */
 #define GENERATIONS 4
@@ -43,6 +46,20 @@ static bool is_session_process(pid_t pid)
 	return false;
 }
 
+/* A child whose session process has died traces on until it gets to run, and is nobody's by then.
+ */
+static bool is_about_to_end(pid_t pid)
+{
+	_cleanup_close_ int proc = task_open(pid);
+	_cleanup_free_ char *status = NULL;
+	uint64_t pending = 0;
+
+	if (proc < 0 || text_read_at(proc, "status", STATUS_FILE_MAX, &status) < 0)
+		return proc == -ESRCH;
+	(void)text_numbers(status, "SigPnd", 16, &pending, 1);
+	return pending >> (SIGKILL - 1) & 1 || !text_field(status, "VmSize");
+}
+
 int trace_seize(pid_t tid)
 {
 	pid_t tracer;
@@ -55,7 +72,9 @@ int trace_seize(pid_t tid)
 	/* 0: it has just been let go, or is dead. */
 	if (tracer == 0)
 		return ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 ? -errno : 0;
-	return tracer != getpid() && is_session_process(tracer) ? -EBUSY : -EPERM;
+	return tracer != getpid() && (is_session_process(tracer) || is_about_to_end(tracer))
+		       ? -EBUSY
+		       : -EPERM;
 }
 
 int trace_seize_patiently(pid_t tid, uint64_t usec)

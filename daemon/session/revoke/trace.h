@@ -9,9 +9,9 @@
 /* Our parent is the one that all session processes have. To be called before we have children. */
 void trace_prepare(void);
 
-/* PTRACE_SEIZE. 0; -EBUSY: another session process, or a child of one, traces it for a moment;
- * -EPERM: somebody else does; -ESRCH; or another negative errno. Waits while the thread's process
- * executes a program: a step of a disposable child's (child.h). */
+/* PTRACE_SEIZE. 0; -EBUSY: another session process, a child of one, or who is about to end traces
+ * it for a moment; -EPERM: somebody else does; -ESRCH; or another negative errno. Waits while the
+ * thread's process executes a program: a step of a disposable child's (child.h). */
 int trace_seize(pid_t tid);
 
 /* The same, but waits for up to this time for another session process to let go. */
