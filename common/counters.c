@@ -51,9 +51,7 @@ void counters_outcome(struct counters *counters, enum mq_call call, uint64_t siz
 
 uint32_t inflight_counted_count(const struct inflight_head *head)
 {
-	const uint32_t count = __atomic_load_n(&head->counted_count, __ATOMIC_ACQUIRE);
-
-	return MIN(count, (uint32_t)COUNTED_MAX);
+	return MIN(__atomic_load_n(&head->counted_count, __ATOMIC_ACQUIRE), (uint32_t)COUNTED_MAX);
 }
 
 bool inflight_counted_ref(

@@ -76,9 +76,8 @@ void denials_note(struct denials *denials, const struct denial *denial)
 
 uint32_t denials_count(const struct denials *denials)
 {
-	const uint32_t count = __atomic_load_n(&denials->count, __ATOMIC_ACQUIRE);
-
-	return MIN(count, (uint32_t)SESSION_DENIALS_MAX);
+	return MIN(
+		__atomic_load_n(&denials->count, __ATOMIC_ACQUIRE), (uint32_t)SESSION_DENIALS_MAX);
 }
 
 bool denials_read(const struct denials *denials, uint32_t i, struct denial *ret)

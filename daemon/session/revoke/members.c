@@ -212,7 +212,8 @@ static enum membership recall_or_examine(struct turn *turn, bool *ret_late)
 		.context = turn};
 	enum membership membership = known ? known->membership : examine(&examination);
 
-	if (turn->unseen)
+	/* A call that came to the session's listener proves it in any namespace. */
+	if (membership == MEMBERSHIP_NONE && turn->unseen)
 		membership = MEMBERSHIP_UNKNOWN;
 	if (!known && membership != MEMBERSHIP_UNKNOWN)
 		remember(members, member->pid, member->identity, membership);
