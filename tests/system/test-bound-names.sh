@@ -8,12 +8,7 @@ PAGE=conf/mqgate-limits.7
 
 # NAME REASON
 NOT_TESTED="
-READY_DEADLINE_USEC needs a thread that does not run for so long; live/test-revoke-starved.c has one that waits for less
-GRANTS_DEADLINE_USEC a held session process is killed past it; test-disconnect-barrier.sh waits for that
-ENDING_DEADLINE_USEC needs processes that SIGKILL does not end
-HOLDERS_DEADLINE_USEC needs a process whose /proc does not answer
 EXPIRY_RETRY_USEC a pace; that it is tried again is tested by test-state-faults.sh
-MEMBERS_UNPROVED_MAX only delays: those that it leaves out are in the next pass
 WATCH_INTERVAL_USEC a pace
 SPARE_RETRY_USEC a pace; that it is tried again is tested by test-scarce.sh
 SESSION_MESSAGES_AT_ONCE a pace; test-fairness.sh tests what it is for
