@@ -112,9 +112,10 @@ def main():
     t.until(r"^status \d+\n> ")
     # Reading from the background, and again from the foreground
     t.do("$R cat &")
-    t.until("> ")
     time.sleep(0.5 * PATIENCE)
     t.do("")
+    t.skip()
+    t.do("jobs")
     t.until(r"Stopped[^\n]*\n> ")
     t.do("fg")
     t.until("cat\n")
