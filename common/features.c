@@ -15,8 +15,10 @@
 
 static int landlock_abi(void)
 {
-	return (int)syscall(
+	long version = syscall(
 		SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	return version < 0 ? 0 : (int)version;
 }
 
 /* With flags that it knows the kernel goes on to look at the missing program. */
@@ -77,7 +79,7 @@ static bool names_peers_by_pidfd(void)
 
 void kernel_features_probe(struct kernel_features *ret)
 {
-	*ret = (struct kernel_features){.landlock_abi = MAX(landlock_abi(), 0),
+	*ret = (struct kernel_features){.landlock_abi = landlock_abi(),
 		.confined = listener_is_refused(),
 		.listener = filter_flags_known(SECCOMP_FILTER_FLAG_NEW_LISTENER),
 		.wait_killable = filter_flags_known(

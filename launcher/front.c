@@ -34,7 +34,9 @@ struct front {
 /* Nobody waits for a pipe of the command's because of us. */
 static void keep_little(struct front *front)
 {
-	const int keep[] = {MIN(front->socket, front->signals), MAX(front->socket, front->signals)};
+	const int low = MIN(front->socket, front->signals);
+	const int high = MAX(front->socket, front->signals);
+	const int keep[] = {low, high};
 	unsigned from = STDERR_FILENO + 1;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 

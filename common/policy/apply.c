@@ -121,8 +121,10 @@ static int read_entry(struct apply_reader *reader, const struct value *map)
 	q = policy_find_slot(reader->policy, slot_text->text, &slot, &fault);
 	if (q < 0)
 		q = refuse_fault(reader, slot_text, q, &fault);
-	if (r != 0 || q != 0)
-		return MIN(MIN(r, q), 0);
+	if (r != 0 || q != 0) {
+		r = MIN(r, q);
+		return MIN(r, 0);
+	}
 	check_ids(reader, map, plug, slot);
 	r = policy_check_fit(plug, slot, &fault);
 	r = r < 0 ? refuse_fault(reader, map, r, &fault) : 0;

@@ -237,7 +237,8 @@ static uint64_t look_interval(const struct waiters *waiters, uint64_t now)
 {
 	uint64_t interval = (now - waiters->newest) / 10;
 
-	interval = MIN(MAX(interval, (uint64_t)LOOK_USEC), (uint64_t)LOOK_LATER_USEC);
+	interval = MAX(interval, (uint64_t)LOOK_USEC);
+	interval = MIN(interval, (uint64_t)LOOK_LATER_USEC);
 	interval += waiters->count * LOOK_ONE_USEC;
 	for (size_t i = 0; i < waiters->count; i++)
 		interval = MIN(interval, emulated_time_left(&waiters->items[i]->emulated));

@@ -67,9 +67,9 @@ static uint64_t lent_capabilities(
 /* What creating looks at besides: whose user pays, how much it may, and the mode mask. */
 static int take_creator(const struct own_identity *own, const struct credentials *identity)
 {
-	struct rlimit limit = {.rlim_cur = MIN(identity->queue_bytes, own->queue_bytes.rlim_max),
-		.rlim_max = own->queue_bytes.rlim_max};
+	struct rlimit limit = own->queue_bytes;
 
+	limit.rlim_cur = MIN(identity->queue_bytes, limit.rlim_max);
 	if (setrlimit(RLIMIT_MSGQUEUE, &limit) < 0)
 		return -errno;
 	(void)umask(identity->umask);

@@ -16,13 +16,15 @@ static bool is_repeated(const struct refusals *refusals, uint32_t queue, uint64_
 /* One loop may ask for many queues in turn, and is to come round in time for those that it still
  * has: the delays of all of them are one delay. But each is twenty times of what a refusal
  * takes of a processor. */
-static uint64_t share(const struct refusals *refusals, uint64_t delay, uint64_t now)
+static uint64_t share_of(const struct refusals *refusals, uint64_t delay, uint64_t now)
 {
-	uint64_t repeated = 0;
+	uint64_t repeated = 0, share;
 
 	for (uint32_t i = 0; i < SESSION_QUEUES_MAX; i++)
 		repeated += is_repeated(refusals, i, now);
-	return MIN(MAX(delay / MAX(repeated, 1U), REFUSAL_DELAY_LEAST_USEC), delay);
+	share = repeated > 0 ? delay / repeated : delay;
+	share = MAX(share, REFUSAL_DELAY_LEAST_USEC);
+	return MIN(share, delay);
 }
 
 uint64_t refusals_count(struct refusals *refusals, uint32_t queue, uint64_t now)
@@ -36,7 +38,7 @@ uint64_t refusals_count(struct refusals *refusals, uint32_t queue, uint64_t now)
 		(*count)++;
 	if (*count <= REFUSALS_AT_ONCE)
 		return 0;
-	return share(refusals,
+	return share_of(refusals,
 		MIN((uint64_t)(*count - REFUSALS_AT_ONCE + STEP - 1) / STEP * STEP_USEC,
 			REFUSAL_DELAY_MAX_USEC),
 		now);
