@@ -654,6 +654,21 @@ Test(waiting, one_of_as_many_as_can_wait_is_taken_out)
 		cr_assert(callers[waiters->items[i]->note->id].waits);
 }
 
+/* The notes are in memory that is not only ours. */
+Test(waiting, a_note_that_is_wiped_makes_no_room)
+{
+	struct emulated emulated = EMULATED_NONE;
+	struct target target = TARGET_CLOSED;
+
+	for (int i = 0; i < SESSION_WAITING_MAX; i++)
+		(void)wait_to_receive();
+	inflight->waiting[7].id = 0;
+	inflight->notification = call_of(++latest_id, SYS_mq_timedreceive);
+	cr_expect_eq(waiters_add(waiters, inflight, &target, &emulated, &reading), -ENOSPC);
+	cr_expect_eq(waiters->count, (size_t)SESSION_WAITING_MAX);
+	cr_expect_eq(inflight->waiting[7].id, 0U);
+}
+
 Test(waiting, without_memory_nothing_waits)
 {
 	struct emulated emulated = EMULATED_NONE;

@@ -38,12 +38,16 @@ static uint64_t message_bytes(const struct emulated *emulated)
 	return emulated->call.call == MQ_CALL_SEND ? emulated->call.size : 0;
 }
 
-/* The last one, for the call in hand. Each has a note: so there is room for it, too. */
+/* The last one, for the call in hand. Each has a note, but those are in memory that is not only
+ * ours. */
 static int append(struct waiters *waiters, struct inflight *inflight, struct waiter **ret)
 {
-	struct seccomp_notif *note = free_note(inflight), copy = inflight->notification;
+	struct seccomp_notif *note, copy = inflight->notification;
 	struct waiter *waiter;
 
+	if (waiters->count == SESSION_WAITING_MAX)
+		return -ENOSPC;
+	note = free_note(inflight);
 	if (!note)
 		return -ENOSPC;
 	waiter = calloc(1, sizeof(*waiter));
